@@ -1,0 +1,208 @@
+package v1alpha1
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// BuildPhase is where a build stands. Succeeded, Failed, Error and Cancelled are
+// terminal: the API server refuses to leave them.
+//
+// +kubebuilder:validation:Enum=Pending;Running;Succeeded;Failed;Error;Cancelled
+type BuildPhase string
+
+// The phases of a build.
+const (
+	BuildPending   BuildPhase = "Pending"
+	BuildRunning   BuildPhase = "Running"
+	BuildSucceeded BuildPhase = "Succeeded"
+	BuildFailed    BuildPhase = "Failed"
+	BuildError     BuildPhase = "Error"
+	BuildCancelled BuildPhase = "Cancelled"
+)
+
+// CauseType is what started a build.
+//
+// +kubebuilder:validation:Enum=Manual;Webhook;BaseImage;API
+type CauseType string
+
+// The causes of a build.
+const (
+	CauseManual    CauseType = "Manual"
+	CauseWebhook   CauseType = "Webhook"
+	CauseBaseImage CauseType = "BaseImage"
+	CauseAPI       CauseType = "API"
+)
+
+// CiBuildSpec says what is being built and why. It cannot change.
+//
+// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="spec is immutable: create a new CiBuild instead"
+type CiBuildSpec struct {
+	// PipelineRef names the CiPipeline, in the same namespace.
+	PipelineRef PipelineReference `json:"pipelineRef"`
+
+	// Revision is the commit, tag or branch that is built.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	Revision string `json:"revision,omitempty"`
+
+	// Cause is why this build exists.
+	// +optional
+	Cause *BuildCause `json:"cause,omitempty"`
+}
+
+// PipelineReference names a CiPipeline in the same namespace.
+type PipelineReference struct {
+	// Name of the CiPipeline.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name"`
+}
+
+// BuildCause is why a build exists.
+type BuildCause struct {
+	Type CauseType `json:"type"`
+
+	// By is the person or system that asked for the build.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	By string `json:"by,omitempty"`
+
+	// Message is free text for people.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	Message string `json:"message,omitempty"`
+}
+
+// Artifact is one image that a build produced.
+type Artifact struct {
+	// Image is the repository and tag, without the digest.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	// +kubebuilder:validation:Pattern=`^[!-~]+$`
+	Image string `json:"image"`
+
+	// Digest is the manifest's digest, such as sha256:… .
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]+([+._-][a-z0-9]+)*:[0-9a-fA-F]{32,128}$`
+	// +kubebuilder:validation:MaxLength=255
+	Digest string `json:"digest"`
+}
+
+// WorkflowReference names the Workflow that ran the build.
+type WorkflowReference struct {
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name"`
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	UID string `json:"uid,omitempty"`
+}
+
+// TriggerSummary counts the runs that came of a build, over all its descendants.
+type TriggerSummary struct {
+	// Total is the number of runs triggered: one for each triggered pipeline and
+	// artifact.
+	Total int32 `json:"total"`
+	// Pending runs wait for a slot.
+	Pending int32 `json:"pending"`
+	// Submitted runs have a Workflow that Argo has not started.
+	Submitted int32 `json:"submitted"`
+	// Running runs have a Workflow that Argo has started, or wait between two
+	// stages.
+	Running int32 `json:"running"`
+	// Succeeded runs have finished their last stage.
+	Succeeded int32 `json:"succeeded"`
+	// Failed runs ended as Failed, Error, Cancelled or Superseded.
+	Failed int32 `json:"failed"`
+	// Skipped counts pipelines that were not triggered; the decision of each
+	// tells why.
+	Skipped int32 `json:"skipped"`
+	// Progress is "triggered/total", for the table that kubectl prints: runs
+	// whose Workflow exists or has existed, of all runs.
+	// +optional
+	Progress string `json:"progress,omitempty"`
+}
+
+// CiBuildStatus is written by Penstock and, for phase, artifacts, startedAt and
+// finishedAt, by whatever runs the build. An external system finishes a build by
+// patching phase and artifacts; that is all that it needs.
+//
+// +kubebuilder:validation:XValidation:rule="!(self.phase == 'Succeeded') || (has(self.artifacts) && size(self.artifacts) > 0)",message="artifacts must hold at least one image when phase is Succeeded"
+// +kubebuilder:validation:XValidation:rule="!(oldSelf.phase in ['Succeeded','Failed','Error','Cancelled']) || self.phase == oldSelf.phase",message="phase is terminal and cannot change: create a new CiBuild instead"
+// +kubebuilder:validation:XValidation:rule="oldSelf.phase != 'Succeeded' || (has(self.artifacts) && self.artifacts == oldSelf.artifacts)",message="artifacts cannot change once phase is Succeeded"
+type CiBuildStatus struct {
+	// Phase is where the build stands.
+	// +kubebuilder:default=Pending
+	// +optional
+	Phase BuildPhase `json:"phase,omitempty"`
+
+	// Artifacts are what the build produced: at least one when it Succeeded, each
+	// image and digest once. Every child is triggered once for each.
+	// +optional
+	// +listType=map
+	// +listMapKey=image
+	// +listMapKey=digest
+	// +kubebuilder:validation:MaxItems=256
+	Artifacts []Artifact `json:"artifacts,omitempty"`
+
+	// WorkflowRef names the Workflow that ran the build, where there is one.
+	// +optional
+	WorkflowRef *WorkflowReference `json:"workflowRef,omitempty"`
+
+	// +optional
+	StartedAt *metav1.Time `json:"startedAt,omitempty"`
+	// +optional
+	FinishedAt *metav1.Time `json:"finishedAt,omitempty"`
+
+	// Triggers counts the runs that came of this build.
+	// +optional
+	Triggers *TriggerSummary `json:"triggers,omitempty"`
+
+	// ObservedGeneration is the generation that the conditions tell of.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+
+	// Conditions: Complete, Planned, Triggered.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
+
+// CiBuild is one build of a CiPipeline.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:shortName=cib,categories=penstock
+// +kubebuilder:printcolumn:name="Pipeline",type=string,JSONPath=`.spec.pipelineRef.name`
+// +kubebuilder:printcolumn:name="Phase",type=string,JSONPath=`.status.phase`
+// +kubebuilder:printcolumn:name="Image",type=string,JSONPath=`.status.artifacts[0].image`
+// +kubebuilder:printcolumn:name="Triggered",type=string,JSONPath=`.status.triggers.progress`
+// +kubebuilder:printcolumn:name="Succeeded",type=integer,JSONPath=`.status.triggers.succeeded`,priority=1
+// +kubebuilder:printcolumn:name="Failed",type=integer,JSONPath=`.status.triggers.failed`,priority=1
+// +kubebuilder:printcolumn:name="Skipped",type=integer,JSONPath=`.status.triggers.skipped`,priority=1
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+type CiBuild struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	Spec CiBuildSpec `json:"spec"`
+	// +kubebuilder:default={phase: "Pending"}
+	// +optional
+	Status CiBuildStatus `json:"status,omitempty"`
+}
+
+// CiBuildList is a list of CiBuilds.
+//
+// +kubebuilder:object:root=true
+type CiBuildList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []CiBuild `json:"items"`
+}
+
+// IsTerminal tells whether the build has ended.
+func (p BuildPhase) IsTerminal() bool {
+	switch p {
+	case BuildSucceeded, BuildFailed, BuildError, BuildCancelled:
+		return true
+	default:
+		return false
+	}
+}

@@ -1,0 +1,113 @@
+package v1alpha1
+
+// Condition types.
+const (
+	// ConditionComplete on a CiBuild: the build has ended, well or badly.
+	ConditionComplete = "Complete"
+	// ConditionPlanned on a CiBuild: what to trigger is decided and committed.
+	ConditionPlanned = "Planned"
+	// ConditionTriggered on a CiBuild: every run that waited for a slot has been
+	// taken up. On a CdPipeline: it was triggered by the last finished build.
+	ConditionTriggered = "Triggered"
+	// ConditionReady on a pipeline: nothing in its spec or its parents keeps it
+	// from being triggered.
+	ConditionReady = "Ready"
+)
+
+// Outcome is what was decided for one pipeline when a build finished.
+type Outcome string
+
+// The outcomes.
+const (
+	// OutcomeTriggered: a run exists.
+	OutcomeTriggered Outcome = "Triggered"
+	// OutcomeWaiting: a parent pipeline or a person must act first.
+	OutcomeWaiting Outcome = "Waiting"
+	// OutcomeSkipped: the configuration says that this build does not trigger it.
+	OutcomeSkipped Outcome = "Skipped"
+	// OutcomeBlocked: something is wrong and must be mended.
+	OutcomeBlocked Outcome = "Blocked"
+)
+
+// Reason is why a decision or a condition is as it is, in CamelCase.
+type Reason string
+
+// Reasons of decisions, and of a CdPipeline's condition Triggered.
+const (
+	ReasonTriggered           Reason = "Triggered"
+	ReasonParentRunning       Reason = "ParentRunning"
+	ReasonManualStage         Reason = "ManualStage"
+	ReasonSuspended           Reason = "Suspended"
+	ReasonParentSuspended     Reason = "ParentSuspended"
+	ReasonManualTrigger       Reason = "ManualTrigger"
+	ReasonFilteredOut         Reason = "FilteredOut"
+	ReasonBuildNotSucceeded   Reason = "BuildNotSucceeded"
+	ReasonParentNotTriggered  Reason = "ParentNotTriggered"
+	ReasonParentNotSucceeded  Reason = "ParentNotSucceeded"
+	ReasonInvalidFilter       Reason = "InvalidFilter"
+	ReasonFilterFailed        Reason = "FilterFailed"
+	ReasonFilterTooExpensive  Reason = "FilterTooExpensive"
+	ReasonPipelineTerminating Reason = "PipelineTerminating"
+)
+
+// Reasons of the conditions of a CiBuild.
+const (
+	ReasonBuildSucceeded  Reason = "BuildSucceeded"
+	ReasonBuildFailed     Reason = "BuildFailed"
+	ReasonBuildError      Reason = "BuildError"
+	ReasonBuildCancelled  Reason = "BuildCancelled"
+	ReasonBuildRunning    Reason = "BuildRunning"
+	ReasonPlanned         Reason = "Planned"
+	ReasonParentNotFound  Reason = "ParentNotFound"
+	ReasonRecordsLost     Reason = "RecordsLost"
+	ReasonTriggersPending Reason = "TriggersPending"
+	ReasonAllTriggered    Reason = "AllTriggered"
+	ReasonNothingToDo     Reason = "NothingToTrigger"
+)
+
+// Reasons of the condition Ready, beside ParentNotFound and InvalidFilter.
+const (
+	ReasonReady       Reason = "Ready"
+	ReasonParentCycle Reason = "ParentCycle"
+)
+
+// Reasons of a run that ended without a Workflow, or whose Workflow vanished.
+const (
+	ReasonNameConflict       Reason = "NameConflict"
+	ReasonTemplateNotFound   Reason = "TemplateNotFound"
+	ReasonWorkflowInvalid    Reason = "WorkflowInvalid"
+	ReasonWorkflowDeleted    Reason = "WorkflowDeleted"
+	ReasonPipelineDeleted    Reason = "PipelineDeleted"
+	ReasonStageRemoved       Reason = "StageRemoved"
+	ReasonNamespaceDeleted   Reason = "NamespaceTerminating"
+	ReasonBuilderPanicked    Reason = "BuilderPanicked"
+	ReasonSubmissionRefused  Reason = "SubmissionRefused"
+	ReasonSubmissionDelayed  Reason = "SubmissionDelayed"
+	ReasonWorkflowFailed     Reason = "WorkflowFailed"
+	ReasonWorkflowEndUnknown Reason = "WorkflowEndUnknown"
+)
+
+// Labels and annotations on every Workflow that Penstock creates.
+const (
+	// LabelManagedBy marks a Workflow as ours; its value is ManagedBy.
+	LabelManagedBy = "app.kubernetes.io/managed-by"
+	// ManagedBy is the value of LabelManagedBy.
+	ManagedBy = "penstock"
+	// LabelRunner is the id of the row in cd_workflow_runner.
+	LabelRunner = "penstock.dev/runner"
+	// LabelIdentity is the hash of build, artifact, pipeline, run and stage: what
+	// makes a Workflow ours whatever its row's id.
+	LabelIdentity = "penstock.dev/identity"
+	// LabelStage is pre, deploy or post.
+	LabelStage = "penstock.dev/stage"
+	// LabelPipeline is the CdPipeline's name, shortened to a label's length.
+	LabelPipeline = "penstock.dev/pipeline"
+	// LabelBuild is the CiBuild's name, shortened to a label's length.
+	LabelBuild = "penstock.dev/build"
+	// AnnotationPipeline is the CdPipeline's whole name.
+	AnnotationPipeline = "penstock.dev/pipeline"
+	// AnnotationBuild is the CiBuild's whole name.
+	AnnotationBuild = "penstock.dev/build"
+	// AnnotationImage is the image and digest that the Workflow handles.
+	AnnotationImage = "penstock.dev/image"
+)

@@ -1,0 +1,194 @@
+package report
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/penstock-cd/penstock/api/v1alpha1"
+	"github.com/penstock-cd/penstock/pkg/store"
+)
+
+// reportBuilds reads the builds and what came of them, and returns the writes
+// that are due.
+func (r *Reporter) reportBuilds(ctx context.Context, keys []types.NamespacedName) ([]write, error) {
+	builds, err := r.finishedBuilds(ctx, keys)
+	if err != nil || len(builds) == 0 {
+		return nil, err
+	}
+	uids := make([]string, len(builds))
+	for i, build := range builds {
+		uids[i] = string(build.UID)
+	}
+	summaries, err := r.Rows.Summaries(ctx, uids)
+	if err != nil {
+		return nil, err
+	}
+	var writes []write
+	for _, build := range builds {
+		hasParent, err := r.hasCiPipeline(ctx, build)
+		if err != nil {
+			return nil, err
+		}
+		changed := build.DeepCopy()
+		changed.Status = buildStatus(build, summaries[string(build.UID)], hasParent)
+		if equality.Semantic.DeepEqual(build.Status, changed.Status) {
+			continue
+		}
+		writes = append(writes, write{
+			key: types.NamespacedName{Namespace: build.Namespace, Name: build.Name}, original: build, changed: changed,
+			news: buildNews(build.Status.Conditions, changed.Status.Conditions),
+		})
+	}
+	return writes, nil
+}
+
+// finishedBuilds returns those of the builds that exist and have ended.
+func (r *Reporter) finishedBuilds(ctx context.Context, keys []types.NamespacedName) ([]*v1alpha1.CiBuild, error) {
+	var builds []*v1alpha1.CiBuild
+	for _, key := range keys {
+		build := &v1alpha1.CiBuild{}
+		err := r.Cache.Get(ctx, key, build)
+		if apierrors.IsNotFound(err) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("get CiBuild: %w", err)
+		}
+		if build.Status.Phase.IsTerminal() {
+			builds = append(builds, build)
+		}
+	}
+	return builds, nil
+}
+
+func (r *Reporter) hasCiPipeline(ctx context.Context, build *v1alpha1.CiBuild) (bool, error) {
+	key := types.NamespacedName{Namespace: build.Namespace, Name: build.Spec.PipelineRef.Name}
+	err := r.Cache.Get(ctx, key, &v1alpha1.CiPipeline{})
+	if apierrors.IsNotFound(err) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// buildStatus is the status of a build that has ended. The summary is nil where
+// the build is not planned.
+func buildStatus(build *v1alpha1.CiBuild, summary *store.Summary, hasParent bool) v1alpha1.CiBuildStatus {
+	status := *build.Status.DeepCopy()
+	status.ObservedGeneration = build.Generation
+	set := func(condition metav1.Condition) {
+		condition.ObservedGeneration = build.Generation
+		meta.SetStatusCondition(&status.Conditions, condition)
+	}
+	set(completeCondition(build))
+	if summary == nil {
+		if unplanned := unplannedCondition(build, hasParent); unplanned != nil {
+			set(*unplanned)
+		}
+		return status
+	}
+	status.Triggers = &summary.Triggers
+	set(plannedCondition(summary))
+	set(triggeredCondition(build, summary))
+	return status
+}
+
+func completeCondition(build *v1alpha1.CiBuild) metav1.Condition {
+	return metav1.Condition{
+		Type: v1alpha1.ConditionComplete, Status: metav1.ConditionTrue,
+		Reason: "Build" + string(build.Status.Phase), Message: fmt.Sprintf("the build ended as %s", build.Status.Phase),
+	}
+}
+
+// unplannedCondition says why an ended build is not planned; nil where it simply
+// is not planned yet.
+func unplannedCondition(build *v1alpha1.CiBuild, hasParent bool) *metav1.Condition {
+	condition := metav1.Condition{Type: v1alpha1.ConditionPlanned, Status: metav1.ConditionFalse}
+	switch {
+	case meta.IsStatusConditionTrue(build.Status.Conditions, v1alpha1.ConditionPlanned):
+		condition.Reason = string(v1alpha1.ReasonRecordsLost)
+		condition.Message = "this build was planned, but the database knows nothing of it; it is not triggered again: create a new CiBuild to do so"
+	case !hasParent:
+		condition.Reason = string(v1alpha1.ReasonParentNotFound)
+		condition.Message = fmt.Sprintf("CiPipeline %q does not exist in this namespace: create it, and this build is planned", build.Spec.PipelineRef.Name)
+	default:
+		return nil
+	}
+	return &condition
+}
+
+func plannedCondition(summary *store.Summary) metav1.Condition {
+	condition := metav1.Condition{Type: v1alpha1.ConditionPlanned, Status: metav1.ConditionTrue, Reason: string(v1alpha1.ReasonPlanned)}
+	if len(summary.Decisions) == 0 {
+		condition.Message = "no CdPipeline has this pipeline as its parent"
+		return condition
+	}
+	var parts []string
+	for _, decision := range summary.Decisions {
+		parts = append(parts, describe(decision))
+	}
+	condition.Message = strings.Join(parts, "; ")
+	return condition
+}
+
+// describe says what was decided, and names the pipelines where it is not simply
+// that they are triggered.
+func describe(decision store.DecisionCount) string {
+	if decision.Outcome == v1alpha1.OutcomeTriggered {
+		return fmt.Sprintf("%d triggered", decision.Count)
+	}
+	names := strings.Join(decision.Examples, ", ")
+	if int(decision.Count) > len(decision.Examples) {
+		names += ", …"
+	}
+	return fmt.Sprintf("%d %s/%s (%s)", decision.Count, decision.Outcome, decision.Reason, names)
+}
+
+// triggeredCondition says whether every run has been taken up, and which ended
+// badly.
+func triggeredCondition(build *v1alpha1.CiBuild, summary *store.Summary) metav1.Condition {
+	triggers := summary.Triggers
+	condition := metav1.Condition{Type: v1alpha1.ConditionTriggered, Status: metav1.ConditionTrue, Reason: string(v1alpha1.ReasonAllTriggered)}
+	switch {
+	case build.Status.Phase != v1alpha1.BuildSucceeded:
+		condition.Status, condition.Reason = metav1.ConditionFalse, "Build"+string(build.Status.Phase)
+		condition.Message = fmt.Sprintf("a build that ended as %s triggers nothing", build.Status.Phase)
+	case triggers.Total == 0:
+		condition.Reason, condition.Message = string(v1alpha1.ReasonNothingToDo), "no pipeline is to be triggered"
+	case triggers.Pending > 0:
+		condition.Status, condition.Reason = metav1.ConditionFalse, string(v1alpha1.ReasonTriggersPending)
+		condition.Message = fmt.Sprintf("%d of %d runs wait for a slot", triggers.Pending, triggers.Total)
+	default:
+		condition.Message = fmt.Sprintf("%d of %d runs have a Workflow", summary.Triggered, triggers.Total)
+	}
+	condition.Message += describeFailures(summary)
+	return condition
+}
+
+func describeFailures(summary *store.Summary) string {
+	var text strings.Builder
+	for _, failure := range summary.Failures {
+		why := failure.Message
+		if failure.Reason != "" {
+			why = fmt.Sprintf("%s: %s", failure.Reason, why)
+		}
+		fmt.Fprintf(&text, "; %s %s ended as %s (%s)", failure.Pipeline, failure.Stage, failure.Status, short(why))
+	}
+	return text.String()
+}
+
+// maxWhy bounds, in bytes, each failure's part of a condition's message.
+const maxWhy = 256
+
+func short(text string) string {
+	if len(text) <= maxWhy {
+		return text
+	}
+	return strings.ToValidUTF8(text[:maxWhy], "") + "…"
+}

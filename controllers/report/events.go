@@ -1,0 +1,98 @@
+package report
+
+import (
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/penstock-cd/penstock/api/v1alpha1"
+	"github.com/penstock-cd/penstock/pkg/store"
+)
+
+// maxNote is the most bytes that the events API takes as a note.
+const maxNote = 1024
+
+// news is an event that a status write makes true.
+type news struct {
+	kind   string
+	reason string
+	action string
+	note   string
+}
+
+func newsOf(kind, reason, action, note string) news {
+	if len(note) > maxNote {
+		note = strings.ToValidUTF8(note[:maxNote-len("…")], "") + "…"
+	}
+	return news{kind: kind, reason: reason, action: action, note: note}
+}
+
+// buildNews tells what changed in a build's conditions.
+func buildNews(before, after []metav1.Condition) []news {
+	var list []news
+	if changed := turned(before, after, v1alpha1.ConditionPlanned); changed != nil {
+		kind := corev1.EventTypeNormal
+		if changed.Status != metav1.ConditionTrue {
+			kind = corev1.EventTypeWarning
+		}
+		list = append(list, newsOf(kind, changed.Reason, "Plan", changed.Message))
+	}
+	if changed := turned(before, after, v1alpha1.ConditionTriggered); changed != nil && changed.Status == metav1.ConditionTrue {
+		list = append(list, newsOf(corev1.EventTypeNormal, changed.Reason, "Trigger", changed.Message))
+	}
+	return list
+}
+
+// pipelineNews tells what keeps a pipeline from being triggered, and what of it
+// ended badly.
+func pipelineNews(before, after v1alpha1.CdPipelineStatus) []news {
+	var list []news
+	for _, kind := range []string{v1alpha1.ConditionReady, v1alpha1.ConditionTriggered} {
+		changed := turned(before.Conditions, after.Conditions, kind)
+		if changed == nil || changed.Status == metav1.ConditionTrue {
+			continue
+		}
+		eventType := corev1.EventTypeNormal
+		if kind == v1alpha1.ConditionReady || blocked[v1alpha1.Reason(changed.Reason)] {
+			eventType = corev1.EventTypeWarning
+		}
+		list = append(list, newsOf(eventType, changed.Reason, "Decide", changed.Message))
+	}
+	if run := after.LastRun; run != nil && endedBadly[store.Status(run.Phase)] && !sameRun(before.LastRun, run) {
+		note := "stage " + run.Stage + " for build " + run.BuildName + " ended as " + run.Phase
+		if run.Message != "" {
+			note += ": " + run.Message
+		}
+		list = append(list, newsOf(corev1.EventTypeWarning, run.Phase, "Deploy", note))
+	}
+	return list
+}
+
+// blocked are the reasons that somebody must mend.
+var blocked = map[v1alpha1.Reason]bool{
+	v1alpha1.ReasonInvalidFilter:      true,
+	v1alpha1.ReasonFilterFailed:       true,
+	v1alpha1.ReasonFilterTooExpensive: true,
+	v1alpha1.ReasonParentNotSucceeded: true,
+}
+
+var endedBadly = map[store.Status]bool{
+	store.StatusFailed: true, store.StatusError: true, store.StatusCancelled: true,
+}
+
+func sameRun(before, after *v1alpha1.LastRun) bool {
+	return before != nil && before.Phase == after.Phase && before.WorkflowName == after.WorkflowName &&
+		before.BuildName == after.BuildName && before.Stage == after.Stage && before.Image == after.Image
+}
+
+// turned returns a condition that has another status, reason or message than it
+// had.
+func turned(before, after []metav1.Condition, kind string) *metav1.Condition {
+	old, now := meta.FindStatusCondition(before, kind), meta.FindStatusCondition(after, kind)
+	if now == nil || (old != nil && old.Status == now.Status && old.Reason == now.Reason && old.Message == now.Message) {
+		return nil
+	}
+	return now
+}

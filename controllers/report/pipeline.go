@@ -1,0 +1,114 @@
+package report
+
+import (
+	"context"
+	"fmt"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/penstock-cd/penstock/api/v1alpha1"
+	"github.com/penstock-cd/penstock/controllers/lookup"
+	"github.com/penstock-cd/penstock/pkg/store"
+	"github.com/penstock-cd/penstock/pkg/trigger"
+)
+
+// reportPipelines reads the pipelines and their newest rows, and returns the
+// writes that are due.
+func (r *Reporter) reportPipelines(ctx context.Context, keys []types.NamespacedName) ([]write, error) {
+	pipelines, uids, err := r.livePipelines(ctx, keys)
+	if err != nil || len(pipelines) == 0 {
+		return nil, err
+	}
+	runs, err := r.Rows.LastRuns(ctx, uids)
+	if err != nil {
+		return nil, err
+	}
+	decisions, err := r.Rows.LastDecisions(ctx, uids)
+	if err != nil {
+		return nil, err
+	}
+	var writes []write
+	for i, pipeline := range pipelines {
+		changed := pipeline.DeepCopy()
+		readiness := r.Decider.Ready(pipeline, lookup.NewFamily(ctx, r.Cache, pipeline.Namespace))
+		changed.Status = pipelineStatus(pipeline, readiness, find(runs, uids[i]), find(decisions, uids[i]))
+		if equality.Semantic.DeepEqual(pipeline.Status, changed.Status) {
+			continue
+		}
+		writes = append(writes, write{
+			key: types.NamespacedName{Namespace: pipeline.Namespace, Name: pipeline.Name}, original: pipeline, changed: changed,
+			news: pipelineNews(pipeline.Status, changed.Status),
+		})
+	}
+	return writes, nil
+}
+
+// livePipelines returns those of the pipelines that exist, and their UIDs.
+func (r *Reporter) livePipelines(ctx context.Context, keys []types.NamespacedName) ([]*v1alpha1.CdPipeline, []string, error) {
+	var pipelines []*v1alpha1.CdPipeline
+	var uids []string
+	for _, key := range keys {
+		pipeline := &v1alpha1.CdPipeline{}
+		err := r.Cache.Get(ctx, key, pipeline)
+		if apierrors.IsNotFound(err) {
+			continue
+		}
+		if err != nil {
+			return nil, nil, fmt.Errorf("get CdPipeline: %w", err)
+		}
+		pipelines, uids = append(pipelines, pipeline), append(uids, string(pipeline.UID))
+	}
+	return pipelines, uids, nil
+}
+
+func pipelineStatus(pipeline *v1alpha1.CdPipeline, ready trigger.Readiness, run *store.LastRun, decision *store.LastDecision) v1alpha1.CdPipelineStatus {
+	status := *pipeline.Status.DeepCopy()
+	status.ObservedGeneration = pipeline.Generation
+	set := func(kind string, isTrue bool, reason v1alpha1.Reason, message string) {
+		condition := metav1.Condition{
+			Type: kind, Status: metav1.ConditionFalse, ObservedGeneration: pipeline.Generation,
+			Reason: string(reason), Message: message,
+		}
+		if isTrue {
+			condition.Status = metav1.ConditionTrue
+		}
+		meta.SetStatusCondition(&status.Conditions, condition)
+	}
+	set(v1alpha1.ConditionReady, ready.Ready, ready.Reason, ready.Message)
+	if decision != nil {
+		message := fmt.Sprintf("build %s: %s", decision.BuildName, decision.Message)
+		set(v1alpha1.ConditionTriggered, decision.Outcome == v1alpha1.OutcomeTriggered, decision.Reason, message)
+	}
+	if run != nil {
+		status.LastRun = lastRun(run)
+	}
+	return status
+}
+
+func lastRun(run *store.LastRun) *v1alpha1.LastRun {
+	message := run.Message
+	if run.Reason != "" {
+		message = fmt.Sprintf("%s: %s", run.Reason, run.Message)
+	}
+	last := &v1alpha1.LastRun{
+		BuildName: run.BuildName, Image: run.Image, Digest: run.Digest,
+		Stage: string(run.Stage), Phase: string(run.Status), Message: message,
+		// The API server keeps whole seconds.
+		At: metav1.Unix(run.At.Unix(), 0),
+	}
+	if run.HasWorkflow {
+		last.WorkflowName = run.WorkflowName
+	}
+	return last
+}
+
+func find[T any](byUID map[string]T, uid string) *T {
+	if found, ok := byUID[uid]; ok {
+		return &found
+	}
+	return nil
+}

@@ -1,0 +1,164 @@
+// Package report observes what changed in the rows and among the pipelines, and
+// writes the status of CiBuilds and CdPipelines, then the events that tell of it.
+//
+// It is the only writer of both. Writes are coalesced: an object that changes ten
+// times while it waits is written once. They wait while triggers are waiting.
+package report
+
+import (
+	"context"
+	"time"
+
+	"github.com/go-logr/logr"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/penstock-cd/penstock/pkg/bounded"
+	"github.com/penstock-cd/penstock/pkg/store"
+	"github.com/penstock-cd/penstock/pkg/trigger"
+)
+
+const (
+	// coalesceInterval is the least time between two rounds, so that changes that
+	// come fast are written together.
+	coalesceInterval = 500 * time.Millisecond
+	// busyInterval is the same while triggers are waiting.
+	busyInterval = 2 * time.Second
+	// roundSize is the most objects of each kind that one round reads and writes.
+	roundSize = 200
+	// writers is how many writes are in flight at once.
+	writers = 4
+	// writeTimeout bounds one write, waiting for the API's token bucket included.
+	writeTimeout = 60 * time.Second
+)
+
+// Rows is what a report reads from the database.
+type Rows interface {
+	// Summaries returns what came of the planned ones of the builds, by UID.
+	Summaries(ctx context.Context, buildUIDs []string) (map[string]*store.Summary, error)
+	// LastRuns returns the newest run of each pipeline that has one, by UID.
+	LastRuns(ctx context.Context, pipelineUIDs []string) (map[string]store.LastRun, error)
+	// LastDecisions returns the newest decision on each pipeline that has one, by UID.
+	LastDecisions(ctx context.Context, pipelineUIDs []string) (map[string]store.LastDecision, error)
+}
+
+// Config is what a Reporter needs.
+type Config struct {
+	// Cache reads the objects from memory.
+	Cache client.Reader
+	// Writer patches status in the background class of the API's token bucket.
+	Writer client.Client
+	// Rows are the tables.
+	Rows Rows
+	// Decider tells whether a pipeline is ready.
+	Decider trigger.Decider
+	// Events records events on the objects.
+	Events events.EventRecorder
+	// Busy tells whether triggers are waiting.
+	Busy func() bool
+	// Log is the reporter's logger.
+	Log logr.Logger
+}
+
+// Reporter writes status. Builds and Pipelines say what may have changed.
+type Reporter struct {
+	Config
+	builds    *dirtySet
+	pipelines *dirtySet
+}
+
+// New returns a reporter that does nothing until it is started.
+func New(config Config) *Reporter {
+	wake := make(chan struct{}, 1)
+	return &Reporter{Config: config, builds: newDirtySet(wake), pipelines: newDirtySet(wake)}
+}
+
+// Builds says that the status of these CiBuilds may have changed. It never blocks.
+func (r *Reporter) Builds(keys ...types.NamespacedName) { r.builds.add(keys...) }
+
+// Pipelines says that the status of these CdPipelines may have changed. It never
+// blocks.
+func (r *Reporter) Pipelines(keys ...types.NamespacedName) { r.pipelines.add(keys...) }
+
+// Moved says that rows have moved.
+func (r *Reporter) Moved(rows []store.Moved) {
+	for _, row := range rows {
+		r.Builds(types.NamespacedName{Namespace: row.Namespace, Name: row.BuildName})
+		r.Pipelines(types.NamespacedName{Namespace: row.Namespace, Name: row.Pipeline})
+	}
+}
+
+// NeedLeaderElection keeps two replicas from writing the same status.
+func (r *Reporter) NeedLeaderElection() bool { return true }
+
+// Start reports until the context ends.
+func (r *Reporter) Start(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-r.builds.wake:
+		}
+		r.runOnce(ctx)
+		pause := coalesceInterval
+		if r.Busy() {
+			pause = busyInterval
+		}
+		if !rest(ctx, pause) {
+			return nil
+		}
+	}
+}
+
+// runOnce writes one round. While triggers are waiting only builds are reported:
+// they are few, and what a person looks at.
+func (r *Reporter) runOnce(ctx context.Context) {
+	r.round(ctx, r.builds, r.reportBuilds)
+	if r.Busy() {
+		r.pipelines.again()
+		return
+	}
+	r.round(ctx, r.pipelines, r.reportPipelines)
+}
+
+// round reports some of a set; what could not be reported stays in it.
+func (r *Reporter) round(ctx context.Context, set *dirtySet, report func(context.Context, []types.NamespacedName) ([]write, error)) {
+	keys := set.take(roundSize)
+	if len(keys) == 0 {
+		return
+	}
+	writes, err := report(ctx, keys)
+	if err != nil {
+		r.Log.Error(err, "report failed, will retry")
+		set.add(keys...)
+		return
+	}
+	results := bounded.Map(ctx, writers, writeTimeout, writes, r.apply)
+	for i, result := range results {
+		if result.Err != nil {
+			r.retry(set, writes[i], result.Err)
+		}
+	}
+}
+
+// retry puts an object back whose write failed, unless it is gone.
+func (r *Reporter) retry(set *dirtySet, failed write, err error) {
+	if client.IgnoreNotFound(err) == nil {
+		return
+	}
+	r.Log.V(1).Info("status write failed, will retry", "object", failed.key, "error", err.Error())
+	set.add(failed.key)
+}
+
+// rest waits; it returns false when the context ended first.
+func rest(ctx context.Context, pause time.Duration) bool {
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}

@@ -1,0 +1,55 @@
+package argo
+
+import (
+	"fmt"
+	"net/http"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/penstock-cd/penstock/api/v1alpha1"
+	"github.com/penstock-cd/penstock/pkg/store"
+)
+
+// Refusal ends a row without a Workflow: trying again cannot help.
+type Refusal struct {
+	// Status is Error where something must be mended, Cancelled where the row's
+	// reason to exist is gone.
+	Status  store.Status
+	Reason  v1alpha1.Reason
+	Message string
+}
+
+func (r *Refusal) Error() string { return fmt.Sprintf("%s: %s", r.Reason, r.Message) }
+
+func refused(reason v1alpha1.Reason, format string, args ...any) *Refusal {
+	return &Refusal{Status: store.StatusError, Reason: reason, Message: fmt.Sprintf(format, args...)}
+}
+
+func cancelled(reason v1alpha1.Reason, format string, args ...any) *Refusal {
+	return &Refusal{Status: store.StatusCancelled, Reason: reason, Message: fmt.Sprintf(format, args...)}
+}
+
+// classify tells an answer of the API server that can never change from one that
+// may. Forbidden may: a quota frees up, a role is granted.
+func classify(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause), namespaceIsGone(err):
+		return cancelled(v1alpha1.ReasonNamespaceDeleted, "the namespace is being deleted")
+	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err), apierrors.IsRequestEntityTooLargeError(err):
+		return refused(v1alpha1.ReasonWorkflowInvalid, "the API server refused the Workflow: %v", err)
+	default:
+		return fmt.Errorf("create workflow: %w", err)
+	}
+}
+
+// namespaceIsGone tells a missing namespace from a missing kind: both are 404.
+func namespaceIsGone(err error) bool {
+	status, ok := err.(apierrors.APIStatus) //nolint:errorlint // classify is given the client's own error
+	if !ok || status.Status().Code != http.StatusNotFound || status.Status().Details == nil {
+		return false
+	}
+	return status.Status().Details.Kind == "namespaces"
+}

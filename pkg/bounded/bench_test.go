@@ -1,0 +1,130 @@
+package bounded_test
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/alitto/pond/v2"
+	"github.com/panjf2000/ants/v2"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/penstock-cd/penstock/pkg/bounded"
+)
+
+// Every benchmark does the same small task through one way of bounding it; one iteration is one task, so that ns/op and
+// allocs/op are its overhead:
+//
+//	go test ./pkg/bounded -run '^$' -bench . -benchmem -count 5
+const (
+	benchmarkLimit = 16
+	benchmarkGrace = 10 * time.Second
+)
+
+var done atomic.Int64
+
+func add(n int) error {
+	done.Add(int64(n))
+	return nil
+}
+
+func BenchmarkPool(b *testing.B) {
+	b.ReportAllocs()
+	throughPool(b.N, 0)
+}
+
+// BenchmarkPoolTimeout shows what a timeout for each task adds: a context and its timer.
+func BenchmarkPoolTimeout(b *testing.B) {
+	b.ReportAllocs()
+	throughPool(b.N, time.Minute)
+}
+
+func throughPool(tasks int, timeout time.Duration) {
+	pool := bounded.NewPool(bounded.Config[int]{
+		Limit:   benchmarkLimit,
+		Timeout: timeout,
+		Run:     func(_ context.Context, n int) error { return add(n) },
+		Done:    func(int, error) {},
+	})
+	for n := range tasks {
+		_ = pool.Go(context.Background(), n)
+	}
+	pool.Wait()
+}
+
+func BenchmarkMap(b *testing.B) {
+	b.ReportAllocs()
+	throughMap(b.N)
+}
+
+func throughMap(tasks int) {
+	bounded.ForEach(context.Background(), benchmarkLimit, 0, make([]int, tasks), func(_ context.Context, n int) error {
+		return add(n)
+	})
+}
+
+func BenchmarkErrgroup(b *testing.B) {
+	b.ReportAllocs()
+	throughErrgroup(b.N)
+}
+
+func BenchmarkErrgroupTimeout(b *testing.B) {
+	b.ReportAllocs()
+	var group errgroup.Group
+	group.SetLimit(benchmarkLimit)
+	for n := range b.N {
+		group.Go(func() error {
+			_, cancel := context.WithTimeout(context.Background(), time.Minute)
+			defer cancel()
+			return add(n)
+		})
+	}
+	_ = group.Wait()
+}
+
+func throughErrgroup(tasks int) {
+	var group errgroup.Group
+	group.SetLimit(benchmarkLimit)
+	for n := range tasks {
+		group.Go(func() error { return add(n) })
+	}
+	_ = group.Wait()
+}
+
+func BenchmarkPond(b *testing.B) {
+	b.ReportAllocs()
+	pool := pond.NewPool(benchmarkLimit)
+	for n := range b.N {
+		pool.SubmitErr(func() error { return add(n) })
+	}
+	pool.StopAndWait()
+}
+
+func BenchmarkAnts(b *testing.B) {
+	b.ReportAllocs()
+	pool, err := ants.NewPool(benchmarkLimit)
+	require.NoError(b, err)
+	defer func() { require.NoError(b, pool.ReleaseTimeout(benchmarkGrace)) }()
+	var group sync.WaitGroup
+	for n := range b.N {
+		group.Add(1)
+		require.NoError(b, pool.Submit(func() {
+			defer group.Done()
+			_ = add(n)
+		}))
+	}
+	group.Wait()
+}
+
+// BenchmarkGoroutines has no bound at all.
+func BenchmarkGoroutines(b *testing.B) {
+	b.ReportAllocs()
+	var group sync.WaitGroup
+	for n := range b.N {
+		group.Go(func() { _ = add(n) })
+	}
+	group.Wait()
+}

@@ -1,0 +1,159 @@
+// Package config turns the process environment into one validated struct.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/caarlos0/env/v11"
+)
+
+// Config is everything an operator can set. Each field is one environment
+// variable; its tags are the only place that states the default (envDefault), the
+// bounds (min, max, oneof, format) and the meaning that Describe prints.
+//
+// A variable that is unset or empty takes its default. White space around a value
+// is ignored, so that a secret file's last line feed does no harm.
+type Config struct {
+	// BatchSize is how many triggers are in flight at once, in the whole process and
+	// over all builds. It bounds the sliding window of dispatch, not the claims.
+	// Zero or less means 1, which Load reports as a warning.
+	BatchSize int `env:"CI_SUCCESS_AUTO_TRIGGER_BATCH_SIZE" envDefault:"5" max:"10000" meaning:"triggers in flight at once, in the whole process, over all builds; 0 or less means 1"`
+
+	// KubeAPIQPS is the refill rate, in requests per second, of the one token bucket
+	// that every request waits for which no cache answers. Leases and watches have a
+	// client of their own.
+	KubeAPIQPS int `env:"KUBE_API_QPS" envDefault:"50" min:"1" max:"10000" meaning:"requests per second to the Kubernetes API, triggers and status writes together"`
+
+	// KubeAPIBurst is the size of that bucket: the requests that may go at once after
+	// a quiet time.
+	KubeAPIBurst int `env:"KUBE_API_BURST" envDefault:"10" min:"1" max:"10000" meaning:"requests to the Kubernetes API that may go at once after a quiet time"`
+
+	// DatabaseURL is where Postgres is and how to log in there: a URL or libpq's
+	// keyword=value form. It has no default, and it is never printed.
+	DatabaseURL Secret `env:"DATABASE_URL" format:"postgres" required:"true" meaning:"Postgres to connect to, user and password included; never printed"`
+
+	// DatabaseMaxConns bounds the connections of this process, all loops together.
+	// Dispatch needs at most two whatever the batch size; each other loop needs one.
+	DatabaseMaxConns int `env:"DATABASE_MAX_CONNS" envDefault:"10" min:"4" max:"1000" meaning:"connections to Postgres, never exceeded"`
+
+	// DatabaseSchema is the Postgres schema that holds every table of Penstock, so
+	// that several installations can share one database.
+	DatabaseSchema string `env:"DATABASE_SCHEMA" envDefault:"penstock" format:"identifier" meaning:"Postgres schema that holds the tables"`
+
+	// MaxActiveWorkflows is the backlog gate: nothing is claimed while this many of
+	// our Workflows are unfinished. Zero turns the gate off.
+	MaxActiveWorkflows int `env:"MAX_ACTIVE_WORKFLOWS" envDefault:"0" min:"0" max:"1000000" meaning:"stop triggering while this many Workflows are unfinished; 0 is off"`
+
+	// LeaderElect makes one replica of several do the work. Without it every replica
+	// works; the database keeps them apart either way.
+	LeaderElect bool `env:"LEADER_ELECT" envDefault:"true" meaning:"let one replica work and the others stand by"`
+
+	// LeaderElectionNamespace is where the Lease is kept. Empty means the namespace
+	// of the pod, which is known only inside a cluster.
+	LeaderElectionNamespace string `env:"LEADER_ELECTION_NAMESPACE" format:"namespace" meaning:"namespace of the leader's Lease; empty is the pod's own"`
+
+	// WatchNamespaces are the only namespaces that are watched and triggered in.
+	// Empty means all of them.
+	WatchNamespaces []string `env:"WATCH_NAMESPACES" format:"namespace" meaning:"namespaces to watch, separated by commas; empty is all"`
+
+	// MetricsBindAddress serves /metrics. "0" serves none; port 0 takes any free one.
+	MetricsBindAddress string `env:"METRICS_BIND_ADDRESS" envDefault:":8080" format:"address" meaning:"where /metrics is served; 0 is nowhere"`
+
+	// HealthProbeBindAddress serves /healthz and /readyz. "0" serves none; port 0
+	// takes any free one.
+	HealthProbeBindAddress string `env:"HEALTH_PROBE_BIND_ADDRESS" envDefault:":8081" format:"address" meaning:"where /healthz and /readyz are served; 0 is nowhere"`
+
+	// LogLevel is the least severe level that is written.
+	LogLevel string `env:"LOG_LEVEL" envDefault:"info" oneof:"debug info warn error" meaning:"least severe level that is logged"`
+
+	// LogFormat is json for machines or console for people.
+	LogFormat string `env:"LOG_FORMAT" envDefault:"json" oneof:"json console" meaning:"form of a log line"`
+
+	// ShutdownGracePeriod is how long triggers in flight may take to finish after
+	// SIGTERM before they are released. Keep it below the pod's
+	// terminationGracePeriodSeconds.
+	ShutdownGracePeriod time.Duration `env:"SHUTDOWN_GRACE_PERIOD" envDefault:"30s" min:"1s" max:"10m" meaning:"time for triggers in flight to finish after SIGTERM"`
+
+	// TriggerLease is how long a claimed trigger belongs to this process, by the
+	// database's clock, before another may take it. After a crash that is the longest
+	// wait of the triggers that were in flight.
+	TriggerLease time.Duration `env:"TRIGGER_LEASE" envDefault:"20s" min:"5s" max:"10m" meaning:"time a claimed trigger belongs to this process before another may take it"`
+
+	// SweepInterval is the pause between two sweeps. The first sweep runs at start.
+	SweepInterval time.Duration `env:"SWEEP_INTERVAL" envDefault:"2m" min:"5s" max:"1h" meaning:"time between two repairs of what a crash or a lost event left open"`
+}
+
+// FromProcess is Load on the environment of this process.
+func FromProcess() (Config, []string, error) {
+	return Load(env.ToMap(os.Environ()))
+}
+
+// Load reads a Config from an environment, variable name to value, and changes
+// nothing. The strings are warnings for the caller to log: values that were
+// accepted but not taken literally.
+//
+// The error has one line for each variable that is missing or bad, with its name,
+// its value unless it is a secret, and what is allowed. The Config is then zero.
+func Load(environ map[string]string) (Config, []string, error) {
+	environ = trimmed(environ)
+	var loaded Config
+	unparsed, err := parse(&loaded, environ)
+	if err != nil {
+		return Config{}, nil, err
+	}
+	for index, namespace := range loaded.WatchNamespaces {
+		loaded.WatchNamespaces[index] = strings.TrimSpace(namespace)
+	}
+	if err := validate(loaded, environ, unparsed); err != nil {
+		return Config{}, nil, fmt.Errorf("invalid configuration:\n%w", err)
+	}
+	warnings := loaded.raiseBatchSize()
+	return loaded, warnings, nil
+}
+
+func trimmed(environ map[string]string) map[string]string {
+	// Never nil: the library would read the environment of the process instead.
+	result := make(map[string]string, len(environ))
+	maps.Copy(result, environ)
+	for name, value := range result {
+		result[name] = strings.TrimSpace(value)
+	}
+	return result
+}
+
+// parse fills the Config and returns the names of the fields whose value does not
+// have the field's type. The library's own message for them is dropped, because it
+// repeats the value and says nothing of the bounds.
+func parse(target *Config, environ map[string]string) (map[string]bool, error) {
+	err := env.ParseWithOptions(target, env.Options{Environment: environ})
+	if err == nil {
+		return nil, nil
+	}
+	var all env.AggregateError
+	if !errors.As(err, &all) {
+		return nil, errors.New("read environment: unexpected kind of error")
+	}
+	unparsed := make(map[string]bool)
+	for _, one := range all.Errors {
+		var bad env.ParseError
+		if !errors.As(one, &bad) {
+			return nil, fmt.Errorf("read environment: unexpected %T", one)
+		}
+		unparsed[bad.Name] = true
+	}
+	return unparsed, nil
+}
+
+func (c *Config) raiseBatchSize() []string {
+	if c.BatchSize >= 1 {
+		return nil
+	}
+	warning := fmt.Sprintf("CI_SUCCESS_AUTO_TRIGGER_BATCH_SIZE=%d is below 1: using 1", c.BatchSize)
+	c.BatchSize = 1
+	return []string{warning}
+}

@@ -1,0 +1,234 @@
+package config
+
+import (
+	"maps"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+const goodURL = "postgres://penstock:hunter2@db.example:5432/penstock"
+
+// with returns a minimal good environment, changed by pairs of name and value.
+func with(pairs ...string) map[string]string {
+	environ := map[string]string{"DATABASE_URL": goodURL}
+	for index := 0; index < len(pairs); index += 2 {
+		environ[pairs[index]] = pairs[index+1]
+	}
+	return environ
+}
+
+func defaults() Config {
+	return Config{
+		BatchSize:              5,
+		KubeAPIQPS:             50,
+		KubeAPIBurst:           10,
+		DatabaseURL:            goodURL,
+		DatabaseMaxConns:       10,
+		DatabaseSchema:         "penstock",
+		LeaderElect:            true,
+		MetricsBindAddress:     ":8080",
+		HealthProbeBindAddress: ":8081",
+		LogLevel:               "info",
+		LogFormat:              "json",
+		ShutdownGracePeriod:    30 * time.Second,
+		TriggerLease:           20 * time.Second,
+		SweepInterval:          2 * time.Minute,
+	}
+}
+
+func TestLoadAccepts(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		environ map[string]string
+		change  func(*Config)
+		warning string
+	}{
+		"only the database is required, all else has a default": {
+			environ: with(), change: func(*Config) {},
+		},
+		"every variable reaches its field": {
+			environ: with(
+				"CI_SUCCESS_AUTO_TRIGGER_BATCH_SIZE", "20", "KUBE_API_QPS", "100", "KUBE_API_BURST", "200",
+				"DATABASE_URL", "host=/run/postgresql dbname=penstock", "DATABASE_MAX_CONNS", "4", "DATABASE_SCHEMA", "team_a",
+				"MAX_ACTIVE_WORKFLOWS", "500", "LEADER_ELECT", "false", "LEADER_ELECTION_NAMESPACE", "penstock-system",
+				"WATCH_NAMESPACES", "team-a,team-b", "METRICS_BIND_ADDRESS", "0", "HEALTH_PROBE_BIND_ADDRESS", "127.0.0.1:0",
+				"LOG_LEVEL", "debug", "LOG_FORMAT", "console", "SHUTDOWN_GRACE_PERIOD", "1m", "TRIGGER_LEASE", "5s", "SWEEP_INTERVAL", "1h",
+			),
+			change: func(c *Config) {
+				*c = Config{
+					BatchSize: 20, KubeAPIQPS: 100, KubeAPIBurst: 200,
+					DatabaseURL: "host=/run/postgresql dbname=penstock", DatabaseMaxConns: 4, DatabaseSchema: "team_a",
+					MaxActiveWorkflows: 500, LeaderElect: false, LeaderElectionNamespace: "penstock-system",
+					WatchNamespaces: []string{"team-a", "team-b"}, MetricsBindAddress: "0", HealthProbeBindAddress: "127.0.0.1:0",
+					LogLevel: "debug", LogFormat: "console",
+					ShutdownGracePeriod: time.Minute, TriggerLease: 5 * time.Second, SweepInterval: time.Hour,
+				}
+			},
+		},
+		"an empty value means the default": {
+			environ: with("KUBE_API_QPS", "", "LOG_LEVEL", " "), change: func(*Config) {},
+		},
+		"white space around a value and a list item is ignored": {
+			environ: with("DATABASE_URL", goodURL+"\n", "WATCH_NAMESPACES", " team-a , team-b "),
+			change:  func(c *Config) { c.WatchNamespaces = []string{"team-a", "team-b"} },
+		},
+		"a batch size of 0 becomes 1 and is reported": {
+			environ: with("CI_SUCCESS_AUTO_TRIGGER_BATCH_SIZE", "0"),
+			change:  func(c *Config) { c.BatchSize = 1 },
+			warning: "CI_SUCCESS_AUTO_TRIGGER_BATCH_SIZE=0 is below 1: using 1",
+		},
+		"a negative batch size becomes 1 and is reported": {
+			environ: with("CI_SUCCESS_AUTO_TRIGGER_BATCH_SIZE", "-7"),
+			change:  func(c *Config) { c.BatchSize = 1 },
+			warning: "CI_SUCCESS_AUTO_TRIGGER_BATCH_SIZE=-7 is below 1: using 1",
+		},
+		"variables of other programs are ignored": {
+			environ: with("KUBE_API_QPSS", "abc"), change: func(*Config) {},
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			before := maps.Clone(test.environ)
+			want := defaults()
+			test.change(&want)
+
+			loaded, warnings, err := Load(test.environ)
+
+			require.NoError(t, err)
+			require.Equal(t, want, loaded)
+			require.Equal(t, test.warning, strings.Join(warnings, "\n"))
+			require.Equal(t, before, test.environ, "the environment is only read")
+		})
+	}
+}
+
+func TestLoadRefuses(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		environ map[string]string
+		lines   []string
+	}{
+		"nothing set at all": {
+			environ: nil,
+			lines:   []string{"DATABASE_URL is not set: must be a Postgres URL (postgres://user:password@host:5432/database) or keyword=value pairs"},
+		},
+		"a database URL of blanks": {
+			environ: with("DATABASE_URL", " \n"),
+			lines:   []string{"DATABASE_URL is not set: must be a Postgres URL (postgres://user:password@host:5432/database) or keyword=value pairs"},
+		},
+		"a database URL of another database": {
+			environ: with("DATABASE_URL", "mysql://root:hunter2@db/penstock"),
+			lines:   []string{"DATABASE_URL=[redacted]: must be a Postgres URL (postgres://user:password@host:5432/database) or keyword=value pairs"},
+		},
+		"a database URL whose port is no number": {
+			environ: with("DATABASE_URL", "postgres://penstock:hunter2@db:port/penstock"),
+			lines:   []string{"DATABASE_URL=[redacted]: must be a Postgres URL (postgres://user:password@host:5432/database) or keyword=value pairs"},
+		},
+		"a batch size that is not a number": {
+			environ: with("CI_SUCCESS_AUTO_TRIGGER_BATCH_SIZE", "five"),
+			lines:   []string{`CI_SUCCESS_AUTO_TRIGGER_BATCH_SIZE="five": must be a whole number up to 10000`},
+		},
+		"a batch size that no integer holds": {
+			environ: with("CI_SUCCESS_AUTO_TRIGGER_BATCH_SIZE", "99999999999999999999"),
+			lines:   []string{`CI_SUCCESS_AUTO_TRIGGER_BATCH_SIZE="99999999999999999999": must be a whole number up to 10000`},
+		},
+		"a rate of zero": {
+			environ: with("KUBE_API_QPS", "0"),
+			lines:   []string{`KUBE_API_QPS="0": must be a whole number from 1 to 10000`},
+		},
+		"a rate above its bound": {
+			environ: with("KUBE_API_QPS", "10001"),
+			lines:   []string{`KUBE_API_QPS="10001": must be a whole number from 1 to 10000`},
+		},
+		"too few connections for the loops": {
+			environ: with("DATABASE_MAX_CONNS", "3"),
+			lines:   []string{`DATABASE_MAX_CONNS="3": must be a whole number from 4 to 1000`},
+		},
+		"a schema that would need quotes": {
+			environ: with("DATABASE_SCHEMA", `Pen"stock`),
+			lines:   []string{`DATABASE_SCHEMA="Pen\"stock": must be a lower-case Postgres identifier of at most 63 characters that does not start with pg_`},
+		},
+		"a schema of Postgres' own": {
+			environ: with("DATABASE_SCHEMA", "pg_catalog"),
+			lines:   []string{`DATABASE_SCHEMA="pg_catalog": must be a lower-case Postgres identifier of at most 63 characters that does not start with pg_`},
+		},
+		"a flag that is neither true nor false": {
+			environ: with("LEADER_ELECT", "yes"),
+			lines:   []string{`LEADER_ELECT="yes": must be true or false`},
+		},
+		"a namespace with a capital": {
+			environ: with("LEADER_ELECTION_NAMESPACE", "Penstock"),
+			lines:   []string{`LEADER_ELECTION_NAMESPACE="Penstock": must be a namespace name: at most 63 lower-case letters, digits and inner dashes`},
+		},
+		"a list with an empty item": {
+			environ: with("WATCH_NAMESPACES", "team-a,,team-b"),
+			lines:   []string{`WATCH_NAMESPACES="team-a,,team-b": must be a comma-separated list, each a namespace name: at most 63 lower-case letters, digits and inner dashes`},
+		},
+		"an address without a port": {
+			environ: with("METRICS_BIND_ADDRESS", "localhost"),
+			lines:   []string{`METRICS_BIND_ADDRESS="localhost": must be host:port or :port, with a port from 0 to 65535, or 0 for none`},
+		},
+		"a port above 65535": {
+			environ: with("HEALTH_PROBE_BIND_ADDRESS", ":65536"),
+			lines:   []string{`HEALTH_PROBE_BIND_ADDRESS=":65536": must be host:port or :port, with a port from 0 to 65535, or 0 for none`},
+		},
+		"a level that does not exist": {
+			environ: with("LOG_LEVEL", "trace"),
+			lines:   []string{`LOG_LEVEL="trace": must be one of debug, info, warn, error`},
+		},
+		"a duration without a unit": {
+			environ: with("TRIGGER_LEASE", "20"),
+			lines:   []string{`TRIGGER_LEASE="20": must be a duration from 5s to 10m, such as 20s`},
+		},
+		"a lease below its bound": {
+			environ: with("TRIGGER_LEASE", "4999ms"),
+			lines:   []string{`TRIGGER_LEASE="4999ms": must be a duration from 5s to 10m, such as 20s`},
+		},
+		"a sweep interval above its bound": {
+			environ: with("SWEEP_INTERVAL", "61m"),
+			lines:   []string{`SWEEP_INTERVAL="61m": must be a duration from 5s to 1h, such as 2m`},
+		},
+		"several bad values are told at once, in the order of the table": {
+			environ: with("SWEEP_INTERVAL", "never", "DATABASE_URL", "", "KUBE_API_BURST", "many"),
+			lines: []string{
+				`KUBE_API_BURST="many": must be a whole number from 1 to 10000`,
+				"DATABASE_URL is not set: must be a Postgres URL (postgres://user:password@host:5432/database) or keyword=value pairs",
+				`SWEEP_INTERVAL="never": must be a duration from 5s to 1h, such as 2m`,
+			},
+		},
+		"a value of several lines stays on one": {
+			environ: with("LOG_FORMAT", "json\nLOG_LEVEL=debug"),
+			lines:   []string{`LOG_FORMAT="json\nLOG_LEVEL=debug": must be one of json, console`},
+		},
+		"a long value is cut between two characters": {
+			environ: with("LOG_FORMAT", strings.Repeat("ä", 41)),
+			lines:   []string{`LOG_FORMAT="` + strings.Repeat("ä", 40) + `…": must be one of json, console`},
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+
+			loaded, warnings, err := Load(test.environ)
+
+			require.EqualError(t, err, "invalid configuration:\n"+strings.Join(test.lines, "\n"))
+			require.Zero(t, loaded)
+			require.Empty(t, warnings)
+			require.NotContains(t, err.Error(), "hunter2")
+		})
+	}
+}
+
+func TestFromProcessReadsTheEnvironmentOfThisProcess(t *testing.T) {
+	t.Setenv("DATABASE_URL", goodURL)
+	t.Setenv("KUBE_API_QPS", "7")
+
+	loaded, _, err := FromProcess()
+
+	require.NoError(t, err)
+	require.Equal(t, 7, loaded.KubeAPIQPS)
+}

@@ -1,0 +1,72 @@
+package config
+
+import (
+	"net"
+	"net/url"
+	"reflect"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/util/validation"
+)
+
+// format is a form that a text must have. It says nothing about the empty text,
+// which stands for "not set".
+type format struct {
+	allowed string
+	accepts func(string) bool
+}
+
+func formatOf(tag reflect.StructTag) format {
+	switch name := tag.Get("format"); name {
+	case "postgres":
+		return format{"a Postgres URL (postgres://user:password@host:5432/database) or keyword=value pairs", isPostgres}
+	case "identifier":
+		return format{"a lower-case Postgres identifier of at most 63 characters that does not start with pg_", isIdentifier}
+	case "namespace":
+		return format{"a namespace name: at most 63 lower-case letters, digits and inner dashes", isNamespace}
+	case "address":
+		return format{"host:port or :port, with a port from 0 to 65535, or 0 for none", isAddress}
+	default:
+		panic("config: bad struct tag: unknown format " + strconv.Quote(name))
+	}
+}
+
+// keywords is libpq's keyword=value form, far enough to tell it from a mistake.
+// The driver parses it fully when it connects.
+var keywords = regexp.MustCompile(`^\s*[a-z_]+\s*=\s*\S`)
+
+func isPostgres(value string) bool {
+	if !strings.Contains(value, "://") {
+		return keywords.MatchString(value)
+	}
+	parsed, err := url.Parse(value)
+	if err != nil {
+		return false
+	}
+	return parsed.Scheme == "postgres" || parsed.Scheme == "postgresql"
+}
+
+var identifier = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,62}$`)
+
+// Postgres keeps the prefix pg_ for schemas of its own.
+func isIdentifier(value string) bool {
+	return identifier.MatchString(value) && !strings.HasPrefix(value, "pg_")
+}
+
+func isNamespace(value string) bool {
+	return len(validation.IsDNS1123Label(value)) == 0
+}
+
+func isAddress(value string) bool {
+	if value == "0" {
+		return true
+	}
+	_, port, err := net.SplitHostPort(value)
+	if err != nil {
+		return false
+	}
+	_, err = strconv.ParseUint(port, 10, 16)
+	return err == nil
+}

@@ -1,0 +1,95 @@
+// Package limit holds every request of the process to one rate: it observes who waits for the Kubernetes API and grants
+// tokens, triggers first.
+//
+// A Bucket has two views, Trigger and Background, each a flowcontrol.RateLimiter for a rest.Config of its own. While
+// triggers are under way, Background has one token for every 20 of Trigger, so that a burst costs at most 1.05 API writes
+// for each trigger; at other times it flows freely. It is never starved: see Quiet. An answer of 429 stops both views for
+// as long as the server asks (WrapTransport).
+//
+// Time is that of package time; tests run in a bubble of testing/synctest, which replaces it.
+package limit
+
+import (
+	"container/list"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+	"k8s.io/client-go/util/flowcontrol"
+)
+
+// Bucket is a token bucket whose waiters stand in two lines. Its methods may be called at any time from any goroutine.
+// It holds no goroutine and needs no end.
+type Bucket struct {
+	// OnWait is told, after every wait, the class (TriggerClass or BackgroundClass) and how long it took, also when it was
+	// cancelled. Set it before the first use; it must not block.
+	OnWait func(class string, waited time.Duration)
+
+	mu          sync.Mutex
+	tokens      *rate.Limiter
+	turns       turns
+	lines       map[string]*list.List // of *waiter
+	pausedUntil time.Time
+	timer       *time.Timer // calls serve when the next grant is possible
+}
+
+// waiter is one call of Wait. The mutex of the bucket guards it.
+type waiter struct {
+	class   string
+	place   *list.Element // in the line of its class, until it is granted or leaves
+	granted bool
+	ready   chan struct{} // closed with the grant
+}
+
+// NewBucket returns a full bucket that gains qps tokens in a second and holds at most burst of them. A qps of 0 or less
+// lifts the limit; burst is at least 1. With a burst of 1 the rate falls short of qps by what the timers of the machine
+// come late, since there is no room for the token that is gained meanwhile.
+func NewBucket(qps float64, burst int) *Bucket {
+	return &Bucket{
+		tokens: rate.NewLimiter(perSecond(qps), max(burst, 1)),
+		turns:  turns{quietSince: time.Now()},
+		lines:  map[string]*list.List{TriggerClass: list.New(), BackgroundClass: list.New()},
+	}
+}
+
+// Trigger returns the view for requests that triggers wait for.
+func (b *Bucket) Trigger() flowcontrol.RateLimiter { return &view{bucket: b, class: TriggerClass} }
+
+// Background returns the view for requests that can wait: status writes, events, reads that no cache answers.
+func (b *Bucket) Background() flowcontrol.RateLimiter {
+	return &view{bucket: b, class: BackgroundClass}
+}
+
+// SetLimit changes the rate and size while the bucket is in use; see NewBucket. Tokens at hand above burst are lost.
+func (b *Bucket) SetLimit(qps float64, burst int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now := time.Now()
+	b.tokens.SetLimitAt(now, perSecond(qps))
+	b.tokens.SetBurstAt(now, max(burst, 1))
+	b.serve(now)
+}
+
+// SetBusy says whether triggers are under way although none may be waiting for a token at this moment: work is claimed,
+// or the queue is not empty.
+func (b *Bucket) SetBusy(busy bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now := time.Now()
+	b.turns.setBusy(busy, now)
+	b.serve(now)
+}
+
+// Pause grants nothing for d, to either class. A pause that already lasts longer stays as it is.
+func (b *Bucket) Pause(d time.Duration) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.pausedUntil = latest(b.pausedUntil, time.Now().Add(d))
+}
+
+func perSecond(qps float64) rate.Limit {
+	if qps <= 0 {
+		return rate.Inf
+	}
+	return rate.Limit(qps)
+}

@@ -1,0 +1,222 @@
+package limit_test
+
+import (
+	"context"
+	"math"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/penstock-cd/penstock/pkg/limit"
+)
+
+const (
+	trigger    = limit.TriggerClass
+	background = limit.BackgroundClass
+)
+
+func TestABurstIsGrantedAtOnceAndTheRestAtTheRate(t *testing.T) {
+	inBubble(t, 50, 10, func(t *testing.T, tr *trace) {
+		tr.ask(trigger, 60)
+		tr.require(10, 0)
+		time.Sleep(500 * time.Millisecond)
+		tr.require(35, 0)
+		time.Sleep(500 * time.Millisecond)
+		tr.require(60, 0)
+		require.InDelta(t, time.Second, tr.grants[59].after, float64(time.Microsecond))
+	})
+}
+
+func TestAQPSOfZeroLiftsTheLimit(t *testing.T) {
+	inBubble(t, 0, 0, func(t *testing.T, tr *trace) {
+		tr.ask(trigger, 100)
+		tr.ask(background, 100)
+		tr.require(100, 100)
+		require.True(t, math.IsInf(float64(tr.Trigger().QPS()), 1))
+	})
+}
+
+func TestABurstBelowOneMeansOne(t *testing.T) {
+	inBubble(t, 10, 0, func(t *testing.T, tr *trace) {
+		require.True(t, tr.Trigger().TryAccept())
+		require.False(t, tr.Trigger().TryAccept())
+	})
+}
+
+func TestBothClassesShareOneRate(t *testing.T) {
+	inBubble(t, 50, 10, func(t *testing.T, tr *trace) {
+		tr.ask(trigger, 100)
+		tr.ask(background, 100)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		require.Len(t, tr.grants, 60)
+	})
+}
+
+func TestATriggerGoesBeforeBackgroundThatWaitsLonger(t *testing.T) {
+	inBubble(t, 1, 1, func(_ *testing.T, tr *trace) {
+		tr.drain()
+		tr.ask(background, 5)
+		tr.ask(trigger, 3)
+		time.Sleep(3 * time.Second)
+		tr.require(3, 0)
+		time.Sleep(5 * time.Second)
+		tr.require(3, 5)
+	})
+}
+
+func TestBackgroundFlowsFreelyWhenNoTriggerIsUnderWay(t *testing.T) {
+	inBubble(t, 50, 10, func(_ *testing.T, tr *trace) {
+		tr.ask(background, 60)
+		time.Sleep(time.Second)
+		tr.require(0, 60)
+	})
+}
+
+func TestBackgroundHasOneTokenForEveryTwentyOfTriggersInABurst(t *testing.T) {
+	inBubble(t, 50, 10, func(t *testing.T, tr *trace) {
+		tr.SetBusy(true)
+		tr.ask(trigger, 1000)
+		tr.ask(background, 1000)
+		time.Sleep(30 * time.Second)
+		tr.require(1000, 50)
+		since := limit.Share
+		for _, g := range tr.grants {
+			if g.class == background {
+				require.GreaterOrEqual(t, since, limit.Share)
+				since = -1
+			}
+			since++
+		}
+	})
+}
+
+func TestTheShareHoldsWhenTriggersComeOneAfterTheOther(t *testing.T) {
+	inBubble(t, 50, 10, func(t *testing.T, tr *trace) {
+		tr.SetBusy(true)
+		tr.ask(background, 1000)
+		var pool sync.WaitGroup
+		for range 5 {
+			pool.Go(func() {
+				for range 40 {
+					tr.Trigger().Accept()
+					tr.record(trigger)
+				}
+			})
+		}
+		pool.Wait()
+		require.Equal(t, 200, tr.count(trigger))
+		require.LessOrEqual(t, tr.count(background), 10)
+	})
+}
+
+func TestBackgroundFlowsAgainOnceTriggersAreNoLongerUnderWay(t *testing.T) {
+	inBubble(t, 50, 10, func(_ *testing.T, tr *trace) {
+		tr.SetBusy(true)
+		tr.ask(background, 5)
+		tr.require(0, 0)
+		tr.SetBusy(false)
+		tr.require(0, 5)
+	})
+}
+
+func TestBackgroundFlowsAgainWhenTheLastWaitingTriggerGivesUp(t *testing.T) {
+	inBubble(t, 0.1, 1, func(t *testing.T, tr *trace) {
+		tr.drain()
+		ctx, cancel := context.WithCancel(t.Context())
+		tr.askWith(ctx, trigger, 1)
+		tr.ask(background, 1)
+		cancel()
+		time.Sleep(10 * time.Second)
+		tr.require(0, 1)
+	})
+}
+
+func TestBackgroundIsNotStarvedWhileBusyTriggersTakeNoTokens(t *testing.T) {
+	inBubble(t, 50, 10, func(_ *testing.T, tr *trace) {
+		time.Sleep(time.Hour)
+		tr.SetBusy(true)
+		tr.ask(background, 3)
+		time.Sleep(limit.Quiet - time.Millisecond)
+		tr.SetBusy(true) // again changes nothing
+		tr.require(0, 0)
+		time.Sleep(time.Millisecond)
+		tr.require(0, 1)
+		time.Sleep(limit.Quiet)
+		tr.require(0, 2)
+
+		time.Sleep(limit.Quiet / 2)
+		tr.ask(trigger, 1)
+		time.Sleep(limit.Quiet - time.Millisecond)
+		tr.require(1, 2)
+		time.Sleep(time.Millisecond)
+		tr.require(1, 3)
+	})
+}
+
+func TestTheLimitChangesWhileCallersWait(t *testing.T) {
+	inBubble(t, 1, 1, func(t *testing.T, tr *trace) {
+		tr.ask(trigger, 101)
+		tr.require(1, 0)
+		tr.SetLimit(100, 10)
+		require.InDelta(t, 100, tr.Background().QPS(), 0)
+		time.Sleep(500 * time.Millisecond)
+		tr.require(51, 0)
+		tr.SetLimit(10, 1)
+		time.Sleep(time.Second)
+		tr.require(61, 0)
+		tr.SetLimit(0, 1)
+		tr.require(101, 0)
+	})
+}
+
+func TestAPauseStopsBothClasses(t *testing.T) {
+	inBubble(t, 50, 10, func(t *testing.T, tr *trace) {
+		tr.Pause(3 * time.Second)
+		tr.ask(trigger, 2)
+		tr.ask(background, 2)
+		require.False(t, tr.Trigger().TryAccept())
+		time.Sleep(3*time.Second - time.Nanosecond)
+		tr.require(0, 0)
+		time.Sleep(time.Nanosecond)
+		tr.require(2, 2)
+	})
+}
+
+func TestAPauseIsExtendedButNeverShortened(t *testing.T) {
+	inBubble(t, 50, 10, func(_ *testing.T, tr *trace) {
+		tr.Pause(3 * time.Second)
+		tr.ask(trigger, 1)
+		tr.Pause(5 * time.Second)
+		tr.Pause(time.Second)
+		time.Sleep(5*time.Second - time.Nanosecond)
+		tr.require(0, 0)
+		time.Sleep(time.Nanosecond)
+		tr.require(1, 0)
+	})
+}
+
+func TestTryAcceptTakesATokenOnlyWhenNobodyIsBefore(t *testing.T) {
+	inBubble(t, 1, 2, func(t *testing.T, tr *trace) {
+		require.True(t, tr.Background().TryAccept())
+		tr.SetBusy(true)
+		require.False(t, tr.Background().TryAccept(), "triggers are under way")
+		require.True(t, tr.Trigger().TryAccept())
+		require.False(t, tr.Trigger().TryAccept(), "the bucket is empty")
+		tr.ask(trigger, 1)
+		time.Sleep(time.Second)
+		tr.require(1, 0)
+		require.False(t, tr.Trigger().TryAccept(), "the one that waited had it")
+	})
+}
+
+func TestStopLeavesTheOtherViewWorking(t *testing.T) {
+	inBubble(t, 50, 10, func(_ *testing.T, tr *trace) {
+		tr.Background().Stop()
+		tr.ask(trigger, 1)
+		tr.require(1, 0)
+	})
+}

@@ -1,0 +1,134 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"fmt"
+	"io/fs"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// Migration is one step of the schema.
+type Migration struct {
+	// Version orders the steps.
+	Version int64
+	// Source is the file that holds it.
+	Source string
+	// Applied tells whether the database has it.
+	Applied bool
+}
+
+// Migrator moves the schema. It holds one connection and an advisory lock while
+// it works, so that any number may start at once.
+type Migrator struct {
+	db       *sql.DB
+	provider *goose.Provider
+}
+
+// NewMigrator connects, and creates the schema where it does not exist.
+func NewMigrator(ctx context.Context, config Config) (*Migrator, error) {
+	poolConfig, err := parse(config)
+	if err != nil {
+		return nil, err
+	}
+	db := stdlib.OpenDB(*poolConfig.ConnConfig)
+	db.SetMaxOpenConns(1)
+	migrator, err := newMigrator(ctx, db, config.Schema)
+	if err != nil {
+		_ = db.Close()
+		return nil, redact(err, config.URL)
+	}
+	return migrator, nil
+}
+
+func newMigrator(ctx context.Context, db *sql.DB, schema string) (*Migrator, error) {
+	if err := createSchema(ctx, db, schema); err != nil {
+		return nil, err
+	}
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return nil, fmt.Errorf("open migrations: %w", err)
+	}
+	locker, err := lock.NewPostgresSessionLocker()
+	if err != nil {
+		return nil, fmt.Errorf("create migration lock: %w", err)
+	}
+	provider, err := goose.NewProvider(goose.DialectPostgres, db, files, goose.WithSessionLocker(locker))
+	if err != nil {
+		return nil, fmt.Errorf("load migrations: %w", err)
+	}
+	return &Migrator{db: db, provider: provider}, nil
+}
+
+// createSchema looks first, so that a role without the right to create schemas
+// can use one that is there.
+func createSchema(ctx context.Context, db *sql.DB, schema string) error {
+	var exists bool
+	const query = "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)"
+	if err := db.QueryRowContext(ctx, query, schema).Scan(&exists); err != nil {
+		return fmt.Errorf("look for schema %s: %w", schema, err)
+	}
+	if exists {
+		return nil
+	}
+	statement := "CREATE SCHEMA IF NOT EXISTS " + pgx.Identifier{schema}.Sanitize()
+	if _, err := db.ExecContext(ctx, statement); err != nil {
+		return fmt.Errorf("create schema %s: %w", schema, err)
+	}
+	return nil
+}
+
+// Up applies every step that is missing and returns their number.
+func (m *Migrator) Up(ctx context.Context) (int, error) {
+	results, err := m.provider.Up(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("migrate up: %w", err)
+	}
+	return len(results), nil
+}
+
+// Down takes the last step back. Its tables' rows are lost.
+func (m *Migrator) Down(ctx context.Context) error {
+	if _, err := m.provider.Down(ctx); err != nil {
+		return fmt.Errorf("migrate down: %w", err)
+	}
+	return nil
+}
+
+// Status lists every step, in order.
+func (m *Migrator) Status(ctx context.Context) ([]Migration, error) {
+	statuses, err := m.provider.Status(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read migration status: %w", err)
+	}
+	list := make([]Migration, len(statuses))
+	for i, status := range statuses {
+		list[i] = Migration{
+			Version: status.Source.Version, Source: status.Source.Path,
+			Applied: status.State == goose.StateApplied,
+		}
+	}
+	return list, nil
+}
+
+// Close closes the connection.
+func (m *Migrator) Close() error { return m.db.Close() }
+
+// Migrate applies every step that is missing.
+func Migrate(ctx context.Context, config Config) error {
+	migrator, err := NewMigrator(ctx, config)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = migrator.Close() }()
+	_, err = migrator.Up(ctx)
+	return err
+}

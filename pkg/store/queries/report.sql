@@ -1,0 +1,70 @@
+-- name: BuildSummaries :many
+SELECT b.build_uid, b.namespace, b.build_name,
+       count(w.id) AS total,
+       count(w.id) FILTER (WHERE w.outcome IS NULL AND s.submitted = 0 AND s.waiting > 0) AS pending,
+       count(w.id) FILTER (WHERE w.outcome IS NULL AND s.submitted > 0 AND s.started = 0) AS submitted,
+       count(w.id) FILTER (WHERE w.outcome IS NULL AND (s.started > 0 OR (s.submitted = 0 AND s.waiting = 0))) AS running,
+       count(w.id) FILTER (WHERE w.outcome = 'Succeeded') AS succeeded,
+       count(w.id) FILTER (WHERE w.outcome <> 'Succeeded') AS failed,
+       count(w.id) FILTER (WHERE s.submitted > 0) AS triggered,
+       (SELECT count(DISTINCT d.pipeline_uid) FROM trigger_decision d
+        WHERE d.build_uid = b.build_uid AND d.outcome IN ('Skipped', 'Blocked')) AS skipped
+FROM ci_build b
+LEFT JOIN ci_artifact a ON a.build_uid = b.build_uid
+LEFT JOIN cd_workflow w ON w.ci_artifact_id = a.id
+LEFT JOIN LATERAL (
+    SELECT count(*) FILTER (WHERE r.submitted_at IS NOT NULL) AS submitted,
+           count(*) FILTER (WHERE r.started_at IS NOT NULL) AS started,
+           count(*) FILTER (WHERE r.status IN ('Pending', 'Submitting')) AS waiting
+    FROM cd_workflow_runner r WHERE r.cd_workflow_id = w.id
+) s ON true
+WHERE b.build_uid = ANY(@build_uids::text[])
+GROUP BY b.build_uid;
+
+-- name: BuildDecisions :many
+-- What was decided below the builds, counted, with the first few names of each kind.
+SELECT build_uid, outcome, reason, count(*) AS pipelines,
+       (array_agg(DISTINCT pipeline))[1:5]::text[] AS examples
+FROM trigger_decision
+WHERE build_uid = ANY(@build_uids::text[])
+GROUP BY build_uid, outcome, reason
+ORDER BY build_uid, outcome DESC, reason;
+
+-- name: FailedRuns :many
+-- Runs of the builds that ended badly, and why; the first few of each build.
+SELECT build_uid, pipeline, stage, status, reason, message
+FROM (
+    SELECT a.build_uid, w.pipeline, r.stage, r.status, r.reason, r.message,
+           row_number() OVER (PARTITION BY a.build_uid ORDER BY r.id) AS place
+    FROM ci_artifact a
+    JOIN cd_workflow w ON w.ci_artifact_id = a.id
+    JOIN cd_workflow_runner r ON r.cd_workflow_id = w.id
+    WHERE a.build_uid = ANY(@build_uids::text[])
+      AND r.status IN ('Failed', 'Error', 'Cancelled', 'Superseded')
+) failed
+WHERE place <= @most_each::bigint
+ORDER BY build_uid, place;
+
+-- name: LastRuns :many
+SELECT p.pipeline_uid::text AS pipeline_uid, l.build_name, l.image, l.digest, l.stage, l.status, l.reason, l.message, l.workflow_name, l.submitted_at, l.changed_at
+FROM (SELECT unnest(@pipeline_uids::text[]) AS pipeline_uid) p
+JOIN LATERAL (
+    SELECT w.id, a.build_name, a.image, a.digest, r.stage, r.status, r.reason, r.message, r.workflow_name, r.submitted_at, r.changed_at
+    FROM cd_workflow w
+    JOIN ci_artifact a ON a.id = w.ci_artifact_id
+    JOIN cd_workflow_runner r ON r.cd_workflow_id = w.id
+    WHERE w.pipeline_uid = p.pipeline_uid
+    ORDER BY w.id DESC, r.id DESC
+    LIMIT 1
+) l ON true;
+
+-- name: LastDecisions :many
+SELECT p.pipeline_uid::text AS pipeline_uid, l.build_name, l.outcome, l.reason, l.message, l.decided_at
+FROM (SELECT unnest(@pipeline_uids::text[]) AS pipeline_uid) p
+JOIN LATERAL (
+    SELECT d.build_name, d.outcome, d.reason, d.message, d.decided_at
+    FROM trigger_decision d
+    WHERE d.pipeline_uid = p.pipeline_uid
+    ORDER BY d.decided_at DESC, d.id DESC
+    LIMIT 1
+) l ON true;

@@ -1,0 +1,169 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/penstock-cd/penstock/api/v1alpha1"
+	"github.com/penstock-cd/penstock/pkg/store/dbsqlc"
+	"github.com/penstock-cd/penstock/pkg/trigger"
+)
+
+// Summary is what came of one build.
+type Summary struct {
+	BuildUID string
+	// Triggers counts runs; Triggered is how many of them have or had a Workflow.
+	Triggers  v1alpha1.TriggerSummary
+	Triggered int32
+	// Decisions are counted by outcome and reason, Waiting first.
+	Decisions []DecisionCount
+	// Failures are the first few runs that ended badly.
+	Failures []Failure
+}
+
+// DecisionCount is how often something was decided below one build.
+type DecisionCount struct {
+	Outcome v1alpha1.Outcome
+	Reason  v1alpha1.Reason
+	Count   int64
+	// Examples are up to five names of pipelines.
+	Examples []string
+}
+
+// Failure is a stage that ended badly.
+type Failure struct {
+	Pipeline string
+	Stage    trigger.Stage
+	Status   Status
+	Reason   v1alpha1.Reason
+	Message  string
+}
+
+// maxFailures is how many failures of a build a summary names.
+const maxFailures = 10
+
+// Summaries returns what came of the builds, by UID, in three statements. A build
+// that is not planned is not among them.
+func (s *Store) Summaries(ctx context.Context, buildUIDs []string) (map[string]*Summary, error) {
+	ctx, cancel := context.WithTimeout(ctx, ReadTimeout)
+	defer cancel()
+	counts, err := s.queries.BuildSummaries(ctx, buildUIDs)
+	if err != nil {
+		return nil, fmt.Errorf("summarise builds: %w", err)
+	}
+	summaries := make(map[string]*Summary, len(counts))
+	for _, row := range counts {
+		summaries[row.BuildUid] = &Summary{BuildUID: row.BuildUid, Triggers: triggerSummary(row), Triggered: int32(row.Triggered)} //nolint:gosec // a count of runs
+	}
+	if err := s.addDecisions(ctx, buildUIDs, summaries); err != nil {
+		return nil, err
+	}
+	if err := s.addFailures(ctx, buildUIDs, summaries); err != nil {
+		return nil, err
+	}
+	return summaries, nil
+}
+
+//nolint:gosec // counts of runs, far below 2³¹
+func triggerSummary(row dbsqlc.BuildSummariesRow) v1alpha1.TriggerSummary {
+	return v1alpha1.TriggerSummary{
+		Total: int32(row.Total), Pending: int32(row.Pending), Submitted: int32(row.Submitted),
+		Running: int32(row.Running), Succeeded: int32(row.Succeeded), Failed: int32(row.Failed),
+		Skipped: int32(row.Skipped), Progress: fmt.Sprintf("%d/%d", row.Triggered, row.Total),
+	}
+}
+
+func (s *Store) addDecisions(ctx context.Context, buildUIDs []string, summaries map[string]*Summary) error {
+	rows, err := s.queries.BuildDecisions(ctx, buildUIDs)
+	if err != nil {
+		return fmt.Errorf("count decisions: %w", err)
+	}
+	for _, row := range rows {
+		if summary := summaries[row.BuildUid]; summary != nil {
+			summary.Decisions = append(summary.Decisions, DecisionCount{
+				Outcome: v1alpha1.Outcome(row.Outcome), Reason: v1alpha1.Reason(row.Reason),
+				Count: row.Pipelines, Examples: row.Examples,
+			})
+		}
+	}
+	return nil
+}
+
+func (s *Store) addFailures(ctx context.Context, buildUIDs []string, summaries map[string]*Summary) error {
+	rows, err := s.queries.FailedRuns(ctx, dbsqlc.FailedRunsParams{BuildUids: buildUIDs, MostEach: maxFailures})
+	if err != nil {
+		return fmt.Errorf("list failed runs: %w", err)
+	}
+	for _, row := range rows {
+		if summary := summaries[row.BuildUid]; summary != nil {
+			summary.Failures = append(summary.Failures, Failure{
+				Pipeline: row.Pipeline, Stage: trigger.Stage(row.Stage), Status: Status(row.Status),
+				Reason: v1alpha1.Reason(row.Reason), Message: row.Message,
+			})
+		}
+	}
+	return nil
+}
+
+// LastRun is the newest stage of the newest run of a pipeline.
+type LastRun struct {
+	BuildName    string
+	Image        string
+	Digest       string
+	Stage        trigger.Stage
+	Status       Status
+	Reason       v1alpha1.Reason
+	Message      string
+	WorkflowName string
+	// HasWorkflow tells whether the Workflow exists or has existed.
+	HasWorkflow bool
+	At          time.Time
+}
+
+// LastDecision is what was decided for a pipeline at the last finished build.
+type LastDecision struct {
+	BuildName string
+	Outcome   v1alpha1.Outcome
+	Reason    v1alpha1.Reason
+	Message   string
+	At        time.Time
+}
+
+// LastRuns returns the newest run of each pipeline that has one, by UID.
+func (s *Store) LastRuns(ctx context.Context, pipelineUIDs []string) (map[string]LastRun, error) {
+	ctx, cancel := context.WithTimeout(ctx, ReadTimeout)
+	defer cancel()
+	rows, err := s.queries.LastRuns(ctx, pipelineUIDs)
+	if err != nil {
+		return nil, fmt.Errorf("read last runs: %w", err)
+	}
+	runs := make(map[string]LastRun, len(rows))
+	for _, row := range rows {
+		runs[row.PipelineUid] = LastRun{
+			BuildName: row.BuildName, Image: row.Image, Digest: row.Digest,
+			Stage: trigger.Stage(row.Stage), Status: Status(row.Status),
+			Reason: v1alpha1.Reason(row.Reason), Message: row.Message,
+			WorkflowName: row.WorkflowName, HasWorkflow: row.SubmittedAt.Valid, At: row.ChangedAt.Time,
+		}
+	}
+	return runs, nil
+}
+
+// LastDecisions returns the newest decision on each pipeline that has one, by UID.
+func (s *Store) LastDecisions(ctx context.Context, pipelineUIDs []string) (map[string]LastDecision, error) {
+	ctx, cancel := context.WithTimeout(ctx, ReadTimeout)
+	defer cancel()
+	rows, err := s.queries.LastDecisions(ctx, pipelineUIDs)
+	if err != nil {
+		return nil, fmt.Errorf("read last decisions: %w", err)
+	}
+	decisions := make(map[string]LastDecision, len(rows))
+	for _, row := range rows {
+		decisions[row.PipelineUid] = LastDecision{
+			BuildName: row.BuildName, Outcome: v1alpha1.Outcome(row.Outcome),
+			Reason: v1alpha1.Reason(row.Reason), Message: row.Message, At: row.DecidedAt.Time,
+		}
+	}
+	return decisions, nil
+}

@@ -1,0 +1,196 @@
+package trigger
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/penstock-cd/penstock/api/v1alpha1"
+)
+
+// Build is what a decision needs to know of a finished build.
+type Build struct {
+	UID        string
+	Namespace  string
+	Name       string
+	CiPipeline string
+	Revision   string
+	Cause      string
+	Phase      v1alpha1.BuildPhase
+}
+
+// Decision is what happens to one pipeline for one artifact, and why. A build
+// that did not succeed has the zero artifact.
+type Decision struct {
+	Artifact v1alpha1.Artifact
+	Pipeline *v1alpha1.CdPipeline
+	Outcome  v1alpha1.Outcome
+	Reason   v1alpha1.Reason
+	Message  string
+}
+
+// Children finds the CdPipelines that name a parent.
+type Children interface {
+	// Of returns the pipelines whose parentRef is (kind, name), in the namespace.
+	Of(kind v1alpha1.ParentKind, name string) []v1alpha1.CdPipeline
+}
+
+// Decider decides. The zero value is not usable: it needs Filters.
+type Decider struct {
+	Filters *Filters
+}
+
+// verdict is a decision before it knows its artifact and pipeline.
+type verdict struct {
+	outcome v1alpha1.Outcome
+	reason  v1alpha1.Reason
+	message string
+}
+
+// Build decides for every descendant of the build's pipeline, once for each
+// artifact: the children by their own configuration, the pipelines below them by
+// whether their parent was triggered. Decisions come in the order in which they
+// are to be dispatched.
+func (d Decider) Build(build Build, ciPipeline *v1alpha1.CiPipeline, artifacts []v1alpha1.Artifact, children Children) []Decision {
+	if build.Phase != v1alpha1.BuildSucceeded {
+		message := fmt.Sprintf("build %s ended as %s", build.Name, build.Phase)
+		verdict := verdict{v1alpha1.OutcomeSkipped, v1alpha1.ReasonBuildNotSucceeded, message}
+		return all(verdict, v1alpha1.Artifact{}, ciPipeline.Name, children)
+	}
+	var decisions []Decision
+	for _, artifact := range artifacts {
+		if ciPipeline.Spec.Suspend {
+			message := fmt.Sprintf("CiPipeline %s is suspended", ciPipeline.Name)
+			verdict := verdict{v1alpha1.OutcomeSkipped, v1alpha1.ReasonParentSuspended, message}
+			decisions = append(decisions, all(verdict, artifact, ciPipeline.Name, children)...)
+			continue
+		}
+		decisions = append(decisions, d.below(build, artifact, v1alpha1.ParentCiPipeline, ciPipeline.Name, children)...)
+	}
+	return decisions
+}
+
+// Succeeded decides for every descendant of a pipeline whose last stage
+// succeeded.
+func (d Decider) Succeeded(build Build, artifact v1alpha1.Artifact, parent string, children Children) []Decision {
+	return d.below(build, artifact, v1alpha1.ParentCdPipeline, parent, children)
+}
+
+// Ended decides for every descendant of a pipeline whose run ended otherwise.
+func (d Decider) Ended(artifact v1alpha1.Artifact, parent, how string, children Children) []Decision {
+	message := fmt.Sprintf("parent CdPipeline %s ended as %s", parent, how)
+	return descend(verdict{v1alpha1.OutcomeBlocked, v1alpha1.ReasonParentNotSucceeded, message},
+		artifact, parent, children)
+}
+
+// below decides for the children of one parent, then for what hangs below them.
+func (d Decider) below(build Build, artifact v1alpha1.Artifact, kind v1alpha1.ParentKind, name string, children Children) []Decision {
+	direct := ordered(children.Of(kind, name))
+	decisions := make([]Decision, 0, len(direct))
+	for i := range direct {
+		decisions = append(decisions, d.one(build, artifact, &direct[i]))
+	}
+	for _, parent := range slices.Clone(decisions) {
+		decisions = append(decisions, descend(inherited(parent), artifact, parent.Pipeline.Name, children)...)
+	}
+	return decisions
+}
+
+// one decides for a single pipeline, by the first rule that speaks.
+func (d Decider) one(build Build, artifact v1alpha1.Artifact, pipeline *v1alpha1.CdPipeline) Decision {
+	verdict := d.judge(build, artifact, pipeline)
+	return verdict.on(artifact, pipeline)
+}
+
+func (d Decider) judge(build Build, artifact v1alpha1.Artifact, pipeline *v1alpha1.CdPipeline) verdict {
+	switch first := FirstStage(pipeline); {
+	case !pipeline.DeletionTimestamp.IsZero():
+		return verdict{v1alpha1.OutcomeSkipped, v1alpha1.ReasonPipelineTerminating, "the pipeline is being deleted"}
+	case pipeline.Spec.Suspend:
+		return verdict{v1alpha1.OutcomeSkipped, v1alpha1.ReasonSuspended, "spec.suspend is true"}
+	case pipeline.Spec.Trigger == v1alpha1.TriggerManual:
+		return verdict{v1alpha1.OutcomeSkipped, v1alpha1.ReasonManualTrigger, "spec.trigger is Manual"}
+	case StageSpec(pipeline, first).Trigger == v1alpha1.TriggerManual:
+		return verdict{v1alpha1.OutcomeSkipped, v1alpha1.ReasonManualTrigger, fmt.Sprintf("the trigger of stage %s is Manual", first)}
+	}
+	return d.filter(build, artifact, pipeline)
+}
+
+func (d Decider) filter(build Build, artifact v1alpha1.Artifact, pipeline *v1alpha1.CdPipeline) verdict {
+	matched, err := d.Filters.Matches(build, artifact, pipeline)
+	var filterError *FilterError
+	switch {
+	case errors.As(err, &filterError):
+		return verdict{v1alpha1.OutcomeBlocked, filterError.Reason, truncate(filterError.Error())}
+	case !matched:
+		return verdict{v1alpha1.OutcomeSkipped, v1alpha1.ReasonFilteredOut, truncate("spec.filter is false: " + pipeline.Spec.Filter)}
+	default:
+		return verdict{v1alpha1.OutcomeTriggered, v1alpha1.ReasonTriggered, fmt.Sprintf("by build %s", build.Name)}
+	}
+}
+
+// inherited is the verdict on everything below a pipeline that was decided on.
+func inherited(parent Decision) verdict {
+	if parent.Outcome == v1alpha1.OutcomeTriggered {
+		return verdict{v1alpha1.OutcomeWaiting, v1alpha1.ReasonParentRunning,
+			fmt.Sprintf("waits for CdPipeline %s to succeed", parent.Pipeline.Name)}
+	}
+	return verdict{v1alpha1.OutcomeSkipped, v1alpha1.ReasonParentNotTriggered,
+		fmt.Sprintf("parent CdPipeline %s was not triggered: %s", parent.Pipeline.Name, parent.Reason)}
+}
+
+// all gives one verdict to every descendant of a CiPipeline.
+func all(v verdict, artifact v1alpha1.Artifact, ciPipeline string, children Children) []Decision {
+	var decisions []Decision
+	for _, child := range ordered(children.Of(v1alpha1.ParentCiPipeline, ciPipeline)) {
+		decisions = append(decisions, v.on(artifact, &child))
+		decisions = append(decisions, descend(v, artifact, child.Name, children)...)
+	}
+	return decisions
+}
+
+// descend gives one verdict to every descendant of a CdPipeline. The parent
+// itself is never among them, and a ring of pipelines is walked once.
+func descend(v verdict, artifact v1alpha1.Artifact, parent string, children Children) []Decision {
+	var decisions []Decision
+	seen := map[string]bool{parent: true}
+	for queue := []string{parent}; len(queue) > 0; queue = queue[1:] {
+		for _, child := range ordered(children.Of(v1alpha1.ParentCdPipeline, queue[0])) {
+			if seen[child.Name] {
+				continue
+			}
+			seen[child.Name] = true
+			queue = append(queue, child.Name)
+			decisions = append(decisions, v.on(artifact, &child))
+		}
+	}
+	return decisions
+}
+
+func (v verdict) on(artifact v1alpha1.Artifact, pipeline *v1alpha1.CdPipeline) Decision {
+	return Decision{Artifact: artifact, Pipeline: pipeline, Outcome: v.outcome, Reason: v.reason, Message: v.message}
+}
+
+// ordered sorts by priority, then name, so that equal input gives equal rows.
+func ordered(pipelines []v1alpha1.CdPipeline) []v1alpha1.CdPipeline {
+	return slices.SortedFunc(slices.Values(pipelines), func(a, b v1alpha1.CdPipeline) int {
+		return cmp.Or(cmp.Compare(b.Spec.Priority, a.Spec.Priority), cmp.Compare(a.Name, b.Name))
+	})
+}
+
+// Application is the pipeline's application, which defaults to its name.
+func Application(pipeline *v1alpha1.CdPipeline) string {
+	return cmp.Or(pipeline.Spec.Application, pipeline.Name)
+}
+
+// maxMessage bounds, in bytes, what is stored of a message.
+const maxMessage = 1024
+
+func truncate(message string) string {
+	if len(message) <= maxMessage {
+		return message
+	}
+	return strings.ToValidUTF8(message[:maxMessage-len("…")], "") + "…"
+}

@@ -1,0 +1,71 @@
+package trigger
+
+import (
+	"crypto/sha256"
+	"encoding/base32"
+	"strconv"
+	"strings"
+)
+
+// MaxNameLength bounds every Workflow's name, so that Argo can use it as a label
+// value and derive pod names from it.
+const MaxNameLength = 63
+
+// MaxLabelLength is the longest value that Kubernetes allows for a label.
+const MaxLabelLength = 63
+
+// suffixLength is how many characters of the identity end a Workflow's name: 16
+// of base32 are 80 bits, so that a billion names collide with a chance of 4·10⁻⁷.
+const suffixLength = 16
+
+var lowerBase32 = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
+
+// Identity is what makes a Workflow the one of its row. Two Workflows of equal
+// identity are the same Workflow.
+type Identity struct {
+	BuildUID    string
+	Image       string
+	Digest      string
+	PipelineUID string
+	Run         int32
+	Stage       Stage
+}
+
+// Hash returns 52 characters of lower-case base32 (SHA-256 over the fields, each
+// preceded by its length so that no two identities share an encoding). It is a
+// valid label value.
+func (i Identity) Hash() string {
+	digest := sha256.New()
+	for _, field := range []string{
+		i.BuildUID, i.Image, i.Digest, i.PipelineUID, strconv.Itoa(int(i.Run)), string(i.Stage),
+	} {
+		digest.Write([]byte(strconv.Itoa(len(field)) + ":" + field))
+	}
+	return lowerBase32.EncodeToString(digest.Sum(nil))
+}
+
+// WorkflowName returns the name of the Workflow with this identity: the
+// pipeline's name, shortened, the stage, and part of the identity's hash. It is a
+// pure function of its input, a DNS label, and at most MaxNameLength long.
+func WorkflowName(pipeline string, identity Identity) string {
+	suffix := "-" + strings.ToLower(string(identity.Stage)) + "-" + identity.Hash()[:suffixLength]
+	return dnsLabel(pipeline, MaxNameLength-len(suffix)) + suffix
+}
+
+// LabelValue returns the text as a valid label value, shortened to
+// MaxLabelLength.
+func LabelValue(text string) string {
+	if len(text) > MaxLabelLength {
+		text = text[:MaxLabelLength]
+	}
+	return strings.TrimRight(text, "-._")
+}
+
+// dnsLabel returns the start of a DNS subdomain name as the start of a DNS label.
+func dnsLabel(name string, most int) string {
+	label := strings.ReplaceAll(name, ".", "-")
+	if len(label) > most {
+		label = label[:most]
+	}
+	return strings.TrimRight(label, "-")
+}
