@@ -36,6 +36,9 @@ func (r *Reporter) reportBuilds(ctx context.Context, keys []types.NamespacedName
 		if err != nil {
 			return nil, err
 		}
+		if summaries[string(build.UID)] == nil && unplannedCondition(build, hasParent) == nil {
+			continue // about to be planned, which reports it again
+		}
 		changed := build.DeepCopy()
 		changed.Status = buildStatus(build, summaries[string(build.UID)], hasParent)
 		if equality.Semantic.DeepEqual(build.Status, changed.Status) {

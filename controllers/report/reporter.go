@@ -25,6 +25,8 @@ const (
 	coalesceInterval = 500 * time.Millisecond
 	// busyInterval is the same while triggers are waiting.
 	busyInterval = 2 * time.Second
+	// failedInterval is the same after the rows could not be read.
+	failedInterval = 2 * time.Second
 	// roundSize is the most objects of each kind that one round reads and writes.
 	roundSize = 200
 	// writers is how many writes are in flight at once.
@@ -32,6 +34,10 @@ const (
 	// writeTimeout bounds one write, waiting for the API's token bucket included.
 	writeTimeout = 60 * time.Second
 )
+
+// +kubebuilder:rbac:groups=penstock.dev,resources=cibuilds/status;cdpipelines/status,verbs=get;patch
+// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
+// +kubebuilder:rbac:groups="",resources=events,verbs=create;patch
 
 // Rows is what a report reads from the database.
 type Rows interface {
@@ -100,39 +106,47 @@ func (r *Reporter) Start(ctx context.Context) error {
 			return nil
 		case <-r.builds.wake:
 		}
-		r.runOnce(ctx)
-		pause := coalesceInterval
-		if r.Busy() {
-			pause = busyInterval
-		}
-		if !rest(ctx, pause) {
+		if !rest(ctx, r.pause(r.runOnce(ctx))) {
 			return nil
 		}
 	}
 }
 
+// pause is how long to wait after a round.
+func (r *Reporter) pause(reported bool) time.Duration {
+	switch {
+	case !reported:
+		return failedInterval
+	case r.Busy():
+		return busyInterval
+	default:
+		return coalesceInterval
+	}
+}
+
 // runOnce writes one round. While triggers are waiting only builds are reported:
-// they are few, and what a person looks at.
-func (r *Reporter) runOnce(ctx context.Context) {
-	r.round(ctx, r.builds, r.reportBuilds)
+// they are few, and what a person looks at. It returns false where the rows could
+// not be read.
+func (r *Reporter) runOnce(ctx context.Context) bool {
+	reported := r.round(ctx, r.builds, r.reportBuilds)
 	if r.Busy() {
 		r.pipelines.again()
-		return
+		return reported
 	}
-	r.round(ctx, r.pipelines, r.reportPipelines)
+	return r.round(ctx, r.pipelines, r.reportPipelines) && reported
 }
 
 // round reports some of a set; what could not be reported stays in it.
-func (r *Reporter) round(ctx context.Context, set *dirtySet, report func(context.Context, []types.NamespacedName) ([]write, error)) {
+func (r *Reporter) round(ctx context.Context, set *dirtySet, report func(context.Context, []types.NamespacedName) ([]write, error)) bool {
 	keys := set.take(roundSize)
 	if len(keys) == 0 {
-		return
+		return true
 	}
 	writes, err := report(ctx, keys)
 	if err != nil {
 		r.Log.Error(err, "report failed, will retry")
 		set.add(keys...)
-		return
+		return false
 	}
 	results := bounded.Map(ctx, writers, writeTimeout, writes, r.apply)
 	for i, result := range results {
@@ -140,6 +154,7 @@ func (r *Reporter) round(ctx context.Context, set *dirtySet, report func(context
 			r.retry(set, writes[i], result.Err)
 		}
 	}
+	return true
 }
 
 // retry puts an object back whose write failed, unless it is gone.

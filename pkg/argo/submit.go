@@ -20,6 +20,9 @@ import (
 // may have succeeded: the next attempt finds out.
 const CreateTimeout = 8 * time.Second
 
+// +kubebuilder:rbac:groups=argoproj.io,resources=workflows,verbs=get;create
+// +kubebuilder:rbac:groups=argoproj.io,resources=workflowtemplates;clusterworkflowtemplates,verbs=get;list;watch
+
 // Submitter creates Workflows. It is safe for concurrent use.
 type Submitter struct {
 	// Cache answers from memory, and may lag behind.
@@ -73,6 +76,14 @@ func (s *Submitter) pipeline(ctx context.Context, claim store.Claim) (*v1alpha1.
 	return pipeline, nil
 }
 
+// Template returns an empty template, of which only the metadata is known, of kind
+// WorkflowTemplate or ClusterWorkflowTemplate.
+func Template(kind string) *metav1.PartialObjectMetadata {
+	template := &metav1.PartialObjectMetadata{}
+	template.SetGroupVersionKind(wfv1.SchemeGroupVersion.WithKind(kind))
+	return template
+}
+
 // findTemplate refuses a row whose template does not exist.
 func (s *Submitter) findTemplate(ctx context.Context, namespace string, ref v1alpha1.TemplateReference) error {
 	ctx, cancel := context.WithTimeout(ctx, CreateTimeout)
@@ -81,8 +92,7 @@ func (s *Submitter) findTemplate(ctx context.Context, namespace string, ref v1al
 	if ref.ClusterScope {
 		kind, key.Namespace = "ClusterWorkflowTemplate", ""
 	}
-	template := &metav1.PartialObjectMetadata{}
-	template.SetGroupVersionKind(wfv1.SchemeGroupVersion.WithKind(kind))
+	template := Template(kind)
 	if err := s.Cache.Get(ctx, key, template); err == nil {
 		return nil
 	}

@@ -6,6 +6,7 @@ import (
 	"embed"
 	"fmt"
 	"io/fs"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
@@ -24,6 +25,8 @@ type Migration struct {
 	Source string
 	// Applied tells whether the database has it.
 	Applied bool
+	// AppliedAt is when, by the database's clock; zero where it has not.
+	AppliedAt time.Time
 }
 
 // Migrator moves the schema. It holds one connection and an advisory lock while
@@ -113,7 +116,7 @@ func (m *Migrator) Status(ctx context.Context) ([]Migration, error) {
 	for i, status := range statuses {
 		list[i] = Migration{
 			Version: status.Source.Version, Source: status.Source.Path,
-			Applied: status.State == goose.StateApplied,
+			Applied: status.State == goose.StateApplied, AppliedAt: status.AppliedAt,
 		}
 	}
 	return list, nil

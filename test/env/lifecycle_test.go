@@ -119,7 +119,7 @@ func startVictim(t *testing.T, value string) (*exec.Cmd, traces) {
 	var found traces
 	require.NoError(t, json.NewDecoder(output).Decode(&found))
 	require.Equal(t, found.PIDs, found.running())
-	require.GreaterOrEqual(t, len(found.PIDs), 3)
+	require.GreaterOrEqual(t, len(found.PIDs), 2)
 	return cmd, found
 }
 

@@ -1,0 +1,115 @@
+// Package controllers wires the loops together: which of them there are, what each
+// is given, and whom it wakes.
+package controllers
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/go-logr/logr"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+
+	"github.com/penstock-cd/penstock/controllers/gauge"
+	"github.com/penstock-cd/penstock/controllers/lookup"
+	"github.com/penstock-cd/penstock/controllers/plan"
+	"github.com/penstock-cd/penstock/controllers/report"
+	"github.com/penstock-cd/penstock/controllers/sweep"
+	"github.com/penstock-cd/penstock/controllers/track"
+	"github.com/penstock-cd/penstock/pkg/argo"
+	"github.com/penstock-cd/penstock/pkg/config"
+	"github.com/penstock-cd/penstock/pkg/dispatch"
+	"github.com/penstock-cd/penstock/pkg/limit"
+	"github.com/penstock-cd/penstock/pkg/store"
+	"github.com/penstock-cd/penstock/pkg/trigger"
+)
+
+// Dependencies is what the loops share.
+type Dependencies struct {
+	Config config.Config
+	Store  *store.Store
+	// Bucket is the token bucket of the manager's client (background) and of
+	// TriggerClient.
+	Bucket *limit.Bucket
+	// TriggerClient reads and writes at the API server in the trigger class.
+	TriggerClient client.Client
+	Log           logr.Logger
+}
+
+// Add adds every loop to the manager. None runs before the manager starts, nor
+// without leadership.
+func Add(ctx context.Context, mgr manager.Manager, deps Dependencies) error {
+	if err := lookup.AddIndexes(ctx, mgr.GetFieldIndexer()); err != nil {
+		return err
+	}
+	filters, err := trigger.NewFilters()
+	if err != nil {
+		return err
+	}
+	decider := trigger.Decider{Filters: filters}
+	var dispatcher *dispatch.Dispatcher
+	var follower *plan.Follower
+
+	reporter := report.New(report.Config{
+		Cache: mgr.GetCache(), Writer: mgr.GetClient(), Rows: deps.Store, Decider: decider,
+		Events: mgr.GetEventRecorder("penstock"),
+		Busy:   func() bool { return dispatcher.IsBusy() },
+		Log:    deps.Log.WithName("report"),
+	})
+	moved := func(rows []store.Moved) {
+		reporter.Moved(rows)
+		follower.Wake()
+	}
+	dispatcher = dispatch.New(dispatch.Config{
+		Queue:     deps.Store,
+		Submitter: &argo.Submitter{Cache: mgr.GetCache(), Live: deps.TriggerClient},
+		Limit:     deps.Config.BatchSize, Lease: deps.Config.TriggerLease, RatePerSecond: deps.Config.KubeAPIQPS,
+		MaxActive: deps.Config.MaxActiveWorkflows, Grace: deps.Config.ShutdownGracePeriod,
+		Busy: deps.Bucket.SetBusy, Moved: moved, Log: deps.Log.WithName("dispatch"),
+	})
+	planning := plan.Config{
+		Cache: mgr.GetCache(), Live: deps.TriggerClient, Rows: deps.Store, Decider: decider,
+		Planned: dispatcher.Wake, Report: reporter,
+	}
+	planner := plan.New(planning)
+	follower = plan.NewFollower(planning, deps.Log.WithName("follow"))
+	tracker := track.New(track.Config{Rows: deps.Store, Moved: moved, Log: deps.Log.WithName("track")})
+	sweeper := sweep.New(sweep.Config{
+		Cache: mgr.GetCache(), Live: mgr.GetAPIReader(), Rows: deps.Store,
+		Planner: planner, Tracker: tracker, Report: reporter,
+		Wake:     func() { dispatcher.Wake(); follower.Wake() },
+		Interval: deps.Config.SweepInterval, Log: deps.Log.WithName("sweep"),
+	})
+	queue := &gauge.Queue{Depth: deps.Store.QueueDepth, Log: deps.Log.WithName("gauge")}
+
+	if err := planner.Register(mgr); err != nil {
+		return err
+	}
+	if err := reporter.Watch(ctx, mgr.GetCache()); err != nil {
+		return err
+	}
+	if err := tracker.Watch(ctx, mgr.GetCache()); err != nil {
+		return err
+	}
+	if err := watchTemplates(ctx, mgr); err != nil {
+		return err
+	}
+	for _, loop := range []manager.Runnable{dispatcher, follower, tracker, reporter, sweeper, queue} {
+		if err := mgr.Add(loop); err != nil {
+			return fmt.Errorf("add %T: %w", loop, err)
+		}
+	}
+	return nil
+}
+
+// watchTemplates has the cache know templates before the first trigger asks for
+// one.
+func watchTemplates(ctx context.Context, mgr ctrl.Manager) error {
+	for _, kind := range []string{"WorkflowTemplate", "ClusterWorkflowTemplate"} {
+		if _, err := mgr.GetCache().GetInformer(ctx, argo.Template(kind)); err != nil {
+			return fmt.Errorf("watch %ss: %w", kind, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,118 @@
+// Package gauge observes the queue, the database pool and the API's token bucket,
+// and writes metrics only.
+package gauge
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+)
+
+// queueInterval is how often the queue is measured.
+const queueInterval = 15 * time.Second
+
+var (
+	queueDepth = prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "penstock_trigger_queue_depth",
+		Help: "Rows that wait for a slot.",
+	})
+	queueOldest = prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "penstock_trigger_queue_oldest_seconds",
+		Help: "Age of the oldest row that waits for a slot, in seconds.",
+	})
+	apiWait = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name:    "penstock_kube_api_wait_seconds",
+		Help:    "Time that a request waited for the token bucket, in seconds, by class.",
+		Buckets: prometheus.ExponentialBuckets(0.001, 2, 16),
+	}, []string{"class"})
+	apiErrors = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "penstock_kube_api_errors_total",
+		Help: "Answers of the Kubernetes API with a status of 400 and above, and 0 for none at all.",
+	}, []string{"code"})
+)
+
+func init() { metrics.Registry.MustRegister(queueDepth, queueOldest, apiWait, apiErrors) }
+
+// APIWait is for limit.Bucket.OnWait.
+func APIWait(class string, waited time.Duration) { apiWait.WithLabelValues(class).Observe(waited.Seconds()) }
+
+// WrapTransport is for rest.Config.Wrap: it counts the answers that are errors.
+func WrapTransport(next http.RoundTripper) http.RoundTripper { return countErrors{next} }
+
+type countErrors struct{ next http.RoundTripper }
+
+// RoundTrip implements http.RoundTripper.
+func (c countErrors) RoundTrip(request *http.Request) (*http.Response, error) {
+	response, err := c.next.RoundTrip(request)
+	switch {
+	case err != nil:
+		apiErrors.WithLabelValues("0").Inc()
+	case response.StatusCode >= http.StatusBadRequest:
+		apiErrors.WithLabelValues(strconv.Itoa(response.StatusCode)).Inc()
+	}
+	return response, err
+}
+
+// WrappedRoundTripper lets apimachinery find the transport inside.
+func (c countErrors) WrappedRoundTripper() http.RoundTripper { return c.next }
+
+// Queue measures the queue until its context ends.
+type Queue struct {
+	// Depth returns the number of waiting rows and the age of the oldest.
+	Depth func(context.Context) (int64, time.Duration, error)
+	Log   logr.Logger
+}
+
+// NeedLeaderElection: one replica's figures are enough.
+func (q *Queue) NeedLeaderElection() bool { return true }
+
+// Start measures at once and then every queueInterval.
+func (q *Queue) Start(ctx context.Context) error {
+	ticker := time.NewTicker(queueInterval)
+	defer ticker.Stop()
+	for {
+		depth, oldest, err := q.Depth(ctx)
+		if err == nil {
+			queueDepth.Set(float64(depth))
+			queueOldest.Set(oldest.Seconds())
+		} else if ctx.Err() == nil {
+			q.Log.Error(err, "queue not measured")
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+	}
+}
+
+// Pool is a prometheus.Collector of a connection pool.
+type Pool struct{ Stat func() *pgxpool.Stat }
+
+var (
+	connections = prometheus.NewDesc("penstock_db_connections", "Connections to Postgres, by state: idle, acquired or constructing.", []string{"state"}, nil)
+	acquireWait = prometheus.NewDesc("penstock_db_acquire_wait_seconds", "Time that all calls have waited for a connection, in seconds, summed.", nil, nil)
+)
+
+// Describe implements prometheus.Collector.
+func (p Pool) Describe(descriptions chan<- *prometheus.Desc) {
+	descriptions <- connections
+	descriptions <- acquireWait
+}
+
+// Collect implements prometheus.Collector.
+func (p Pool) Collect(values chan<- prometheus.Metric) {
+	stat := p.Stat()
+	for state, count := range map[string]int32{
+		"idle": stat.IdleConns(), "acquired": stat.AcquiredConns(), "constructing": stat.ConstructingConns(),
+	} {
+		values <- prometheus.MustNewConstMetric(connections, prometheus.GaugeValue, float64(count), state)
+	}
+	values <- prometheus.MustNewConstMetric(acquireWait, prometheus.CounterValue, stat.EmptyAcquireWaitTime().Seconds())
+}

@@ -1,0 +1,230 @@
+// Package plan observes finished CiBuilds and ended stages, and writes the rows
+// that say what is to be triggered, in one transaction for each.
+package plan
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/penstock-cd/penstock/api/v1alpha1"
+	"github.com/penstock-cd/penstock/controllers/lookup"
+	"github.com/penstock-cd/penstock/pkg/store"
+	"github.com/penstock-cd/penstock/pkg/trigger"
+)
+
+const (
+	// concurrency is how many builds are planned at once, each with one database
+	// connection.
+	concurrency = 2
+	// retryFirst and retryMost bound the pause after an error: a build must not
+	// wait long for a database that has come back.
+	retryFirst, retryMost = 100 * time.Millisecond, 5 * time.Second
+)
+
+// +kubebuilder:rbac:groups=penstock.dev,resources=cipipelines;cibuilds;cdpipelines,verbs=get;list;watch
+
+// Rows is what planning writes.
+type Rows interface {
+	// IsPlanned tells whether the build's plan is committed.
+	IsPlanned(ctx context.Context, buildUID string) (bool, error)
+	// Plan commits a plan once; false where it was committed before.
+	Plan(ctx context.Context, plan store.BuildPlan) (bool, error)
+	// Unfollowed returns ended stages whose consequence is not committed.
+	Unfollowed(ctx context.Context, most int) ([]store.Ended, error)
+	// Follow commits consequences, all or none.
+	Follow(ctx context.Context, consequences []store.Consequence) error
+}
+
+// Config is what a Controller needs.
+type Config struct {
+	// Cache reads objects from memory, and may lag behind.
+	Cache client.Reader
+	// Live lists a finished build's children at the API server, so that one
+	// created a moment before is never missed.
+	Live client.Reader
+	Rows Rows
+	// Decider decides.
+	Decider trigger.Decider
+	// Planned is told, after the commit, that there are rows to dispatch.
+	Planned func()
+	// Report is told whose status may have changed.
+	Report Report
+}
+
+// Report takes note of objects whose status is to be written.
+type Report interface {
+	Builds(keys ...types.NamespacedName)
+	Pipelines(keys ...types.NamespacedName)
+}
+
+// Controller plans finished builds.
+type Controller struct{ Config }
+
+// New returns a controller.
+func New(config Config) *Controller { return &Controller{Config: config} }
+
+// Register adds the controller to the manager. A build is looked at when it
+// changes, and when a CiPipeline that it waits for appears.
+func (c *Controller) Register(manager ctrl.Manager) error {
+	err := ctrl.NewControllerManagedBy(manager).
+		Named("plan").
+		For(&v1alpha1.CiBuild{}).
+		Watches(&v1alpha1.CiPipeline{}, handler.EnqueueRequestsFromMapFunc(c.waitingBuilds)).
+		WithOptions(controller.Options{
+			MaxConcurrentReconciles: concurrency,
+			RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](retryFirst, retryMost),
+		}).
+		Complete(c)
+	if err != nil {
+		return fmt.Errorf("register plan: %w", err)
+	}
+	return nil
+}
+
+// Reconcile plans one build, once.
+func (c *Controller) Reconcile(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
+	build := &v1alpha1.CiBuild{}
+	if err := c.Cache.Get(ctx, request.NamespacedName, build); err != nil {
+		return reconcile.Result{}, client.IgnoreNotFound(err)
+	}
+	if !NeedsPlan(build) {
+		return reconcile.Result{}, nil
+	}
+	planned, err := c.Rows.IsPlanned(ctx, string(build.UID))
+	if err != nil {
+		return reconcile.Result{}, err
+	}
+	if !planned {
+		err = c.plan(ctx, build)
+	}
+	c.Report.Builds(request.NamespacedName)
+	if store.IsInvalid(err) {
+		return reconcile.Result{}, reconcile.TerminalError(err)
+	}
+	return reconcile.Result{}, err
+}
+
+// Plan is Reconcile for a sweep.
+func (c *Controller) Plan(ctx context.Context, build types.NamespacedName) error {
+	_, err := c.Reconcile(ctx, reconcile.Request{NamespacedName: build})
+	return err
+}
+
+// NeedsPlan tells whether a build has ended and was never planned. One whose rows
+// the database has lost is not planned again: its children would all be deployed
+// anew.
+func NeedsPlan(build *v1alpha1.CiBuild) bool {
+	if !build.Status.Phase.IsTerminal() || !build.DeletionTimestamp.IsZero() {
+		return false
+	}
+	planned := meta.FindStatusCondition(build.Status.Conditions, v1alpha1.ConditionPlanned)
+	return planned == nil || (planned.Status != "True" && planned.Reason != string(v1alpha1.ReasonRecordsLost))
+}
+
+// plan decides for every pipeline below the build, and commits all of it at once.
+// A build without its CiPipeline waits for it.
+func (c *Controller) plan(ctx context.Context, build *v1alpha1.CiBuild) error {
+	parent := &v1alpha1.CiPipeline{}
+	err := c.Cache.Get(ctx, types.NamespacedName{Namespace: build.Namespace, Name: build.Spec.PipelineRef.Name}, parent)
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("get CiPipeline: %w", err)
+	}
+	children, err := c.children(ctx, build)
+	if err != nil {
+		return err
+	}
+	facts := factsOf(build)
+	decisions := c.Decider.Build(facts, parent, build.Status.Artifacts, children)
+	if children.Err != nil {
+		return children.Err
+	}
+	planned, err := c.Rows.Plan(ctx, store.BuildPlan{Build: facts, Artifacts: build.Status.Artifacts, Decisions: decisions})
+	if err != nil || !planned {
+		return err
+	}
+	c.Planned()
+	c.reportPipelines(build.Namespace, decisions)
+	observe(decisions)
+	log.FromContext(ctx).Info("planned build", "phase", build.Status.Phase, "decisions", len(decisions))
+	return nil
+}
+
+func (c *Controller) reportPipelines(namespace string, decisions []trigger.Decision) {
+	for _, decision := range decisions {
+		c.Report.Pipelines(types.NamespacedName{Namespace: namespace, Name: decision.Pipeline.Name})
+	}
+}
+
+func factsOf(build *v1alpha1.CiBuild) trigger.Build {
+	cause := v1alpha1.CauseAPI
+	if build.Spec.Cause != nil {
+		cause = build.Spec.Cause.Type
+	}
+	return trigger.Build{
+		UID: string(build.UID), Namespace: build.Namespace, Name: build.Name,
+		CiPipeline: build.Spec.PipelineRef.Name, Revision: build.Spec.Revision,
+		Cause: string(cause), Phase: build.Status.Phase,
+	}
+}
+
+// family is the children of one build: the direct ones as the API server has them
+// now, those further below from the cache.
+type family struct {
+	*lookup.Family
+	ciPipeline string
+	direct     []v1alpha1.CdPipeline
+}
+
+// Of returns the pipelines below (kind, name).
+func (f *family) Of(kind v1alpha1.ParentKind, name string) []v1alpha1.CdPipeline {
+	if kind == v1alpha1.ParentCiPipeline && name == f.ciPipeline {
+		return f.direct
+	}
+	return f.Family.Of(kind, name)
+}
+
+// children lists the direct children at the API server by its own field index: the
+// watch of CdPipelines may be behind the one of CiBuilds, and a child that the
+// cache does not show yet would be lost.
+func (c *Controller) children(ctx context.Context, build *v1alpha1.CiBuild) (*family, error) {
+	var list v1alpha1.CdPipelineList
+	err := c.Live.List(ctx, &list, client.InNamespace(build.Namespace), client.MatchingFields{
+		"spec.parentRef.kind": string(v1alpha1.ParentCiPipeline), "spec.parentRef.name": build.Spec.PipelineRef.Name,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list children of CiPipeline: %w", err)
+	}
+	return &family{
+		Family:     lookup.NewFamily(ctx, c.Cache, build.Namespace),
+		ciPipeline: build.Spec.PipelineRef.Name, direct: list.Items,
+	}, nil
+}
+
+// waitingBuilds returns the builds of a CiPipeline that are not planned.
+func (c *Controller) waitingBuilds(ctx context.Context, pipeline client.Object) []reconcile.Request {
+	names, err := lookup.Builds(ctx, c.Cache, client.ObjectKeyFromObject(pipeline), NeedsPlan)
+	if err != nil && !errors.Is(err, context.Canceled) {
+		log.FromContext(ctx).Error(err, "waiting builds not found in cache, the next sweep plans them")
+	}
+	requests := make([]reconcile.Request, len(names))
+	for i, name := range names {
+		requests[i] = reconcile.Request{NamespacedName: name}
+	}
+	return requests
+}

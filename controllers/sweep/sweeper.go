@@ -1,0 +1,186 @@
+// Package sweep observes what should exist and what does, at start and every few
+// minutes, and hands to the other loops what a crash or a lost event left open.
+//
+// It repairs by asking them to look again, and so never does anything twice.
+package sweep
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/go-logr/logr"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/penstock-cd/penstock/api/v1alpha1"
+	"github.com/penstock-cd/penstock/controllers/plan"
+	"github.com/penstock-cd/penstock/controllers/track"
+	"github.com/penstock-cd/penstock/pkg/store"
+)
+
+const (
+	// quiet is how long a row may be without news before its Workflow is looked for.
+	quiet = 30 * time.Second
+	// pageSize is how many rows are read at once.
+	pageSize = 500
+	// lookTimeout bounds one look at the API server.
+	lookTimeout = 30 * time.Second
+)
+
+// Rows is what a sweep reads.
+type Rows interface {
+	// StaleActive lists rows by id whose Workflow should exist and which have been
+	// quiet.
+	StaleActive(ctx context.Context, quiet time.Duration, after int64, most int) ([]store.Active, error)
+	// QueueDepth returns the number of Pending rows and the age of the oldest.
+	QueueDepth(ctx context.Context) (int64, time.Duration, error)
+}
+
+// Planner plans one build.
+type Planner interface {
+	// Plan plans the build where that is still to be done.
+	Plan(ctx context.Context, build types.NamespacedName) error
+}
+
+// Tracker takes note of Workflows.
+type Tracker interface {
+	Observe(workflow client.Object)
+	Gone(row store.Active)
+}
+
+// Config is what a Sweeper needs.
+type Config struct {
+	// Cache reads objects from memory; Live at the API server, in the background
+	// class of its token bucket.
+	Cache, Live client.Reader
+	Rows        Rows
+	Planner     Planner
+	Tracker     Tracker
+	Report      plan.Report
+	// Wake makes the other loops look for rows.
+	Wake     func()
+	Interval time.Duration
+	Log      logr.Logger
+}
+
+// Sweeper repairs.
+type Sweeper struct{ Config }
+
+// New returns a sweeper that does nothing until it is started.
+func New(config Config) *Sweeper { return &Sweeper{Config: config} }
+
+// NeedLeaderElection keeps two replicas from doing the same work.
+func (s *Sweeper) NeedLeaderElection() bool { return true }
+
+// Start sweeps at once, then every interval, until the context ends.
+func (s *Sweeper) Start(ctx context.Context) error {
+	ticker := time.NewTicker(s.Interval)
+	defer ticker.Stop()
+	for {
+		s.runOnce(ctx)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+	}
+}
+
+// runOnce takes every step; one that fails does not keep the others.
+func (s *Sweeper) runOnce(ctx context.Context) {
+	for _, step := range []struct {
+		name string
+		run  func(context.Context) error
+	}{
+		{"plan finished builds", s.planBuilds},
+		{"look for workflows", s.findWorkflows},
+		{"report everything", s.reportAll},
+	} {
+		if err := step.run(ctx); err != nil && ctx.Err() == nil {
+			s.Log.Error(err, "sweep step failed, the next sweep repeats it", "step", step.name)
+		}
+	}
+	s.Wake()
+}
+
+// planBuilds plans every finished build whose event was lost.
+func (s *Sweeper) planBuilds(ctx context.Context) error {
+	var builds v1alpha1.CiBuildList
+	if err := s.Cache.List(ctx, &builds, client.UnsafeDisableDeepCopy); err != nil {
+		return fmt.Errorf("list CiBuilds: %w", err)
+	}
+	for i := range builds.Items {
+		if !plan.NeedsPlan(&builds.Items[i]) {
+			continue
+		}
+		if err := s.Planner.Plan(ctx, client.ObjectKeyFromObject(&builds.Items[i])); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// findWorkflows looks for the Workflow of every row that has been quiet, and
+// repeats to the tracker what it finds.
+func (s *Sweeper) findWorkflows(ctx context.Context) error {
+	for after := int64(0); ; {
+		rows, err := s.Rows.StaleActive(ctx, quiet, after, pageSize)
+		if err != nil {
+			return err
+		}
+		for _, row := range rows {
+			after = row.ID
+			if err := s.findWorkflow(ctx, row); err != nil {
+				return err
+			}
+		}
+		if len(rows) < pageSize {
+			return nil
+		}
+	}
+}
+
+// findWorkflow believes the cache where it has the Workflow, and the API server
+// alone where it has not.
+func (s *Sweeper) findWorkflow(ctx context.Context, row store.Active) error {
+	key := types.NamespacedName{Namespace: row.Namespace, Name: row.WorkflowName}
+	workflow := track.Workflow()
+	if err := s.Cache.Get(ctx, key, workflow); err == nil {
+		s.Tracker.Observe(workflow)
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	err := s.Live.Get(ctx, key, workflow)
+	if apierrors.IsNotFound(err) {
+		s.Tracker.Gone(row)
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("get workflow: %w", err)
+	}
+	s.Tracker.Observe(workflow)
+	return nil
+}
+
+// reportAll has the status of every object looked at again: what a crash left
+// unwritten differs from the rows, all else costs no write.
+func (s *Sweeper) reportAll(ctx context.Context) error {
+	var builds v1alpha1.CiBuildList
+	if err := s.Cache.List(ctx, &builds, client.UnsafeDisableDeepCopy); err != nil {
+		return fmt.Errorf("list CiBuilds: %w", err)
+	}
+	for i := range builds.Items {
+		s.Report.Builds(client.ObjectKeyFromObject(&builds.Items[i]))
+	}
+	var pipelines v1alpha1.CdPipelineList
+	if err := s.Cache.List(ctx, &pipelines, client.UnsafeDisableDeepCopy); err != nil {
+		return fmt.Errorf("list CdPipelines: %w", err)
+	}
+	for i := range pipelines.Items {
+		s.Report.Pipelines(client.ObjectKeyFromObject(&pipelines.Items[i]))
+	}
+	return nil
+}

@@ -1,0 +1,126 @@
+// Package track observes the Workflows that carry our label, and moves their rows
+// along the state machine.
+//
+// Only their metadata is watched: Argo keeps the phase in a label. Changes are
+// committed in groups, of each Workflow only the latest.
+package track
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/go-logr/logr"
+	toolscache "k8s.io/client-go/tools/cache"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/penstock-cd/penstock/pkg/batch"
+	"github.com/penstock-cd/penstock/pkg/store"
+)
+
+// +kubebuilder:rbac:groups=argoproj.io,resources=workflows,verbs=get;list;watch
+
+// maxWaiting bounds the rows whose newest state waits for the database.
+const maxWaiting = 1_000_000
+
+// Rows is what tracking writes.
+type Rows interface {
+	// Observe moves rows forward and returns those that moved.
+	Observe(ctx context.Context, observations []store.Observation) ([]store.Moved, error)
+}
+
+// Config is what a Tracker needs.
+type Config struct {
+	Rows Rows
+	// Moved is told of rows that moved, after the commit.
+	Moved func([]store.Moved)
+	Log   logr.Logger
+}
+
+// Tracker follows Workflows.
+type Tracker struct {
+	Config
+	seen *batch.Committer[store.Observation]
+}
+
+// New returns a tracker that does nothing until it is started.
+func New(config Config) *Tracker {
+	t := &Tracker{Config: config}
+	t.seen = batch.NewCoalescing(batch.Config[store.Observation]{
+		Flush: t.commit, FlushTimeout: 2 * store.WriteTimeout, MinInterval: 100 * time.Millisecond, MaxWaiting: maxWaiting,
+		OnError: func(err error, items int, retryIn time.Duration) {
+			t.Log.Error(err, "observations not committed, will retry", "workflows", items, "retryIn", retryIn.String())
+		},
+	}, func(observation store.Observation) int64 { return observation.ID })
+	return t
+}
+
+// Watch makes the tracker see every Workflow that the informer sees. What it sees
+// before it is started waits.
+func (t *Tracker) Watch(ctx context.Context, informers cache.Informers) error {
+	informer, err := informers.GetInformer(ctx, Workflow())
+	if err != nil {
+		return fmt.Errorf("watch Workflows: %w", err)
+	}
+	if _, err := informer.AddEventHandler(t); err != nil {
+		return fmt.Errorf("watch Workflows: %w", err)
+	}
+	return nil
+}
+
+// NeedLeaderElection keeps two replicas from doing the same work.
+func (t *Tracker) NeedLeaderElection() bool { return true }
+
+// Start commits what is seen until the context ends.
+func (t *Tracker) Start(ctx context.Context) error { return t.seen.Run(ctx) }
+
+// OnAdd implements toolscache.ResourceEventHandler.
+func (t *Tracker) OnAdd(object any, _ bool) { t.observe(object, false) }
+
+// OnUpdate implements toolscache.ResourceEventHandler.
+func (t *Tracker) OnUpdate(before, after any) {
+	if !samePhase(before, after) {
+		t.observe(after, false)
+	}
+}
+
+// OnDelete implements toolscache.ResourceEventHandler.
+func (t *Tracker) OnDelete(object any) {
+	if unknown, ok := object.(toolscache.DeletedFinalStateUnknown); ok {
+		object = unknown.Obj
+	}
+	t.observe(object, true)
+}
+
+// Observe takes note of one Workflow that exists.
+func (t *Tracker) Observe(workflow client.Object) { t.observe(workflow, false) }
+
+// Gone takes note of a row whose Workflow does not exist.
+func (t *Tracker) Gone(row store.Active) { t.add(gone(row.ID, row.WorkflowName)) }
+
+func (t *Tracker) observe(object any, deleted bool) {
+	workflow, ok := object.(client.Object)
+	if !ok {
+		return
+	}
+	if observation, ours := observationOf(workflow, deleted); ours {
+		t.add(observation)
+	}
+}
+
+func (t *Tracker) add(observation store.Observation) {
+	err := t.seen.Add(observation)
+	if err != nil && !errors.Is(err, batch.ErrClosed) {
+		t.Log.Error(err, "observation dropped, the next sweep repeats it", "runner", observation.ID)
+	}
+}
+
+func (t *Tracker) commit(ctx context.Context, observations []store.Observation) error {
+	moved, err := t.Rows.Observe(ctx, observations)
+	if len(moved) > 0 {
+		t.Moved(moved)
+	}
+	return err
+}
