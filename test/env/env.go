@@ -60,8 +60,8 @@ type Environment struct {
 	// DatabaseURL is a database of this environment alone, empty without
 	// Postgres.
 	DatabaseURL string
-	// Postgres is the server behind DatabaseURL, nil without Postgres and
-	// after Attach.
+	// Postgres is the server behind DatabaseURL; nil without Postgres, and
+	// after Attach where the server is ours.
 	Postgres *Postgres
 
 	options Options

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
@@ -187,6 +188,8 @@ func TestADetachedEnvironmentOutlivesItsProcess(t *testing.T) {
 	require.NoError(t, e.Stop())
 	require.Empty(t, found.running())
 	require.Empty(t, found.left())
+	_, err = pgx.Connect(t.Context(), e.DatabaseURL)
+	require.Error(t, err, "the database is still there")
 	require.FileExists(t, filepath.Join(dir, "kube-apiserver.log"))
 
 	_, err = Attach(dir)

@@ -19,6 +19,10 @@ type state struct {
 	Tiers                 [][]processState
 	Temporary             bool   // whether the environment's directory goes with it
 	PostgresDir           string // goes with it as well
+
+	// Of a server that is not ours: what Stop has to drop, and through whom.
+	AdminURL  string   `json:",omitempty"`
+	Databases []string `json:",omitempty"`
 }
 
 type processState struct {
@@ -37,10 +41,7 @@ func (e *Environment) saveState() error {
 	for _, tier := range e.tiers {
 		s.Tiers = append(s.Tiers, describe(tier))
 	}
-	if e.Postgres != nil && e.Postgres.process != nil {
-		s.Tiers[tierClients] = append(s.Tiers[tierClients], describe([]*process{e.Postgres.process})...)
-		s.PostgresDir = e.Postgres.scratch.path
-	}
+	s.addPostgres(e.Postgres)
 	text, err := json.MarshalIndent(s, "", "  ")
 	if err != nil {
 		return fmt.Errorf("marshal state: %w", err)
@@ -49,6 +50,17 @@ func (e *Environment) saveState() error {
 		return fmt.Errorf("save state: %w", err)
 	}
 	return nil
+}
+
+func (s *state) addPostgres(p *Postgres) {
+	switch {
+	case p == nil:
+	case p.scratch == nil:
+		s.AdminURL, s.Databases = p.AdminURL, p.databases
+	default:
+		s.Tiers[tierClients] = append(s.Tiers[tierClients], describe([]*process{p.process})...)
+		s.PostgresDir = p.scratch.path
+	}
 }
 
 func describe(tier []*process) []processState {
@@ -84,6 +96,9 @@ func (s state) restore(dir string) (*Environment, error) {
 		Dir: dir, Kubeconfig: kubeconfigPath(dir, Admin), AuditLog: s.AuditLog, DatabaseURL: s.DatabaseURL,
 		data: filepath.Join(dir, "data"), tokens: s.Tokens,
 		scratch: &scratch{path: dir, temporary: s.Temporary}, postgresDir: s.PostgresDir,
+	}
+	if s.AdminURL != "" {
+		e.Postgres = &Postgres{AdminURL: s.AdminURL, databases: s.Databases}
 	}
 	config, err := clientcmd.BuildConfigFromFlags("", e.Kubeconfig)
 	if err != nil {

@@ -1,0 +1,130 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/penstock-cd/penstock/test/env"
+)
+
+// parts are what the demo runs.
+var parts = env.Options{
+	ControllerManager: true, Argo: true, Audit: true,
+	Progress: func(line string) { fmt.Println("  " + line) },
+}
+
+func runCommand(command *cobra.Command, _ []string) (err error) {
+	ctx := command.Context()
+	fmt.Println("Starting etcd, kube-apiserver, kube-controller-manager, Argo's workflow-controller and Postgres")
+	local, err := env.Start(ctx, parts)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, local.Stop()) }()
+	return play(ctx, local)
+}
+
+// upDir holds what up leaves for down, one for each working tree.
+func upDir() (string, error) { return filepath.Abs(filepath.Join("bin", "demo")) }
+
+func upCommand(command *cobra.Command, _ []string) error {
+	dir, err := upDir()
+	if err != nil {
+		return err
+	}
+	if _, err := env.Attach(dir); err == nil {
+		return errors.New("a demo is up already: make demo-down ends it")
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("make folder for the demo: %w", err)
+	}
+	detached := parts
+	detached.Detached, detached.Dir = true, dir
+	fmt.Println("Starting etcd, kube-apiserver, kube-controller-manager, Argo's workflow-controller and Postgres")
+	local, err := env.Start(command.Context(), detached)
+	if err != nil {
+		return err
+	}
+	if err := play(command.Context(), local); err != nil {
+		return errors.Join(err, local.Stop())
+	}
+	printHowToPlay(local)
+	return nil
+}
+
+func printHowToPlay(local *env.Environment) {
+	fmt.Printf(`
+Everything is still running. To play with it:
+
+  export KUBECONFIG=%s
+  export DATABASE_URL='%s'
+  export PATH=$PWD/bin:$PATH
+  kubectl -n %s get cibuilds,cdpipelines
+  kubectl -n %s describe cibuild %s
+  psql "$DATABASE_URL" -c 'SELECT outcome, reason, count(*) FROM penstock.trigger_decision GROUP BY 1, 2'
+
+make demo-down ends it.
+`, local.Kubeconfig, local.DatabaseURL, namespace, namespace, buildName)
+}
+
+func downCommand(*cobra.Command, []string) error {
+	dir, err := upDir()
+	if err != nil {
+		return err
+	}
+	local, err := env.Attach(dir)
+	if errors.Is(err, os.ErrNotExist) {
+		fmt.Println("No demo is up.")
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := local.Stop(); err != nil {
+		return err
+	}
+	fmt.Println("The demo has ended.")
+	return os.RemoveAll(dir)
+}
+
+// play is the demo itself, on parts that run.
+func play(ctx context.Context, local *env.Environment) error {
+	stage, err := newStage(ctx, local)
+	if err != nil {
+		return err
+	}
+	defer stage.close()
+	fmt.Println("Starting the controller, with the rights of config/rbac and default limits")
+	if err := local.InstallController(ctx); err != nil {
+		return err
+	}
+	if _, err := local.StartController(ctx, env.ControllerOptions{}); err != nil {
+		return err
+	}
+	if err := stage.applySamples(ctx, local); err != nil {
+		return err
+	}
+	if err := stage.createChildren(ctx); err != nil {
+		return err
+	}
+	if err := stage.settle(ctx); err != nil {
+		return err
+	}
+	finished, err := stage.finishBuild(ctx)
+	if err != nil {
+		return err
+	}
+	if err := stage.watch(ctx); err != nil {
+		return err
+	}
+	facts, err := stage.gather(ctx, finished)
+	if err != nil {
+		return err
+	}
+	return facts.print()
+}

@@ -1,0 +1,138 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	wfv1 "github.com/argoproj/argo-workflows/v3/pkg/apis/workflow/v1alpha1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/penstock-cd/penstock/api/v1alpha1"
+	"github.com/penstock-cd/penstock/test/env"
+)
+
+// facts is what came of the build, as the tables, the API server and its audit log
+// tell it.
+type facts struct {
+	decisions        map[string]int // outcome/reason → pipelines
+	rows             int            // runs
+	stages           int            // rows of stages
+	workflows        int            // Workflows that exist
+	phases           map[string]int // Argo's phase → Workflows
+	mostInFlight     int
+	writesPerTrigger float64
+	first, last      time.Duration // from success to the Workflows of the 50
+	dispatchConns    int
+	conns            int
+}
+
+func (s *stage) gather(ctx context.Context, finished time.Time) (*facts, error) {
+	f := &facts{decisions: map[string]int{}, phases: map[string]int{}, dispatchConns: s.spy.dispatch, conns: s.spy.total}
+	if err := s.readRows(ctx, f); err != nil {
+		return nil, err
+	}
+	if err := s.readWorkflows(ctx, f); err != nil {
+		return nil, err
+	}
+	events, err := env.ReadAudit(s.auditLog)
+	if err != nil {
+		return nil, err
+	}
+	f.readAudit(events, finished)
+	return f, nil
+}
+
+func (s *stage) readRows(ctx context.Context, f *facts) error {
+	rows, err := s.database.Query(ctx, `
+		SELECT outcome || '/' || reason, count(*) FROM penstock.trigger_decision WHERE build_name = $1 GROUP BY 1`, buildName)
+	if err != nil {
+		return fmt.Errorf("read decisions: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var decision string
+		var count int
+		if err := rows.Scan(&decision, &count); err != nil {
+			return fmt.Errorf("read decisions: %w", err)
+		}
+		f.decisions[decision] = count
+	}
+	const counts = `SELECT count(DISTINCT w.id), count(r.id) FROM penstock.cd_workflow w
+		JOIN penstock.cd_workflow_runner r ON r.cd_workflow_id = w.id
+		JOIN penstock.ci_artifact a ON a.id = w.ci_artifact_id WHERE a.build_name = $1`
+	if err := s.database.QueryRow(ctx, counts, buildName).Scan(&f.rows, &f.stages); err != nil {
+		return fmt.Errorf("count rows: %w", err)
+	}
+	return nil
+}
+
+func (s *stage) readWorkflows(ctx context.Context, f *facts) error {
+	var list wfv1.WorkflowList
+	err := s.cluster.List(ctx, &list, client.InNamespace(namespace), client.MatchingLabels{
+		v1alpha1.LabelManagedBy: v1alpha1.ManagedBy, v1alpha1.LabelBuild: buildName,
+	})
+	if err != nil {
+		return fmt.Errorf("list workflows: %w", err)
+	}
+	f.workflows = len(list.Items)
+	for i := range list.Items {
+		f.phases[string(list.Items[i].Status.Phase)]++
+	}
+	return nil
+}
+
+// readAudit measures the burst: from the build's success until the Workflow of the
+// last of the 50 existed.
+func (f *facts) readAudit(events []env.AuditEvent, finished time.Time) {
+	var creates []env.AuditEvent
+	writes := 0
+	for _, event := range events {
+		if event.User != string(env.Penstock) || event.Received.Before(finished.Add(-time.Second)) {
+			continue
+		}
+		if event.Resource == "workflows" && event.Verb == "create" && event.Code < 300 {
+			creates = append(creates, event)
+		}
+	}
+	f.mostInFlight = mostAtOnce(creates)
+	if len(creates) < triggered {
+		return
+	}
+	slices.SortFunc(creates, func(a, b env.AuditEvent) int { return a.Finished.Compare(b.Finished) })
+	f.first, f.last = creates[0].Finished.Sub(finished), creates[triggered-1].Finished.Sub(finished)
+	for _, event := range events {
+		isWrite := slices.Contains([]string{"create", "update", "patch", "delete"}, event.Verb)
+		inBurst := event.Received.After(finished.Add(-time.Second)) && !event.Finished.After(creates[triggered-1].Finished)
+		if isWrite && inBurst && event.User == string(env.Penstock) {
+			writes++
+		}
+	}
+	f.writesPerTrigger = float64(writes) / triggered
+}
+
+// mostAtOnce is the most requests that overlap.
+func mostAtOnce(events []env.AuditEvent) int {
+	most := 0
+	for _, event := range events {
+		overlapping := 0
+		for _, other := range events {
+			if !other.Received.After(event.Received) && other.Finished.After(event.Received) {
+				overlapping++
+			}
+		}
+		most = max(most, overlapping)
+	}
+	return most
+}
+
+func counted(counts map[string]int) string {
+	var parts []string
+	for _, name := range slices.Sorted(maps.Keys(counts)) {
+		parts = append(parts, fmt.Sprintf("%d %s", counts[name], name))
+	}
+	return strings.Join(parts, ", ")
+}
