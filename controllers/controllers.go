@@ -7,7 +7,7 @@ import (
 	"fmt"
 
 	"github.com/go-logr/logr"
-	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
@@ -86,14 +86,10 @@ func Add(ctx context.Context, mgr manager.Manager, deps Dependencies) error {
 	if err := planner.Register(mgr); err != nil {
 		return err
 	}
-	if err := reporter.Watch(ctx, mgr.GetCache()); err != nil {
-		return err
-	}
-	if err := tracker.Watch(ctx, mgr.GetCache()); err != nil {
-		return err
-	}
-	if err := watchTemplates(ctx, mgr); err != nil {
-		return err
+	for _, watch := range []func(context.Context, cache.Informers) error{reporter.Watch, tracker.Watch, watchTemplates} {
+		if err := watch(ctx, mgr.GetCache()); err != nil {
+			return err
+		}
 	}
 	for _, loop := range []manager.Runnable{dispatcher, follower, tracker, reporter, sweeper, queue} {
 		if err := mgr.Add(loop); err != nil {
@@ -105,9 +101,9 @@ func Add(ctx context.Context, mgr manager.Manager, deps Dependencies) error {
 
 // watchTemplates has the cache know templates before the first trigger asks for
 // one.
-func watchTemplates(ctx context.Context, mgr ctrl.Manager) error {
+func watchTemplates(ctx context.Context, templates cache.Informers) error {
 	for _, kind := range []string{"WorkflowTemplate", "ClusterWorkflowTemplate"} {
-		if _, err := mgr.GetCache().GetInformer(ctx, argo.Template(kind)); err != nil {
+		if _, err := templates.GetInformer(ctx, argo.Template(kind)); err != nil {
 			return fmt.Errorf("watch %ss: %w", kind, err)
 		}
 	}

@@ -20,33 +20,33 @@ export CGO_ENABLED=0
 export GOWORK=off GOFLAGS=-buildvcs=false
 
 fingerprint() {
-	{ go version; cat "$root/hack/$1/go.mod" "$root/hack/$1/go.sum"; } | sha256sum | cut -d' ' -f1
+  { go version; cat "$root/hack/$1/go.mod" "$root/hack/$1/go.sum"; } | sha256sum | cut -d' ' -f1
 }
 
 is_current() {
-	local module=$1 tool
-	[[ -f "$out/.stamp-$module" && "$(<"$out/.stamp-$module")" == "$(fingerprint "$module")" ]] || return 1
-	for tool in $(packages "$module"); do
-		[[ -x "$out/${tool##*/}" ]] || return 1
-	done
+  local module=$1 tool
+  [[ -f "$out/.stamp-$module" && "$(<"$out/.stamp-$module")" == "$(fingerprint "$module")" ]] || return 1
+  for tool in $(packages "$module"); do
+    [[ -x "$out/${tool##*/}" ]] || return 1
+  done
 }
 
 # Prints the main packages that the tool directives of a module name.
 packages() {
-	awk '$1 == "tool" && $2 != "(" { print $2 }
-	     $1 == "tool" && $2 == "(" { inside = 1; next }
-	     inside && $1 == ")"       { inside = 0 }
-	     inside                    { print $1 }' "$root/hack/$1/go.mod"
+  awk '$1 == "tool" && $2 != "(" { print $2 }
+       $1 == "tool" && $2 == "(" { inside = 1; next }
+       inside && $1 == ")"       { inside = 0 }
+       inside                    { print $1 }' "$root/hack/$1/go.mod"
 }
 
 build() {
-	local module=$1 package
-	is_current "$module" && return
-	for package in $(packages "$module"); do
-		echo "building ${package##*/} (once, until hack/$module/go.mod changes)" >&2
-		(cd "$root/hack/$module" && go build -p "${TOOLS_BUILD_PARALLELISM:-2}" -trimpath -ldflags='-s -w' -o "$out/" "$package")
-	done
-	fingerprint "$module" >"$out/.stamp-$module"
+  local module=$1 package
+  is_current "$module" && return
+  for package in $(packages "$module"); do
+    echo "building ${package##*/} (once, until hack/$module/go.mod changes)" >&2
+    (cd "$root/hack/$module" && go build -p "${TOOLS_BUILD_PARALLELISM:-2}" -trimpath -ldflags='-s -w' -o "$out/" "$package")
+  done
+  fingerprint "$module" >"$out/.stamp-$module"
 }
 
 mkdir -p "$out"
@@ -56,5 +56,5 @@ if command -v flock >/dev/null; then flock 9; fi
 
 [[ $# -gt 0 ]] || set -- tools lint
 for module in "$@"; do
-	build "$module"
+  build "$module"
 done

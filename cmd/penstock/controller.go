@@ -155,7 +155,7 @@ func (m *migrator) Start(ctx context.Context) error {
 	for {
 		err := store.Migrate(ctx, m.config)
 		if err == nil || ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // what a shutdown interrupts is taken up at the next start
 		}
 		m.log.Error(err, "database not ready, will retry", "retryIn", migrateRetry.String())
 		select {

@@ -40,7 +40,9 @@ var (
 func init() { metrics.Registry.MustRegister(queueDepth, queueOldest, apiWait, apiErrors) }
 
 // APIWait is for limit.Bucket.OnWait.
-func APIWait(class string, waited time.Duration) { apiWait.WithLabelValues(class).Observe(waited.Seconds()) }
+func APIWait(class string, waited time.Duration) {
+	apiWait.WithLabelValues(class).Observe(waited.Seconds())
+}
 
 // WrapTransport is for rest.Config.Wrap: it counts the answers that are errors.
 func WrapTransport(next http.RoundTripper) http.RoundTripper { return countErrors{next} }
@@ -69,7 +71,7 @@ type Queue struct {
 	Log   logr.Logger
 }
 
-// NeedLeaderElection: one replica's figures are enough.
+// NeedLeaderElection is true: one replica's figures are enough.
 func (q *Queue) NeedLeaderElection() bool { return true }
 
 // Start measures at once and then every queueInterval.

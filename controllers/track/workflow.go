@@ -32,7 +32,7 @@ func Trim(object any) (any, error) {
 	}
 	labels := workflow.Labels
 	workflow.Annotations, workflow.ManagedFields, workflow.Finalizers = nil, nil, nil
-	workflow.OwnerReferences, workflow.GenerateName, workflow.SelfLink = nil, "", ""
+	workflow.OwnerReferences, workflow.GenerateName = nil, ""
 	workflow.Labels = map[string]string{
 		v1alpha1.LabelManagedBy: v1alpha1.ManagedBy,
 		v1alpha1.LabelRunner:    labels[v1alpha1.LabelRunner],

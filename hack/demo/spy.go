@@ -9,7 +9,7 @@ import (
 )
 
 // spyInterval is how often Postgres is asked who is connected.
-const spyInterval = 10 * time.Millisecond
+const spyInterval = 25 * time.Millisecond
 
 // spy keeps the most connections that it saw the controller, and dispatch in it,
 // use at once. A statement begins with a comment that names it.

@@ -1,6 +1,7 @@
 package argo
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 
@@ -47,8 +48,8 @@ func classify(err error) error {
 
 // namespaceIsGone tells a missing namespace from a missing kind: both are 404.
 func namespaceIsGone(err error) bool {
-	status, ok := err.(apierrors.APIStatus) //nolint:errorlint // classify is given the client's own error
-	if !ok || status.Status().Code != http.StatusNotFound || status.Status().Details == nil {
+	var status apierrors.APIStatus
+	if !errors.As(err, &status) || status.Status().Code != http.StatusNotFound || status.Status().Details == nil {
 		return false
 	}
 	return status.Status().Details.Kind == "namespaces"

@@ -44,6 +44,9 @@ func (s *Submitter) Submit(ctx context.Context, claim store.Claim) error {
 	if stage == nil {
 		return cancelled(v1alpha1.ReasonStageRemoved, "CdPipeline %s has no stage %s any more", claim.Pipeline, claim.Stage)
 	}
+	if !pipeline.DeletionTimestamp.IsZero() {
+		return deleted(claim)
+	}
 	if pipeline.Spec.Suspend {
 		return cancelled(v1alpha1.ReasonSuspended, "CdPipeline %s was suspended before its turn came", claim.Pipeline)
 	}
@@ -68,12 +71,16 @@ func (s *Submitter) pipeline(ctx context.Context, claim store.Claim) (*v1alpha1.
 	pipeline = &v1alpha1.CdPipeline{}
 	err = s.Live.Get(ctx, key, pipeline)
 	if apierrors.IsNotFound(err) || (err == nil && string(pipeline.UID) != claim.PipelineUID) {
-		return nil, cancelled(v1alpha1.ReasonPipelineDeleted, "CdPipeline %s was deleted before its turn came", claim.Pipeline)
+		return nil, deleted(claim)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("get CdPipeline: %w", err)
 	}
 	return pipeline, nil
+}
+
+func deleted(claim store.Claim) *Refusal {
+	return cancelled(v1alpha1.ReasonPipelineDeleted, "CdPipeline %s was deleted before its turn came", claim.Pipeline)
 }
 
 // Template returns an empty template, of which only the metadata is known, of kind

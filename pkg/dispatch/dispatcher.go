@@ -167,8 +167,12 @@ func (d *Dispatcher) run(ctx context.Context) {
 // claim takes the next batch, or nothing while the backlog gate is closed.
 func (d *Dispatcher) claim(ctx context.Context) ([]task, error) {
 	most, err := d.room(ctx)
-	if err != nil || most <= 0 {
+	if err != nil {
 		return nil, err
+	}
+	if most <= 0 {
+		d.setBusy(d.pool.InFlight() > 0)
+		return nil, nil
 	}
 	// Taken before the request, so that by this process's clock the lease ends
 	// before it does by the database's.
@@ -213,15 +217,19 @@ func batchOf(limit, ratePerSecond int, lease time.Duration) int {
 // start any more.
 func (d *Dispatcher) feed(ctx context.Context, tasks []task) {
 	for _, next := range tasks {
-		if time.Until(next.deadline) < d.Lease/2 {
-			d.giveBack(next)
-			continue
-		}
-		if err := d.pool.Go(ctx, next); err != nil {
+		if err := d.begin(ctx, next); err != nil {
 			d.giveBack(next)
 		}
 		inFlight.Set(float64(d.pool.InFlight()))
 	}
+}
+
+// begin waits for a slot, but only while half of the lease is left, which is what
+// the task may take.
+func (d *Dispatcher) begin(ctx context.Context, next task) error {
+	ctx, cancel := context.WithDeadline(ctx, next.deadline.Add(-d.Lease/2))
+	defer cancel()
+	return d.pool.Go(ctx, next)
 }
 
 func (d *Dispatcher) giveBack(t task) {

@@ -46,5 +46,5 @@ func judge(claim store.Claim, err error) store.Completion {
 func backoff(failures int32, first, most time.Duration) time.Duration {
 	const maxShift = 20
 	wait := min(first<<min(max(failures-1, 0), maxShift), most)
-	return wait/2 + rand.N(wait/2+1) //nolint:gosec // jitter, not a secret
+	return wait/2 + rand.N(wait/2+1)
 }

@@ -30,6 +30,7 @@ func TestACancelledWaitReturnsAtOnceAndGivesItsTurnToTheNext(t *testing.T) {
 // The token and the end of the context come in the same instant, many times over: whichever wins, no token is lost and
 // none is made.
 func TestATokenGrantedToACancelledWaitIsGivenBack(t *testing.T) {
+	t.Parallel()
 	for _, class := range []string{trigger, background} {
 		t.Run(class, func(t *testing.T) {
 			inBubble(t, 1, 1, func(t *testing.T, tr *trace) {
@@ -55,6 +56,7 @@ func TestATokenGrantedToACancelledWaitIsGivenBack(t *testing.T) {
 }
 
 func TestAWaitThatCannotEndBeforeItsDeadlineIsRefusedAtOnce(t *testing.T) {
+	t.Parallel()
 	cases := map[string]struct {
 		prepare func(*trace)
 		class   string

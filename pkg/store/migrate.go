@@ -4,11 +4,13 @@ import (
 	"context"
 	"database/sql"
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
@@ -16,6 +18,14 @@ import (
 
 //go:embed migrations/*.sql
 var migrations embed.FS
+
+const (
+	// lockInterval and lockAttempts say how often, in seconds, and how many times
+	// a migrator asks for the lock that another one holds: five minutes.
+	lockInterval, lockAttempts = 1, 300
+	// uniqueViolation is the SQLSTATE of a row that is there already.
+	uniqueViolation = "23505"
+)
 
 // Migration is one step of the schema.
 type Migration struct {
@@ -60,7 +70,7 @@ func newMigrator(ctx context.Context, db *sql.DB, schema string) (*Migrator, err
 	if err != nil {
 		return nil, fmt.Errorf("open migrations: %w", err)
 	}
-	locker, err := lock.NewPostgresSessionLocker()
+	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(lockInterval, lockAttempts))
 	if err != nil {
 		return nil, fmt.Errorf("create migration lock: %w", err)
 	}
@@ -82,8 +92,13 @@ func createSchema(ctx context.Context, db *sql.DB, schema string) error {
 	if exists {
 		return nil
 	}
-	statement := "CREATE SCHEMA IF NOT EXISTS " + pgx.Identifier{schema}.Sanitize()
-	if _, err := db.ExecContext(ctx, statement); err != nil {
+	statement := "CREATE SCHEMA IF NOT EXISTS " + pgx.Identifier{schema}.Sanitize() //nolint:gosec // Sanitize quotes it; a name can be no parameter
+	_, err := db.ExecContext(ctx, statement)
+	var pgError *pgconn.PgError
+	if errors.As(err, &pgError) && pgError.Code == uniqueViolation {
+		return nil // another migrator was faster, which IF NOT EXISTS does not see
+	}
+	if err != nil {
 		return fmt.Errorf("create schema %s: %w", schema, err)
 	}
 	return nil

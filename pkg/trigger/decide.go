@@ -67,7 +67,9 @@ func (d Decider) Build(build Build, ciPipeline *v1alpha1.CiPipeline, artifacts [
 			decisions = append(decisions, all(verdict, artifact, ciPipeline.Name, children)...)
 			continue
 		}
-		decisions = append(decisions, d.below(build, artifact, v1alpha1.ParentCiPipeline, ciPipeline.Name, children)...)
+		family := newFamily(children)
+		direct := family.of(v1alpha1.ParentCiPipeline, ciPipeline.Name)
+		decisions = append(decisions, d.below(build, artifact, direct, family)...)
 	}
 	return decisions
 }
@@ -75,25 +77,25 @@ func (d Decider) Build(build Build, ciPipeline *v1alpha1.CiPipeline, artifacts [
 // Succeeded decides for every descendant of a pipeline whose last stage
 // succeeded.
 func (d Decider) Succeeded(build Build, artifact v1alpha1.Artifact, parent string, children Children) []Decision {
-	return d.below(build, artifact, v1alpha1.ParentCdPipeline, parent, children)
+	family := newFamily(children, parent)
+	return d.below(build, artifact, family.of(v1alpha1.ParentCdPipeline, parent), family)
 }
 
 // Ended decides for every descendant of a pipeline whose run ended otherwise.
 func (d Decider) Ended(artifact v1alpha1.Artifact, parent, how string, children Children) []Decision {
 	message := fmt.Sprintf("parent CdPipeline %s ended as %s", parent, how)
 	return descend(verdict{v1alpha1.OutcomeBlocked, v1alpha1.ReasonParentNotSucceeded, message},
-		artifact, parent, children)
+		artifact, parent, newFamily(children, parent))
 }
 
 // below decides for the children of one parent, then for what hangs below them.
-func (d Decider) below(build Build, artifact v1alpha1.Artifact, kind v1alpha1.ParentKind, name string, children Children) []Decision {
-	direct := ordered(children.Of(kind, name))
+func (d Decider) below(build Build, artifact v1alpha1.Artifact, direct []v1alpha1.CdPipeline, family *family) []Decision {
 	decisions := make([]Decision, 0, len(direct))
 	for i := range direct {
 		decisions = append(decisions, d.one(build, artifact, &direct[i]))
 	}
 	for _, parent := range slices.Clone(decisions) {
-		decisions = append(decisions, descend(inherited(parent), artifact, parent.Pipeline.Name, children)...)
+		decisions = append(decisions, descend(inherited(parent), artifact, parent.Pipeline.Name, family)...)
 	}
 	return decisions
 }
@@ -144,24 +146,19 @@ func inherited(parent Decision) verdict {
 // all gives one verdict to every descendant of a CiPipeline.
 func all(v verdict, artifact v1alpha1.Artifact, ciPipeline string, children Children) []Decision {
 	var decisions []Decision
-	for _, child := range ordered(children.Of(v1alpha1.ParentCiPipeline, ciPipeline)) {
+	family := newFamily(children)
+	for _, child := range family.of(v1alpha1.ParentCiPipeline, ciPipeline) {
 		decisions = append(decisions, v.on(artifact, &child))
-		decisions = append(decisions, descend(v, artifact, child.Name, children)...)
+		decisions = append(decisions, descend(v, artifact, child.Name, family)...)
 	}
 	return decisions
 }
 
-// descend gives one verdict to every descendant of a CdPipeline. The parent
-// itself is never among them, and a ring of pipelines is walked once.
-func descend(v verdict, artifact v1alpha1.Artifact, parent string, children Children) []Decision {
+// descend gives one verdict to every descendant of a CdPipeline.
+func descend(v verdict, artifact v1alpha1.Artifact, parent string, family *family) []Decision {
 	var decisions []Decision
-	seen := map[string]bool{parent: true}
 	for queue := []string{parent}; len(queue) > 0; queue = queue[1:] {
-		for _, child := range ordered(children.Of(v1alpha1.ParentCdPipeline, queue[0])) {
-			if seen[child.Name] {
-				continue
-			}
-			seen[child.Name] = true
+		for _, child := range family.of(v1alpha1.ParentCdPipeline, queue[0]) {
 			queue = append(queue, child.Name)
 			decisions = append(decisions, v.on(artifact, &child))
 		}
@@ -171,13 +168,6 @@ func descend(v verdict, artifact v1alpha1.Artifact, parent string, children Chil
 
 func (v verdict) on(artifact v1alpha1.Artifact, pipeline *v1alpha1.CdPipeline) Decision {
 	return Decision{Artifact: artifact, Pipeline: pipeline, Outcome: v.outcome, Reason: v.reason, Message: v.message}
-}
-
-// ordered sorts by priority, then name, so that equal input gives equal rows.
-func ordered(pipelines []v1alpha1.CdPipeline) []v1alpha1.CdPipeline {
-	return slices.SortedFunc(slices.Values(pipelines), func(a, b v1alpha1.CdPipeline) int {
-		return cmp.Or(cmp.Compare(b.Spec.Priority, a.Spec.Priority), cmp.Compare(a.Name, b.Name))
-	})
 }
 
 // Application is the pipeline's application, which defaults to its name.

@@ -20,6 +20,13 @@ const (
 	filterCostLimit = 100_000
 	// filterTimeout ends a filter that is slow for its cost.
 	filterTimeout = 100 * time.Millisecond
+	// filterDepthLimit bounds how deep a filter nests: what CEL takes to check
+	// the types of nested lists grows with the third power of their depth.
+	filterDepthLimit = 50
+	// filterRegexLimit bounds a regular expression, in instructions of its
+	// program: a match steps through all of them for each character, and neither
+	// its cost nor the timeout tells.
+	filterRegexLimit = 1000
 	// filterCacheSize bounds the compiled filters kept.
 	filterCacheSize = 4096
 	// filterInterruptEvery is how many steps of a comprehension pass between two
@@ -82,6 +89,8 @@ func NewFilters() (*Filters, error) {
 			ext.ParseStructTags(true),
 		),
 		ext.Strings(),
+		cel.ParserRecursionLimit(filterDepthLimit),
+		cel.RegexProgramSizeLimit(filterRegexLimit),
 		cel.Variable("artifact", cel.ObjectType("trigger.FilterArtifact")),
 		cel.Variable("build", cel.ObjectType("trigger.FilterBuild")),
 		cel.Variable("pipeline", cel.ObjectType("trigger.FilterPipeline")),

@@ -144,7 +144,7 @@ func TestADatabaseThatIsDownMakesNotReadyAndLosesNothing(t *testing.T) {
 	w.build("app-1", "app")
 
 	require.NoError(t, postgres.Stop(env.Immediate))
-	w.controller, err = local.LaunchController(env.ControllerOptions{DatabaseURL: w.url, Env: w.settings})
+	w.controller, err = local.LaunchController(w.options())
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, w.controller.Stop()) })
 	w.eventually("alive but not ready", func(ctx context.Context) bool {
@@ -154,6 +154,15 @@ func TestADatabaseThatIsDownMakesNotReadyAndLosesNothing(t *testing.T) {
 	require.NoError(t, postgres.Restart(t.Context()))
 	require.NoError(t, w.controller.WaitReady(t.Context()))
 	w.rowsAre(2, "Succeeded")
+
+	w.build("app-2", "app")
+	require.NoError(t, postgres.Stop(env.Immediate))
+	w.succeed("app-2")
+	w.eventually("not ready again, and still alive", func(context.Context) bool {
+		return w.probe("/readyz") == 500 && w.probe("/healthz") == 200
+	})
+	require.NoError(t, postgres.Restart(t.Context()))
+	w.rowsAre(4, "Succeeded")
 	w.judge()
 }
 

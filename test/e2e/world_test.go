@@ -84,10 +84,18 @@ func newClient(t *testing.T, namespace string) client.Client {
 // start starts the controller; it is stopped, gracefully, when the test ends.
 func (w *world) start() {
 	w.t.Helper()
-	controller, err := local.StartController(w.t.Context(), env.ControllerOptions{DatabaseURL: w.url, Env: w.settings})
+	controller, err := local.StartController(w.t.Context(), w.options())
 	require.NoError(w.t, err)
 	w.controller = controller
 	w.t.Cleanup(func() { require.NoError(w.t, controller.Stop()) })
+}
+
+// options are how the controller runs: built with the race detector, and ended by
+// the first race that it finds.
+func (w *world) options() env.ControllerOptions {
+	return env.ControllerOptions{
+		Binary: "penstock-race", DatabaseURL: w.url, Env: append([]string{"GORACE=halt_on_error=1"}, w.settings...),
+	}
 }
 
 // judge waits until nothing is under way, and asks the oracle.

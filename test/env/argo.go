@@ -50,7 +50,7 @@ func (e *Environment) runArgo(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p, err := e.spawn(tierClients, argoCommand(path, kubeconfig))
+	p, err := e.spawn(tierClients, nicely(argoCommand(path, kubeconfig)))
 	if err != nil {
 		return err
 	}

@@ -51,7 +51,7 @@ func ReadAudit(path string) ([]AuditEvent, error) {
 	var events []AuditEvent
 	for reader := bufio.NewReader(file); ; {
 		line, err := reader.ReadBytes('\n')
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			// What is left is a line that the server is still writing.
 			return events, nil
 		}

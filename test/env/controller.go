@@ -2,6 +2,7 @@ package env
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,6 +24,8 @@ const controllerNamespace = "penstock-system"
 type ControllerOptions struct {
 	// DatabaseURL defaults to the environment's own.
 	DatabaseURL string
+	// Binary is the part that runs. Defaults to penstock.
+	Binary string
 	// Env is added to the process's environment, such as KUBE_API_QPS=5.
 	Env []string
 }
@@ -84,7 +87,7 @@ func (e *Environment) StartController(ctx context.Context, o ControllerOptions) 
 
 // LaunchController is StartController without waiting: the database may be down.
 func (e *Environment) LaunchController(o ControllerOptions) (*Controller, error) {
-	path, err := Part("penstock")
+	path, err := Part(cmp.Or(o.Binary, "penstock"))
 	if err != nil {
 		return nil, err
 	}

@@ -97,7 +97,7 @@ func awaitServed(ctx context.Context, client apiextensions.Interface, crd *apiex
 		resources, err := client.Discovery().ServerResourcesForGroupVersion(version)
 		if err != nil {
 			last = err
-			return false, nil
+			return false, nil //nolint:nilerr // asked again until the timeout, which tells of it
 		}
 		return slices.ContainsFunc(resources.APIResources, func(r metav1.APIResource) bool {
 			return r.Name == crd.Spec.Names.Plural

@@ -65,7 +65,8 @@ const (
 func StartPostgres(ctx context.Context, o PostgresOptions) (*Postgres, error) {
 	if given := os.Getenv("DATABASE_URL"); given != "" {
 		p := &Postgres{AdminURL: given}
-		return p, p.ping(ctx)
+		err := p.ping(ctx)
+		return p, err
 	}
 	bin, err := postgresBin()
 	if err != nil {

@@ -73,12 +73,17 @@ func (q *Queries) InsertStages(ctx context.Context, arg InsertStagesParams) erro
 }
 
 const markFollowed = `-- name: MarkFollowed :execrows
-UPDATE cd_workflow_runner
+WITH locked AS (
+    SELECT id FROM cd_workflow_runner WHERE id = ANY($1::bigint[]) ORDER BY id FOR NO KEY UPDATE
+)
+UPDATE cd_workflow_runner r
 SET followed_at = now()
-WHERE id = ANY($1::bigint[]) AND followed_at IS NULL
-  AND status IN ('Succeeded', 'Failed', 'Error', 'Cancelled', 'Superseded')
+FROM locked
+WHERE r.id = locked.id AND r.followed_at IS NULL
+  AND r.status IN ('Succeeded', 'Failed', 'Error', 'Cancelled', 'Superseded')
 `
 
+// Locks in the order of the ids, as every batch does.
 func (q *Queries) MarkFollowed(ctx context.Context, ids []int64) (int64, error) {
 	result, err := q.db.Exec(ctx, markFollowed, ids)
 	if err != nil {

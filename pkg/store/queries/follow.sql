@@ -14,10 +14,15 @@ ORDER BY r.id
 LIMIT @most;
 
 -- name: MarkFollowed :execrows
-UPDATE cd_workflow_runner
+-- Locks in the order of the ids, as every batch does.
+WITH locked AS (
+    SELECT id FROM cd_workflow_runner WHERE id = ANY(@ids::bigint[]) ORDER BY id FOR NO KEY UPDATE
+)
+UPDATE cd_workflow_runner r
 SET followed_at = now()
-WHERE id = ANY(@ids::bigint[]) AND followed_at IS NULL
-  AND status IN ('Succeeded', 'Failed', 'Error', 'Cancelled', 'Superseded');
+FROM locked
+WHERE r.id = locked.id AND r.followed_at IS NULL
+  AND r.status IN ('Succeeded', 'Failed', 'Error', 'Cancelled', 'Superseded');
 
 -- name: InsertStages :exec
 INSERT INTO cd_workflow_runner (cd_workflow_id, stage, workflow_name, priority, fair_at)

@@ -1,0 +1,128 @@
+# `make` or `make help` lists what there is.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+
+TOOLS := bin/tools
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+
+# Packages that are compiled or tested at once. Each integration test starts an API
+# server and a database of its own, so more than this only makes them wait.
+PARALLEL ?= 2
+TEST_TIMEOUT ?= 20m
+# Narrow a run down: make test PACKAGES=./pkg/store/... TEST_FLAGS='-run TestClaim -v'
+PACKAGES ?= ./...
+TEST_FLAGS ?=
+
+# The version control system's stamp costs a git call in each build and fails in a
+# tree that git does not trust; VERSION is stamped explicitly instead.
+export GOFLAGS := $(filter-out -buildvcs=%,$(GOFLAGS)) -buildvcs=false
+# A workspace above this folder must not change what is built.
+export GOWORK := off
+
+# The steps of verify read and write the same files.
+.NOTPARALLEL:
+
+##@ Start here
+
+.PHONY: help
+help: ## Show this list.
+	@awk 'BEGIN { FS = ":.*## " } \
+	  /^##@ / { printf "\n%s\n", substr($$0, 5) } \
+	  /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: demo
+demo: parts build ## Trigger 50 pipelines on a real API server, Argo and Postgres, and check every number.
+	go run -p $(PARALLEL) ./hack/demo run
+
+.PHONY: demo-up
+demo-up: parts build ## Start the same and leave it running to play with.
+	go run -p $(PARALLEL) ./hack/demo up
+
+.PHONY: demo-down
+demo-down: ## End what demo-up started.
+	go run -p $(PARALLEL) ./hack/demo down
+
+.PHONY: test
+test: parts build c-compiler ## Run every test (unit, integration, end to end) with the race detector.
+	CGO_ENABLED=1 go build -race -p $(PARALLEL) -o bin/penstock-race ./cmd/penstock
+	CGO_ENABLED=1 go test -race -p $(PARALLEL) -timeout $(TEST_TIMEOUT) $(TEST_FLAGS) $(PACKAGES)
+
+.PHONY: verify
+verify: verify-generated vet lint vulncheck ## Fail unless generated files, formatting, vet, lint and vulncheck are clean.
+	@echo "verify: done"
+
+##@ Build
+
+.PHONY: build
+build: ## Build the controller into bin/penstock.
+	CGO_ENABLED=0 go build -p $(PARALLEL) -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/penstock ./cmd/penstock
+
+.PHONY: parts
+parts: ## Build or find the local API server, etcd, Argo, kwok and Postgres (once).
+	hack/build-parts.sh
+
+.PHONY: tools
+tools: ## Build controller-gen, sqlc, govulncheck and golangci-lint into bin/tools (once).
+	hack/build-tools.sh
+
+##@ Generate
+
+.PHONY: generate
+generate: generators ## Write the deepcopy methods of the kinds.
+	$(TOOLS)/controller-gen object paths=./api/...
+
+.PHONY: manifests
+manifests: generators ## Write the CRDs and the RBAC role from the markers in the code, and the chart's copies.
+	rm -f config/crd/bases/*.yaml charts/penstock/crds/*.yaml
+	$(TOOLS)/controller-gen crd paths=./api/... output:crd:dir=config/crd/bases
+	$(TOOLS)/controller-gen rbac:roleName=penstock paths='./cmd/...;./controllers/...;./pkg/...' output:rbac:dir=config/rbac
+	mkdir -p charts/penstock/crds charts/penstock/files
+	cp config/crd/bases/*.yaml charts/penstock/crds/
+	cp config/rbac/role.yaml charts/penstock/files/role.yaml
+
+.PHONY: sqlc
+sqlc: generators ## Write the Go code of the SQL queries.
+	$(TOOLS)/sqlc generate --file pkg/store/sqlc.yaml
+	@# sqlc leaves the code of a deleted query file behind.
+	@for code in pkg/store/dbsqlc/*.sql.go; do \
+	  name=$${code##*/}; \
+	  if [[ ! -f pkg/store/queries/$${name%.go} ]]; then rm -v "$$code"; fi; \
+	done
+
+##@ Check
+
+.PHONY: fmt
+fmt: linter ## Format the Go code.
+	$(TOOLS)/golangci-lint fmt
+
+.PHONY: vet
+vet: ## Run go vet.
+	go vet -p $(PARALLEL) ./...
+
+.PHONY: lint
+lint: linter ## Run the linters of .golangci.yml.
+	$(TOOLS)/golangci-lint run --allow-serial-runners --concurrency $(PARALLEL)
+
+.PHONY: vulncheck
+vulncheck: generators ## Look for known vulnerabilities (see hack/vulncheck.sh for offline use).
+	hack/vulncheck.sh
+
+# Steps of the above that nobody calls by hand.
+
+.PHONY: verify-generated
+verify-generated:
+	hack/verify.sh
+
+.PHONY: c-compiler
+c-compiler:
+	@hack/ensure-c-compiler.sh
+
+.PHONY: generators
+generators:
+	@hack/build-tools.sh tools
+
+.PHONY: linter
+linter:
+	@hack/build-tools.sh lint

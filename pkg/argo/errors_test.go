@@ -1,0 +1,84 @@
+package argo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/penstock-cd/penstock/api/v1alpha1"
+	"github.com/penstock-cd/penstock/pkg/store"
+)
+
+func TestWhichAnswersOfTheAPIServerAreFinal(t *testing.T) {
+	t.Parallel()
+	workflows := schema.GroupResource{Group: "argoproj.io", Resource: "workflows"}
+	kind := schema.GroupKind{Group: "argoproj.io", Kind: "Workflow"}
+	terminating := apierrors.NewForbidden(workflows, "web", errors.New("namespace is being terminated"))
+	terminating.ErrStatus.Details.Causes = []metav1.StatusCause{{Type: corev1.NamespaceTerminatingCause}}
+	namespaceNotFound := apierrors.NewNotFound(corev1.Resource("namespaces"), "team")
+	for sentence, tc := range map[string]struct {
+		err    error
+		status store.Status
+		reason v1alpha1.Reason
+	}{
+		"422 is": {
+			apierrors.NewInvalid(kind, "web", field.ErrorList{field.Required(field.NewPath("spec"), "")}),
+			store.StatusError, v1alpha1.ReasonWorkflowInvalid,
+		},
+		"400 is": {apierrors.NewBadRequest("unknown field"), store.StatusError, v1alpha1.ReasonWorkflowInvalid},
+		"413 is": {apierrors.NewRequestEntityTooLargeError("limit is 3145728"), store.StatusError, v1alpha1.ReasonWorkflowInvalid},
+		"403 because the namespace terminates is, and cancels": {
+			terminating, store.StatusCancelled, v1alpha1.ReasonNamespaceDeleted,
+		},
+		"404 of the namespace is, and cancels": {namespaceNotFound, store.StatusCancelled, v1alpha1.ReasonNamespaceDeleted},
+		"404 of the namespace is known when it is wrapped": {
+			fmt.Errorf("wait: %w", namespaceNotFound), store.StatusCancelled, v1alpha1.ReasonNamespaceDeleted,
+		},
+		"404 of the kind is not: Argo's CRDs may come": {
+			&apierrors.StatusError{ErrStatus: metav1.Status{Code: 404, Reason: metav1.StatusReasonNotFound}}, "", "",
+		},
+		"404 of something else is not": {apierrors.NewNotFound(workflows, "web"), "", ""},
+		"403 by a quota is not":        {apierrors.NewForbidden(workflows, "web", errors.New("exceeded quota")), "", ""},
+		"401 is not":                   {apierrors.NewUnauthorized("token expired"), "", ""},
+		"409 of a conflict is not":     {apierrors.NewConflict(workflows, "web", errors.New("changed")), "", ""},
+		"429 is not":                   {apierrors.NewTooManyRequests("slow down", 1), "", ""},
+		"500 is not":                   {apierrors.NewInternalError(errors.New("etcd")), "", ""},
+		"503 is not":                   {apierrors.NewServiceUnavailable("starting"), "", ""},
+		"504 is not":                   {apierrors.NewTimeoutError("slow", 1), "", ""},
+		"an end of time is not":        {context.DeadlineExceeded, "", ""},
+		"no connection is not":         {errors.New("connection refused"), "", ""},
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			t.Parallel()
+			err := classify(tc.err)
+			require.Error(t, err)
+			var refusal *Refusal
+			if !errors.As(err, &refusal) {
+				require.Empty(t, tc.status, "%v may pass, but should be final", err)
+				require.ErrorIs(t, err, tc.err)
+				return
+			}
+			require.Equal(t, tc.status, refusal.Status)
+			require.Equal(t, tc.reason, refusal.Reason)
+		})
+	}
+}
+
+func TestNoErrorIsNone(t *testing.T) {
+	t.Parallel()
+	require.NoError(t, classify(nil))
+}
+
+func TestARefusalTellsItsReasonAndItsMessage(t *testing.T) {
+	t.Parallel()
+	require.EqualError(t, refused(v1alpha1.ReasonNameConflict, "a Workflow named %s exists", "web"),
+		"NameConflict: a Workflow named web exists")
+}

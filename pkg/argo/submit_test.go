@@ -1,0 +1,319 @@
+package argo
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	wfv1 "github.com/argoproj/argo-workflows/v3/pkg/apis/workflow/v1alpha1"
+	"github.com/stretchr/testify/require"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	"github.com/penstock-cd/penstock/api/v1alpha1"
+	"github.com/penstock-cd/penstock/pkg/store"
+	"github.com/penstock-cd/penstock/pkg/trigger"
+	"github.com/penstock-cd/penstock/test/given"
+)
+
+// world is an API server in memory, and a cache that sees what it is given.
+type world struct {
+	Submitter
+	server client.WithWatch
+}
+
+// newWorld has the objects both at the server and in the cache.
+func newWorld(t *testing.T, objects ...client.Object) *world {
+	t.Helper()
+	w := &world{server: newServer(t, objects...)}
+	w.Cache = newServer(t, objects...)
+	w.Live = w.server
+	return w
+}
+
+func newServer(t *testing.T, objects ...client.Object) client.WithWatch {
+	t.Helper()
+	scheme := runtime.NewScheme()
+	require.NoError(t, v1alpha1.AddToScheme(scheme))
+	require.NoError(t, wfv1.AddToScheme(scheme))
+	copies := make([]client.Object, len(objects))
+	for i, object := range objects {
+		copies[i] = object.DeepCopyObject().(client.Object)
+	}
+	return fake.NewClientBuilder().WithScheme(scheme).WithObjects(copies...).Build()
+}
+
+// failing makes requests to the server end otherwise than they do.
+func (w *world) failing(faults interceptor.Funcs) *world {
+	w.Live = interceptor.NewClient(w.server, faults)
+	return w
+}
+
+// blind empties the cache: it lags behind everything.
+func (w *world) blind(t *testing.T) *world {
+	t.Helper()
+	w.Cache = newServer(t)
+	return w
+}
+
+func (w *world) workflows(t *testing.T) []wfv1.Workflow {
+	t.Helper()
+	var list wfv1.WorkflowList
+	require.NoError(t, w.server.List(t.Context(), &list))
+	return list.Items
+}
+
+func template() *wfv1.WorkflowTemplate {
+	return &wfv1.WorkflowTemplate{ObjectMeta: metav1.ObjectMeta{Namespace: given.Namespace, Name: given.Template}}
+}
+
+func clusterTemplate() *wfv1.ClusterWorkflowTemplate {
+	return &wfv1.ClusterWorkflowTemplate{ObjectMeta: metav1.ObjectMeta{Name: given.Template}}
+}
+
+func TestSubmitCreatesTheWorkflowOnce(t *testing.T) {
+	t.Parallel()
+	pipeline := given.CdPipeline("web")
+	w := newWorld(t, pipeline, template())
+	for range 3 {
+		require.NoError(t, w.Submit(t.Context(), claimOf(pipeline)))
+	}
+	workflows := w.workflows(t)
+	require.Len(t, workflows, 1)
+	require.True(t, isOurs(&workflows[0], claimOf(pipeline)))
+}
+
+func TestACreateWhoseAnswerIsLostIsAdoptedByTheNextAttempt(t *testing.T) {
+	t.Parallel()
+	pipeline := given.CdPipeline("web")
+	w := newWorld(t, pipeline, template()).failing(interceptor.Funcs{
+		Create: func(ctx context.Context, server client.WithWatch, object client.Object, opts ...client.CreateOption) error {
+			if err := server.Create(ctx, object, opts...); err != nil {
+				return err
+			}
+			return context.DeadlineExceeded
+		},
+	})
+	err := w.Submit(t.Context(), claimOf(pipeline))
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	requireNoRefusal(t, err)
+	retried := claimOf(pipeline)
+	retried.Attempt = 2
+	require.NoError(t, w.Submit(t.Context(), retried))
+	require.Len(t, w.workflows(t), 1)
+}
+
+func TestARowThatIsClaimedUnderANewIdAdoptsTheWorkflowOfItsIdentity(t *testing.T) {
+	t.Parallel()
+	pipeline := given.CdPipeline("web")
+	w := newWorld(t, pipeline, template())
+	require.NoError(t, w.Submit(t.Context(), claimOf(pipeline)))
+	again := claimOf(pipeline)
+	again.ID = 4711
+	require.NoError(t, w.Submit(t.Context(), again))
+	require.Len(t, w.workflows(t), 1)
+}
+
+func TestAForeignWorkflowOfTheNameIsLeftAlone(t *testing.T) {
+	t.Parallel()
+	pipeline := given.CdPipeline("web")
+	claim := claimOf(pipeline)
+	foreign := &wfv1.Workflow{
+		ObjectMeta: metav1.ObjectMeta{Namespace: claim.Namespace, Name: claim.WorkflowName, Labels: map[string]string{"team": "blue"}},
+		Spec:       wfv1.WorkflowSpec{Entrypoint: "theirs"},
+	}
+	w := newWorld(t, pipeline, template(), foreign)
+	before := w.workflows(t)
+	requireRefusal(t, w.Submit(t.Context(), claim), store.StatusError, v1alpha1.ReasonNameConflict,
+		"a Workflow named "+claim.WorkflowName+" exists and is not Penstock's: delete or rename it")
+	require.Equal(t, before, w.workflows(t))
+}
+
+func TestSubmitRefusesWhatCanNeverBe(t *testing.T) {
+	t.Parallel()
+	web := given.CdPipeline("web")
+	remade := given.CdPipeline("web", func(p *v1alpha1.CdPipeline) { p.UID = given.UID("a later one") })
+	leaving := given.CdPipeline("web", func(p *v1alpha1.CdPipeline) {
+		p.DeletionTimestamp, p.Finalizers = &metav1.Time{Time: metav1.Now().Rfc3339Copy().Time}, []string{"example.com/wait"}
+	})
+	for sentence, tc := range map[string]struct {
+		objects []client.Object
+		change  func(*store.Claim)
+		status  store.Status
+		reason  v1alpha1.Reason
+		message string
+	}{
+		"a pipeline that was deleted": {
+			[]client.Object{template()}, nil, store.StatusCancelled, v1alpha1.ReasonPipelineDeleted,
+			"CdPipeline web was deleted before its turn came",
+		},
+		"a pipeline that was made anew with the same name": {
+			[]client.Object{remade, template()}, nil, store.StatusCancelled, v1alpha1.ReasonPipelineDeleted, "was deleted",
+		},
+		"a pipeline that is being deleted": {
+			[]client.Object{leaving, template()}, nil, store.StatusCancelled, v1alpha1.ReasonPipelineDeleted, "was deleted",
+		},
+		"a pipeline that was suspended meanwhile": {
+			[]client.Object{given.CdPipeline("web", given.Suspended), template()}, nil,
+			store.StatusCancelled, v1alpha1.ReasonSuspended, "CdPipeline web was suspended before its turn came",
+		},
+		"a stage that was removed meanwhile": {
+			[]client.Object{web, template()}, func(c *store.Claim) { c.Stage = trigger.StagePost },
+			store.StatusCancelled, v1alpha1.ReasonStageRemoved, "CdPipeline web has no stage POST any more",
+		},
+		"a template that does not exist": {
+			[]client.Object{web}, nil, store.StatusError, v1alpha1.ReasonTemplateNotFound,
+			"WorkflowTemplate deploy does not exist: create it, or correct workflow.templateRef",
+		},
+		"a template that exists for the cluster alone": {
+			[]client.Object{web, clusterTemplate()}, nil, store.StatusError, v1alpha1.ReasonTemplateNotFound,
+			"WorkflowTemplate deploy does not exist",
+		},
+		"a cluster template that exists in the namespace alone": {
+			[]client.Object{given.CdPipeline("web", clusterScoped), template()}, nil,
+			store.StatusError, v1alpha1.ReasonTemplateNotFound, "ClusterWorkflowTemplate deploy does not exist",
+		},
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			t.Parallel()
+			claim := claimOf(web)
+			if tc.change != nil {
+				tc.change(&claim)
+			}
+			w := newWorld(t, tc.objects...)
+			requireRefusal(t, w.Submit(t.Context(), claim), tc.status, tc.reason, tc.message)
+			require.Empty(t, w.workflows(t))
+		})
+	}
+}
+
+func TestACacheThatLagsNeverRefusesARow(t *testing.T) {
+	t.Parallel()
+	for sentence, pipeline := range map[string]*v1alpha1.CdPipeline{
+		"the pipeline and its template are asked for":         given.CdPipeline("web"),
+		"the pipeline and its cluster template are asked for": given.CdPipeline("web", clusterScoped),
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, pipeline, template(), clusterTemplate()).blind(t)
+			require.NoError(t, w.Submit(t.Context(), claimOf(pipeline)))
+			require.Len(t, w.workflows(t), 1)
+		})
+	}
+	t.Run("a pipeline that the cache has under a former UID is asked for", func(t *testing.T) {
+		t.Parallel()
+		pipeline := given.CdPipeline("web")
+		w := newWorld(t, pipeline, template())
+		w.Cache = newServer(t, given.CdPipeline("web", func(p *v1alpha1.CdPipeline) { p.UID = given.UID("former") }))
+		require.NoError(t, w.Submit(t.Context(), claimOf(pipeline)))
+		require.Len(t, w.workflows(t), 1)
+	})
+}
+
+func TestOneRequestSubmitsARowThatTheCacheKnowsAllOf(t *testing.T) {
+	t.Parallel()
+	pipeline := given.CdPipeline("web")
+	requests := 0
+	w := newWorld(t, pipeline, template()).failing(interceptor.Funcs{
+		Get: func(ctx context.Context, server client.WithWatch, key client.ObjectKey, object client.Object, opts ...client.GetOption) error {
+			requests++
+			return server.Get(ctx, key, object, opts...)
+		},
+		Create: func(ctx context.Context, server client.WithWatch, object client.Object, opts ...client.CreateOption) error {
+			requests++
+			return server.Create(ctx, object, opts...)
+		},
+	})
+	require.NoError(t, w.Submit(t.Context(), claimOf(pipeline)))
+	require.Equal(t, 1, requests)
+}
+
+func TestARequestThatFailsMayPass(t *testing.T) {
+	t.Parallel()
+	down := errors.New("connection refused")
+	get := func(kind string) interceptor.Funcs {
+		return interceptor.Funcs{Get: func(ctx context.Context, server client.WithWatch, key client.ObjectKey, object client.Object, opts ...client.GetOption) error {
+			if named(object) == kind {
+				return down
+			}
+			return server.Get(ctx, key, object, opts...)
+		}}
+	}
+	create := func(err error) interceptor.Funcs {
+		return interceptor.Funcs{Create: func(context.Context, client.WithWatch, client.Object, ...client.CreateOption) error { return err }}
+	}
+	exists := get("Workflow")
+	exists.Create = create(apierrors.NewAlreadyExists(wfv1.Resource("workflows"), "web")).Create
+	for sentence, tc := range map[string]struct {
+		faults  interceptor.Funcs
+		message string
+	}{
+		"reading the pipeline":          {get("CdPipeline"), "get CdPipeline: connection refused"},
+		"reading the template":          {get("WorkflowTemplate"), "get WorkflowTemplate: connection refused"},
+		"reading the Workflow to adopt": {exists, "get existing workflow: connection refused"},
+		"creating":                      {create(down), "create workflow: connection refused"},
+		"creating, by the server's own word": {
+			create(apierrors.NewTooManyRequests("slow down", 1)), "create workflow: slow down",
+		},
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			t.Parallel()
+			pipeline := given.CdPipeline("web")
+			w := newWorld(t, pipeline, template()).blind(t).failing(tc.faults)
+			err := w.Submit(t.Context(), claimOf(pipeline))
+			require.ErrorContains(t, err, tc.message)
+			requireNoRefusal(t, err)
+			require.Empty(t, w.workflows(t))
+		})
+	}
+}
+
+func TestEveryRequestHasItsDeadline(t *testing.T) {
+	t.Parallel()
+	pipeline := given.CdPipeline("web")
+	w := newWorld(t, pipeline, template()).blind(t).failing(interceptor.Funcs{
+		Get: func(ctx context.Context, server client.WithWatch, key client.ObjectKey, object client.Object, opts ...client.GetOption) error {
+			requireDeadline(ctx, t)
+			return server.Get(ctx, key, object, opts...)
+		},
+		Create: func(ctx context.Context, server client.WithWatch, object client.Object, opts ...client.CreateOption) error {
+			requireDeadline(ctx, t)
+			return server.Create(ctx, object, opts...)
+		},
+	})
+	require.NoError(t, w.Submit(t.Context(), claimOf(pipeline)))
+	require.NoError(t, w.Submit(t.Context(), claimOf(pipeline)))
+}
+
+// named is the kind of what is asked for.
+func named(object client.Object) string {
+	if _, ok := object.(*v1alpha1.CdPipeline); ok {
+		return "CdPipeline"
+	}
+	return object.GetObjectKind().GroupVersionKind().Kind
+}
+
+func requireDeadline(ctx context.Context, t *testing.T) {
+	t.Helper()
+	_, has := ctx.Deadline()
+	require.True(t, has)
+}
+
+func requireRefusal(t *testing.T, err error, status store.Status, reason v1alpha1.Reason, message string) {
+	t.Helper()
+	var refusal *Refusal
+	require.ErrorAs(t, err, &refusal)
+	require.Equal(t, status, refusal.Status)
+	require.Equal(t, reason, refusal.Reason)
+	require.Contains(t, refusal.Message, message)
+}
+
+func requireNoRefusal(t *testing.T, err error) {
+	t.Helper()
+	var refusal *Refusal
+	require.NotErrorAs(t, err, &refusal, "the failure may pass")
+}

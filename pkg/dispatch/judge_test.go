@@ -1,0 +1,108 @@
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/penstock-cd/penstock/api/v1alpha1"
+	"github.com/penstock-cd/penstock/pkg/argo"
+	"github.com/penstock-cd/penstock/pkg/bounded"
+	"github.com/penstock-cd/penstock/pkg/store"
+)
+
+func TestWhatTheEndOfASubmissionMeansForItsRow(t *testing.T) {
+	t.Parallel()
+	refusal := &argo.Refusal{Status: store.StatusError, Reason: v1alpha1.ReasonTemplateNotFound, Message: "no such template"}
+	gone := &argo.Refusal{Status: store.StatusCancelled, Reason: v1alpha1.ReasonPipelineDeleted, Message: "deleted"}
+	for sentence, tc := range map[string]struct {
+		err     error
+		status  store.Status
+		reason  v1alpha1.Reason
+		message string
+		retried bool
+	}{
+		"no error means that the Workflow exists": {nil, store.StatusSubmitted, "", "", false},
+		"a refusal ends the row with its reason": {
+			refusal, store.StatusError, v1alpha1.ReasonTemplateNotFound, "no such template", false,
+		},
+		"a refusal is known however it is wrapped": {
+			fmt.Errorf("submit: %w", refusal), store.StatusError, v1alpha1.ReasonTemplateNotFound, "no such template", false,
+		},
+		"a row whose pipeline is gone is cancelled": {
+			gone, store.StatusCancelled, v1alpha1.ReasonPipelineDeleted, "deleted", false,
+		},
+		"a panic ends the row, since it would come again": {
+			&bounded.PanicError{Value: "index out of range"}, store.StatusError, v1alpha1.ReasonBuilderPanicked,
+			"building or submitting the Workflow panicked: index out of range", false,
+		},
+		"a panic with an error ends the row too": {
+			&bounded.PanicError{Value: context.Canceled}, store.StatusError, v1alpha1.ReasonBuilderPanicked,
+			"building or submitting the Workflow panicked: context canceled", false,
+		},
+		"a failure is tried again and says which attempt it was": {
+			errors.New("connection refused"), store.StatusPending, v1alpha1.ReasonSubmissionDelayed,
+			"attempt 3: connection refused", true,
+		},
+		"a timeout is tried again": {
+			&bounded.TimeoutError{After: time.Second}, store.StatusPending, v1alpha1.ReasonSubmissionDelayed,
+			"attempt 3: no answer within 1s", true,
+		},
+		"a submission that shutdown broke off is tried again": {
+			context.Canceled, store.StatusPending, v1alpha1.ReasonSubmissionDelayed, "attempt 3: context canceled", true,
+		},
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			t.Parallel()
+			completion := judge(store.Claim{ID: 7, Attempt: 3}, tc.err)
+			require.Equal(t, tc.retried, completion.Delay > 0)
+			completion.Delay = 0
+			require.Equal(t, store.Completion{
+				ID: 7, Attempt: 3, Status: tc.status, Reason: tc.reason, Message: tc.message,
+			}, completion)
+		})
+	}
+}
+
+func TestBackoffDoublesUpToItsBound(t *testing.T) {
+	t.Parallel()
+	for failures, whole := range map[int32]time.Duration{
+		-1: rowFirst, 0: rowFirst, 1: rowFirst, 2: 2 * rowFirst, 3: 4 * rowFirst, 7: 64 * rowFirst,
+		8: rowMost, 100: rowMost, 1 << 30: rowMost,
+	} {
+		seen := map[time.Duration]bool{}
+		for range 200 {
+			wait := backoff(failures, rowFirst, rowMost)
+			require.GreaterOrEqual(t, wait, whole/2, "after %d failures", failures)
+			require.LessOrEqual(t, wait, whole, "after %d failures", failures)
+			seen[wait] = true
+		}
+		require.Greater(t, len(seen), 100, "those who failed together would return together")
+	}
+}
+
+func TestAClaimTakesAFewRowsForEachSlotButNoMoreThanTheRateLetsThrough(t *testing.T) {
+	t.Parallel()
+	for sentence, tc := range map[string]struct {
+		limit, rate int
+		lease       time.Duration
+		want        int
+	}{
+		"one slot still fetches enough for a round trip":           {1, 0, time.Minute, minBatch},
+		"the default is limited by its slots":                      {5, 50, time.Minute, 20},
+		"four rows for each slot":                                  {10, 0, time.Minute, 40},
+		"a claim has an upper bound":                               {1000, 0, time.Minute, maxBatch},
+		"a slow API makes it as many as pass in a quarter lease":   {100, 4, time.Minute, 60},
+		"a very slow API still gets one":                           {100, 1, time.Second, 1},
+		"a rate that the lease has room for does not limit at all": {10, 1000, time.Minute, 40},
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			t.Parallel()
+			require.Equal(t, tc.want, batchOf(tc.limit, tc.rate, tc.lease))
+		})
+	}
+}

@@ -1,0 +1,128 @@
+package store_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/penstock-cd/penstock/pkg/store"
+	"github.com/penstock-cd/penstock/test/given"
+)
+
+func TestAClaimedRowIsCompletedOnlyByItsWorker(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	const state = "SELECT status, reason, attempt, submitted_at IS NOT NULL, finished_at IS NOT NULL, lease_until IS NULL FROM cd_workflow_runner WHERE id = $1"
+	for sentence, tc := range map[string]struct {
+		// before happens between the claim and the completion.
+		before  string
+		worker  string
+		attempt int32
+		status  store.Status
+		moves   bool
+		want    string
+	}{
+		"submitted":      {"", "w", 1, store.StatusSubmitted, true, "Submitted r 1 true false true"},
+		"given back":     {"", "w", 1, store.StatusPending, true, "Pending r 1 false false true"},
+		"ended in error": {"", "w", 1, store.StatusError, true, "Error r 1 false true true"},
+		"cancelled":      {"", "w", 1, store.StatusCancelled, true, "Cancelled r 1 false true true"},
+		"another worker writes nothing": {
+			"", "other", 1, store.StatusSubmitted, false, "Submitting  1 false false false",
+		},
+		"an older attempt writes nothing": {
+			"UPDATE cd_workflow_runner SET attempt = 2 WHERE id = $1",
+			"w", 1, store.StatusSubmitted, false, "Submitting  2 false false false",
+		},
+		"a row that was reclaimed stays": {
+			"UPDATE cd_workflow_runner SET status = 'Pending', claimed_by = '', lease_until = NULL WHERE id = $1",
+			"w", 1, store.StatusSubmitted, false, "Pending  1 false false true",
+		},
+		"a row that was seen running stays": {
+			"UPDATE cd_workflow_runner SET status = 'Running', lease_until = NULL, submitted_at = now() WHERE id = $1",
+			"w", 1, store.StatusSubmitted, false, "Running  1 true false true",
+		},
+		"a row that has ended stays": {
+			"UPDATE cd_workflow_runner SET status = 'Succeeded', lease_until = NULL WHERE id = $1",
+			"w", 1, store.StatusError, false, "Succeeded  1 false false true",
+		},
+		"a worker can't say that it runs":      {"", "w", 1, store.StatusRunning, false, "Submitting  1 false false false"},
+		"a worker can't say that it succeeded": {"", "w", 1, store.StatusSucceeded, false, "Submitting  1 false false false"},
+		"a lease that has run out and that nobody took is still the worker's": {
+			"UPDATE cd_workflow_runner SET lease_until = now() - interval '1 h' WHERE id = $1",
+			"w", 1, store.StatusSubmitted, true, "Submitted r 1 true false true",
+		},
+	} {
+		planned(t, s, sentence, given.CdPipelines(1, "web"))
+		id := claim(t, s, "w", 1)[0].ID
+		if tc.before != "" {
+			execute(t, s, tc.before, id)
+		}
+		moved, err := s.Complete(t.Context(), tc.worker, []store.Completion{
+			{ID: id, Attempt: tc.attempt, Status: tc.status, Reason: "r", Message: "m"},
+		})
+		require.NoError(t, err, sentence)
+		require.Equal(t, []string{tc.want}, table(t, s, state, id), sentence)
+		require.Equal(t, told(tc.moves, id, tc.status, sentence), moved, sentence)
+		// Out of the way of the next claim.
+		execute(t, s, "UPDATE cd_workflow_runner SET status = 'Superseded' WHERE id = $1", id)
+	}
+}
+
+// told is what a transition returns: the row, where it moved, and whom it concerns.
+func told(moved bool, id int64, status store.Status, build string) []store.Moved {
+	if !moved {
+		return []store.Moved{}
+	}
+	return []store.Moved{{
+		ID: id, Status: string(status), Namespace: given.Namespace, Pipeline: "web-000", PipelineUid: string(given.UID("web-000")),
+		BuildUid: given.Build(build).UID, BuildName: build,
+	}}
+}
+
+func TestCompletionsOfOneBatchAreIndependent(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	planned(t, s, "b1", given.CdPipelines(4, "web"))
+	claims := claim(t, s, "w", 4)
+	execute(t, s, "UPDATE cd_workflow_runner SET claimed_by = 'thief' WHERE id = $1", claims[1].ID)
+	moved, err := s.Complete(t.Context(), "w", []store.Completion{
+		{ID: claims[3].ID, Attempt: 1, Status: store.StatusSubmitted},
+		{ID: claims[2].ID, Attempt: 1, Status: store.StatusError, Reason: "NameConflict"},
+		{ID: claims[1].ID, Attempt: 1, Status: store.StatusSubmitted},
+		{ID: claims[0].ID, Attempt: 1, Status: store.StatusPending},
+		{ID: 1 << 40, Attempt: 1, Status: store.StatusSubmitted},
+	})
+	require.NoError(t, err)
+	require.Len(t, moved, 3)
+	require.Equal(t, []string{"Pending", "Submitting", "Error", "Submitted"},
+		table(t, s, "SELECT status FROM cd_workflow_runner ORDER BY id"))
+}
+
+func TestNothingToCompleteIsNoError(t *testing.T) {
+	t.Parallel()
+	moved, err := newStore(t).Complete(t.Context(), "w", nil)
+	require.NoError(t, err)
+	require.Empty(t, moved)
+}
+
+func TestARowThatIsGivenBackIsLeftAloneForItsDelay(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	planned(t, s, "b1", given.CdPipelines(1, "web"))
+	id := claim(t, s, "w", 1)[0].ID
+	_, err := s.Complete(t.Context(), "w", []store.Completion{
+		{ID: id, Attempt: 1, Status: store.StatusPending, Delay: 10 * time.Minute},
+	})
+	require.NoError(t, err)
+	require.Equal(t, 1, count(t, s, "cd_workflow_runner WHERE available_at = changed_at + interval '10 min'"))
+	claims, err := s.Claim(t.Context(), "w", 1, lease)
+	require.NoError(t, err)
+	require.Empty(t, claims)
+	depth, _, err := s.QueueDepth(t.Context())
+	require.NoError(t, err)
+	require.EqualValues(t, 1, depth, "it still waits")
+
+	execute(t, s, "UPDATE cd_workflow_runner SET available_at = now()")
+	require.EqualValues(t, 2, claim(t, s, "w", 1)[0].Attempt)
+}

@@ -1,0 +1,96 @@
+package store_test
+
+import (
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"github.com/penstock-cd/penstock/pkg/store"
+)
+
+const queued = 50_000
+
+// fillQueue makes a queue of Pending rows, and as many that have ended.
+func fillQueue(t *testing.T, s *store.Store) {
+	t.Helper()
+	planned(t, s, "b1", nil)
+	execute(t, s, `INSERT INTO ci_artifact (build_uid, namespace, build_name, ci_pipeline, image, digest)
+		SELECT build_uid, namespace, build_name, ci_pipeline, 'image', 'digest' FROM ci_build`)
+	execute(t, s, `INSERT INTO cd_workflow (ci_artifact_id, namespace, pipeline, pipeline_uid, cause)
+		SELECT a.id, a.namespace, 'web-' || n, 'uid-' || n, 'Webhook' FROM ci_artifact a, generate_series(1, $1::integer) n`, 2*queued)
+	execute(t, s, `INSERT INTO cd_workflow_runner (cd_workflow_id, stage, workflow_name, priority, fair_at, status)
+		SELECT id, 'DEPLOY', pipeline, id % 7, now() + id * interval '1 s', CASE id % 2 WHEN 0 THEN 'Pending' ELSE 'Succeeded' END
+		FROM cd_workflow`)
+	execute(t, s, "ANALYZE")
+}
+
+// claimQuery is the statement as it stands in queries/dispatch.sql, with numbered
+// parameters.
+func claimQuery(t *testing.T) string {
+	t.Helper()
+	file, err := os.ReadFile("queries/dispatch.sql")
+	require.NoError(t, err)
+	_, query, found := strings.Cut(string(file), "-- name: ClaimRunners :many\n")
+	require.True(t, found)
+	query, _, found = strings.Cut(query, ";")
+	require.True(t, found)
+	return strings.NewReplacer("@most", "$1", "@worker", "$2", "@lease", "$3").Replace(query)
+}
+
+var scansAllRunners = regexp.MustCompile(`Seq Scan on cd_workflow_runner`)
+
+func TestALongQueueIsReadByItsIndex(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	fillQueue(t, s)
+	for _, mode := range []string{"force_custom_plan", "force_generic_plan"} {
+		connection, err := s.Pool().Acquire(t.Context())
+		require.NoError(t, err)
+		plan := explain(t, connection.Conn(), mode, claimQuery(t))
+		connection.Release()
+		require.Contains(t, plan, "cd_workflow_runner_queue", mode)
+		require.NotRegexp(t, scansAllRunners, plan, mode)
+	}
+}
+
+// explain is how Postgres would run the statement for 50 rows. After a few calls
+// it may take the generic plan, which knows nothing of the parameters.
+func explain(t *testing.T, connection *pgx.Conn, mode, query string) string {
+	t.Helper()
+	var plan []string
+	for _, statement := range []string{
+		"SET plan_cache_mode = " + mode,
+		"PREPARE claim (bigint, text, interval) AS " + query,
+		"EXPLAIN EXECUTE claim (50, 'w', '30 s')",
+		"DEALLOCATE claim",
+	} {
+		rows, err := connection.Query(t.Context(), statement, pgx.QueryExecModeSimpleProtocol)
+		require.NoError(t, err)
+		lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		require.NoError(t, err)
+		plan = append(plan, lines...)
+	}
+	return strings.Join(plan, "\n")
+}
+
+// slowClaim is far above the twenty milliseconds that a claim of a long queue may
+// take: what it catches is a statement that reads all of it.
+const slowClaim = 500 * time.Millisecond
+
+func TestALongQueueIsClaimedWithoutReadingAllOfIt(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	fillQueue(t, s)
+	fastest := time.Hour
+	for range 20 {
+		began := time.Now()
+		claim(t, s, "w", 50)
+		fastest = min(fastest, time.Since(began))
+	}
+	require.Less(t, fastest, slowClaim)
+}

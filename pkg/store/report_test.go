@@ -1,0 +1,184 @@
+package store_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/penstock-cd/penstock/api/v1alpha1"
+	"github.com/penstock-cd/penstock/pkg/store"
+	"github.com/penstock-cd/penstock/pkg/trigger"
+	"github.com/penstock-cd/penstock/test/given"
+)
+
+func summaryOf(t *testing.T, s *store.Store, build string) *store.Summary {
+	t.Helper()
+	uid := given.Build(build).UID
+	summaries, err := s.Summaries(t.Context(), []string{uid, "never planned"})
+	require.NoError(t, err)
+	require.Len(t, summaries, 1)
+	return summaries[uid]
+}
+
+func move(t *testing.T, s *store.Store, claim store.Claim, to store.Status, message string) {
+	t.Helper()
+	moved, err := s.Observe(t.Context(), []store.Observation{
+		{ID: claim.ID, WorkflowName: claim.WorkflowName, Status: to, Reason: "WorkflowFailed", Message: message},
+	})
+	require.NoError(t, err)
+	require.Len(t, moved, 1)
+}
+
+func TestASummaryCountsEveryRunOnce(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	family := append(given.CdPipelines(6, "web", given.WithPost),
+		*given.CdPipeline("off", given.Suspended), *given.CdPipeline("broken", given.Filter("((")),
+		*given.CdPipeline("below", given.BelowCd("web-000")), *given.CdPipeline("below-off", given.BelowCd("off")))
+	planned(t, s, "b1", family)
+	claims := claim(t, s, "w", 6)
+	_, err := s.Complete(t.Context(), "w", []store.Completion{
+		{ID: claims[0].ID, Attempt: 1, Status: store.StatusPending, Delay: lease},
+		{ID: claims[1].ID, Attempt: 1, Status: store.StatusSubmitted},
+		{ID: claims[5].ID, Attempt: 1, Status: store.StatusError, Reason: v1alpha1.ReasonNameConflict, Message: "not ours"},
+	})
+	require.NoError(t, err)
+	move(t, s, claims[2], store.StatusRunning, "")
+	move(t, s, claims[3], store.StatusSucceeded, "")
+	move(t, s, claims[4], store.StatusFailed, "boom")
+	followAll(t, s, family)
+
+	summary := summaryOf(t, s, "b1")
+	require.Equal(t, v1alpha1.TriggerSummary{
+		Total: 6, Pending: 1, Submitted: 1, Running: 2, Succeeded: 0, Failed: 2, Skipped: 3, Progress: "4/6",
+	}, summary.Triggers, "the one between its stages counts as running; the one that never had a Workflow as failed")
+	require.Equal(t, []store.Failure{
+		{Pipeline: "web-004", Stage: trigger.StageDeploy, Status: store.StatusFailed, Reason: v1alpha1.ReasonWorkflowFailed, Message: "boom"},
+		{Pipeline: "web-005", Stage: trigger.StageDeploy, Status: store.StatusError, Reason: v1alpha1.ReasonNameConflict, Message: "not ours"},
+	}, summary.Failures)
+	require.Equal(t, []store.DecisionCount{
+		{Outcome: v1alpha1.OutcomeWaiting, Reason: v1alpha1.ReasonParentRunning, Count: 1, Examples: []string{"below"}},
+		{Outcome: v1alpha1.OutcomeTriggered, Reason: v1alpha1.ReasonTriggered, Count: 6, Examples: []string{"web-000", "web-001", "web-002", "web-003", "web-004"}},
+		{Outcome: v1alpha1.OutcomeSkipped, Reason: v1alpha1.ReasonParentNotTriggered, Count: 1, Examples: []string{"below-off"}},
+		{Outcome: v1alpha1.OutcomeSkipped, Reason: v1alpha1.ReasonSuspended, Count: 1, Examples: []string{"off"}},
+		{Outcome: v1alpha1.OutcomeBlocked, Reason: v1alpha1.ReasonInvalidFilter, Count: 1, Examples: []string{"broken"}},
+	}, summary.Decisions)
+}
+
+// Wherever the rows are, each run is in exactly one of the counts.
+func TestTheCountsOfASummaryAddUp(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	for _, state := range states {
+		inState(t, s, string(state), 2, state)
+		triggers := summaryOf(t, s, string(state)).Triggers
+		require.EqualValues(t, 2, triggers.Total, state)
+		require.Equal(t, triggers.Total, triggers.Pending+triggers.Submitted+triggers.Running+triggers.Succeeded+triggers.Failed, state)
+		execute(t, s, "UPDATE cd_workflow_runner SET status = 'Superseded' WHERE status = 'Pending'")
+	}
+}
+
+func TestARunThatSucceededIsCountedWhenItsLastStageIsFollowed(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	family := given.CdPipelines(2, "web")
+	planned(t, s, "b1", family)
+	endAll(t, s, store.StatusSucceeded)
+	require.EqualValues(t, 2, summaryOf(t, s, "b1").Triggers.Running)
+	followAll(t, s, family)
+	require.Equal(t, v1alpha1.TriggerSummary{Total: 2, Succeeded: 2, Progress: "2/2"}, summaryOf(t, s, "b1").Triggers)
+}
+
+func TestABuildWithoutChildrenHasAnEmptySummary(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	planned(t, s, "b1", nil)
+	require.Equal(t, &store.Summary{BuildUID: given.Build("b1").UID, Triggers: v1alpha1.TriggerSummary{Progress: "0/0"}}, summaryOf(t, s, "b1"))
+}
+
+func TestASummaryNamesTheFirstFailuresAlone(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	planned(t, s, "b1", given.CdPipelines(15, "web"))
+	endAll(t, s, store.StatusFailed)
+	failures := summaryOf(t, s, "b1").Failures
+	require.Len(t, failures, 10)
+	require.Equal(t, "web-000", failures[0].Pipeline)
+}
+
+func TestTheLastRunIsTheNewestStageOfTheNewestRun(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	family := given.FamilyOf(given.CdPipeline("web", given.WithPre), given.CdPipeline("never", given.Suspended))
+	uid := string(given.UID("web"))
+	last := func() store.LastRun {
+		runs, err := s.LastRuns(t.Context(), []string{uid, string(given.UID("never")), "unknown"})
+		require.NoError(t, err)
+		require.Len(t, runs, 1)
+		return runs[uid]
+	}
+	planned(t, s, "b1", family)
+	require.Equal(t, "b1 PRE Pending false", describe(last()))
+	endAll(t, s, store.StatusSucceeded)
+	require.Equal(t, "b1 PRE Succeeded true", describe(last()))
+	followAll(t, s, family)
+	require.Equal(t, "b1 DEPLOY Pending false", describe(last()))
+	planned(t, s, "b2", family)
+	require.Equal(t, "b2 PRE Pending false", describe(last()))
+
+	row := last()
+	require.Equal(t, given.Artifact(0), v1alpha1.Artifact{Image: row.Image, Digest: row.Digest})
+	require.Regexp(t, "^web-pre-", row.WorkflowName)
+	require.WithinDuration(t, time.Now(), row.At, 10*time.Minute)
+}
+
+func describe(run store.LastRun) string {
+	return fmt.Sprint(run.BuildName, " ", run.Stage, " ", run.Status, " ", run.HasWorkflow)
+}
+
+func TestTheLastDecisionIsTheOneMadeLast(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	pipeline := given.CdPipeline("web")
+	uid := string(pipeline.UID)
+	last := func() string {
+		decisions, err := s.LastDecisions(t.Context(), []string{uid, "unknown"})
+		require.NoError(t, err)
+		require.Len(t, decisions, 1)
+		decision := decisions[uid]
+		require.WithinDuration(t, time.Now(), decision.At, 10*time.Minute)
+		return fmt.Sprint(decision.BuildName, " ", decision.Outcome, " ", decision.Reason, " ", decision.Message)
+	}
+	planned(t, s, "b1", given.FamilyOf(pipeline))
+	require.Equal(t, "b1 Triggered Triggered by build b1", last())
+	given.Suspended(pipeline)
+	planned(t, s, "b2", given.FamilyOf(pipeline))
+	require.Equal(t, "b2 Skipped Suspended spec.suspend is true", last())
+}
+
+func TestQuietRowsArePagedById(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	planned(t, s, "b1", given.CdPipelines(9, "web"))
+	claims := claim(t, s, "w", 8)
+	execute(t, s, "UPDATE cd_workflow_runner SET status = 'Submitted', changed_at = now() - interval '1 h' WHERE id <= $1", claims[5].ID)
+	execute(t, s, "UPDATE cd_workflow_runner SET status = 'Running' WHERE id = $1", claims[1].ID)
+	execute(t, s, "UPDATE cd_workflow_runner SET changed_at = now() WHERE id = $1", claims[0].ID)
+	execute(t, s, "UPDATE cd_workflow_runner SET status = 'Succeeded' WHERE id = $1", claims[2].ID)
+	quiet := func(after int64, most int) []int64 {
+		rows, err := s.StaleActive(t.Context(), 30*time.Minute, after, most)
+		require.NoError(t, err)
+		var ids []int64
+		for _, row := range rows {
+			require.Equal(t, given.Namespace, row.Namespace)
+			require.NotEmpty(t, row.WorkflowName)
+			ids = append(ids, row.ID)
+		}
+		return ids
+	}
+	require.Equal(t, []int64{claims[1].ID, claims[3].ID, claims[4].ID, claims[5].ID}, quiet(0, 10))
+	require.Equal(t, []int64{claims[1].ID, claims[3].ID}, quiet(0, 2))
+	require.Equal(t, []int64{claims[4].ID, claims[5].ID}, quiet(claims[3].ID, 2))
+}

@@ -1,0 +1,140 @@
+package oracle_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"testing"
+	"time"
+
+	wfv1 "github.com/argoproj/argo-workflows/v3/pkg/apis/workflow/v1alpha1"
+	"github.com/stretchr/testify/require"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+
+	"github.com/penstock-cd/penstock/api/v1alpha1"
+	"github.com/penstock-cd/penstock/pkg/argo"
+	"github.com/penstock-cd/penstock/pkg/store"
+	"github.com/penstock-cd/penstock/pkg/trigger"
+	"github.com/penstock-cd/penstock/test/env"
+	"github.com/penstock-cd/penstock/test/given"
+	"github.com/penstock-cd/penstock/test/oracle"
+)
+
+var postgres *env.Postgres
+
+func TestMain(m *testing.M) {
+	os.Exit(env.RunTestsWithPostgres(m, env.PostgresOptions{MaxConnections: 300}, &postgres))
+}
+
+// scene is a world in order, until a test breaks it. Of one build's three runs
+// one is Submitted, with its Workflow, one has Succeeded, and one is Pending.
+type scene struct {
+	*testing.T
+	store     *store.Store
+	submitted int64
+	succeeded int64
+	pending   int64
+	workflow  *wfv1.Workflow
+	build     *v1alpha1.CiBuild
+	// more are objects of a second API server.
+	more  []client.Object
+	audit string
+}
+
+func newScene(t *testing.T) *scene {
+	t.Helper()
+	config := store.Config{URL: postgres.NewTestDatabase(t), Schema: "penstock", MaxConns: 4}
+	require.NoError(t, store.Migrate(t.Context(), config))
+	opened, err := store.Open(t.Context(), config)
+	require.NoError(t, err)
+	t.Cleanup(opened.Close)
+	s := &scene{T: t, store: opened}
+	for range 2 {
+		require.NoError(t, oracle.RecordTransitions(t.Context(), opened.Pool()))
+	}
+	s.plan()
+	s.run()
+	return s
+}
+
+func (s *scene) plan() {
+	filters, err := trigger.NewFilters()
+	require.NoError(s, err)
+	build, artifacts := given.Build("b1"), given.Artifacts(1)
+	decisions := trigger.Decider{Filters: filters}.
+		Build(build, given.CiPipeline(given.CI), artifacts, given.CdPipelines(3, "web"))
+	_, err = s.store.Plan(s.Context(), store.BuildPlan{Build: build, Artifacts: artifacts, Decisions: decisions})
+	require.NoError(s, err)
+	s.build = given.CiBuild("b1", func(build *v1alpha1.CiBuild) {
+		build.UID = given.UID("b1")
+		build.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionPlanned, Status: metav1.ConditionTrue}}
+	})
+}
+
+func (s *scene) run() {
+	const worker = "w"
+	claims, err := s.store.Claim(s.Context(), worker, 3, time.Hour)
+	require.NoError(s, err)
+	require.Len(s, claims, 3)
+	s.submitted, s.succeeded, s.pending = claims[0].ID, claims[1].ID, claims[2].ID
+	_, err = s.store.Complete(s.Context(), worker, []store.Completion{
+		{ID: s.submitted, Attempt: 1, Status: store.StatusSubmitted},
+		{ID: s.pending, Attempt: 1, Status: store.StatusPending},
+	})
+	require.NoError(s, err)
+	_, err = s.store.Observe(s.Context(), []store.Observation{
+		{ID: s.succeeded, WorkflowName: claims[1].WorkflowName, Status: store.StatusSucceeded},
+	})
+	require.NoError(s, err)
+	ended, err := s.store.Unfollowed(s.Context(), 1)
+	require.NoError(s, err)
+	require.NoError(s, s.store.Follow(s.Context(), []store.Consequence{{Ended: ended[0], Outcome: store.StatusSucceeded}}))
+	stage := given.Stage()
+	s.workflow = argo.Build(claims[0], given.CdPipeline(claims[0].Pipeline), &stage)
+}
+
+// execute breaks the tables.
+func (s *scene) execute(statement string, args ...any) {
+	s.Helper()
+	_, err := s.store.Pool().Exec(s.Context(), statement, args...)
+	require.NoError(s, err)
+}
+
+// dropConstraint takes away what keeps a table from being broken.
+func (s *scene) dropConstraint(table, constraint string) {
+	s.Helper()
+	s.execute(fmt.Sprintf("ALTER TABLE %s DROP CONSTRAINT %s CASCADE", table, constraint))
+}
+
+func (s *scene) world() oracle.World {
+	s.Helper()
+	return oracle.World{
+		Database: s.store.Pool(),
+		Clusters: []client.Reader{s.cluster(s.build, s.workflow), s.cluster(s.more...)},
+		AuditLog: s.audit,
+	}
+}
+
+func (s *scene) cluster(objects ...client.Object) client.Reader {
+	s.Helper()
+	scheme := runtime.NewScheme()
+	require.NoError(s, errors.Join(v1alpha1.AddToScheme(scheme), wfv1.AddToScheme(scheme)))
+	return fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).Build()
+}
+
+// log gives the world an audit log of creates of one Workflow by Penstock,
+// answered with these codes.
+func (s *scene) log(name string, codes ...int) {
+	s.Helper()
+	s.audit = s.TempDir() + "/audit.log"
+	var lines []byte
+	for _, code := range codes {
+		lines = fmt.Appendf(lines, `{"stage":"ResponseComplete","verb":"create","user":{"username":%q},`+
+			`"objectRef":{"apiGroup":"argoproj.io","resource":"workflows","namespace":%q,"name":%q},"responseStatus":{"code":%d}}`+"\n",
+			env.Penstock, given.Namespace, name, code)
+	}
+	require.NoError(s, os.WriteFile(s.audit, lines, 0o600))
+}
