@@ -50,7 +50,7 @@ test: parts build c-compiler ## Run every test (unit, integration, end to end) w
 	CGO_ENABLED=1 go test -race -p $(PARALLEL) -timeout $(TEST_TIMEOUT) $(TEST_FLAGS) $(PACKAGES)
 
 .PHONY: verify
-verify: verify-generated vet lint vulncheck ## Fail unless generated files, formatting, vet, lint and vulncheck are clean.
+verify: verify-generated verify-modules vet lint vulncheck ## Fail unless generated files, formatting, modules, vet, lint and vulncheck are clean.
 	@echo "verify: done"
 
 ##@ Build
@@ -114,6 +114,10 @@ vulncheck: generators ## Look for known vulnerabilities (see hack/vulncheck.sh f
 .PHONY: verify-generated
 verify-generated:
 	hack/verify.sh
+
+.PHONY: verify-modules
+verify-modules:
+	@go mod tidy -diff || { echo "verify: go.mod or go.sum is not tidy: run go mod tidy" >&2; exit 1; }
 
 .PHONY: c-compiler
 c-compiler:

@@ -114,7 +114,7 @@ func completeCondition(build *v1alpha1.CiBuild) metav1.Condition {
 func unplannedCondition(build *v1alpha1.CiBuild, hasParent bool) *metav1.Condition {
 	condition := metav1.Condition{Type: v1alpha1.ConditionPlanned, Status: metav1.ConditionFalse}
 	switch {
-	case meta.IsStatusConditionTrue(build.Status.Conditions, v1alpha1.ConditionPlanned):
+	case wasPlanned(build):
 		condition.Reason = string(v1alpha1.ReasonRecordsLost)
 		condition.Message = "this build was planned, but the database knows nothing of it; it is not triggered again: create a new CiBuild to do so"
 	case !hasParent:
@@ -124,6 +124,13 @@ func unplannedCondition(build *v1alpha1.CiBuild, hasParent bool) *metav1.Conditi
 		return nil
 	}
 	return &condition
+}
+
+// wasPlanned stays true once the records are known to be lost, whatever becomes of
+// the CiPipeline: with any other reason the build would be planned again.
+func wasPlanned(build *v1alpha1.CiBuild) bool {
+	planned := meta.FindStatusCondition(build.Status.Conditions, v1alpha1.ConditionPlanned)
+	return planned != nil && (planned.Status == metav1.ConditionTrue || planned.Reason == string(v1alpha1.ReasonRecordsLost))
 }
 
 func plannedCondition(summary *store.Summary) metav1.Condition {

@@ -84,7 +84,8 @@ var endedBadly = map[store.Status]bool{
 
 func sameRun(before, after *v1alpha1.LastRun) bool {
 	return before != nil && before.Phase == after.Phase && before.WorkflowName == after.WorkflowName &&
-		before.BuildName == after.BuildName && before.Stage == after.Stage && before.Image == after.Image
+		before.BuildName == after.BuildName && before.Stage == after.Stage &&
+		before.Image == after.Image && before.Digest == after.Digest
 }
 
 // turned returns a condition that has another status, reason or message than it

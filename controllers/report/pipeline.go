@@ -34,7 +34,11 @@ func (r *Reporter) reportPipelines(ctx context.Context, keys []types.NamespacedN
 	var writes []write
 	for i, pipeline := range pipelines {
 		changed := pipeline.DeepCopy()
-		readiness := r.Decider.Ready(pipeline, lookup.NewFamily(ctx, r.Cache, pipeline.Namespace))
+		parents := lookup.NewFamily(ctx, r.Cache, pipeline.Namespace)
+		readiness := r.Decider.Ready(pipeline, parents)
+		if parents.Err != nil {
+			return nil, fmt.Errorf("find parents: %w", parents.Err)
+		}
 		changed.Status = pipelineStatus(pipeline, readiness, find(runs, uids[i]), find(decisions, uids[i]))
 		if equality.Semantic.DeepEqual(pipeline.Status, changed.Status) {
 			continue

@@ -23,8 +23,8 @@ func Workflow() *metav1.PartialObjectMetadata {
 	return workflow
 }
 
-// Trim keeps of a Workflow only what tracking and adoption read, so that finished
-// ones cost little memory.
+// Trim keeps of a Workflow only what tracking reads, so that finished ones cost
+// little memory.
 func Trim(object any) (any, error) {
 	workflow, ok := object.(*metav1.PartialObjectMetadata)
 	if !ok {

@@ -3,6 +3,7 @@ package store_test
 import (
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -26,7 +27,6 @@ func fillQueue(t *testing.T, s *store.Store) {
 	execute(t, s, `INSERT INTO cd_workflow_runner (cd_workflow_id, stage, workflow_name, priority, fair_at, status)
 		SELECT id, 'DEPLOY', pipeline, id % 7, now() + id * interval '1 s', CASE id % 2 WHEN 0 THEN 'Pending' ELSE 'Succeeded' END
 		FROM cd_workflow`)
-	execute(t, s, "ANALYZE")
 }
 
 // claimQuery is the statement as it stands in queries/dispatch.sql, with numbered
@@ -47,14 +47,18 @@ var scansAllRunners = regexp.MustCompile(`Seq Scan on cd_workflow_runner`)
 func TestALongQueueIsReadByItsIndex(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
+	execute(t, s, "ANALYZE") // so that the first round knows of empty tables alone
 	fillQueue(t, s)
-	for _, mode := range []string{"force_custom_plan", "force_generic_plan"} {
-		connection, err := s.Pool().Acquire(t.Context())
-		require.NoError(t, err)
-		plan := explain(t, connection.Conn(), mode, claimQuery(t))
-		connection.Release()
-		require.Contains(t, plan, "cd_workflow_runner_queue", mode)
-		require.NotRegexp(t, scansAllRunners, plan, mode)
+	for _, statistics := range []string{"SELECT 'out of date'", "ANALYZE"} {
+		execute(t, s, statistics)
+		for _, mode := range []string{"force_custom_plan", "force_generic_plan"} {
+			connection, err := s.Pool().Acquire(t.Context())
+			require.NoError(t, err)
+			plan := explain(t, connection.Conn(), mode, claimQuery(t))
+			connection.Release()
+			require.Contains(t, plan, "cd_workflow_runner_queue", "%s after %s", mode, statistics)
+			require.NotRegexp(t, scansAllRunners, plan, "%s after %s", mode, statistics)
+		}
 	}
 }
 
@@ -78,19 +82,29 @@ func explain(t *testing.T, connection *pgx.Conn, mode, query string) string {
 	return strings.Join(plan, "\n")
 }
 
-// slowClaim is far above the twenty milliseconds that a claim of a long queue may
-// take: what it catches is a statement that reads all of it.
-const slowClaim = 500 * time.Millisecond
+// claimTarget is what a claim of a long queue may take, on a machine that does
+// nothing else. claimBound is for one that runs other tests, with the race detector
+// on: what it catches is a statement that reads the whole queue.
+const (
+	claimTarget = 20 * time.Millisecond
+	claimBound  = 10 * claimTarget
+)
 
-func TestALongQueueIsClaimedWithoutReadingAllOfIt(t *testing.T) {
+// What has left the queue stays in its index until it is vacuumed.
+func TestALongQueueIsClaimedQuicklyWhileRowsPassThrough(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	fillQueue(t, s)
-	fastest := time.Hour
-	for range 20 {
+	var took []time.Duration
+	for range 200 {
 		began := time.Now()
-		claim(t, s, "w", 50)
-		fastest = min(fastest, time.Since(began))
+		claims := claim(t, s, "w", 50)
+		took = append(took, time.Since(began))
+		require.NoError(t, completeAll(t, s, claims))
+		require.NoError(t, observeAll(t, s, claims, store.StatusSucceeded))
 	}
-	require.Less(t, fastest, slowClaim)
+	slices.Sort(took)
+	median, slowest := took[len(took)/2], took[len(took)*99/100]
+	t.Logf("claims of 50: median %s, p99 %s, want %s", median, slowest, claimTarget)
+	require.Less(t, median, claimBound)
 }

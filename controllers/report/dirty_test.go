@@ -1,0 +1,77 @@
+package report
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+func key(n int) types.NamespacedName {
+	return types.NamespacedName{Namespace: "default", Name: fmt.Sprintf("object-%d", n)}
+}
+
+func woken(wake chan struct{}) bool {
+	select {
+	case <-wake:
+		return true
+	default:
+		return false
+	}
+}
+
+func TestAnObjectThatIsMarkedTenTimesIsTakenOnce(t *testing.T) {
+	t.Parallel()
+	set := newDirtySet(make(chan struct{}, 1))
+	for range 10 {
+		set.add(key(1), key(2))
+	}
+	require.ElementsMatch(t, []types.NamespacedName{key(1), key(2)}, set.take(10))
+	require.Empty(t, set.take(10))
+}
+
+func TestTheReporterIsWokenWhileSomethingIsLeft(t *testing.T) {
+	t.Parallel()
+	wake := make(chan struct{}, 1)
+	set := newDirtySet(wake)
+	set.add()
+	require.False(t, woken(wake), "for nothing")
+	set.again()
+	require.False(t, woken(wake), "for nothing")
+	set.add(key(1), key(2), key(3))
+	require.True(t, woken(wake))
+	require.Len(t, set.take(2), 2)
+	require.True(t, woken(wake), "one is left")
+	set.again()
+	require.True(t, woken(wake), "one is left still")
+	require.Len(t, set.take(1), 1)
+	require.False(t, woken(wake), "none is left")
+}
+
+func TestMarkingAndTakingAtOnceLosesNothing(t *testing.T) {
+	t.Parallel()
+	const writers, each = 8, 500
+	wake := make(chan struct{}, 1)
+	set := newDirtySet(wake)
+	var group sync.WaitGroup
+	for writer := range writers {
+		group.Go(func() {
+			for n := range each {
+				set.add(key(writer*each + n))
+			}
+		})
+	}
+	taken := map[types.NamespacedName]int{}
+	for len(taken) < writers*each {
+		<-wake
+		for _, key := range set.take(7) {
+			taken[key]++
+		}
+	}
+	group.Wait()
+	for key, times := range taken {
+		require.Equal(t, 1, times, key)
+	}
+}

@@ -1,0 +1,298 @@
+package report
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/stretchr/testify/require"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	"github.com/penstock-cd/penstock/api/v1alpha1"
+	"github.com/penstock-cd/penstock/controllers/lookup"
+	"github.com/penstock-cd/penstock/pkg/store"
+	"github.com/penstock-cd/penstock/pkg/trigger"
+	"github.com/penstock-cd/penstock/test/given"
+)
+
+// tables are the rows of one build and one pipeline, in memory.
+type tables struct {
+	summary *store.Summary
+	run     store.LastRun
+	err     error
+}
+
+func (s *tables) Summaries(_ context.Context, uids []string) (map[string]*store.Summary, error) {
+	summaries := map[string]*store.Summary{}
+	if s.summary != nil {
+		for _, uid := range uids {
+			summaries[uid] = s.summary
+		}
+	}
+	return summaries, s.err
+}
+
+func (s *tables) LastRuns(_ context.Context, uids []string) (map[string]store.LastRun, error) {
+	return map[string]store.LastRun{uids[0]: s.run}, s.err
+}
+
+func (s *tables) LastDecisions(context.Context, []string) (map[string]store.LastDecision, error) {
+	return map[string]store.LastDecision{}, s.err
+}
+
+// desk is a reporter before an API server in memory, which is its cache as well.
+type desk struct {
+	*Reporter
+	server  client.WithWatch
+	rows    *tables
+	events  *events.FakeRecorder
+	busy    bool
+	patches int
+	// refuse, where set, is what a status patch ends with instead of being made.
+	refuse error
+}
+
+// indexer registers field indexes at a server that is still to be built.
+type indexer struct{ *fake.ClientBuilder }
+
+func (i indexer) IndexField(_ context.Context, object client.Object, field string, extract client.IndexerFunc) error {
+	i.WithIndex(object, field, extract)
+	return nil
+}
+
+func newDesk(t *testing.T, objects ...client.Object) *desk {
+	t.Helper()
+	scheme := runtime.NewScheme()
+	require.NoError(t, v1alpha1.AddToScheme(scheme))
+	filters, err := trigger.NewFilters()
+	require.NoError(t, err)
+	builder := fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).
+		WithStatusSubresource(&v1alpha1.CiBuild{}, &v1alpha1.CdPipeline{})
+	require.NoError(t, lookup.AddIndexes(t.Context(), indexer{builder}))
+	d := &desk{server: builder.Build(), rows: &tables{}, events: events.NewFakeRecorder(100)}
+	d.Reporter = New(Config{
+		Cache: d.server, Writer: interceptor.NewClient(d.server, interceptor.Funcs{SubResourcePatch: d.patch}),
+		Rows: d.rows, Decider: trigger.Decider{Filters: filters}, Events: d.events,
+		Busy: func() bool { return d.busy }, Log: logr.Discard(),
+	})
+	return d
+}
+
+func (d *desk) patch(ctx context.Context, server client.Client, sub string, object client.Object, patch client.Patch, opts ...client.SubResourcePatchOption) error {
+	if d.refuse != nil {
+		return d.refuse
+	}
+	d.patches++
+	return server.SubResource(sub).Patch(ctx, object, patch, opts...)
+}
+
+func (d *desk) build(t *testing.T) *v1alpha1.CiBuild {
+	t.Helper()
+	build := &v1alpha1.CiBuild{}
+	require.NoError(t, d.server.Get(t.Context(), named("b1"), build))
+	return build
+}
+
+func (d *desk) pipeline(t *testing.T) *v1alpha1.CdPipeline {
+	t.Helper()
+	pipeline := &v1alpha1.CdPipeline{}
+	require.NoError(t, d.server.Get(t.Context(), named("web"), pipeline))
+	return pipeline
+}
+
+// told is how many events there have been since the last call.
+func (d *desk) told() int {
+	n := 0
+	for ; len(d.events.Events) > 0; n++ {
+		<-d.events.Events
+	}
+	return n
+}
+
+func named(name string) types.NamespacedName {
+	return types.NamespacedName{Namespace: given.Namespace, Name: name}
+}
+
+func TestARoundWritesWhatChangedAndNothingElse(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, ended(v1alpha1.BuildSucceeded), web(), given.CiPipeline(given.CI))
+	d.rows.summary = &store.Summary{Triggers: v1alpha1.TriggerSummary{Total: 1, Running: 1, Progress: "1/1"}, Triggered: 1}
+	d.rows.run = *ran(store.StatusRunning)
+	mark := func() {
+		d.Moved([]store.Moved{{Namespace: given.Namespace, BuildName: "b1", Pipeline: "web"}})
+	}
+	mark()
+	require.True(t, d.runOnce(t.Context()))
+	require.Equal(t, 2, d.patches)
+	require.Equal(t, "1/1", d.build(t).Status.Triggers.Progress)
+	require.Equal(t, "Running", d.pipeline(t).Status.LastRun.Phase)
+	require.Equal(t, 2, d.told(), "Planned and AllTriggered")
+
+	for range 100 {
+		mark()
+		require.True(t, d.runOnce(t.Context()))
+	}
+	require.Equal(t, 2, d.patches, "nothing has changed")
+	require.Zero(t, d.told())
+
+	d.rows.run.Status = store.StatusFailed
+	mark()
+	require.True(t, d.runOnce(t.Context()))
+	require.Equal(t, 3, d.patches)
+	require.Equal(t, 1, d.told())
+}
+
+func TestPipelinesWaitWhileTriggersWait(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, ended(v1alpha1.BuildSucceeded), web(), given.CiPipeline(given.CI))
+	d.rows.summary = &store.Summary{Triggers: v1alpha1.TriggerSummary{Total: 1, Pending: 1}}
+	d.busy = true
+	d.Builds(named("b1"))
+	d.Pipelines(named("web"))
+	require.True(t, d.runOnce(t.Context()))
+	require.NotNil(t, d.build(t).Status.Triggers)
+	require.Empty(t, d.pipeline(t).Status.Conditions)
+	require.True(t, woken(d.builds.wake), "the pipeline was forgotten")
+	d.busy = false
+	require.True(t, d.runOnce(t.Context()))
+	require.NotEmpty(t, d.pipeline(t).Status.Conditions)
+}
+
+func TestABuildThatRunsIsLeftToItsBuilder(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, ended(v1alpha1.BuildRunning))
+	d.Builds(named("b1"), named("deleted"))
+	require.True(t, d.runOnce(t.Context()))
+	require.Zero(t, d.patches)
+}
+
+func TestABuildThatIsAboutToBePlannedIsNotWritten(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, ended(v1alpha1.BuildSucceeded), given.CiPipeline(given.CI))
+	d.Builds(named("b1"))
+	require.True(t, d.runOnce(t.Context()))
+	require.Zero(t, d.patches)
+}
+
+func TestABuildWithoutItsCiPipelineSaysSo(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, ended(v1alpha1.BuildSucceeded))
+	d.Builds(named("b1"))
+	require.True(t, d.runOnce(t.Context()))
+	require.Contains(t, line(d.build(t).Status.Conditions, v1alpha1.ConditionPlanned), "False ParentNotFound")
+	require.Equal(t, 1, d.told())
+}
+
+func TestAWriteThatFailsIsRepeatedAndTellsNothingYet(t *testing.T) {
+	t.Parallel()
+	for sentence, tc := range map[string]struct {
+		err      error
+		repeated bool
+	}{
+		"a conflict":                           {apierrors.NewConflict(v1alpha1.GroupVersion.WithResource("cibuilds").GroupResource(), "b1", errors.New("changed")), true},
+		"an API server that is down":           {errors.New("connection refused"), true},
+		"but not of an object that is deleted": {apierrors.NewNotFound(v1alpha1.GroupVersion.WithResource("cibuilds").GroupResource(), "b1"), false},
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			t.Parallel()
+			d := newDesk(t, ended(v1alpha1.BuildSucceeded))
+			d.refuse = tc.err
+			d.Builds(named("b1"))
+			require.True(t, d.runOnce(t.Context()))
+			require.Zero(t, d.told(), "an event of a write that was not made")
+			d.refuse = nil
+			require.True(t, d.runOnce(t.Context()))
+			require.Equal(t, tc.repeated, d.patches == 1)
+			require.Equal(t, tc.repeated, d.told() == 1)
+		})
+	}
+}
+
+func TestRowsThatCannotBeReadAreReadAgain(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, ended(v1alpha1.BuildSucceeded), web())
+	d.rows.err = errors.New("database is down")
+	d.Builds(named("b1"))
+	d.Pipelines(named("web"))
+	require.False(t, d.runOnce(t.Context()))
+	require.Zero(t, d.patches)
+	d.rows.err = nil
+	require.True(t, d.runOnce(t.Context()))
+	require.Equal(t, 2, d.patches)
+}
+
+func TestAReporterWritesSoonAndEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t, ended(v1alpha1.BuildSucceeded))
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- d.Start(ctx) }()
+		time.Sleep(time.Minute)
+		d.Builds(named("b1"))
+		synctest.Wait()
+		require.Equal(t, 1, d.patches, "a first change is written at once")
+		cancel()
+		require.NoError(t, <-done)
+	})
+}
+
+func TestAPipelineThatChangesMarksWhatHangsBelowItOnce(t *testing.T) {
+	t.Parallel()
+	objects := []client.Object{
+		given.CdPipeline("child"), given.CdPipeline("grandchild", given.BelowCd("child")),
+		given.CdPipeline("x", given.BelowCd("y")), given.CdPipeline("y", given.BelowCd("x")), given.CdPipeline("z", given.BelowCd("y")),
+		given.CdPipeline("elsewhere", given.BelowCi(given.CI), given.InNamespace("other")),
+	}
+	for sentence, tc := range map[string]struct {
+		change func(*Reporter)
+		want   []string
+	}{
+		"a CiPipeline marks every descendant": {
+			func(r *Reporter) { r.ciPipelineChanged(t.Context(), named(given.CI)) }, []string{"child", "grandchild"},
+		},
+		"a CdPipeline marks itself too": {
+			func(r *Reporter) { r.cdPipelineChanged(t.Context(), named("child")) }, []string{"child", "grandchild"},
+		},
+		"a ring is walked once": {
+			func(r *Reporter) { r.cdPipelineChanged(t.Context(), named("x")) }, []string{"x", "y", "z"},
+		},
+		"one that is gone marks itself": {
+			func(r *Reporter) { r.cdPipelineChanged(t.Context(), named("gone")) }, []string{"gone"},
+		},
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			t.Parallel()
+			d := newDesk(t, objects...)
+			tc.change(d.Reporter)
+			var names []string
+			for _, key := range d.pipelines.take(100) {
+				names = append(names, key.Name)
+			}
+			require.ElementsMatch(t, tc.want, names)
+		})
+	}
+}
+
+func TestTheEchoOfAStatusWriteIsNotWorthALook(t *testing.T) {
+	t.Parallel()
+	before, build := web(), ended(v1alpha1.BuildRunning)
+	written, respecified := before.DeepCopy(), before.DeepCopy()
+	written.Status.LastRun, written.ResourceVersion = &v1alpha1.LastRun{Phase: "Running"}, "2"
+	respecified.Generation = 2
+	reported, finished := build.DeepCopy(), ended(v1alpha1.BuildSucceeded)
+	reported.Status.Triggers = &v1alpha1.TriggerSummary{Total: 1}
+	require.False(t, worthALook(before, written))
+	require.True(t, worthALook(before, respecified))
+	require.False(t, worthALook(build, reported))
+	require.True(t, worthALook(build, finished))
+}
