@@ -110,7 +110,7 @@ func TestTheCallsAreAllThatSpeakToTheServer(t *testing.T) {
 func throughLine(t *testing.T, connections int) (*store.Store, *line, string) {
 	t.Helper()
 	direct := postgres.NewTestDatabase(t)
-	config := store.Config{URL: direct, Schema: schema, MaxConns: int32(connections)} //nolint:gosec // a small number
+	config := store.Config{URL: direct, Schema: schema, MaxConns: int32(connections)}
 	require.NoError(t, store.Migrate(t.Context(), config))
 	var l *line
 	l, config.URL = newLine(t, direct)

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strconv"
 
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -108,29 +107,6 @@ func readRows(ctx context.Context, world World) (map[int64]row, error) {
 		table[id] = one
 	}
 	return table, rows.Err()
-}
-
-// builds looks for the rows of every build that says it is planned.
-func builds(ctx context.Context, world World) ([]string, error) {
-	planned, err := texts(ctx, world, `SELECT build_uid FROM ci_build`)
-	if err != nil {
-		return nil, fmt.Errorf("read builds: %w", err)
-	}
-	var found []string
-	for _, cluster := range world.Clusters {
-		var list v1alpha1.CiBuildList
-		if err := cluster.List(ctx, &list); err != nil {
-			return nil, fmt.Errorf("list builds: %w", err)
-		}
-		for i := range list.Items {
-			build := &list.Items[i]
-			says := meta.IsStatusConditionTrue(build.Status.Conditions, v1alpha1.ConditionPlanned)
-			if says && !slices.Contains(planned, string(build.UID)) {
-				found = append(found, fmt.Sprintf("I1: CiBuild %s says Planned, but has no row", build.Name))
-			}
-		}
-	}
-	return found, nil
 }
 
 // creates counts, in the audit log, how often each Workflow was made.

@@ -58,18 +58,42 @@ const quiescePoll = 50 * time.Millisecond
 const underWay = `SELECT count(*) FROM cd_workflow_runner WHERE status IN ('Pending', 'Submitting')
 	OR (followed_at IS NULL AND status IN ('Succeeded', 'Failed', 'Error', 'Cancelled', 'Superseded'))`
 
-// Quiesce returns when nothing waits for a slot and every end was followed. The
-// context bounds it.
-func Quiesce(ctx context.Context, database *pgxpool.Pool) error {
-	left := -1
+// Quiesce returns when every build that ended on one of the API servers is planned,
+// nothing waits for a slot and every end was followed. The context bounds it.
+func Quiesce(ctx context.Context, database *pgxpool.Pool, clusters ...client.Reader) error {
+	world := World{Database: database, Clusters: clusters}
+	left := "nothing could be read"
 	err := wait.PollUntilContextCancel(ctx, quiescePoll, true, func(ctx context.Context) (bool, error) {
-		if err := database.QueryRow(ctx, underWay).Scan(&left); err != nil {
+		builds, rows, err := unfinished(ctx, world)
+		if err != nil {
 			return false, nil //nolint:nilerr // a database that is down comes back, or the context ends
 		}
-		return left == 0, nil
+		left = fmt.Sprintf("%d builds are not planned, %d rows are still under way", builds, rows)
+		return builds+rows == 0, nil
 	})
 	if err != nil {
-		return fmt.Errorf("%d rows are still under way: %w", left, err)
+		return fmt.Errorf("%s: %w", left, err)
 	}
 	return nil
+}
+
+// unfinished counts the builds that are not planned, then the rows under way.
+func unfinished(ctx context.Context, world World) (builds, rows int, err error) {
+	for _, cluster := range world.Clusters {
+		objects, err := readObjects(ctx, cluster)
+		if err != nil {
+			return 0, 0, err
+		}
+		plans, err := readPlans(ctx, world)
+		if err != nil {
+			return 0, 0, err
+		}
+		for i := range objects.builds {
+			if _, planned := plans[string(objects.builds[i].UID)]; !planned && objects.awaitsPlan(&objects.builds[i]) {
+				builds++
+			}
+		}
+	}
+	err = world.Database.QueryRow(ctx, underWay).Scan(&rows)
+	return builds, rows, err
 }

@@ -8,10 +8,12 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
 	"github.com/penstock-cd/penstock/pkg/store"
+	"github.com/penstock-cd/penstock/test/given"
 	"github.com/penstock-cd/penstock/test/oracle"
 )
 
@@ -37,6 +39,63 @@ func (s *scene) copied(name string, labels map[string]string) client.Object {
 	return workflow
 }
 
+// ended is a build that has ended, and that carries no condition.
+func ended(name string, phase v1alpha1.BuildPhase) client.Object {
+	return given.CiBuild(name, func(build *v1alpha1.CiBuild) { build.UID, build.Status.Phase = given.UID(name), phase })
+}
+
+// aged is a child that is older than any plan.
+func aged(name string) client.Object {
+	return given.CdPipeline(name, func(pipeline *v1alpha1.CdPipeline) {
+		pipeline.CreationTimestamp = metav1.Unix(1, 0)
+	})
+}
+
+func TestWhatIsRightIsNoViolation(t *testing.T) {
+	t.Parallel()
+	for sentence, right := range map[string]func(s *scene){
+		"a build that waits for its CiPipeline": func(s *scene) {
+			s.more = []client.Object{ended("early", v1alpha1.BuildSucceeded)}
+		},
+		"a build that runs": func(s *scene) {
+			s.more = []client.Object{given.CiPipeline(given.CI), ended("runs", v1alpha1.BuildRunning)}
+		},
+		"a build whose rows were lost, and that says so": func(s *scene) {
+			build := given.CiBuild("lost", func(build *v1alpha1.CiBuild) {
+				build.Status.Phase = v1alpha1.BuildSucceeded
+				build.Status.Conditions = []metav1.Condition{{
+					Type: v1alpha1.ConditionPlanned, Status: metav1.ConditionFalse, Reason: string(v1alpha1.ReasonRecordsLost),
+				}}
+			})
+			s.more = []client.Object{given.CiPipeline(given.CI), build}
+		},
+		"a child that was created after the plan": func(s *scene) {
+			late := given.CdPipeline("late", func(pipeline *v1alpha1.CdPipeline) {
+				pipeline.CreationTimestamp = metav1.NewTime(time.Now().Add(time.Hour))
+			})
+			s.more = []client.Object{ended("b1", v1alpha1.BuildSucceeded), late}
+		},
+		"a child that was hung below the CiPipeline later": func(s *scene) {
+			moved := aged("moved")
+			moved.SetGeneration(2)
+			s.more = []client.Object{ended("b1", v1alpha1.BuildSucceeded), moved}
+		},
+		"a run that waits for a person": func(s *scene) {
+			s.execute("UPDATE cd_workflow SET outcome = NULL")
+			s.execute("UPDATE trigger_decision SET outcome = 'Waiting', reason = 'ManualStage' WHERE pipeline = 'web-001'")
+		},
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			t.Parallel()
+			s := newScene(t)
+			right(s)
+			violations, err := oracle.Violations(t.Context(), s.world())
+			require.NoError(t, err)
+			require.Empty(t, violations)
+		})
+	}
+}
+
 func TestEveryBrokenPromiseIsNamed(t *testing.T) {
 	t.Parallel()
 	for sentence, test := range map[string]struct {
@@ -49,7 +108,7 @@ func TestEveryBrokenPromiseIsNamed(t *testing.T) {
 		},
 		"I1: a run without a stage": {
 			func(s *scene) { s.execute("DELETE FROM cd_workflow_runner WHERE id = $1", s.pending) },
-			[]string{"I1: a run has no stage: web-002"},
+			[]string{"I1: a run has no first stage: web-002"},
 		},
 		"I1: an end that nobody followed": {
 			func(s *scene) {
@@ -60,6 +119,43 @@ func TestEveryBrokenPromiseIsNamed(t *testing.T) {
 		"I1: a build that says Planned without its row": {
 			func(s *scene) { s.build.UID = "other" },
 			[]string{"I1: CiBuild b1 says Planned, but has no row"},
+		},
+		"I1: a run that begins with its last stage": {
+			func(s *scene) { s.execute("UPDATE cd_workflow_runner SET stage = 'POST' WHERE id = $1", s.pending) },
+			[]string{"I1: a run has no first stage: web-002"},
+		},
+		"I1: an end after which nothing came": {
+			func(s *scene) {
+				s.execute("UPDATE cd_workflow_runner SET workflow_name = 'ended' WHERE id = $1", s.succeeded)
+				s.execute("UPDATE cd_workflow SET outcome = NULL")
+			},
+			[]string{"I1: a stage was followed, but by no stage, no end and nobody who is waited for: ended"},
+		},
+		"I1: a build that has ended and was not planned": {
+			func(s *scene) {
+				s.more = []client.Object{given.CiPipeline(given.CI), ended("lost", v1alpha1.BuildFailed)}
+			},
+			[]string{"I1: CiBuild lost has ended as Failed, but was not planned"},
+		},
+		"I1: a child that the plan forgot": {
+			func(s *scene) {
+				s.more = []client.Object{ended("b1", v1alpha1.BuildSucceeded), aged("forgotten"), aged("web-000")}
+			},
+			[]string{"I1: CiBuild b1 has 0 decisions on CdPipeline forgotten, want 1"},
+		},
+		"I1: a child that the plan forgot for one artifact": {
+			func(s *scene) {
+				s.execute("INSERT INTO ci_artifact (build_uid, namespace, build_name, ci_pipeline, image, digest)" +
+					" SELECT build_uid, namespace, build_name, ci_pipeline, 'second', 'digest' FROM ci_artifact")
+				s.more = []client.Object{ended("b1", v1alpha1.BuildSucceeded), aged("web-000")}
+			},
+			[]string{"I1: CiBuild b1 has 1 decisions on CdPipeline web-000, want 2"},
+		},
+		"I2: a run that was never decided": {
+			func(s *scene) {
+				s.execute("UPDATE trigger_decision SET outcome = 'Skipped' WHERE pipeline = 'web-001'")
+			},
+			[]string{"I2: a pipeline runs, but no decision says so: web-001"},
 		},
 		"I2: a run twice": {
 			func(s *scene) {
@@ -144,6 +240,10 @@ func TestEveryBrokenPromiseIsNamed(t *testing.T) {
 			},
 			[]string{`I5: row 1 went from "Submitted" to "Pending"`},
 		},
+		"I5: a row that was deleted": {
+			func(s *scene) { s.execute("DELETE FROM cd_workflow_runner WHERE id = $1", s.pending) },
+			[]string{`I5: row 3 went from "Pending" to ""`},
+		},
 		"I5: a row that was born in the middle": {
 			func(s *scene) {
 				s.execute(`INSERT INTO cd_workflow_runner (cd_workflow_id, stage, workflow_name, priority, fair_at, status)
@@ -218,7 +318,7 @@ func TestQuiesceWaitsForTheLastRow(t *testing.T) {
 	s := newScene(t)
 	short, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
-	require.ErrorContains(t, oracle.Quiesce(short, s.store.Pool()), "1 rows are still under way")
+	require.ErrorContains(t, oracle.Quiesce(short, s.store.Pool()), "0 builds are not planned, 1 rows are still under way")
 
 	done := make(chan error, 1)
 	go func() { done <- oracle.Quiesce(t.Context(), s.store.Pool()) }()
@@ -232,5 +332,23 @@ func TestQuiesceWaitsForTheLastRow(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, done, "an end that is not followed is under way")
 	require.NoError(t, s.store.Follow(t.Context(), []store.Consequence{{Ended: ended[0], Outcome: store.StatusCancelled}}))
+	require.NoError(t, <-done)
+}
+
+func TestQuiesceWaitsForTheLastPlan(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	s.execute("UPDATE cd_workflow_runner SET status = 'Running' WHERE status = 'Pending'")
+	cluster := s.cluster(given.CiPipeline(given.CI), ended("b2", v1alpha1.BuildSucceeded))
+	short, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	require.ErrorContains(t, oracle.Quiesce(short, s.store.Pool(), cluster), "1 builds are not planned, 0 rows are still under way")
+	require.NoError(t, oracle.Quiesce(t.Context(), s.store.Pool()), "without an API server the rows alone count")
+
+	done := make(chan error, 1)
+	go func() { done <- oracle.Quiesce(t.Context(), s.store.Pool(), cluster) }()
+	planned, err := s.store.Plan(t.Context(), store.BuildPlan{Build: given.Build("b2")})
+	require.NoError(t, err)
+	require.True(t, planned)
 	require.NoError(t, <-done)
 }

@@ -12,12 +12,26 @@ var rules = []struct{ promise, query string }{
 		WHERE d.outcome = 'Triggered' AND NOT EXISTS (
 			SELECT FROM cd_workflow w JOIN ci_artifact a ON a.id = w.ci_artifact_id
 			WHERE a.build_uid = d.build_uid AND a.image = d.image AND a.digest = d.digest AND w.pipeline_uid = d.pipeline_uid)`},
-	{"I1: a run has no stage", `
+	{"I1: a run has no first stage", `
 		SELECT w.pipeline FROM cd_workflow w
-		WHERE NOT EXISTS (SELECT FROM cd_workflow_runner r WHERE r.cd_workflow_id = w.id)`},
+		WHERE NOT EXISTS (SELECT FROM cd_workflow_runner r WHERE r.cd_workflow_id = w.id AND r.stage IN ('PRE', 'DEPLOY'))`},
 	{"I1: a stage has ended and was not followed", `
 		SELECT workflow_name FROM cd_workflow_runner
 		WHERE followed_at IS NULL AND status IN ('Succeeded', 'Failed', 'Error', 'Cancelled', 'Superseded')`},
+	{"I1: a stage was followed, but by no stage, no end and nobody who is waited for", `
+		SELECT r.workflow_name FROM cd_workflow_runner r
+		JOIN cd_workflow w ON w.id = r.cd_workflow_id
+		JOIN ci_artifact a ON a.id = w.ci_artifact_id
+		WHERE r.followed_at IS NOT NULL AND w.outcome IS NULL
+			AND NOT EXISTS (SELECT FROM cd_workflow_runner n WHERE n.cd_workflow_id = w.id AND n.id > r.id)
+			AND NOT EXISTS (SELECT FROM trigger_decision d
+				WHERE d.build_uid = a.build_uid AND d.image = a.image AND d.digest = a.digest AND d.pipeline_uid = w.pipeline_uid
+					AND d.outcome = 'Waiting' AND d.reason = 'ManualStage')`},
+	{"I2: a pipeline runs, but no decision says so", `
+		SELECT w.pipeline FROM cd_workflow w JOIN ci_artifact a ON a.id = w.ci_artifact_id
+		WHERE NOT EXISTS (SELECT FROM trigger_decision d
+			WHERE d.build_uid = a.build_uid AND d.image = a.image AND d.digest = a.digest AND d.pipeline_uid = w.pipeline_uid
+				AND (d.outcome = 'Triggered' OR (d.outcome = 'Waiting' AND d.reason = 'ManualStage')))`},
 	{"I2: a pipeline has the same run of an artifact twice", `
 		SELECT min(pipeline) FROM cd_workflow GROUP BY ci_artifact_id, pipeline_uid, run HAVING count(*) > 1`},
 	{"I2: a run has a stage twice", `

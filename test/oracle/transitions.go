@@ -8,20 +8,23 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// recorder logs every status that a stage has ever had.
+// recorder logs every status that a stage has ever had; none, before it was made
+// and after it was deleted, is the empty one.
 const recorder = `
 CREATE TABLE IF NOT EXISTS oracle_transition (
 	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, runner bigint NOT NULL, before text NOT NULL, after text NOT NULL);
 CREATE OR REPLACE FUNCTION oracle_record() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-	IF TG_OP = 'INSERT' THEN
+	IF TG_OP = 'DELETE' THEN
+		INSERT INTO oracle_transition (runner, before, after) VALUES (OLD.id, OLD.status, '');
+	ELSIF TG_OP = 'INSERT' THEN
 		INSERT INTO oracle_transition (runner, before, after) VALUES (NEW.id, '', NEW.status);
 	ELSIF OLD.status <> NEW.status THEN
 		INSERT INTO oracle_transition (runner, before, after) VALUES (NEW.id, OLD.status, NEW.status);
 	END IF;
 	RETURN NEW;
 END $$;
-CREATE OR REPLACE TRIGGER oracle_record AFTER INSERT OR UPDATE ON cd_workflow_runner
+CREATE OR REPLACE TRIGGER oracle_record AFTER INSERT OR UPDATE OR DELETE ON cd_workflow_runner
 	FOR EACH ROW EXECUTE FUNCTION oracle_record();`
 
 // RecordTransitions has the database log every change of a stage's status from now
@@ -33,7 +36,7 @@ func RecordTransitions(ctx context.Context, database *pgxpool.Pool) error {
 	return nil
 }
 
-// allowed is the state machine; an end state leads nowhere.
+// allowed is the state machine; an end state leads nowhere, and no row is deleted.
 var allowed = map[string][]string{
 	"":           {"Pending"},
 	"Pending":    {"Submitting", "Submitted", "Running", "Succeeded", "Failed", "Error", "Cancelled", "Superseded"},

@@ -33,8 +33,7 @@ WITH head AS (
     UPDATE cd_workflow_runner r
     SET status = 'Submitting', attempt = attempt + 1, claimed_by = $2::text,
         lease_until = now() + $3::interval, changed_at = now()
-    FROM head
-    WHERE r.id = head.id AND r.status = 'Pending'
+    WHERE r.id = ANY(ARRAY(SELECT head.id FROM head))
     RETURNING r.id, r.cd_workflow_id, r.stage, r.workflow_name, r.attempt, r.priority, r.fair_at, r.created_at
 )
 SELECT c.id, c.stage, c.workflow_name, c.attempt,
@@ -72,7 +71,10 @@ type ClaimRunnersRow struct {
 }
 
 // Takes the head of the queue for one worker, for the length of a lease by the
-// database's clock. Rows that another worker holds locked are passed over.
+// database's clock. Rows that another worker holds locked are passed over. What the
+// head holds is locked as Pending: the update says so no second time, and takes the
+// ids as an array, so that it goes by the primary key whatever Postgres believes of
+// the limit or of the queue's length.
 func (q *Queries) ClaimRunners(ctx context.Context, arg ClaimRunnersParams) ([]ClaimRunnersRow, error) {
 	rows, err := q.db.Query(ctx, claimRunners, arg.Most, arg.Worker, arg.Lease)
 	if err != nil {
