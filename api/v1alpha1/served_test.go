@@ -1,0 +1,95 @@
+package v1alpha1_test
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/discovery"
+
+	"github.com/penstock-cd/penstock/api/v1alpha1"
+	"github.com/penstock-cd/penstock/test/given"
+)
+
+func TestEveryKindHasAShortNameAndACategory(t *testing.T) {
+	t.Parallel()
+	server, err := discovery.NewDiscoveryClientForConfig(local.Config)
+	require.NoError(t, err)
+	resources, err := server.ServerResourcesForGroupVersion(v1alpha1.GroupVersion.String())
+	require.NoError(t, err)
+	found := map[string]metav1.APIResource{}
+	for _, resource := range resources.APIResources {
+		found[resource.Name] = resource
+	}
+	for name, short := range map[string]string{"cipipelines": "cip", "cibuilds": "cib", "cdpipelines": "cdp"} {
+		require.Equal(t, []string{short}, found[name].ShortNames, name)
+		require.Equal(t, []string{"penstock"}, found[name].Categories, name)
+		require.True(t, found[name].Namespaced, name)
+	}
+	require.Contains(t, found, "cibuilds/status")
+	require.Contains(t, found, "cdpipelines/status")
+}
+
+// table is what `kubectl get` prints, with its columns of lower priority left out
+// as without -o wide. The age differs from call to call and is left out too.
+func table(t *testing.T, p place, resource string) string {
+	t.Helper()
+	server, err := discovery.NewDiscoveryClientForConfig(local.Config)
+	require.NoError(t, err)
+	text, err := server.RESTClient().Get().
+		AbsPath("apis", v1alpha1.GroupVersion.Group, v1alpha1.GroupVersion.Version, "namespaces", p.namespace, resource).
+		SetHeader("Accept", "application/json;as=Table;v=v1;g=meta.k8s.io").
+		DoRaw(t.Context())
+	require.NoError(t, err)
+	var got metav1.Table
+	require.NoError(t, json.Unmarshal(text, &got))
+	var lines []string
+	lines = append(lines, row(got.ColumnDefinitions, func(i int) any { return got.ColumnDefinitions[i].Name }))
+	for _, one := range got.Rows {
+		lines = append(lines, row(got.ColumnDefinitions, func(i int) any { return one.Cells[i] }))
+	}
+	return strings.Join(lines, "\n")
+}
+
+func row(columns []metav1.TableColumnDefinition, cell func(int) any) string {
+	var cells []string
+	for i, column := range columns {
+		if column.Priority > 0 || column.Name == "Age" {
+			continue
+		}
+		text, _ := cell(i).(string)
+		if text == "" {
+			text = "-"
+		}
+		cells = append(cells, text)
+	}
+	return strings.Join(cells, " | ")
+}
+
+func TestATableTellsHowABuildIsDoing(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	build := given.CiBuild("b1")
+	require.NoError(t, p.create(t, build))
+	require.Equal(t, "Name | Pipeline | Phase | Image | Triggered\nb1 | ci | Pending | - | -", table(t, p, "cibuilds"))
+	require.NoError(t, p.patchStatus(t, build, finished(given.Artifacts(2))))
+	require.NoError(t, p.patchStatus(t, build,
+		`{"status":{"triggers":{"total":4,"pending":1,"submitted":3,"running":0,"succeeded":0,"failed":0,"skipped":0,"progress":"3/4"}}}`))
+	require.Equal(t, "Name | Pipeline | Phase | Image | Triggered\nb1 | ci | Succeeded | "+given.Artifact(0).Image+" | 3/4",
+		table(t, p, "cibuilds"))
+}
+
+func TestATableTellsHowAPipelineIsDoing(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	pipeline := given.CdPipeline("web", given.Manual, func(p *v1alpha1.CdPipeline) {
+		p.Spec.Application, p.Spec.Environment = "shop", "staging"
+	})
+	require.NoError(t, p.create(t, pipeline))
+	require.NoError(t, p.patchStatus(t, pipeline, `{"status":{"lastRun":{"buildName":"b1","image":"i","digest":"d",`+
+		`"stage":"DEPLOY","phase":"Running","at":"2026-01-02T03:04:05Z"}}}`))
+	require.Equal(t, "Name | Application | Environment | Parent | Trigger | Last Phase\nweb | shop | staging | ci | Manual | Running",
+		table(t, p, "cdpipelines"))
+}
