@@ -53,8 +53,19 @@ func New(config Config) *Tracker {
 		OnError: func(err error, items int, retryIn time.Duration) {
 			t.Log.Error(err, "observations not committed, will retry", "workflows", items, "retryIn", retryIn.String())
 		},
-	}, func(observation store.Observation) int64 { return observation.ID })
+	}, keyOf)
 	return t
+}
+
+// key is what of a Workflow's states only the latest counts of. The name is part of
+// it, so that a foreign Workflow that wears our label hides nothing.
+type key struct {
+	id   int64
+	name string
+}
+
+func keyOf(observation store.Observation) key {
+	return key{id: observation.ID, name: observation.WorkflowName}
 }
 
 // Watch makes the tracker see every Workflow that the informer sees. What it sees

@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
+	"github.com/penstock-cd/penstock/test/oracle"
 )
 
 // fifty creates a CiPipeline with 50 children and a build of it.
@@ -92,6 +93,7 @@ func TestStagesFollowEachOtherAndChildrenFollowTheLast(t *testing.T) {
 	w.start()
 	w.succeed("app-1")
 	w.rowsAre(6, "Succeeded")
+	require.NoError(t, oracle.Quiesce(t.Context(), w.database, w.cluster))
 	require.Equal(t, "Triggered/Triggered", w.decided("great-grandchild"))
 	w.decidedIs("by-hand", "Waiting/ManualStage")
 	require.Equal(t, "Waiting/ParentRunning", w.decided("below-by-hand"))

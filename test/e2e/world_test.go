@@ -103,7 +103,7 @@ func (w *world) judge() {
 	w.t.Helper()
 	ctx, cancel := context.WithTimeout(w.t.Context(), patience)
 	defer cancel()
-	require.NoError(w.t, oracle.Quiesce(ctx, w.database))
+	require.NoError(w.t, oracle.Quiesce(ctx, w.database, w.cluster))
 	oracle.Check(w.t, oracle.World{Database: w.database, Clusters: []client.Reader{w.cluster}, AuditLog: local.AuditLog})
 }
 
