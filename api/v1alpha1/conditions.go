@@ -56,7 +56,6 @@ const (
 	ReasonBuildFailed     Reason = "BuildFailed"
 	ReasonBuildError      Reason = "BuildError"
 	ReasonBuildCancelled  Reason = "BuildCancelled"
-	ReasonBuildRunning    Reason = "BuildRunning"
 	ReasonPlanned         Reason = "Planned"
 	ReasonParentNotFound  Reason = "ParentNotFound"
 	ReasonRecordsLost     Reason = "RecordsLost"
@@ -73,18 +72,16 @@ const (
 
 // Reasons of a run that ended without a Workflow, or whose Workflow vanished.
 const (
-	ReasonNameConflict       Reason = "NameConflict"
-	ReasonTemplateNotFound   Reason = "TemplateNotFound"
-	ReasonWorkflowInvalid    Reason = "WorkflowInvalid"
-	ReasonWorkflowDeleted    Reason = "WorkflowDeleted"
-	ReasonPipelineDeleted    Reason = "PipelineDeleted"
-	ReasonStageRemoved       Reason = "StageRemoved"
-	ReasonNamespaceDeleted   Reason = "NamespaceTerminating"
-	ReasonBuilderPanicked    Reason = "BuilderPanicked"
-	ReasonSubmissionRefused  Reason = "SubmissionRefused"
-	ReasonSubmissionDelayed  Reason = "SubmissionDelayed"
-	ReasonWorkflowFailed     Reason = "WorkflowFailed"
-	ReasonWorkflowEndUnknown Reason = "WorkflowEndUnknown"
+	ReasonNameConflict      Reason = "NameConflict"
+	ReasonTemplateNotFound  Reason = "TemplateNotFound"
+	ReasonWorkflowInvalid   Reason = "WorkflowInvalid"
+	ReasonWorkflowDeleted   Reason = "WorkflowDeleted"
+	ReasonPipelineDeleted   Reason = "PipelineDeleted"
+	ReasonStageRemoved      Reason = "StageRemoved"
+	ReasonNamespaceDeleted  Reason = "NamespaceTerminating"
+	ReasonBuilderPanicked   Reason = "BuilderPanicked"
+	ReasonSubmissionDelayed Reason = "SubmissionDelayed"
+	ReasonWorkflowFailed    Reason = "WorkflowFailed"
 )
 
 // Labels and annotations on every Workflow that Penstock creates.
