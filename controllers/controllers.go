@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
+	"github.com/penstock-cd/penstock/controllers/adapt"
 	"github.com/penstock-cd/penstock/controllers/gauge"
 	"github.com/penstock-cd/penstock/controllers/lookup"
 	"github.com/penstock-cd/penstock/controllers/plan"
@@ -34,7 +35,12 @@ type Dependencies struct {
 	Bucket *limit.Bucket
 	// TriggerClient reads and writes at the API server in the trigger class.
 	TriggerClient client.Client
-	Log           logr.Logger
+	// Answers are the samples of TriggerClient's transport.
+	Answers *limit.Samples
+	// Namespace is where Penstock itself lives, with its settings; without one there
+	// are none.
+	Namespace string
+	Log       logr.Logger
 }
 
 // Add adds every loop to the manager. None runs before the manager starts, nor
@@ -55,6 +61,7 @@ func Add(ctx context.Context, mgr manager.Manager, deps Dependencies) error {
 		Cache: mgr.GetCache(), Writer: mgr.GetClient(), Rows: deps.Store, Decider: decider,
 		Events: mgr.GetEventRecorder("penstock"),
 		Busy:   func() bool { return dispatcher.IsBusy() },
+		Gate:   func() (bool, int, int) { return dispatcher.Backlog() },
 		Log:    deps.Log.WithName("report"),
 	})
 	moved := func(rows []store.Moved) {
@@ -64,10 +71,14 @@ func Add(ctx context.Context, mgr manager.Manager, deps Dependencies) error {
 	dispatcher = dispatch.New(dispatch.Config{
 		Queue:     deps.Store,
 		Submitter: &argo.Submitter{Cache: mgr.GetCache(), Live: deps.TriggerClient},
-		Limit:     deps.Config.BatchSize, Lease: deps.Config.TriggerLease, RatePerSecond: deps.Config.KubeAPIQPS,
-		MaxActive: deps.Config.MaxActiveWorkflows, Grace: deps.Config.ShutdownGracePeriod,
-		Busy: deps.Bucket.SetBusy, Moved: moved, Log: deps.Log.WithName("dispatch"),
+		Limit:     firstLimit(deps.Config.BatchSize), Lease: deps.Config.TriggerLease, Grace: deps.Config.ShutdownGracePeriod,
+		Busy: deps.Bucket.SetBusy, Held: reporter.GateMoved, Moved: moved, Log: deps.Log.WithName("dispatch"),
 	})
+	adapter := adapt.New(adapt.Config{
+		Limit: dispatcher, Answers: deps.Answers.Take, DatabaseWait: deps.Store.AcquireWait, Log: deps.Log.WithName("adapt"),
+	})
+	limits := limits{bucket: deps.Bucket, dispatcher: dispatcher, adapter: adapter}
+	limits.apply(deps.Config)
 	planning := plan.Config{
 		Cache: mgr.GetCache(), Live: deps.TriggerClient, Rows: deps.Store, Decider: decider,
 		Planned: dispatcher.Wake, Report: reporter,
@@ -86,12 +97,15 @@ func Add(ctx context.Context, mgr manager.Manager, deps Dependencies) error {
 	if err := planner.Register(mgr); err != nil {
 		return err
 	}
+	if err := watchSettings(mgr, deps, limits.apply); err != nil {
+		return err
+	}
 	for _, watch := range []func(context.Context, cache.Informers) error{reporter.Watch, tracker.Watch, watchTemplates} {
 		if err := watch(ctx, mgr.GetCache()); err != nil {
 			return err
 		}
 	}
-	for _, loop := range []manager.Runnable{dispatcher, follower, tracker, reporter, sweeper, queue} {
+	for _, loop := range []manager.Runnable{dispatcher, adapter, follower, tracker, reporter, sweeper, queue} {
 		if err := mgr.Add(loop); err != nil {
 			return fmt.Errorf("add %T: %w", loop, err)
 		}

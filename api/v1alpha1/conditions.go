@@ -60,6 +60,7 @@ const (
 	ReasonParentNotFound  Reason = "ParentNotFound"
 	ReasonRecordsLost     Reason = "RecordsLost"
 	ReasonTriggersPending Reason = "TriggersPending"
+	ReasonBacklogFull     Reason = "BacklogFull"
 	ReasonAllTriggered    Reason = "AllTriggered"
 	ReasonNothingToDo     Reason = "NothingToTrigger"
 )

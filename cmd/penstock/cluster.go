@@ -9,7 +9,9 @@ import (
 
 	wfv1 "github.com/argoproj/argo-workflows/v3/pkg/apis/workflow/v1alpha1"
 	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -21,6 +23,7 @@ import (
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
 	"github.com/penstock-cd/penstock/controllers/gauge"
+	limits "github.com/penstock-cd/penstock/controllers/settings"
 	"github.com/penstock-cd/penstock/controllers/track"
 	"github.com/penstock-cd/penstock/pkg/config"
 	"github.com/penstock-cd/penstock/pkg/limit"
@@ -30,6 +33,7 @@ var scheme = newScheme()
 
 func newScheme() *runtime.Scheme {
 	scheme := runtime.NewScheme()
+	utilruntime.Must(corev1.AddToScheme(scheme))
 	utilruntime.Must(v1alpha1.AddToScheme(scheme))
 	utilruntime.Must(wfv1.AddToScheme(scheme))
 	return scheme
@@ -40,7 +44,7 @@ func newScheme() *runtime.Scheme {
 // never costs leadership.
 type clients struct{ trigger, background, watch, lease *rest.Config }
 
-func newClients(cluster *rest.Config, bucket *limit.Bucket) clients {
+func newClients(cluster *rest.Config, bucket *limit.Bucket, answers *limit.Samples) clients {
 	cluster = rest.CopyConfig(cluster)
 	cluster.UserAgent = "penstock/" + version
 	cluster.Wrap(gauge.WrapTransport)
@@ -51,6 +55,7 @@ func newClients(cluster *rest.Config, bucket *limit.Bucket) clients {
 	}
 	all := clients{trigger: limited(), background: limited(), watch: rest.CopyConfig(cluster), lease: rest.CopyConfig(cluster)}
 	all.trigger.RateLimiter = bucket.Trigger()
+	all.trigger.Wrap(answers.WrapTransport)
 	all.background.RateLimiter = bucket.Background()
 	all.watch.QPS = -1 // the cache makes few requests, and must not wait
 	return all
@@ -61,7 +66,8 @@ func (c clients) newCache(_ *rest.Config, options cache.Options) (cache.Cache, e
 	return cache.New(c.watch, options)
 }
 
-// cacheOptions: of Workflows only ours, and only what tracking reads.
+// cacheOptions: of Workflows only ours, and only what tracking reads; of ConfigMaps
+// only the settings.
 func cacheOptions(settings config.Config) cache.Options {
 	options := cache.Options{
 		DefaultTransform: cache.TransformStripManagedFields(),
@@ -69,6 +75,10 @@ func cacheOptions(settings config.Config) cache.Options {
 			track.Workflow(): {
 				Label:     labels.SelectorFromSet(labels.Set{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}),
 				Transform: track.Trim,
+			},
+			&corev1.ConfigMap{}: {
+				Namespaces: map[string]cache.Config{podNamespace(settings): {}},
+				Field:      fields.OneTermEqualSelector("metadata.name", limits.ConfigMap),
 			},
 		},
 	}

@@ -72,7 +72,7 @@ func runController(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	log.Info("starting", "version", version, "batchSize", settings.BatchSize,
+	log.Info("starting", "version", version, "batchSize", settings.BatchSize.String(),
 		"qps", settings.KubeAPIQPS, "burst", settings.KubeAPIBurst, "databaseMaxConns", settings.DatabaseMaxConns)
 	return mgr.Start(ctx)
 }
@@ -80,8 +80,9 @@ func runController(ctx context.Context) error {
 // newManager builds the manager with every loop, none of them running.
 func newManager(ctx context.Context, cluster *rest.Config, settings config.Config, database *store.Store, log logr.Logger) (manager.Manager, error) {
 	bucket := limit.NewBucket(float64(settings.KubeAPIQPS), settings.KubeAPIBurst)
-	bucket.OnWait = gauge.APIWait
-	clients := newClients(cluster, bucket)
+	bucket.OnWait, bucket.OnPause = gauge.APIWait, gauge.APIPause
+	answers := &limit.Samples{}
+	clients := newClients(cluster, bucket, answers)
 	mgr, err := ctrl.NewManager(clients.background, options(settings, clients, log))
 	if err != nil {
 		return nil, fmt.Errorf("create manager: %w", err)
@@ -100,7 +101,8 @@ func newManager(ctx context.Context, cluster *rest.Config, settings config.Confi
 		return nil, fmt.Errorf("add migrations: %w", err)
 	}
 	return mgr, controllers.Add(ctx, mgr, controllers.Dependencies{
-		Config: settings, Store: database, Bucket: bucket, TriggerClient: triggers, Log: log,
+		Config: settings, Store: database, Bucket: bucket, TriggerClient: triggers, Answers: answers,
+		Namespace: podNamespace(settings), Log: log,
 	})
 }
 
@@ -115,7 +117,7 @@ func options(settings config.Config, clients clients, log logr.Logger) ctrl.Opti
 		HealthProbeBindAddress:        settings.HealthProbeBindAddress,
 		LeaderElection:                settings.LeaderElect,
 		LeaderElectionID:              leaderElectionID,
-		LeaderElectionNamespace:       settings.LeaderElectionNamespace,
+		LeaderElectionNamespace:       podNamespace(settings),
 		LeaderElectionConfig:          clients.lease,
 		LeaderElectionReleaseOnCancel: true,
 		GracefulShutdownTimeout:       &grace,

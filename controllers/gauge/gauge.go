@@ -35,9 +35,19 @@ var (
 		Name: "penstock_kube_api_errors_total",
 		Help: "Answers of the Kubernetes API with a status of 400 and above, and 0 for none at all.",
 	}, []string{"code"})
+
+	apiPaused = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "penstock_kube_api_paused_seconds_total",
+		Help: "Time for which the Kubernetes API asked all requests to stop, with answers of 429, in seconds.",
+	})
 )
 
-func init() { metrics.Registry.MustRegister(queueDepth, queueOldest, apiWait, apiErrors) }
+func init() {
+	metrics.Registry.MustRegister(queueDepth, queueOldest, apiWait, apiErrors, apiPaused)
+}
+
+// APIPause is for limit.Bucket.OnPause.
+func APIPause(longer time.Duration) { apiPaused.Add(longer.Seconds()) }
 
 // APIWait is for limit.Bucket.OnWait.
 func APIWait(class string, waited time.Duration) {

@@ -40,7 +40,7 @@ func (r *Reporter) reportBuilds(ctx context.Context, keys []types.NamespacedName
 			continue // about to be planned, which reports it again
 		}
 		changed := build.DeepCopy()
-		changed.Status = buildStatus(build, summaries[string(build.UID)], hasParent)
+		changed.Status = buildStatus(build, summaries[string(build.UID)], hasParent, r.Gate)
 		if equality.Semantic.DeepEqual(build.Status, changed.Status) {
 			continue
 		}
@@ -82,7 +82,7 @@ func (r *Reporter) hasCiPipeline(ctx context.Context, build *v1alpha1.CiBuild) (
 
 // buildStatus is the status of a build that has ended. The summary is nil where
 // the build is not planned.
-func buildStatus(build *v1alpha1.CiBuild, summary *store.Summary, hasParent bool) v1alpha1.CiBuildStatus {
+func buildStatus(build *v1alpha1.CiBuild, summary *store.Summary, hasParent bool, gate Gate) v1alpha1.CiBuildStatus {
 	status := *build.Status.DeepCopy()
 	status.ObservedGeneration = build.Generation
 	set := func(condition metav1.Condition) {
@@ -98,7 +98,7 @@ func buildStatus(build *v1alpha1.CiBuild, summary *store.Summary, hasParent bool
 	}
 	status.Triggers = &summary.Triggers
 	set(plannedCondition(summary))
-	set(triggeredCondition(build, summary))
+	set(triggeredCondition(build, summary, gate))
 	return status
 }
 
@@ -162,7 +162,7 @@ func describe(decision store.DecisionCount) string {
 
 // triggeredCondition says whether every run has been taken up, and which ended
 // badly.
-func triggeredCondition(build *v1alpha1.CiBuild, summary *store.Summary) metav1.Condition {
+func triggeredCondition(build *v1alpha1.CiBuild, summary *store.Summary, gate Gate) metav1.Condition {
 	triggers := summary.Triggers
 	condition := metav1.Condition{Type: v1alpha1.ConditionTriggered, Status: metav1.ConditionTrue, Reason: string(v1alpha1.ReasonAllTriggered)}
 	switch {
@@ -172,13 +172,23 @@ func triggeredCondition(build *v1alpha1.CiBuild, summary *store.Summary) metav1.
 	case triggers.Total == 0:
 		condition.Reason, condition.Message = string(v1alpha1.ReasonNothingToDo), "no pipeline is to be triggered"
 	case triggers.Pending > 0:
-		condition.Status, condition.Reason = metav1.ConditionFalse, string(v1alpha1.ReasonTriggersPending)
-		condition.Message = fmt.Sprintf("%d of %d runs wait for a slot", triggers.Pending, triggers.Total)
+		reason, what := waitsFor(gate)
+		condition.Status, condition.Reason = metav1.ConditionFalse, string(reason)
+		condition.Message = fmt.Sprintf("%d of %d runs wait for %s", triggers.Pending, triggers.Total, what)
 	default:
 		condition.Message = fmt.Sprintf("%d of %d runs have a Workflow", summary.Triggered, triggers.Total)
 	}
 	condition.Message += describeFailures(summary)
 	return condition
+}
+
+// waitsFor is what a row waits for that nobody has taken up.
+func waitsFor(gate Gate) (v1alpha1.Reason, string) {
+	closed, active, most := gate()
+	if !closed {
+		return v1alpha1.ReasonTriggersPending, "a slot"
+	}
+	return v1alpha1.ReasonBacklogFull, fmt.Sprintf("Workflows to finish: %d are unfinished, and MAX_ACTIVE_WORKFLOWS is %d", active, most)
 }
 
 func describeFailures(summary *store.Summary) string {

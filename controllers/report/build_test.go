@@ -113,7 +113,7 @@ func TestWhatABuildsConditionsTell(t *testing.T) {
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			t.Parallel()
-			status := buildStatus(ended(tc.phase), tc.summary, true)
+			status := buildStatus(ended(tc.phase), tc.summary, true, open)
 			require.Equal(t, tc.complete, line(status.Conditions, v1alpha1.ConditionComplete))
 			require.Equal(t, tc.planned, line(status.Conditions, v1alpha1.ConditionPlanned))
 			require.Equal(t, tc.trigger, line(status.Conditions, v1alpha1.ConditionTriggered))
@@ -125,9 +125,9 @@ func TestWhatABuildsConditionsTell(t *testing.T) {
 
 func TestWhyAnEndedBuildIsNotPlanned(t *testing.T) {
 	t.Parallel()
-	planned := buildStatus(ended(v1alpha1.BuildSucceeded), &store.Summary{Triggers: v1alpha1.TriggerSummary{Total: 3}}, true)
-	lost := buildStatus(with(ended(v1alpha1.BuildSucceeded), planned), nil, true)
-	orphan := buildStatus(ended(v1alpha1.BuildSucceeded), nil, false)
+	planned := buildStatus(ended(v1alpha1.BuildSucceeded), &store.Summary{Triggers: v1alpha1.TriggerSummary{Total: 3}}, true, open)
+	lost := buildStatus(with(ended(v1alpha1.BuildSucceeded), planned), nil, true, open)
+	orphan := buildStatus(ended(v1alpha1.BuildSucceeded), nil, false, open)
 	const (
 		recordsLost = "False RecordsLost: this build was planned, but the database knows nothing of it; " +
 			"it is not triggered again: create a new CiBuild to do so"
@@ -148,7 +148,7 @@ func TestWhyAnEndedBuildIsNotPlanned(t *testing.T) {
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			t.Parallel()
-			status := buildStatus(with(ended(v1alpha1.BuildSucceeded), tc.before), nil, tc.hasParent)
+			status := buildStatus(with(ended(v1alpha1.BuildSucceeded), tc.before), nil, tc.hasParent, open)
 			require.Equal(t, tc.want, line(status.Conditions, v1alpha1.ConditionPlanned))
 		})
 	}
@@ -157,9 +157,9 @@ func TestWhyAnEndedBuildIsNotPlanned(t *testing.T) {
 func TestRecordsThatComeBackAreBelieved(t *testing.T) {
 	t.Parallel()
 	summary := &store.Summary{Triggers: v1alpha1.TriggerSummary{Total: 1, Succeeded: 1}, Triggered: 1}
-	planned := buildStatus(ended(v1alpha1.BuildSucceeded), summary, true)
-	lost := buildStatus(with(ended(v1alpha1.BuildSucceeded), planned), nil, true)
-	restored := buildStatus(with(ended(v1alpha1.BuildSucceeded), lost), summary, true)
+	planned := buildStatus(ended(v1alpha1.BuildSucceeded), summary, true, open)
+	lost := buildStatus(with(ended(v1alpha1.BuildSucceeded), planned), nil, true, open)
+	restored := buildStatus(with(ended(v1alpha1.BuildSucceeded), lost), summary, true, open)
 	require.True(t, meta.IsStatusConditionTrue(restored.Conditions, v1alpha1.ConditionPlanned))
 }
 
@@ -173,18 +173,18 @@ func TestABuildsStatusChangesOnlyWithWhatItTells(t *testing.T) {
 	build.Status.Artifacts = given.Artifacts(2)
 	build.Status.StartedAt = &metav1.Time{Time: time.Unix(1, 0)}
 	before := build.DeepCopy()
-	first := buildStatus(build, summary, true)
+	first := buildStatus(build, summary, true, open)
 	require.Equal(t, before, build, "the object of the cache was changed")
 	require.Equal(t, build.Status.Artifacts, first.Artifacts)
 	require.Equal(t, build.Status.StartedAt, first.StartedAt)
 
 	build.Status = first
-	require.True(t, equality.Semantic.DeepEqual(first, buildStatus(build, summary, true)), "changed although nothing has")
-	require.Empty(t, buildNews(first.Conditions, buildStatus(build, summary, true).Conditions))
+	require.True(t, equality.Semantic.DeepEqual(first, buildStatus(build, summary, true, open)), "changed although nothing has")
+	require.Empty(t, buildNews(first.Conditions, buildStatus(build, summary, true, open).Conditions))
 
 	moved := *summary
 	moved.Triggers.Pending, moved.Triggered = 0, 2
-	require.False(t, equality.Semantic.DeepEqual(first, buildStatus(build, &moved, true)))
+	require.False(t, equality.Semantic.DeepEqual(first, buildStatus(build, &moved, true, open)))
 }
 
 func TestMessagesOfManyFailuresFitIntoACondition(t *testing.T) {
@@ -202,7 +202,7 @@ func TestMessagesOfManyFailuresFitIntoACondition(t *testing.T) {
 		summary.Decisions = append(summary.Decisions,
 			decided(v1alpha1.OutcomeBlocked, v1alpha1.ReasonParentNotSucceeded, 10_000, name, name, name, name, name))
 	}
-	status := buildStatus(ended(v1alpha1.BuildSucceeded), summary, true)
+	status := buildStatus(ended(v1alpha1.BuildSucceeded), summary, true, open)
 	for _, condition := range status.Conditions {
 		require.LessOrEqual(t, len(condition.Message), most)
 		require.True(t, utf8.ValidString(condition.Message))
@@ -218,7 +218,7 @@ func TestEventsOfABuild(t *testing.T) {
 	t.Parallel()
 	build := func(summary *store.Summary, hasParent bool, before v1alpha1.CiBuildStatus) v1alpha1.CiBuildStatus {
 		before.Phase = v1alpha1.BuildSucceeded
-		return buildStatus(with(ended(v1alpha1.BuildSucceeded), before), summary, hasParent)
+		return buildStatus(with(ended(v1alpha1.BuildSucceeded), before), summary, hasParent, open)
 	}
 	triggered := []store.DecisionCount{decided(v1alpha1.OutcomeTriggered, v1alpha1.ReasonTriggered, 2)}
 	none := v1alpha1.CiBuildStatus{}
@@ -261,4 +261,21 @@ func requireObserved(t *testing.T, conditions []metav1.Condition, observed int64
 		require.NotEmpty(t, condition.Reason, condition.Type)
 		require.False(t, condition.LastTransitionTime.IsZero(), condition.Type)
 	}
+}
+
+// open is a backlog gate that holds nothing back.
+func open() (bool, int, int) { return false, 0, 0 }
+
+func TestABuildTellsThatTheBacklogGateHoldsItBack(t *testing.T) {
+	t.Parallel()
+	shut := func(active int) Gate { return func() (bool, int, int) { return true, active, 200 } }
+	summary := &store.Summary{Triggers: v1alpha1.TriggerSummary{Total: 50, Pending: 12}, Triggered: 38}
+	waiting := buildStatus(ended(v1alpha1.BuildSucceeded), summary, true, open)
+	held := buildStatus(with(ended(v1alpha1.BuildSucceeded), waiting), summary, true, shut(200))
+	require.Equal(t, "False BacklogFull: 12 of 50 runs wait for Workflows to finish: 200 are unfinished, and MAX_ACTIVE_WORKFLOWS is 200",
+		line(held.Conditions, v1alpha1.ConditionTriggered))
+	require.Len(t, buildNews(waiting.Conditions, held.Conditions), 1)
+
+	still := buildStatus(with(ended(v1alpha1.BuildSucceeded), held), summary, true, shut(201))
+	require.Empty(t, buildNews(held.Conditions, still.Conditions), "told once, not with each that ends")
 }

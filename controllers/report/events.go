@@ -39,10 +39,20 @@ func buildNews(before, after []metav1.Condition) []news {
 		}
 		list = append(list, newsOf(kind, changed.Reason, "Plan", changed.Message))
 	}
-	if changed := turned(before, after, v1alpha1.ConditionTriggered); changed != nil && changed.Status == metav1.ConditionTrue {
+	changed := turned(before, after, v1alpha1.ConditionTriggered)
+	switch {
+	case changed == nil:
+	case changed.Status == metav1.ConditionTrue, changed.Reason == string(v1alpha1.ReasonBacklogFull) && reasonOf(before, changed.Type) != changed.Reason:
 		list = append(list, newsOf(corev1.EventTypeNormal, changed.Reason, "Trigger", changed.Message))
 	}
 	return list
+}
+
+func reasonOf(conditions []metav1.Condition, kind string) string {
+	if condition := meta.FindStatusCondition(conditions, kind); condition != nil {
+		return condition.Reason
+	}
+	return ""
 }
 
 // pipelineNews tells what keeps a pipeline from being triggered, and what of it

@@ -7,6 +7,7 @@ package report
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -47,7 +48,13 @@ type Rows interface {
 	LastRuns(ctx context.Context, pipelineUIDs []string) (map[string]store.LastRun, error)
 	// LastDecisions returns the newest decision on each pipeline that has one, by UID.
 	LastDecisions(ctx context.Context, pipelineUIDs []string) (map[string]store.LastDecision, error)
+	// WaitingBuilds returns the builds whose rows are at the head of the queue.
+	WaitingBuilds(ctx context.Context) ([]types.NamespacedName, error)
 }
+
+// Gate tells whether the backlog gate holds triggers back, and how many Workflows of
+// at most how many are unfinished.
+type Gate func() (closed bool, active, most int)
 
 // Config is what a Reporter needs.
 type Config struct {
@@ -63,6 +70,8 @@ type Config struct {
 	Events events.EventRecorder
 	// Busy tells whether triggers are waiting.
 	Busy func() bool
+	// Gate is the backlog gate.
+	Gate Gate
 	// Log is the reporter's logger.
 	Log logr.Logger
 }
@@ -72,6 +81,7 @@ type Reporter struct {
 	Config
 	builds    *dirtySet
 	pipelines *dirtySet
+	gateMoved atomic.Bool
 }
 
 // New returns a reporter that does nothing until it is started.
@@ -93,6 +103,12 @@ func (r *Reporter) Moved(rows []store.Moved) {
 		r.Builds(types.NamespacedName{Namespace: row.Namespace, Name: row.BuildName})
 		r.Pipelines(types.NamespacedName{Namespace: row.Namespace, Name: row.Pipeline})
 	}
+}
+
+// GateMoved says that the backlog gate has closed or opened. It never blocks.
+func (r *Reporter) GateMoved() {
+	r.gateMoved.Store(true)
+	r.builds.signal()
 }
 
 // NeedLeaderElection keeps two replicas from writing the same status.
@@ -128,12 +144,31 @@ func (r *Reporter) pause(reported bool) time.Duration {
 // they are few, and what a person looks at. It returns false where the rows could
 // not be read.
 func (r *Reporter) runOnce(ctx context.Context) bool {
+	if !r.addWaiting(ctx) {
+		return false
+	}
 	reported := r.round(ctx, r.builds, r.reportBuilds)
 	if r.Busy() {
 		r.pipelines.again()
 		return reported
 	}
 	return r.round(ctx, r.pipelines, r.reportPipelines) && reported
+}
+
+// addWaiting has those builds reported that the gate holds back, or held back until
+// now.
+func (r *Reporter) addWaiting(ctx context.Context) bool {
+	if !r.gateMoved.Swap(false) {
+		return true
+	}
+	waiting, err := r.Rows.WaitingBuilds(ctx)
+	if err != nil {
+		r.Log.Error(err, "report failed, will retry")
+		r.GateMoved()
+		return false
+	}
+	r.Builds(waiting...)
+	return true
 }
 
 // round reports some of a set; what could not be reported stays in it.

@@ -49,6 +49,10 @@ func (s *tables) LastDecisions(context.Context, []string) (map[string]store.Last
 	return map[string]store.LastDecision{}, s.err
 }
 
+func (s *tables) WaitingBuilds(context.Context) ([]types.NamespacedName, error) {
+	return []types.NamespacedName{named("b1")}, s.err
+}
+
 // desk is a reporter before an API server in memory, which is its cache as well.
 type desk struct {
 	*Reporter
@@ -56,6 +60,7 @@ type desk struct {
 	rows    *tables
 	events  *events.FakeRecorder
 	busy    bool
+	shut    bool // the backlog gate
 	patches int
 	// refuse, where set, is what a status patch ends with instead of being made.
 	refuse error
@@ -82,7 +87,7 @@ func newDesk(t *testing.T, objects ...client.Object) *desk {
 	d.Reporter = New(Config{
 		Cache: d.server, Writer: interceptor.NewClient(d.server, interceptor.Funcs{SubResourcePatch: d.patch}),
 		Rows: d.rows, Decider: trigger.Decider{Filters: filters}, Events: d.events,
-		Busy: func() bool { return d.busy }, Log: logr.Discard(),
+		Busy: func() bool { return d.busy }, Gate: func() (bool, int, int) { return d.shut, 7, 7 }, Log: logr.Discard(),
 	})
 	return d
 }
@@ -295,4 +300,21 @@ func TestTheEchoOfAStatusWriteIsNotWorthALook(t *testing.T) {
 	require.True(t, worthALook(before, respecified))
 	require.False(t, worthALook(build, reported))
 	require.True(t, worthALook(build, finished))
+}
+
+func TestBuildsAreReportedWhenTheBacklogGateMoves(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, ended(v1alpha1.BuildSucceeded), given.CiPipeline(given.CI))
+	d.rows.summary = &store.Summary{Triggers: v1alpha1.TriggerSummary{Total: 3, Pending: 3}}
+	d.shut = true
+	d.rows.err = errors.New("database is down")
+	d.GateMoved()
+	require.False(t, d.runOnce(t.Context()))
+	d.rows.err = nil
+	require.True(t, d.runOnce(t.Context()), "what could not be read is read again")
+	require.Contains(t, line(d.build(t).Status.Conditions, v1alpha1.ConditionTriggered), "BacklogFull")
+	d.shut = false
+	d.GateMoved()
+	require.True(t, d.runOnce(t.Context()))
+	require.Contains(t, line(d.build(t).Status.Conditions, v1alpha1.ConditionTriggered), "TriggersPending")
 }

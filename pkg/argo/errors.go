@@ -46,6 +46,17 @@ func classify(err error) error {
 	}
 }
 
+// IsOutage tells a failure of the API server itself, or of the way to it, from one
+// that concerns this row alone, such as a quota. The error is one that may pass.
+func IsOutage(err error) bool {
+	var answer apierrors.APIStatus
+	if !errors.As(err, &answer) {
+		return true
+	}
+	code := answer.Status().Code
+	return code == http.StatusUnauthorized || code == http.StatusTooManyRequests || code >= http.StatusInternalServerError
+}
+
 // namespaceIsGone tells a missing namespace from a missing kind: both are 404.
 func namespaceIsGone(err error) bool {
 	var status apierrors.APIStatus

@@ -82,3 +82,26 @@ func TestARefusalTellsItsReasonAndItsMessage(t *testing.T) {
 	require.EqualError(t, refused(v1alpha1.ReasonNameConflict, "a Workflow named %s exists", "web"),
 		"NameConflict: a Workflow named web exists")
 }
+
+func TestAnOutageIsToldFromWhatConcernsOneRow(t *testing.T) {
+	t.Parallel()
+	workflows := schema.GroupResource{Group: "argoproj.io", Resource: "workflows"}
+	for sentence, tc := range map[string]struct {
+		err    error
+		outage bool
+	}{
+		"429 is":               {apierrors.NewTooManyRequests("slow down", 1), true},
+		"500 is":               {apierrors.NewInternalError(errors.New("etcd")), true},
+		"503 is":               {apierrors.NewServiceUnavailable("starting"), true},
+		"401 is: all share it": {apierrors.NewUnauthorized("token expired"), true},
+		"an end of time is":    {context.DeadlineExceeded, true},
+		"no connection is":     {errors.New("connection refused"), true},
+		"403 by a quota isn't": {apierrors.NewForbidden(workflows, "web", errors.New("exceeded quota")), false},
+		"409 isn't":            {apierrors.NewConflict(workflows, "web", errors.New("changed")), false},
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			t.Parallel()
+			require.Equal(t, tc.outage, IsOutage(fmt.Errorf("create workflow: %w", tc.err)))
+		})
+	}
+}

@@ -22,16 +22,19 @@ type Config struct {
 	// BatchSize is how many triggers are in flight at once, in the whole process and
 	// over all builds. It bounds the sliding window of dispatch, not the claims.
 	// Zero or less means 1, which Load reports as a warning.
-	BatchSize int `env:"CI_SUCCESS_AUTO_TRIGGER_BATCH_SIZE" envDefault:"5" max:"10000" meaning:"triggers in flight at once, in the whole process, over all builds; 0 or less means 1"`
+	BatchSize BatchSize `env:"CI_SUCCESS_AUTO_TRIGGER_BATCH_SIZE" envDefault:"5" max:"10000" live:"true" meaning:"triggers in flight at once, in the whole process, over all builds; 0 or less means 1, auto finds it"`
+
+	// BatchSizeCeiling is the most that an automatic batch size grows to.
+	BatchSizeCeiling int `env:"CI_SUCCESS_AUTO_TRIGGER_BATCH_SIZE_CEILING" envDefault:"50" min:"1" max:"10000" live:"true" meaning:"most triggers in flight at once where the batch size is auto"`
 
 	// KubeAPIQPS is the refill rate, in requests per second, of the one token bucket
 	// that every request waits for which no cache answers. Leases and watches have a
 	// client of their own.
-	KubeAPIQPS int `env:"KUBE_API_QPS" envDefault:"50" min:"1" max:"10000" meaning:"requests per second to the Kubernetes API, triggers and status writes together"`
+	KubeAPIQPS int `env:"KUBE_API_QPS" envDefault:"50" min:"1" max:"10000" live:"true" meaning:"requests per second to the Kubernetes API, triggers and status writes together"`
 
 	// KubeAPIBurst is the size of that bucket: the requests that may go at once after
 	// a quiet time.
-	KubeAPIBurst int `env:"KUBE_API_BURST" envDefault:"10" min:"1" max:"10000" meaning:"requests to the Kubernetes API that may go at once after a quiet time"`
+	KubeAPIBurst int `env:"KUBE_API_BURST" envDefault:"10" min:"1" max:"10000" live:"true" meaning:"requests to the Kubernetes API that may go at once after a quiet time"`
 
 	// DatabaseURL is where Postgres is and how to log in there: a URL or libpq's
 	// keyword=value form. It has no default, and it is never printed.
@@ -47,15 +50,15 @@ type Config struct {
 
 	// MaxActiveWorkflows is the backlog gate: nothing is claimed while this many of
 	// our Workflows are unfinished. Zero turns the gate off.
-	MaxActiveWorkflows int `env:"MAX_ACTIVE_WORKFLOWS" envDefault:"0" min:"0" max:"1000000" meaning:"stop triggering while this many Workflows are unfinished; 0 is off"`
+	MaxActiveWorkflows int `env:"MAX_ACTIVE_WORKFLOWS" envDefault:"0" min:"0" max:"1000000" live:"true" meaning:"stop triggering while this many Workflows are unfinished; 0 is off"`
 
 	// LeaderElect makes one replica of several do the work. Without it every replica
 	// works; the database keeps them apart either way.
 	LeaderElect bool `env:"LEADER_ELECT" envDefault:"true" meaning:"let one replica work and the others stand by"`
 
-	// LeaderElectionNamespace is where the Lease is kept. Empty means the namespace
-	// of the pod, which is known only inside a cluster.
-	LeaderElectionNamespace string `env:"LEADER_ELECTION_NAMESPACE" format:"namespace" meaning:"namespace of the leader's Lease; empty is the pod's own"`
+	// PodNamespace is where Penstock itself lives, with its Lease and its settings.
+	// Empty means the namespace of the pod, which is known only inside a cluster.
+	PodNamespace string `env:"POD_NAMESPACE" format:"namespace" meaning:"namespace of the leader's Lease and of the settings; empty is the pod's own"`
 
 	// WatchNamespaces are the only namespaces that are watched and triggered in.
 	// Empty means all of them.
@@ -147,13 +150,4 @@ func parse(target *Config, environ map[string]string) (map[string]bool, error) {
 		unparsed[bad.Name] = true
 	}
 	return unparsed, nil
-}
-
-func (c *Config) raiseBatchSize() []string {
-	if c.BatchSize >= 1 {
-		return nil
-	}
-	warning := fmt.Sprintf("CI_SUCCESS_AUTO_TRIGGER_BATCH_SIZE=%d is below 1: using 1", c.BatchSize)
-	c.BatchSize = 1
-	return []string{warning}
 }

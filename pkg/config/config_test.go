@@ -22,7 +22,8 @@ func with(pairs ...string) map[string]string {
 
 func defaults() Config {
 	return Config{
-		BatchSize:              5,
+		BatchSize:              BatchSize{Size: 5},
+		BatchSizeCeiling:       50,
 		KubeAPIQPS:             50,
 		KubeAPIBurst:           10,
 		DatabaseURL:            goodURL,
@@ -51,17 +52,17 @@ func TestLoadAccepts(t *testing.T) {
 		},
 		"every variable reaches its field": {
 			environ: with(
-				"CI_SUCCESS_AUTO_TRIGGER_BATCH_SIZE", "20", "KUBE_API_QPS", "100", "KUBE_API_BURST", "200",
+				"CI_SUCCESS_AUTO_TRIGGER_BATCH_SIZE", "20", "CI_SUCCESS_AUTO_TRIGGER_BATCH_SIZE_CEILING", "30", "KUBE_API_QPS", "100", "KUBE_API_BURST", "200",
 				"DATABASE_URL", "host=/run/postgresql dbname=penstock", "DATABASE_MAX_CONNS", "4", "DATABASE_SCHEMA", "team_a",
-				"MAX_ACTIVE_WORKFLOWS", "500", "LEADER_ELECT", "false", "LEADER_ELECTION_NAMESPACE", "penstock-system",
+				"MAX_ACTIVE_WORKFLOWS", "500", "LEADER_ELECT", "false", "POD_NAMESPACE", "penstock-system",
 				"WATCH_NAMESPACES", "team-a,team-b", "METRICS_BIND_ADDRESS", "0", "HEALTH_PROBE_BIND_ADDRESS", "127.0.0.1:0",
 				"LOG_LEVEL", "debug", "LOG_FORMAT", "console", "SHUTDOWN_GRACE_PERIOD", "1m", "TRIGGER_LEASE", "5s", "SWEEP_INTERVAL", "1h",
 			),
 			change: func(c *Config) {
 				*c = Config{
-					BatchSize: 20, KubeAPIQPS: 100, KubeAPIBurst: 200,
+					BatchSize: BatchSize{Size: 20}, BatchSizeCeiling: 30, KubeAPIQPS: 100, KubeAPIBurst: 200,
 					DatabaseURL: "host=/run/postgresql dbname=penstock", DatabaseMaxConns: 4, DatabaseSchema: "team_a",
-					MaxActiveWorkflows: 500, LeaderElect: false, LeaderElectionNamespace: "penstock-system",
+					MaxActiveWorkflows: 500, LeaderElect: false, PodNamespace: "penstock-system",
 					WatchNamespaces: []string{"team-a", "team-b"}, MetricsBindAddress: "0", HealthProbeBindAddress: "127.0.0.1:0",
 					LogLevel: "debug", LogFormat: "console",
 					ShutdownGracePeriod: time.Minute, TriggerLease: 5 * time.Second, SweepInterval: time.Hour,
@@ -77,13 +78,17 @@ func TestLoadAccepts(t *testing.T) {
 		},
 		"a batch size of 0 becomes 1 and is reported": {
 			environ: with("CI_SUCCESS_AUTO_TRIGGER_BATCH_SIZE", "0"),
-			change:  func(c *Config) { c.BatchSize = 1 },
+			change:  func(c *Config) { c.BatchSize = BatchSize{Size: 1} },
 			warning: "CI_SUCCESS_AUTO_TRIGGER_BATCH_SIZE=0 is below 1: using 1",
 		},
 		"a negative batch size becomes 1 and is reported": {
 			environ: with("CI_SUCCESS_AUTO_TRIGGER_BATCH_SIZE", "-7"),
-			change:  func(c *Config) { c.BatchSize = 1 },
+			change:  func(c *Config) { c.BatchSize = BatchSize{Size: 1} },
 			warning: "CI_SUCCESS_AUTO_TRIGGER_BATCH_SIZE=-7 is below 1: using 1",
+		},
+		"a batch size can be left to the process": {
+			environ: with("CI_SUCCESS_AUTO_TRIGGER_BATCH_SIZE", "auto"),
+			change:  func(c *Config) { c.BatchSize = BatchSize{Auto: true} },
 		},
 		"variables of other programs are ignored": {
 			environ: with("KUBE_API_QPSS", "abc"), change: func(*Config) {},
@@ -130,11 +135,11 @@ func TestLoadRefuses(t *testing.T) {
 		},
 		"a batch size that is not a number": {
 			environ: with("CI_SUCCESS_AUTO_TRIGGER_BATCH_SIZE", "five"),
-			lines:   []string{`CI_SUCCESS_AUTO_TRIGGER_BATCH_SIZE="five": must be a whole number up to 10000`},
+			lines:   []string{`CI_SUCCESS_AUTO_TRIGGER_BATCH_SIZE="five": must be a whole number up to 10000, or auto`},
 		},
 		"a batch size that no integer holds": {
 			environ: with("CI_SUCCESS_AUTO_TRIGGER_BATCH_SIZE", "99999999999999999999"),
-			lines:   []string{`CI_SUCCESS_AUTO_TRIGGER_BATCH_SIZE="99999999999999999999": must be a whole number up to 10000`},
+			lines:   []string{`CI_SUCCESS_AUTO_TRIGGER_BATCH_SIZE="99999999999999999999": must be a whole number up to 10000, or auto`},
 		},
 		"a rate of zero": {
 			environ: with("KUBE_API_QPS", "0"),
@@ -161,8 +166,8 @@ func TestLoadRefuses(t *testing.T) {
 			lines:   []string{`LEADER_ELECT="yes": must be true or false`},
 		},
 		"a namespace with a capital": {
-			environ: with("LEADER_ELECTION_NAMESPACE", "Penstock"),
-			lines:   []string{`LEADER_ELECTION_NAMESPACE="Penstock": must be a namespace name: at most 63 lower-case letters, digits and inner dashes`},
+			environ: with("POD_NAMESPACE", "Penstock"),
+			lines:   []string{`POD_NAMESPACE="Penstock": must be a namespace name: at most 63 lower-case letters, digits and inner dashes`},
 		},
 		"a list with an empty item": {
 			environ: with("WATCH_NAMESPACES", "team-a,,team-b"),

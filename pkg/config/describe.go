@@ -32,6 +32,8 @@ type variable struct {
 	required bool
 	// secret means that its value is never printed.
 	secret bool
+	// live means that it can be changed while the process runs.
+	live bool
 }
 
 func (v variable) shownDefault() string {
@@ -52,6 +54,7 @@ func variables() []variable {
 	for index := range described {
 		field := config.Field(index)
 		_, required := field.Tag.Lookup("required")
+		_, live := field.Tag.Lookup("live")
 		described[index] = variable{
 			name:         field.Tag.Get("env"),
 			defaultValue: field.Tag.Get("envDefault"),
@@ -59,6 +62,7 @@ func variables() []variable {
 			meaning:      field.Tag.Get("meaning"),
 			required:     required,
 			secret:       field.Type == reflect.TypeFor[Secret](),
+			live:         live,
 		}
 	}
 	return described

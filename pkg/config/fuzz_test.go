@@ -32,7 +32,7 @@ func FuzzLoad(f *testing.F) {
 			require.LessOrEqual(t, strings.Count(err.Error(), "\n"), len(variables()))
 			return
 		}
-		require.GreaterOrEqual(t, loaded.BatchSize, 1)
+		require.True(t, loaded.BatchSize.Auto || loaded.BatchSize.Size >= 1)
 		require.Positive(t, loaded.KubeAPIQPS)
 		require.Regexp(t, identifier, loaded.DatabaseSchema)
 		require.Positive(t, loaded.TriggerLease)

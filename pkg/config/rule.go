@@ -19,6 +19,8 @@ type rule struct {
 // mistake in this package, which its tests meet first.
 func ruleOf(field reflect.StructField) rule {
 	switch field.Type {
+	case reflect.TypeFor[BatchSize]():
+		return batchSizeRule(field.Tag)
 	case reflect.TypeFor[bool]():
 		return rule{"true or false", func(reflect.Value) bool { return true }}
 	case reflect.TypeFor[time.Duration]():

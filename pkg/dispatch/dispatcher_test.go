@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
 	"github.com/penstock-cd/penstock/pkg/argo"
@@ -135,6 +137,28 @@ func TestOneRowThatFailsDoesNotKeepOthersFromSubmission(t *testing.T) {
 		sleep(2 * time.Second)
 		require.Equal(t, 99, q.count(store.StatusSubmitted))
 		require.Equal(t, store.StatusPending, q.read(1).status)
+	})
+}
+
+func TestARowThatFailsByItselfDelaysNoNewOne(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		q := newQueue(1)
+		s := newSubmitter(func(_ context.Context, claim store.Claim) error {
+			if claim.ID == 1 {
+				return apierrors.NewForbidden(schema.GroupResource{Resource: "workflows"}, "one", errors.New("exceeded quota"))
+			}
+			return nil
+		})
+		d := start(t, q, s)
+		for id := int64(2); id < 200; id++ {
+			sleep(time.Second)
+			added := time.Now()
+			q.add(1)
+			d.Wake()
+			sleep(time.Millisecond)
+			require.Equal(t, []time.Time{added}, s.callsOf(id))
+		}
 	})
 }
 
@@ -267,6 +291,50 @@ func TestAClosedGateIsNotBusyAfterAFailureEither(t *testing.T) {
 		sleep(time.Minute)
 		require.Equal(t, store.StatusPending, q.read(1).status)
 		require.False(t, d.IsBusy())
+	})
+}
+
+func TestTheGateTellsWhenItClosesAndOpensAndObeysANewLimit(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		q := newQueue(30)
+		told := 0
+		d := start(t, q, newSubmitter(takes(0)), func(c *dispatch.Config) { c.MaxActive, c.Held = 3, func() { told++ } })
+		sleep(10 * time.Second)
+		closed, active, most := d.Backlog()
+		require.True(t, closed)
+		require.Equal(t, []int{3, 3}, []int{active, most})
+		require.Equal(t, 1, told)
+		d.SetMaxActive(5)
+		sleep(10 * time.Second)
+		closed, active, most = d.Backlog()
+		require.True(t, closed)
+		require.Equal(t, []int{5, 5}, []int{active, most})
+		d.SetMaxActive(0)
+		sleep(10 * time.Second)
+		closed, _, _ = d.Backlog()
+		require.False(t, closed)
+		require.Equal(t, 2, told)
+		require.Equal(t, 30, q.count(store.StatusSubmitted))
+	})
+}
+
+func TestALimitChangedWhileItRunsHoldsAtOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		q := newQueue(1000)
+		s := newSubmitter(takes(100 * time.Millisecond))
+		d := start(t, q, s, func(c *dispatch.Config) { c.Limit = 2 })
+		sleep(time.Second)
+		require.Equal(t, 2, s.peak)
+		d.SetLimit(7)
+		sleep(time.Second)
+		require.Equal(t, 7, s.peak)
+		d.SetLimit(1)
+		sleep(time.Second)
+		before := s.made()
+		sleep(time.Second)
+		require.Equal(t, 10, s.made()-before)
 	})
 }
 

@@ -84,25 +84,3 @@ func TestBackoffDoublesUpToItsBound(t *testing.T) {
 		require.Greater(t, len(seen), 100, "those who failed together would return together")
 	}
 }
-
-func TestAClaimTakesAFewRowsForEachSlotButNoMoreThanTheRateLetsThrough(t *testing.T) {
-	t.Parallel()
-	for sentence, tc := range map[string]struct {
-		limit, rate int
-		lease       time.Duration
-		want        int
-	}{
-		"one slot still fetches enough for a round trip":           {1, 0, time.Minute, minBatch},
-		"the default is limited by its slots":                      {5, 50, time.Minute, 20},
-		"four rows for each slot":                                  {10, 0, time.Minute, 40},
-		"a claim has an upper bound":                               {1000, 0, time.Minute, maxBatch},
-		"a slow API makes it as many as pass in a quarter lease":   {100, 4, time.Minute, 60},
-		"a very slow API still gets one":                           {100, 1, time.Second, 1},
-		"a rate that the lease has room for does not limit at all": {10, 1000, time.Minute, 40},
-	} {
-		t.Run(sentence, func(t *testing.T) {
-			t.Parallel()
-			require.Equal(t, tc.want, batchOf(tc.limit, tc.rate, tc.lease))
-		})
-	}
-}

@@ -38,6 +38,14 @@ var (
 		Help:    "Time that one group commit of completions takes, in seconds.",
 		Buckets: prometheus.ExponentialBuckets(0.001, 2, 14),
 	})
+	gateClosed = prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "penstock_backlog_gate_closed",
+		Help: "1 while the backlog gate holds triggers back, else 0.",
+	})
+	backlog = prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "penstock_backlog_active_workflows",
+		Help: "Unfinished Workflows, when the backlog gate was asked last.",
+	})
 	panics = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "penstock_panics_total",
 		Help: "Panics that were caught, by where.",
@@ -45,5 +53,5 @@ var (
 )
 
 func init() {
-	metrics.Registry.MustRegister(triggers, inFlight, limitGauge, latency, duration, batchSize, batchDuration, panics)
+	metrics.Registry.MustRegister(triggers, inFlight, limitGauge, latency, duration, batchSize, batchDuration, gateClosed, backlog, panics)
 }

@@ -242,7 +242,7 @@ func start(t *testing.T, q *queue, s *submitter, change ...func(*dispatch.Config
 	t.Helper()
 	config := dispatch.Config{
 		Queue: q, Submitter: s, Limit: 5, Lease: lease, Grace: 10 * time.Second,
-		Busy: func(bool) {}, Moved: func([]store.Moved) {}, Log: logr.Discard(),
+		Busy: func(bool) {}, Held: func() {}, Moved: func([]store.Moved) {}, Log: logr.Discard(),
 	}
 	for _, with := range change {
 		with(&config)

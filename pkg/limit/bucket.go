@@ -25,6 +25,9 @@ type Bucket struct {
 	// cancelled. Set it before the first use; it must not block.
 	OnWait func(class string, waited time.Duration)
 
+	// OnPause is told by how much a pause was made longer. Set it before the first use; it must not block.
+	OnPause func(time.Duration)
+
 	mu          sync.Mutex
 	tokens      *rate.Limiter
 	turns       turns
@@ -84,7 +87,12 @@ func (b *Bucket) SetBusy(busy bool) {
 func (b *Bucket) Pause(d time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.pausedUntil = latest(b.pausedUntil, time.Now().Add(d))
+	now := time.Now()
+	before := latest(b.pausedUntil, now)
+	b.pausedUntil = latest(b.pausedUntil, now.Add(d))
+	if b.OnPause != nil {
+		b.OnPause(b.pausedUntil.Sub(before))
+	}
 }
 
 func perSecond(qps float64) rate.Limit {

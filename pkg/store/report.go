@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"k8s.io/apimachinery/pkg/types"
+
 	"github.com/penstock-cd/penstock/api/v1alpha1"
 	"github.com/penstock-cd/penstock/pkg/store/dbsqlc"
 	"github.com/penstock-cd/penstock/pkg/trigger"
@@ -166,4 +168,20 @@ func (s *Store) LastDecisions(ctx context.Context, pipelineUIDs []string) (map[s
 		}
 	}
 	return decisions, nil
+}
+
+// waitingHead is how many rows of the queue WaitingBuilds looks at.
+const waitingHead = 1000
+
+// WaitingBuilds returns the builds that the first rows of the queue belong to.
+func (s *Store) WaitingBuilds(ctx context.Context) ([]types.NamespacedName, error) {
+	ctx, cancel := context.WithTimeout(ctx, ReadTimeout)
+	defer cancel()
+	rows, err := s.queries.WaitingBuilds(ctx, waitingHead)
+	if err != nil {
+		return nil, fmt.Errorf("find waiting builds: %w", err)
+	}
+	return convert(rows, func(row dbsqlc.WaitingBuildsRow) types.NamespacedName {
+		return types.NamespacedName{Namespace: row.Namespace, Name: row.BuildName}
+	}), nil
 }

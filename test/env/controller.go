@@ -111,7 +111,7 @@ func (e *Environment) LaunchController(o ControllerOptions) (*Controller, error)
 		env: append([]string{
 			"KUBECONFIG=" + kubeconfig, "DATABASE_URL=" + o.DatabaseURL,
 			"METRICS_BIND_ADDRESS=" + metrics.address(), "HEALTH_PROBE_BIND_ADDRESS=" + health.address(),
-			"LEADER_ELECT=false",
+			"LEADER_ELECT=false", "POD_NAMESPACE=" + controllerNamespace,
 		}, o.Env...),
 	})
 	if err != nil {

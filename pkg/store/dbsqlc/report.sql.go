@@ -64,8 +64,9 @@ SELECT b.build_uid, b.namespace, b.build_name,
        count(w.id) FILTER (WHERE w.outcome = 'Succeeded') AS succeeded,
        count(w.id) FILTER (WHERE w.outcome <> 'Succeeded') AS failed,
        count(w.id) FILTER (WHERE s.submitted > 0) AS triggered,
-       (SELECT count(DISTINCT d.pipeline_uid) FROM trigger_decision d
-        WHERE d.build_uid = b.build_uid AND d.outcome IN ('Skipped', 'Blocked')) AS skipped
+       (SELECT count(*) FROM (
+            SELECT FROM trigger_decision d WHERE d.build_uid = b.build_uid
+            GROUP BY d.pipeline_uid HAVING bool_and(d.outcome IN ('Skipped', 'Blocked'))) untouched) AS skipped
 FROM ci_build b
 LEFT JOIN ci_artifact a ON a.build_uid = b.build_uid
 LEFT JOIN cd_workflow w ON w.ci_artifact_id = a.id
@@ -280,6 +281,42 @@ func (q *Queries) LastRuns(ctx context.Context, pipelineUids []string) ([]LastRu
 			&i.SubmittedAt,
 			&i.ChangedAt,
 		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const waitingBuilds = `-- name: WaitingBuilds :many
+SELECT DISTINCT a.namespace, a.build_name
+FROM (SELECT cd_workflow_id FROM cd_workflow_runner
+      WHERE status = 'Pending'
+      ORDER BY priority DESC, fair_at, id
+      LIMIT $1) h
+JOIN cd_workflow w ON w.id = h.cd_workflow_id
+JOIN ci_artifact a ON a.id = w.ci_artifact_id
+`
+
+type WaitingBuildsRow struct {
+	Namespace string
+	BuildName string
+}
+
+// The builds of the first rows of the queue.
+func (q *Queries) WaitingBuilds(ctx context.Context, head int32) ([]WaitingBuildsRow, error) {
+	rows, err := q.db.Query(ctx, waitingBuilds, head)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []WaitingBuildsRow
+	for rows.Next() {
+		var i WaitingBuildsRow
+		if err := rows.Scan(&i.Namespace, &i.BuildName); err != nil {
 			return nil, err
 		}
 		items = append(items, i)

@@ -7,8 +7,9 @@ SELECT b.build_uid, b.namespace, b.build_name,
        count(w.id) FILTER (WHERE w.outcome = 'Succeeded') AS succeeded,
        count(w.id) FILTER (WHERE w.outcome <> 'Succeeded') AS failed,
        count(w.id) FILTER (WHERE s.submitted > 0) AS triggered,
-       (SELECT count(DISTINCT d.pipeline_uid) FROM trigger_decision d
-        WHERE d.build_uid = b.build_uid AND d.outcome IN ('Skipped', 'Blocked')) AS skipped
+       (SELECT count(*) FROM (
+            SELECT FROM trigger_decision d WHERE d.build_uid = b.build_uid
+            GROUP BY d.pipeline_uid HAVING bool_and(d.outcome IN ('Skipped', 'Blocked'))) untouched) AS skipped
 FROM ci_build b
 LEFT JOIN ci_artifact a ON a.build_uid = b.build_uid
 LEFT JOIN cd_workflow w ON w.ci_artifact_id = a.id
@@ -44,6 +45,16 @@ FROM (
 ) failed
 WHERE place <= @most_each::bigint
 ORDER BY build_uid, place;
+
+-- name: WaitingBuilds :many
+-- The builds of the first rows of the queue.
+SELECT DISTINCT a.namespace, a.build_name
+FROM (SELECT cd_workflow_id FROM cd_workflow_runner
+      WHERE status = 'Pending'
+      ORDER BY priority DESC, fair_at, id
+      LIMIT @head) h
+JOIN cd_workflow w ON w.id = h.cd_workflow_id
+JOIN ci_artifact a ON a.id = w.ci_artifact_id;
 
 -- name: LastRuns :many
 SELECT p.pipeline_uid::text AS pipeline_uid, l.build_name, l.image, l.digest, l.stage, l.status, l.reason, l.message, l.workflow_name, l.submitted_at, l.changed_at

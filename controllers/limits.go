@@ -1,0 +1,52 @@
+package controllers
+
+import (
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+
+	"github.com/penstock-cd/penstock/controllers/adapt"
+	"github.com/penstock-cd/penstock/controllers/settings"
+	"github.com/penstock-cd/penstock/pkg/config"
+	"github.com/penstock-cd/penstock/pkg/dispatch"
+	"github.com/penstock-cd/penstock/pkg/limit"
+)
+
+// firstAutomatic is where an automatic batch size begins: the default of a fixed one.
+const firstAutomatic = 5
+
+func firstLimit(size config.BatchSize) int {
+	if size.Auto {
+		return firstAutomatic
+	}
+	return size.Size
+}
+
+// limits are the parts that hold one each.
+type limits struct {
+	bucket     *limit.Bucket
+	dispatcher *dispatch.Dispatcher
+	adapter    *adapt.Adapter
+}
+
+// apply puts the limits of a configuration in force, also while everything runs.
+func (l limits) apply(c config.Config) {
+	l.bucket.SetLimit(float64(c.KubeAPIQPS), c.KubeAPIBurst)
+	l.dispatcher.SetRate(c.KubeAPIQPS)
+	l.dispatcher.SetMaxActive(c.MaxActiveWorkflows)
+	if c.BatchSize.Auto {
+		l.adapter.Adapt(c.BatchSizeCeiling)
+		return
+	}
+	l.adapter.Fix(c.BatchSize.Size)
+}
+
+// watchSettings has the ConfigMap change the limits, where there can be one.
+func watchSettings(mgr manager.Manager, deps Dependencies, apply func(config.Config)) error {
+	if deps.Namespace == "" {
+		deps.Log.Info("POD_NAMESPACE is not known, so that limits can't be changed while the controller runs")
+		return nil
+	}
+	return settings.New(settings.Config{
+		Namespace: deps.Namespace, Cache: mgr.GetCache(), Environment: deps.Config, Apply: apply,
+		Events: mgr.GetEventRecorder("penstock"), Log: deps.Log.WithName("settings"),
+	}).Register(mgr)
+}

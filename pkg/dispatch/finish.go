@@ -1,0 +1,75 @@
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/penstock-cd/penstock/pkg/argo"
+	"github.com/penstock-cd/penstock/pkg/bounded"
+	"github.com/penstock-cd/penstock/pkg/store"
+)
+
+// submit is a task of the pool.
+func (d *Dispatcher) submit(ctx context.Context, t task) error {
+	return d.Submitter.Submit(ctx, t.claim)
+}
+
+// finish decides what a submission's end means for its row.
+func (d *Dispatcher) finish(t task, err error) {
+	completion := judge(t.claim, err)
+	d.countOutage(completion.Status == store.StatusPending && argo.IsOutage(err))
+	d.tell(t, completion, err)
+	triggers.WithLabelValues(string(completion.Status)).Inc()
+	duration.Observe(time.Since(t.claimed).Seconds())
+	d.commit(completion)
+}
+
+// countOutage: only failures of the API server itself slow the others down, and one
+// answer of whatever kind ends that.
+func (d *Dispatcher) countOutage(failed bool) {
+	if failed {
+		d.outage.Add(1)
+		return
+	}
+	d.outage.Store(0)
+}
+
+// tell logs and measures what a submission came to.
+func (d *Dispatcher) tell(t task, completion store.Completion, err error) {
+	log := d.Log.WithValues("pipeline", t.claim.Pipeline, "namespace", t.claim.Namespace, "build", t.claim.BuildName, "stage", t.claim.Stage)
+	switch completion.Status {
+	case store.StatusSubmitted:
+		latency.Observe((t.claim.Waited + time.Since(t.claimed)).Seconds())
+	case store.StatusPending:
+		log.Info("trigger not submitted, will retry", "attempt", t.claim.Attempt, "retryIn", completion.Delay.String(), "error", err.Error())
+	default:
+		log.Info("trigger refused", "reason", completion.Reason, "message", completion.Message)
+	}
+	var panicked *bounded.PanicError
+	if errors.As(err, &panicked) {
+		panics.WithLabelValues("dispatch").Inc()
+		log.Error(err, "submission panicked", "stack", string(panicked.Stack))
+	}
+}
+
+// commit hands a completion over. When that is refused, the row's lease runs out
+// and the next attempt finds what this one made.
+func (d *Dispatcher) commit(completion store.Completion) {
+	if err := d.done.Add(completion); err != nil {
+		d.Log.Error(err, "completion dropped, the lease will run out", "runner", completion.ID)
+	}
+}
+
+// complete commits a group of completions.
+func (d *Dispatcher) complete(ctx context.Context, completions []store.Completion) error {
+	began := time.Now()
+	moved, err := d.Queue.Complete(ctx, d.worker, completions)
+	if err != nil {
+		return fmt.Errorf("commit %d completions: %w", len(completions), err)
+	}
+	batchDuration.Observe(time.Since(began).Seconds())
+	d.Moved(moved)
+	return nil
+}
