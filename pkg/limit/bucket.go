@@ -2,7 +2,7 @@
 // tokens, triggers first.
 //
 // A Bucket has two views, Trigger and Background, each a flowcontrol.RateLimiter for a rest.Config of its own. While
-// triggers are under way, Background has one token for every 20 of Trigger, so that a burst costs at most 1.05 API writes
+// triggers are under way, Background has one token for every 50 of Trigger, so that a burst costs at most 1.02 API writes
 // for each trigger; at other times it flows freely. It is never starved: see Quiet. An answer of 429 stops both views for
 // as long as the server asks (WrapTransport).
 //

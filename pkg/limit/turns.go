@@ -9,9 +9,9 @@ const (
 )
 
 const (
-	// Share is how many tokens triggers have for each one of background while triggers are under way: 1.05 API writes for
+	// Share is how many tokens triggers have for each one of background while triggers are under way: 1.02 API writes for
 	// each trigger.
-	Share = 20
+	Share = 50
 
 	// Quiet bounds how long background waits while triggers are under way but take no tokens: after this long without any
 	// grant it has one. So it waits for at most Share tokens, each at most Quiet after the one before.
