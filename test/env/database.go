@@ -22,7 +22,8 @@ const dropTimeout = 30 * time.Second
 func (e *Environment) startDatabase(ctx context.Context) error {
 	return e.timed("postgres", func() (err error) {
 		e.Postgres, err = StartPostgres(ctx, PostgresOptions{
-			MaxConnections: e.options.MaxConnections, Detached: e.options.Detached, LogDir: e.Dir,
+			MaxConnections: e.options.MaxConnections, Settings: e.options.PostgresSettings,
+			Detached: e.options.Detached, LogDir: e.Dir,
 		})
 		if err != nil {
 			return err

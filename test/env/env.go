@@ -36,6 +36,9 @@ type Options struct {
 	APIServerFlags []string
 	// MaxConnections is Postgres' max_connections. Defaults to 100.
 	MaxConnections int
+	// PostgresSettings are further settings of Postgres, such as
+	// log_statement=all.
+	PostgresSettings []string
 	// Detached lets the parts outlive this process. Attach finds them again.
 	Detached bool
 	// Dir holds logs, kubeconfigs and data, and is kept by Stop. Defaults to

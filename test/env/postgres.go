@@ -21,6 +21,9 @@ type PostgresOptions struct {
 	// MaxConnections is max_connections, three of which are kept for
 	// superusers. Defaults to 100.
 	MaxConnections int
+	// Settings are further lines of the configuration, such as
+	// log_statement=all.
+	Settings []string
 	// Detached lets the server outlive this process.
 	Detached bool
 	// LogDir holds the server's log. Defaults to the server's own directory.
@@ -115,17 +118,7 @@ func (p *Postgres) data() string { return filepath.Join(p.scratch.path, "data") 
 func (p *Postgres) run(ctx context.Context) error {
 	process, err := start(command{
 		name: "postgres", path: filepath.Join(p.bin, "postgres"), dir: p.scratch.path, logs: p.options.LogDir,
-		args: []string{
-			"-D", p.data(),
-			"-p", p.port.String(),
-			"-c", "listen_addresses=127.0.0.1",
-			"-c", "unix_socket_directories=",
-			"-c", fmt.Sprintf("max_connections=%d", cmp.Or(p.options.MaxConnections, 100)),
-			// Nothing here outlives the machine; a crash of Postgres alone
-			// loses nothing by it.
-			"-c", "fsync=off",
-			"-c", "full_page_writes=off",
-		},
+		args: p.args(),
 		user: p.user, detached: p.options.Detached, keep: []*os.File{p.scratch.lock, p.port.lock},
 		stopSignal: syscall.Signal(Fast),
 		// Killed outright, it would leave its shared memory behind.
@@ -136,6 +129,34 @@ func (p *Postgres) run(ctx context.Context) error {
 	}
 	p.process = process
 	return process.until(ctx, p.ping)
+}
+
+func (p *Postgres) args() []string {
+	args := []string{
+		"-D", p.data(),
+		"-p", p.port.String(),
+		"-c", "listen_addresses=127.0.0.1",
+		"-c", "unix_socket_directories=",
+		"-c", fmt.Sprintf("max_connections=%d", cmp.Or(p.options.MaxConnections, 100)),
+		// Nothing here outlives the machine; a crash of Postgres alone
+		// loses nothing by it.
+		"-c", "fsync=off",
+		"-c", "full_page_writes=off",
+	}
+	for _, setting := range p.options.Settings {
+		args = append(args, "-c", setting)
+	}
+	return args
+}
+
+// Log is the path of the server's log, empty where the server is not ours.
+func (p *Postgres) Log() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.process == nil {
+		return ""
+	}
+	return p.process.log
 }
 
 func (p *Postgres) ping(ctx context.Context) error {

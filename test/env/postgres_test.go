@@ -3,6 +3,7 @@ package env
 import (
 	"context"
 	"fmt"
+	"os"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -67,6 +68,17 @@ func TestPostgresHasAsManyConnectionsAsAsked(t *testing.T) {
 	_, err := pgx.Connect(t.Context(), url)
 	require.ErrorContains(t, err, "53300") // too_many_connections, or what is kept for superusers
 	require.Equal(t, "10", query[string](t, p.AdminURL, "SHOW max_connections"))
+}
+
+func TestPostgresLogsWhatItsSettingsAsk(t *testing.T) {
+	p := startOwnPostgres(t, PostgresOptions{Settings: []string{"log_statement=all", "log_line_prefix=%a|"}})
+	url := p.NewTestDatabase(t) + "&application_name=teller"
+	execute(t, url, "SELECT 'told'")
+
+	log, err := os.ReadFile(p.Log())
+	require.NoError(t, err)
+	require.Contains(t, string(log), "teller|LOG:")
+	require.Contains(t, string(log), "SELECT 'told'")
 }
 
 func TestAGivenServerIsUsedAndLeftRunning(t *testing.T) {
