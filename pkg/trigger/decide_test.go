@@ -97,7 +97,8 @@ func TestOneChildIsDecidedByItsOwnConfiguration(t *testing.T) {
 			"web Blocked/FilterFailed", "regex program size",
 		},
 		"a filter that costs too much blocks": {
-			given.CdPipeline("web", given.Filter(explosive)), "web Blocked/FilterTooExpensive", "spec.filter: ", // by its cost, or by its time on a slow machine
+			given.CdPipeline("web", given.Filter(explosive)), "web Blocked/FilterTooExpensive",
+			"spec.filter: operation cancelled: actual cost limit exceeded",
 		},
 		"suspension is told before a filter that is broken": {
 			given.CdPipeline("web", given.Suspended, given.Filter("((")), "web Skipped/Suspended", "",

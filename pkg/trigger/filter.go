@@ -1,37 +1,37 @@
 package trigger
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"reflect"
-	"strings"
-	"time"
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/ext"
+	"cel.dev/cel-go/interpreter"
 	"k8s.io/utils/lru"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
 )
 
+// What a filter may use. All limits are counted, none is timed: what a filter says
+// never depends on how busy the machine is, and CEL has nothing that runs for ever.
 const (
 	// filterCostLimit is in CEL's cost units; comparing a few strings takes tens.
 	filterCostLimit = 100_000
-	// filterTimeout ends a filter that is slow for its cost.
-	filterTimeout = 100 * time.Millisecond
+	// filterMemoryLimit bounds each value, in elements of lists and tens of
+	// characters. CEL's cost of adding lists is 1 whatever their length, so that lists
+	// would double for free; and a cost is counted after the call, so that the last
+	// call may yield as much as this times the filter's own length.
+	filterMemoryLimit = 1000
 	// filterDepthLimit bounds how deep a filter nests: what CEL takes to check
 	// the types of nested lists grows with the third power of their depth.
 	filterDepthLimit = 50
 	// filterRegexLimit bounds a regular expression, in instructions of its
-	// program: a match steps through all of them for each character, and neither
-	// its cost nor the timeout tells.
+	// program: a match steps through all of them for each character, which its cost
+	// does not tell.
 	filterRegexLimit = 1000
 	// filterCacheSize bounds the compiled filters kept.
 	filterCacheSize = 4096
-	// filterInterruptEvery is how many steps of a comprehension pass between two
-	// looks at the timeout.
-	filterInterruptEvery = 100
 )
 
 // FilterArtifact is `artifact` in a filter.
@@ -123,9 +123,7 @@ func (f *Filters) Matches(build Build, artifact v1alpha1.Artifact, pipeline *v1a
 	if compiled.err != nil {
 		return false, compiled.err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), filterTimeout)
-	defer cancel()
-	value, _, err := compiled.program.ContextEval(ctx, filterInput(build, artifact, pipeline))
+	value, _, err := compiled.program.Eval(filterInput(build, artifact, pipeline))
 	if err != nil {
 		return false, runtimeFilterError(err)
 	}
@@ -156,8 +154,7 @@ func (f *Filters) compileAnew(expression string) compiledFilter {
 	if ast.OutputType() != cel.BoolType {
 		return invalid(fmt.Errorf("yields %s, want a boolean", ast.OutputType()))
 	}
-	program, err := f.env.Program(ast,
-		cel.CostLimit(filterCostLimit), cel.InterruptCheckFrequency(filterInterruptEvery))
+	program, err := f.env.Program(ast, cel.CostLimit(filterCostLimit), cel.MemoryLimit(filterMemoryLimit))
 	if err != nil {
 		return invalid(err)
 	}
@@ -179,11 +176,9 @@ func filterInput(build Build, artifact v1alpha1.Artifact, pipeline *v1alpha1.CdP
 }
 
 func runtimeFilterError(err error) *FilterError {
-	reason := v1alpha1.ReasonFilterFailed
-	// CEL gives neither of the two a type of its own.
-	interrupted := strings.Contains(err.Error(), "cost limit exceeded") || strings.Contains(err.Error(), "operation interrupted")
-	if interrupted || errors.Is(err, context.DeadlineExceeded) {
-		reason = v1alpha1.ReasonFilterTooExpensive
+	var cancelled interpreter.EvalCancelledError
+	if errors.As(err, &cancelled) {
+		return &FilterError{Reason: v1alpha1.ReasonFilterTooExpensive, Err: err}
 	}
-	return &FilterError{Reason: reason, Err: err}
+	return &FilterError{Reason: v1alpha1.ReasonFilterFailed, Err: err}
 }

@@ -1,6 +1,8 @@
 package trigger_test
 
 import (
+	"fmt"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -15,24 +17,58 @@ import (
 
 // filterBound is what compiling and evaluating any filter that the API server
 // admits may take, on a machine that is busy with other tests and with the race
-// detector on. Without the limits of the environment it is minutes, or all memory.
+// detector on. Without the limits of the environment it is minutes.
 const filterBound = 20 * time.Second
 
+// filterBytes is what compiling and evaluating any filter may allocate; mostly it is
+// a thousandth of that.
+const filterBytes = 64 << 20
+
+// doubled is a list of 20ⁿ times 3 elements, which costs next to nothing.
+func doubled(n int) string {
+	twentyfold := ".map(l, l" + strings.Repeat(" + l", 19) + ")"
+	return "[['a', 'b', 'c']]" + strings.Repeat(twentyfold, n)
+}
+
+// Not parallel: allocations are counted for the whole process.
 func TestAFilterThatBuildsUpMemoryIsStopped(t *testing.T) {
-	t.Parallel()
-	decider := newDecider(t)
+	filters, long := newDecider(t).Filters, strings.Repeat("x", 3000)
 	for sentence, filter := range map[string]string{
-		"by replacing":     "'x'" + strings.Repeat(".replace('x', 'xxxxxxxxxx')", 40) + " == ''",
-		"by concatenating": "[1,2,3,4,5,6,7,8,9].map(a, [1,2,3,4,5,6,7,8,9].map(b, [1,2,3,4,5,6,7,8,9].map(c, [1,2,3,4,5,6,7,8,9].map(d, [1,2,3,4,5,6,7,8,9].map(e, 'x' + build.name))))).size() > 0",
-		"by joining":       "[" + strings.Repeat("build.name,", 300) + "'x'].join('" + strings.Repeat("x", 300) + "')" + strings.Repeat(".split('').join('xxxxxxxxxxxxx')", 8) + " == ''",
+		"by replacing":                 "'x'" + strings.Repeat(".replace('x', 'xxxxxxxxxx')", 40) + " == ''",
+		"by replacing with long text":  "['" + long + "'].map(l, l.replace('x', 'yyyyyyyyyyyyyyyyyyyy').replace('y', l)).size() > 0",
+		"by concatenating":             "[1,2,3,4,5,6,7,8,9].map(a, [1,2,3,4,5,6,7,8,9].map(b, [1,2,3,4,5,6,7,8,9].map(c, [1,2,3,4,5,6,7,8,9].map(d, [1,2,3,4,5,6,7,8,9].map(e, 'x' + build.name))))).size() > 0",
+		"by joining":                   "[" + strings.Repeat("build.name,", 300) + "'x'].join('" + strings.Repeat("x", 300) + "')" + strings.Repeat(".split('').join('xxxxxxxxxxxxx')", 8) + " == ''",
+		"by adding lists":              doubled(5) + ".size() > 0",
+		"by joining a list for free":   doubled(5) + ".map(l, l.join('" + long + "')).size() > 0",
+		"by comparing a list for free": doubled(5) + ".map(l, l == l).size() > 0",
+		"by formatting":                doubled(5) + ".map(l, '%s'.format([l])).size() > 0",
 	} {
 		t.Run(sentence, func(t *testing.T) {
-			t.Parallel()
-			_, err := decider.Filters.Matches(given.Build("b1"), given.Artifact(0), given.CdPipeline("web", given.Filter(filter)))
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			_, err := filters.Matches(given.Build("b1"), given.Artifact(0), given.CdPipeline("web", given.Filter(filter)))
+			runtime.ReadMemStats(&after)
 			var filterError *trigger.FilterError
 			require.ErrorAs(t, err, &filterError)
-			require.Equal(t, v1alpha1.ReasonFilterTooExpensive, filterError.Reason)
+			require.Equal(t, v1alpha1.ReasonFilterTooExpensive, filterError.Reason, err)
+			require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(filterBytes))
 		})
+	}
+}
+
+// The limit counts, and does not time: each answer is the same on any machine.
+func TestTheCostOfAFilterDecidesAndNotItsTime(t *testing.T) {
+	t.Parallel()
+	const nine = "[1,2,3,4,5,6,7,8,9]"
+	steps := nine + ".all(a, " + nine + ".all(b, " + nine + ".all(c, [1,2,3,4,5%s].all(d, true))))"
+	for filter, want := range map[string]string{
+		fmt.Sprintf(steps, ""):            "web Triggered/Triggered",
+		fmt.Sprintf(steps, ",6,7,8,9,10"): "web Triggered/Triggered",
+		strings.ReplaceAll(explosive, "[1,2,3,4,5,6,7,8,9].all(a, ", "[1].all(a, "): "web Blocked/FilterTooExpensive",
+	} {
+		decisions := newDecider(t).Build(given.Build("b1"), given.CiPipeline(given.CI), given.Artifacts(1),
+			given.FamilyOf(given.CdPipeline("web", given.Filter(filter))))
+		require.Equal(t, []string{want}, told(decisions), filter)
 	}
 }
 
