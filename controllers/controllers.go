@@ -75,7 +75,7 @@ func Add(ctx context.Context, mgr manager.Manager, deps Dependencies) error {
 		Busy: deps.Bucket.SetBusy, Held: reporter.GateMoved, Moved: moved, Log: deps.Log.WithName("dispatch"),
 	})
 	adapter := adapt.New(adapt.Config{
-		Limit: dispatcher, Answers: deps.Answers.Take, DatabaseWait: deps.Store.AcquireWait, Log: deps.Log.WithName("adapt"),
+		Limit: dispatcher, Answers: deps.Answers.Take, DatabaseWait: acquireWait(deps.Store), Log: deps.Log.WithName("adapt"),
 	})
 	limits := limits{bucket: deps.Bucket, dispatcher: dispatcher, adapter: adapter}
 	limits.apply(deps.Config)

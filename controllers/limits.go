@@ -1,6 +1,8 @@
 package controllers
 
 import (
+	"time"
+
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
 	"github.com/penstock-cd/penstock/controllers/adapt"
@@ -8,6 +10,7 @@ import (
 	"github.com/penstock-cd/penstock/pkg/config"
 	"github.com/penstock-cd/penstock/pkg/dispatch"
 	"github.com/penstock-cd/penstock/pkg/limit"
+	"github.com/penstock-cd/penstock/pkg/store"
 )
 
 // firstAutomatic is where an automatic batch size begins: the default of a fixed one.
@@ -37,6 +40,15 @@ func (l limits) apply(c config.Config) {
 		return
 	}
 	l.adapter.Fix(c.BatchSize.Size)
+}
+
+// acquireWait tells for how long calls have waited for a connection because all were
+// in use, and how many were acquired.
+func acquireWait(database *store.Store) func() (time.Duration, int64) {
+	return func() (time.Duration, int64) {
+		stat := database.Pool().Stat()
+		return stat.EmptyAcquireWaitTime(), stat.AcquireCount()
+	}
 }
 
 // watchSettings has the ConfigMap change the limits, where there can be one.

@@ -84,6 +84,10 @@ func calls(t *testing.T) map[string]call {
 			_, err := s.Summaries(ctx, ids)
 			return err
 		}},
+		"WaitingBuilds": {store.ReadTimeout, func(ctx context.Context, s *store.Store) error {
+			_, err := s.WaitingBuilds(ctx)
+			return err
+		}},
 		"LastRuns": {store.ReadTimeout, func(ctx context.Context, s *store.Store) error {
 			_, err := s.LastRuns(ctx, ids)
 			return err

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
 	"github.com/penstock-cd/penstock/pkg/store"
@@ -181,4 +182,27 @@ func TestQuietRowsArePagedById(t *testing.T) {
 	require.Equal(t, []int64{claims[1].ID, claims[3].ID, claims[4].ID, claims[5].ID}, quiet(0, 10))
 	require.Equal(t, []int64{claims[1].ID, claims[3].ID}, quiet(0, 2))
 	require.Equal(t, []int64{claims[4].ID, claims[5].ID}, quiet(claims[3].ID, 2))
+}
+
+func TestAPipelineThatRunsForOneArtifactIsNotCountedAsSkippedForAnother(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	artifacts := given.Artifacts(2)
+	family := given.FamilyOf(
+		given.CdPipeline("one", given.Filter(fmt.Sprintf("artifact.image == %q", artifacts[0].Image))),
+		given.CdPipeline("none", given.Filter("false")))
+	_, err := s.Plan(t.Context(), planOf(t, given.Build("b1"), artifacts, family))
+	require.NoError(t, err)
+	require.Equal(t, v1alpha1.TriggerSummary{Total: 1, Pending: 1, Skipped: 1, Progress: "0/1"}, summaryOf(t, s, "b1").Triggers)
+}
+
+func TestWaitingBuildsAreThoseOfTheQueue(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	planned(t, s, "b1", given.CdPipelines(3, "web"))
+	claim(t, s, "w", 3)
+	planned(t, s, "b2", given.CdPipelines(3, "web"))
+	waiting, err := s.WaitingBuilds(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, []types.NamespacedName{{Namespace: given.Namespace, Name: "b2"}}, waiting)
 }

@@ -91,13 +91,6 @@ func (s *Store) Close() { s.pool.Close() }
 // Pool returns the connection pool, for metrics.
 func (s *Store) Pool() *pgxpool.Pool { return s.pool }
 
-// AcquireWait returns for how long calls have waited for a connection because all
-// were in use, and how many were acquired, since the store was opened.
-func (s *Store) AcquireWait() (waited time.Duration, acquired int64) {
-	stat := s.pool.Stat()
-	return stat.EmptyAcquireWaitTime(), stat.AcquireCount()
-}
-
 // Ping tells whether the database answers and has its tables.
 func (s *Store) Ping(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, PingTimeout)
