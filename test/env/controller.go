@@ -17,8 +17,8 @@ import (
 	"k8s.io/client-go/kubernetes"
 )
 
-// controllerNamespace is where Penstock's service account and Lease are.
-const controllerNamespace = "penstock-system"
+// ControllerNamespace is where Penstock's service account and Lease are.
+const ControllerNamespace = "penstock-system"
 
 // ControllerOptions says how a Controller runs.
 type ControllerOptions struct {
@@ -44,7 +44,7 @@ func (e *Environment) InstallController(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: controllerNamespace}}
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: ControllerNamespace}}
 	_, err = client.CoreV1().Namespaces().Create(ctx, namespace, metav1.CreateOptions{})
 	if err != nil && !apierrors.IsAlreadyExists(err) {
 		return fmt.Errorf("create namespace: %w", err)
@@ -111,7 +111,7 @@ func (e *Environment) LaunchController(o ControllerOptions) (*Controller, error)
 		env: append([]string{
 			"KUBECONFIG=" + kubeconfig, "DATABASE_URL=" + o.DatabaseURL,
 			"METRICS_BIND_ADDRESS=" + metrics.address(), "HEALTH_PROBE_BIND_ADDRESS=" + health.address(),
-			"LEADER_ELECT=false", "POD_NAMESPACE=" + controllerNamespace,
+			"LEADER_ELECT=false", "POD_NAMESPACE=" + ControllerNamespace,
 		}, o.Env...),
 	})
 	if err != nil {
