@@ -25,13 +25,15 @@ type facts struct {
 	phases           map[string]int // Argo's phase → Workflows
 	mostInFlight     int
 	writesPerTrigger float64
-	first, last      time.Duration // from success to the Workflows of the 50
+	first, last      time.Duration   // from success to the Workflows of the 50
+	answers          []time.Duration // of the API server to the creates, as they came in
+	share            float64         // of the processors that others left to us meanwhile
 	dispatchConns    int
 	conns            int
 }
 
 func (s *stage) gather(ctx context.Context, finished time.Time) (*facts, error) {
-	f := &facts{decisions: map[string]int{}, phases: map[string]int{}, dispatchConns: s.spy.dispatch, conns: s.spy.total}
+	f := &facts{decisions: map[string]int{}, phases: map[string]int{}, dispatchConns: s.spy.dispatch, conns: s.spy.total, share: s.share}
 	if err := s.readRows(ctx, f); err != nil {
 		return nil, err
 	}
@@ -103,10 +105,15 @@ func (f *facts) readAudit(events []env.AuditEvent, finished time.Time) {
 		return
 	}
 	slices.SortFunc(creates, func(a, b env.AuditEvent) int { return a.Finished.Compare(b.Finished) })
-	f.first, f.last = creates[0].Finished.Sub(finished), creates[triggered-1].Finished.Sub(finished)
+	end := creates[triggered-1].Finished
+	f.first, f.last = creates[0].Finished.Sub(finished), end.Sub(finished)
+	slices.SortFunc(creates, func(a, b env.AuditEvent) int { return a.Received.Compare(b.Received) })
+	for _, event := range creates[:triggered] {
+		f.answers = append(f.answers, event.Finished.Sub(event.Received))
+	}
 	for _, event := range events {
 		isWrite := slices.Contains([]string{"create", "update", "patch", "delete"}, event.Verb)
-		inBurst := event.Received.After(finished.Add(-time.Second)) && !event.Finished.After(creates[triggered-1].Finished)
+		inBurst := event.Received.After(finished.Add(-time.Second)) && !event.Finished.After(end)
 		if isWrite && inBurst && event.User == string(env.Penstock) {
 			writes++
 		}

@@ -33,6 +33,8 @@ type stage struct {
 	database *pgxpool.Pool
 	auditLog string
 	spy      *spy
+	cpu      cpuTime // when the build was finished
+	share    float64 // of the processors, from then until all were triggered
 }
 
 func newStage(ctx context.Context, local *env.Environment) (*stage, error) {
@@ -117,6 +119,7 @@ func (s *stage) settle(ctx context.Context) error {
 func (s *stage) finishBuild(ctx context.Context) (time.Time, error) {
 	fmt.Printf("Finishing build %s, as an external CI does: a merge patch of status.phase and status.artifacts\n", buildName)
 	s.spy.start(ctx)
+	s.cpu = readCPU()
 	patch := fmt.Sprintf(`{"status":{"phase":"Succeeded","artifacts":[{"image":"registry.example.com/shop:1","digest":%q}]}}`, sampleDigest)
 	build := &v1alpha1.CiBuild{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: buildName}}
 	if err := s.cluster.Status().Patch(ctx, build, client.RawPatch(types.MergePatchType, []byte(patch))); err != nil {
@@ -143,6 +146,9 @@ func (s *stage) watch(ctx context.Context) error {
 		if line != last {
 			fmt.Printf("  %5.1f s  %s\n", time.Since(began).Seconds(), line)
 			last = line
+		}
+		if s.share == 0 && triggers.Pending == 0 {
+			s.share = readCPU().shareSince(s.cpu)
 		}
 		return triggers.Total >= wantRuns && triggers.Succeeded+triggers.Failed == triggers.Total, nil
 	})
