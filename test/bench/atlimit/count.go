@@ -1,0 +1,99 @@
+package atlimit
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/penstock-cd/penstock/test/bench/fixture"
+	"github.com/penstock-cd/penstock/test/bench/measure"
+	"github.com/penstock-cd/penstock/test/env"
+)
+
+// logSettings have Postgres log each message that a client waits for the answer to,
+// with the time and who it is.
+var logSettings = []string{"log_min_duration_statement=0", "log_parameter_max_length=0", "log_line_prefix=%n|%a|"}
+
+// roundTrip is such a line. A bind is sent together with its execute.
+var roundTrip = regexp.MustCompile(`^(\d+\.\d+)\|penstock\|LOG:  duration: \S+ ms  (?:parse|execute|statement)\b`)
+
+// count reads the logs of what happened since before, until the last create.
+func count(cluster *fixture.Cluster, before, finished time.Time, triggers int) (round, error) {
+	events, err := env.ReadAudit(cluster.AuditLog)
+	if err != nil {
+		return round{}, err
+	}
+	spans, last := creates(events, before)
+	if len(spans) != triggers {
+		return round{}, fmt.Errorf("the audit log has %d creates of %d triggers", len(spans), triggers)
+	}
+	log, err := os.Open(cluster.Postgres.Log())
+	if err != nil {
+		return round{}, fmt.Errorf("read database log: %w", err)
+	}
+	defer func() { _ = log.Close() }()
+	roundTrips, err := countRoundTrips(log, before, last)
+	if err != nil {
+		return round{}, fmt.Errorf("read database log: %w", err)
+	}
+	return round{
+		seconds: last.Sub(finished).Seconds(),
+		cost: cost{
+			APIWritesPerTrigger:    float64(writes(events, before, last)) / float64(triggers),
+			DBRoundTripsPerTrigger: float64(roundTrips) / float64(triggers),
+			PeakInFlight:           measure.MostAtOnce(spans),
+		},
+	}, nil
+}
+
+// creates are Penstock's Workflows that came to be, and when the last did.
+func creates(events []env.AuditEvent, since time.Time) (spans []measure.Span, last time.Time) {
+	for _, event := range events {
+		if event.User != string(env.Penstock) || event.Resource != "workflows" || event.Verb != "create" ||
+			event.Code >= 300 || event.Received.Before(since) {
+			continue
+		}
+		spans = append(spans, measure.Span{Begin: event.Received, End: event.Finished})
+		if event.Finished.After(last) {
+			last = event.Finished
+		}
+	}
+	return spans, last
+}
+
+// writes counts every write of Penstock, whatever the answer.
+func writes(events []env.AuditEvent, since, until time.Time) int {
+	count := 0
+	for _, event := range events {
+		isWrite := slices.Contains([]string{"create", "update", "patch", "delete"}, event.Verb)
+		if isWrite && event.User == string(env.Penstock) && !event.Received.Before(since) && !event.Finished.After(until) {
+			count++
+		}
+	}
+	return count
+}
+
+func countRoundTrips(log io.Reader, since, until time.Time) (int, error) {
+	count := 0
+	lines := bufio.NewScanner(log)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		match := roundTrip.FindSubmatch(lines.Bytes())
+		if match == nil {
+			continue
+		}
+		seconds, err := strconv.ParseFloat(string(match[1]), 64)
+		if err != nil {
+			return 0, err
+		}
+		if at := time.UnixMilli(int64(seconds * 1000)); !at.Before(since) && !at.After(until) {
+			count++
+		}
+	}
+	return count, lines.Err()
+}
