@@ -5,6 +5,7 @@ package controllers
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/go-logr/logr"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -66,7 +67,9 @@ func Add(ctx context.Context, mgr manager.Manager, deps Dependencies) error {
 	})
 	moved := func(rows []store.Moved) {
 		reporter.Moved(rows)
-		follower.Wake()
+		if slices.ContainsFunc(rows, store.Moved.HasEnded) {
+			follower.Wake()
+		}
 	}
 	dispatcher = dispatch.New(dispatch.Config{
 		Queue:     deps.Store,

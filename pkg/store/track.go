@@ -35,6 +35,16 @@ type Moved struct {
 	BuildName   string
 }
 
+// HasEnded tells whether the stage is over, well or badly, so that something follows.
+func (m Moved) HasEnded() bool {
+	switch Status(m.Status) {
+	case StatusSucceeded, StatusFailed, StatusError, StatusCancelled, StatusSuperseded:
+		return true
+	default:
+		return false
+	}
+}
+
 // Observe moves the rows to where their Workflows are, in two statements, and
 // returns those that moved. Rows that are there already, or further, stay.
 func (s *Store) Observe(ctx context.Context, observations []Observation) ([]Moved, error) {
