@@ -22,8 +22,12 @@ import (
 
 // +kubebuilder:rbac:groups=argoproj.io,resources=workflows,verbs=get;list;watch
 
-// maxWaiting bounds the rows whose newest state waits for the database.
-const maxWaiting = 1_000_000
+const (
+	// maxWaiting bounds the rows whose newest state waits for the database.
+	maxWaiting = 1_000_000
+	// commitInterval is the least time between two commits of what was seen.
+	commitInterval = 250 * time.Millisecond
+)
 
 // Rows is what tracking writes.
 type Rows interface {
@@ -49,7 +53,7 @@ type Tracker struct {
 func New(config Config) *Tracker {
 	t := &Tracker{Config: config}
 	t.seen = batch.NewCoalescing(batch.Config[store.Observation]{
-		Flush: t.commit, FlushTimeout: 2 * store.WriteTimeout, MinInterval: 100 * time.Millisecond, MaxWaiting: maxWaiting,
+		Flush: t.commit, FlushTimeout: 2 * store.WriteTimeout, MinInterval: commitInterval, MaxWaiting: maxWaiting,
 		OnError: func(err error, items int, retryIn time.Duration) {
 			t.Log.Error(err, "observations not committed, will retry", "workflows", items, "retryIn", retryIn.String())
 		},

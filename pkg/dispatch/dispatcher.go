@@ -22,7 +22,7 @@ import (
 )
 
 // commitInterval is the least time between two commits of completions.
-const commitInterval = 200 * time.Millisecond
+const commitInterval = 250 * time.Millisecond
 
 // Queue is the rows.
 type Queue interface {
