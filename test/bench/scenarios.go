@@ -4,10 +4,12 @@ import (
 	"github.com/penstock-cd/penstock/test/bench/atlimit"
 	"github.com/penstock-cd/penstock/test/bench/stage"
 	"github.com/penstock-cd/penstock/test/bench/straggler"
+	"github.com/penstock-cd/penstock/test/bench/unthrottled"
 )
 
 // scenarios are all there are, in the order in which they run.
 var scenarios = []stage.Scenario{
 	straggler.Scenario,
 	atlimit.Scenario,
+	unthrottled.Scenario,
 }
