@@ -2,6 +2,8 @@ package main
 
 import (
 	"github.com/penstock-cd/penstock/test/bench/atlimit"
+	"github.com/penstock-cd/penstock/test/bench/fairness"
+	"github.com/penstock-cd/penstock/test/bench/latency"
 	"github.com/penstock-cd/penstock/test/bench/stage"
 	"github.com/penstock-cd/penstock/test/bench/straggler"
 	"github.com/penstock-cd/penstock/test/bench/unthrottled"
@@ -12,4 +14,6 @@ var scenarios = []stage.Scenario{
 	straggler.Scenario,
 	atlimit.Scenario,
 	unthrottled.Scenario,
+	latency.Scenario,
+	fairness.Scenario,
 }
