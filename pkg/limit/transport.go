@@ -42,7 +42,7 @@ func retryAfter(value string, now time.Time) time.Duration {
 	}
 	if seconds, err := strconv.Atoi(value); err == nil {
 		// Bounded before it is multiplied, where it could overflow.
-		wait = time.Duration(min(seconds, int(longestRetryAfter/time.Second))) * time.Second
+		wait = time.Duration(min(max(seconds, 0), int(longestRetryAfter/time.Second))) * time.Second
 	}
 	if wait <= 0 {
 		wait = defaultRetryAfter

@@ -44,6 +44,7 @@ func TestTheAnswerOfTheServerDecidesHowLongThePauseIs(t *testing.T) {
 		"429 with more than the cap":                 {http.StatusTooManyRequests, text("3600"), 30 * time.Second},
 		"429 with a date beyond the cap":             {http.StatusTooManyRequests, date(time.Hour), 30 * time.Second},
 		"429 with seconds that would overflow":       {http.StatusTooManyRequests, text("9223372036854775807"), 30 * time.Second},
+		"429 with a negative number to overflow":     {http.StatusTooManyRequests, text("-9227000000"), time.Second},
 		"429 with a number that is none of Go's int": {http.StatusTooManyRequests, text("99999999999999999999"), time.Second},
 	}
 	for name, test := range cases {
