@@ -93,7 +93,8 @@ func TestLabelValuesAreValidForEveryObjectName(t *testing.T) {
 }
 
 // FuzzWorkflowName compares two identities and pipelines: equal ones share a
-// name, others never do.
+// name, others never do; and what the API server takes for a pipeline's name makes
+// names and labels that it takes for a Workflow.
 func FuzzWorkflowName(f *testing.F) {
 	f.Add("web", "b", "i", "d", "p", int32(1), uint8(0), "web", "b", "i", "d", "p", int32(1), uint8(0))
 	f.Add("web", "b", "i", "d", "p", int32(1), uint8(0), "web", "b", "i", "d", "p", int32(1), uint8(1))
@@ -121,6 +122,7 @@ func FuzzWorkflowName(f *testing.F) {
 			require.LessOrEqual(t, len(name), trigger.MaxNameLength)
 			if len(validation.IsDNS1123Subdomain(pipeline)) == 0 {
 				require.Empty(t, validation.IsDNS1123Label(name), name)
+				require.Empty(t, validation.IsValidLabelValue(trigger.LabelValue(pipeline)), pipeline)
 			}
 		}
 	})
