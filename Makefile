@@ -45,9 +45,10 @@ demo-down: ## End what demo-up started.
 	go run -p $(PARALLEL) ./hack/demo down
 
 .PHONY: test
-test: parts build c-compiler ## Run every test (unit, integration, end to end) with the race detector.
+test: parts build bin/penstock-failpoints ## Run every test (unit, integration, end to end) with the race detector.
 	CGO_ENABLED=1 go build -race -p $(PARALLEL) -o bin/penstock-race ./cmd/penstock
 	CGO_ENABLED=1 go test -race -p $(PARALLEL) -timeout $(TEST_TIMEOUT) $(TEST_FLAGS) $(PACKAGES)
+	CGO_ENABLED=1 go test -race -p $(PARALLEL) -tags failpoints ./pkg/failpoint
 
 .PHONY: verify
 verify: verify-generated verify-modules vet lint vulncheck ## Fail unless generated files, formatting, modules, vet, lint and vulncheck are clean.
@@ -118,6 +119,12 @@ verify-generated:
 .PHONY: verify-modules
 verify-modules:
 	@go mod tidy -diff || { echo "verify: go.mod or go.sum is not tidy: run go mod tidy" >&2; exit 1; }
+
+# The controller that breaks where PENSTOCK_FAILPOINTS says, for the tests alone. Go
+# itself knows whether it must be built again.
+.PHONY: bin/penstock-failpoints
+bin/penstock-failpoints: c-compiler
+	CGO_ENABLED=1 go build -race -tags failpoints -p $(PARALLEL) -o $@ ./cmd/penstock
 
 .PHONY: c-compiler
 c-compiler:

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"net/http"
+	"os"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -20,6 +21,7 @@ import (
 	"github.com/penstock-cd/penstock/controllers"
 	"github.com/penstock-cd/penstock/controllers/gauge"
 	"github.com/penstock-cd/penstock/pkg/config"
+	"github.com/penstock-cd/penstock/pkg/failpoint"
 	"github.com/penstock-cd/penstock/pkg/limit"
 	"github.com/penstock-cd/penstock/pkg/store"
 )
@@ -50,6 +52,9 @@ func runController(ctx context.Context) error {
 	}
 	log, err := newLogger(settings)
 	if err != nil {
+		return err
+	}
+	if err := failpoint.Enable(os.Getenv(failpoint.Variable)); err != nil {
 		return err
 	}
 	ctrl.SetLogger(log)

@@ -21,6 +21,7 @@ import (
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
 	"github.com/penstock-cd/penstock/controllers/lookup"
+	"github.com/penstock-cd/penstock/pkg/failpoint"
 	"github.com/penstock-cd/penstock/pkg/store"
 	"github.com/penstock-cd/penstock/pkg/trigger"
 )
@@ -154,10 +155,12 @@ func (c *Controller) plan(ctx context.Context, build *v1alpha1.CiBuild) error {
 	if children.Err != nil {
 		return children.Err
 	}
+	failpoint.Hit(failpoint.PlanBeforeInsert)
 	planned, err := c.Rows.Plan(ctx, store.BuildPlan{Build: facts, Artifacts: build.Status.Artifacts, Decisions: decisions})
 	if err != nil || !planned {
 		return err
 	}
+	failpoint.Hit(failpoint.PlanAfterCommit)
 	c.Planned()
 	c.reportPipelines(build.Namespace, decisions)
 	observe(decisions)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
 	"github.com/penstock-cd/penstock/controllers/lookup"
+	"github.com/penstock-cd/penstock/pkg/failpoint"
 	"github.com/penstock-cd/penstock/pkg/store"
 	"github.com/penstock-cd/penstock/pkg/trigger"
 )
@@ -88,6 +89,7 @@ func (f *Follower) follow(ctx context.Context, ended []store.Ended) error {
 	if err := f.Rows.Follow(ctx, consequences); err != nil {
 		return err
 	}
+	failpoint.Hit(failpoint.FollowAfterCommit)
 	f.Planned()
 	f.report(consequences)
 	return nil

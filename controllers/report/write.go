@@ -6,6 +6,8 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/penstock-cd/penstock/pkg/failpoint"
 )
 
 // write is one status patch, and what to tell once it is done.
@@ -22,9 +24,11 @@ type write struct {
 // the object has changed since it was read: it is read again in the next round.
 func (r *Reporter) apply(ctx context.Context, w write) (struct{}, error) {
 	patch := client.MergeFromWithOptions(w.original, client.MergeFromWithOptimisticLock{})
+	failpoint.Hit(failpoint.ReportBeforeStatus)
 	if err := r.Writer.Status().Patch(ctx, w.changed, patch); err != nil {
 		return struct{}{}, fmt.Errorf("patch status: %w", err)
 	}
+	failpoint.Hit(failpoint.ReportAfterStatus)
 	for _, item := range w.news {
 		r.Events.Eventf(w.changed, nil, item.kind, item.reason, item.action, "%s", item.note)
 	}

@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/penstock-cd/penstock/pkg/batch"
+	"github.com/penstock-cd/penstock/pkg/failpoint"
 	"github.com/penstock-cd/penstock/pkg/store"
 )
 
@@ -133,7 +134,9 @@ func (t *Tracker) add(observation store.Observation) {
 }
 
 func (t *Tracker) commit(ctx context.Context, observations []store.Observation) error {
+	failpoint.Hit(failpoint.TrackBeforeCommit)
 	moved, err := t.Rows.Observe(ctx, observations)
+	failpoint.Hit(failpoint.TrackAfterCommit)
 	if len(moved) > 0 {
 		t.Moved(moved)
 	}

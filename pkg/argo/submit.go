@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
+	"github.com/penstock-cd/penstock/pkg/failpoint"
 	"github.com/penstock-cd/penstock/pkg/store"
 	"github.com/penstock-cd/penstock/pkg/trigger"
 )
@@ -116,11 +117,15 @@ func (s *Submitter) findTemplate(ctx context.Context, namespace string, ref v1al
 func (s *Submitter) create(ctx context.Context, claim store.Claim, workflow *wfv1.Workflow) error {
 	ctx, cancel := context.WithTimeout(ctx, CreateTimeout)
 	defer cancel()
+	failpoint.Hit(failpoint.SubmitBeforeCreate)
 	err := s.Live.Create(ctx, workflow)
 	if apierrors.IsAlreadyExists(err) {
 		return s.adopt(ctx, claim)
 	}
-	return classify(err)
+	if err != nil {
+		return classify(err)
+	}
+	return failpoint.Error(failpoint.SubmitAfterCreate)
 }
 
 // adopt accepts the Workflow that has the row's name, where it is the row's.

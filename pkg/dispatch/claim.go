@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/penstock-cd/penstock/pkg/failpoint"
 	"github.com/penstock-cd/penstock/pkg/store"
 )
 
@@ -64,6 +65,7 @@ func (d *Dispatcher) claim(ctx context.Context) ([]task, error) {
 	if err != nil {
 		return nil, err
 	}
+	failpoint.Hit(failpoint.DispatchAfterClaim)
 	if len(claims) < most {
 		d.gate.Drained()
 	}

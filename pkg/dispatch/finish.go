@@ -8,6 +8,7 @@ import (
 
 	"github.com/penstock-cd/penstock/pkg/argo"
 	"github.com/penstock-cd/penstock/pkg/bounded"
+	"github.com/penstock-cd/penstock/pkg/failpoint"
 	"github.com/penstock-cd/penstock/pkg/store"
 )
 
@@ -65,10 +66,12 @@ func (d *Dispatcher) commit(completion store.Completion) {
 // complete commits a group of completions.
 func (d *Dispatcher) complete(ctx context.Context, completions []store.Completion) error {
 	began := time.Now()
+	failpoint.Hit(failpoint.CompleteBeforeCommit)
 	moved, err := d.Queue.Complete(ctx, d.worker, completions)
 	if err != nil {
 		return fmt.Errorf("commit %d completions: %w", len(completions), err)
 	}
+	failpoint.Hit(failpoint.CompleteAfterCommit)
 	batchDuration.Observe(time.Since(began).Seconds())
 	d.Moved(moved)
 	return nil

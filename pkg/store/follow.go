@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
+	"github.com/penstock-cd/penstock/pkg/failpoint"
 	"github.com/penstock-cd/penstock/pkg/store/dbsqlc"
 	"github.com/penstock-cd/penstock/pkg/trigger"
 )
@@ -81,7 +82,10 @@ func (s *Store) Follow(ctx context.Context, consequences []Consequence) error {
 		if int(marked) != len(ids) {
 			return ErrStale
 		}
-		return writeConsequences(ctx, queries, consequences)
+		if err := writeConsequences(ctx, queries, consequences); err != nil {
+			return err
+		}
+		return failpoint.Error(failpoint.FollowBeforeCommit)
 	})
 	if err != nil {
 		return fmt.Errorf("follow ended runners: %w", err)

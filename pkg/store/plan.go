@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
+	"github.com/penstock-cd/penstock/pkg/failpoint"
 	"github.com/penstock-cd/penstock/pkg/store/dbsqlc"
 	"github.com/penstock-cd/penstock/pkg/trigger"
 )
@@ -59,7 +60,10 @@ func (s *Store) Plan(ctx context.Context, plan BuildPlan) (bool, error) {
 		if err := queries.InsertArtifacts(ctx, insertArtifacts(plan)); err != nil {
 			return err
 		}
-		return insertDecided(ctx, queries, plan.Build, plan.Decisions)
+		if err := insertDecided(ctx, queries, plan.Build, plan.Decisions); err != nil {
+			return err
+		}
+		return failpoint.Error(failpoint.PlanBeforeCommit)
 	})
 	if err != nil {
 		return false, fmt.Errorf("plan build: %w", err)

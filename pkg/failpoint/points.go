@@ -1,0 +1,45 @@
+package failpoint
+
+// Variable is the environment variable that says what breaks where.
+const Variable = "PENSTOCK_FAILPOINTS"
+
+// Name is a step of the trigger path.
+type Name string
+
+// The steps, in the order in which a trigger passes them.
+const (
+	PlanBeforeInsert     Name = "plan/before-insert"
+	PlanBeforeCommit     Name = "plan/before-commit"
+	PlanAfterCommit      Name = "plan/after-commit"
+	DispatchAfterClaim   Name = "dispatch/after-claim"
+	SubmitBeforeCreate   Name = "submit/before-create"
+	SubmitAfterCreate    Name = "submit/after-create"
+	CompleteBeforeCommit Name = "complete/before-commit"
+	CompleteAfterCommit  Name = "complete/after-commit"
+	TrackBeforeCommit    Name = "track/before-commit"
+	TrackAfterCommit     Name = "track/after-commit"
+	FollowBeforeCommit   Name = "follow/before-commit"
+	FollowAfterCommit    Name = "follow/after-commit"
+	ReportBeforeStatus   Name = "report/before-status"
+	ReportAfterStatus    Name = "report/after-status"
+)
+
+// Points returns every step, and whether it can return an error.
+func Points() map[Name]bool {
+	return map[Name]bool{
+		PlanBeforeInsert:     false,
+		PlanBeforeCommit:     true,
+		PlanAfterCommit:      false,
+		DispatchAfterClaim:   false,
+		SubmitBeforeCreate:   false,
+		SubmitAfterCreate:    true,
+		CompleteBeforeCommit: false,
+		CompleteAfterCommit:  false,
+		TrackBeforeCommit:    false,
+		TrackAfterCommit:     false,
+		FollowBeforeCommit:   true,
+		FollowAfterCommit:    false,
+		ReportBeforeStatus:   false,
+		ReportAfterStatus:    false,
+	}
+}
