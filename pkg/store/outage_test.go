@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/penstock-cd/penstock/pkg/store"
+	"github.com/penstock-cd/penstock/test/env/fault"
 	"github.com/penstock-cd/penstock/test/given"
 )
 
@@ -110,19 +112,18 @@ func TestTheCallsAreAllThatSpeakToTheServer(t *testing.T) {
 	}
 }
 
-// throughLine is a store whose every connection is open, and goes through a line.
-func throughLine(t *testing.T, connections int) (*store.Store, *line, string) {
+// throughProxy is a store whose every connection is open, and goes through a proxy.
+func throughProxy(t *testing.T, connections int) (*store.Store, *fault.Postgres, string) {
 	t.Helper()
-	direct := postgres.NewTestDatabase(t)
-	config := store.Config{URL: direct, Schema: schema, MaxConns: int32(connections)}
+	config := store.Config{URL: postgres.NewTestDatabase(t), Schema: schema, MaxConns: int32(connections)}
 	require.NoError(t, store.Migrate(t.Context(), config))
-	var l *line
-	l, config.URL = newLine(t, direct)
+	proxy, err := fault.NewPostgres(config.URL)
+	require.NoError(t, err)
+	config.URL = proxy.URL
 	s, err := store.Open(t.Context(), config)
 	require.NoError(t, err)
-	// Before the line's own end: a pool that is closed waits for its connections.
 	t.Cleanup(func() {
-		l.cut()
+		proxy.Close() // first: a pool that is closed waits for its connections
 		s.Close()
 	})
 	open := make([]*pgxpool.Conn, connections)
@@ -133,7 +134,7 @@ func throughLine(t *testing.T, connections int) (*store.Store, *line, string) {
 	for _, connection := range open {
 		connection.Release()
 	}
-	return s, l, s.Pool().Config().ConnConfig.Password
+	return s, proxy, s.Pool().Config().ConnConfig.Password
 }
 
 // requireAllEnd runs every call at once, and wants of each an error, in time, that
@@ -164,25 +165,42 @@ func requireAllEnd(t *testing.T, s *store.Store, password string, bound func(cal
 // slack is for a machine that is busy with other tests.
 const slack = 3 * time.Second
 
-func TestEveryCallEndsAtOnceWhenTheConnectionIsCut(t *testing.T) {
+func TestEveryCallEndsAtOnceWhenTheServerIsGone(t *testing.T) {
 	t.Parallel()
-	s, l, password := throughLine(t, len(calls(t)))
-	l.cut()
+	s, proxy, password := throughProxy(t, len(calls(t)))
+	proxy.Close()
 	requireAllEnd(t, s, password, func(call) time.Duration { return slack })
 }
 
-func TestEveryCallEndsAtItsTimeoutWhenTheServerFallsSilent(t *testing.T) {
+// One connection is the hardest: whoever has it keeps all others waiting.
+func TestEveryCallEndsAtItsTimeoutWhenTheServerHangs(t *testing.T) {
 	t.Parallel()
-	s, l, password := throughLine(t, len(calls(t)))
-	l.silent.Store(true)
-	requireAllEnd(t, s, password, func(c call) time.Duration { return c.timeout + slack })
+	for _, connections := range []int{len(calls(t)), 1} {
+		t.Run(fmt.Sprintf("with %d connections", connections), func(t *testing.T) {
+			t.Parallel()
+			s, proxy, password := throughProxy(t, connections)
+			proxy.Stall()
+			requireAllEnd(t, s, password, func(c call) time.Duration { return c.timeout + slack })
+			proxy.Resume()
+			require.Eventually(t, func() bool { return s.Ping(t.Context()) == nil }, slack, 50*time.Millisecond, "it does not recover by itself")
+			require.LessOrEqual(t, s.Pool().Stat().TotalConns(), int32(connections))
+		})
+	}
 }
 
-func TestCallsSucceedAgainWhenTheServerSpeaksAgain(t *testing.T) {
+func TestManyCallsShareOneConnectionWithoutADeadlock(t *testing.T) {
 	t.Parallel()
-	s, l, _ := throughLine(t, 2)
-	l.silent.Store(true)
-	require.Error(t, s.Ping(t.Context()))
-	l.silent.Store(false)
-	require.Eventually(t, func() bool { return s.Ping(t.Context()) == nil }, time.Minute, 50*time.Millisecond)
+	s, proxy, _ := throughProxy(t, 1)
+	proxy.SetLatency(time.Millisecond)
+	var group sync.WaitGroup
+	for name, one := range calls(t) {
+		group.Go(func() {
+			for range 10 {
+				if err := one.run(t.Context(), s); err != nil && !errors.Is(err, store.ErrStale) {
+					t.Errorf("%s: %v", name, err)
+				}
+			}
+		})
+	}
+	group.Wait()
 }
