@@ -16,6 +16,7 @@ import (
 	"github.com/penstock-cd/penstock/controllers/gauge"
 	"github.com/penstock-cd/penstock/controllers/lookup"
 	"github.com/penstock-cd/penstock/controllers/plan"
+	"github.com/penstock-cd/penstock/controllers/release"
 	"github.com/penstock-cd/penstock/controllers/report"
 	"github.com/penstock-cd/penstock/controllers/sweep"
 	"github.com/penstock-cd/penstock/controllers/track"
@@ -88,7 +89,12 @@ func Add(ctx context.Context, mgr manager.Manager, deps Dependencies) error {
 	}
 	planner := plan.New(planning)
 	follower = plan.NewFollower(planning, deps.Log.WithName("follow"))
-	tracker := track.New(track.Config{Rows: deps.Store, Moved: moved, Log: deps.Log.WithName("track")})
+	releaser := release.New(release.Config{
+		Cache: mgr.GetCache(), Live: mgr.GetAPIReader(), Writer: mgr.GetClient(), Log: deps.Log.WithName("release"),
+	})
+	tracker := track.New(track.Config{
+		Rows: deps.Store, Moved: moved, Recorded: releaser.Recorded, Log: deps.Log.WithName("track"),
+	})
 	sweeper := sweep.New(sweep.Config{
 		Cache: mgr.GetCache(), Live: mgr.GetAPIReader(), Rows: deps.Store,
 		Planner: planner, Tracker: tracker, Report: reporter,
@@ -108,7 +114,7 @@ func Add(ctx context.Context, mgr manager.Manager, deps Dependencies) error {
 			return err
 		}
 	}
-	for _, loop := range []manager.Runnable{dispatcher, adapter, follower, tracker, reporter, sweeper, queue} {
+	for _, loop := range []manager.Runnable{dispatcher, adapter, follower, tracker, releaser, reporter, sweeper, queue} {
 		if err := mgr.Add(loop); err != nil {
 			return fmt.Errorf("add %T: %w", loop, err)
 		}

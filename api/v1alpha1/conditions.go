@@ -85,6 +85,10 @@ const (
 	ReasonWorkflowFailed    Reason = "WorkflowFailed"
 )
 
+// FinalizerRecorded keeps every Workflow that Penstock creates from vanishing, by its
+// TTL or by anybody's hand, before the row of it says what became of it.
+const FinalizerRecorded = "penstock.dev/recorded"
+
 // Labels and annotations on every Workflow that Penstock creates.
 const (
 	// LabelManagedBy marks a Workflow as ours; its value is ManagedBy.

@@ -9,13 +9,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/go-logr/logr"
+	"k8s.io/apimachinery/pkg/types"
 	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/penstock-cd/penstock/api/v1alpha1"
 	"github.com/penstock-cd/penstock/pkg/batch"
 	"github.com/penstock-cd/penstock/pkg/failpoint"
 	"github.com/penstock-cd/penstock/pkg/store"
@@ -41,19 +44,29 @@ type Config struct {
 	Rows Rows
 	// Moved is told of rows that moved, after the commit.
 	Moved func([]store.Moved)
-	Log   logr.Logger
+	// Recorded is told of Workflows that carry our finalizer and whose end is
+	// committed.
+	Recorded func([]types.NamespacedName)
+	Log      logr.Logger
 }
 
 // Tracker follows Workflows.
 type Tracker struct {
 	Config
-	seen *batch.Committer[store.Observation]
+	seen *batch.Committer[sighting]
+}
+
+// sighting is an observation, and the Workflow that waits for it to be committed;
+// none where none does.
+type sighting struct {
+	store.Observation
+	held types.NamespacedName
 }
 
 // New returns a tracker that does nothing until it is started.
 func New(config Config) *Tracker {
 	t := &Tracker{Config: config}
-	t.seen = batch.NewCoalescing(batch.Config[store.Observation]{
+	t.seen = batch.NewCoalescing(batch.Config[sighting]{
 		Flush: t.commit, FlushTimeout: 2 * store.WriteTimeout, MinInterval: commitInterval, MaxWaiting: maxWaiting,
 		OnError: func(err error, items int, retryIn time.Duration) {
 			t.Log.Error(err, "observations not committed, will retry", "workflows", items, "retryIn", retryIn.String())
@@ -69,9 +82,7 @@ type key struct {
 	name string
 }
 
-func keyOf(observation store.Observation) key {
-	return key{id: observation.ID, name: observation.WorkflowName}
-}
+func keyOf(seen sighting) key { return key{id: seen.ID, name: seen.WorkflowName} }
 
 // Watch makes the tracker see every Workflow that the informer sees. What it sees
 // before it is started waits.
@@ -97,7 +108,7 @@ func (t *Tracker) OnAdd(object any, _ bool) { t.observe(object, false) }
 
 // OnUpdate implements toolscache.ResourceEventHandler.
 func (t *Tracker) OnUpdate(before, after any) {
-	if !samePhase(before, after) {
+	if !sameState(before, after) {
 		t.observe(after, false)
 	}
 }
@@ -114,31 +125,54 @@ func (t *Tracker) OnDelete(object any) {
 func (t *Tracker) Observe(workflow client.Object) { t.observe(workflow, false) }
 
 // Gone takes note of a row whose Workflow does not exist.
-func (t *Tracker) Gone(row store.Active) { t.add(gone(row.ID, row.WorkflowName)) }
+func (t *Tracker) Gone(row store.Active) { t.add(sighting{Observation: gone(row)}) }
 
 func (t *Tracker) observe(object any, deleted bool) {
 	workflow, ok := object.(client.Object)
 	if !ok {
 		return
 	}
-	if observation, ours := observationOf(workflow, deleted); ours {
-		t.add(observation)
+	observation, ours := observationOf(workflow, deleted)
+	if !ours {
+		return
 	}
+	seen := sighting{Observation: observation}
+	if hasEnded(observation.Status) && slices.Contains(workflow.GetFinalizers(), v1alpha1.FinalizerRecorded) {
+		seen.held = client.ObjectKeyFromObject(workflow)
+	}
+	t.add(seen)
 }
 
-func (t *Tracker) add(observation store.Observation) {
-	err := t.seen.Add(observation)
+func (t *Tracker) add(seen sighting) {
+	err := t.seen.Add(seen)
 	if err != nil && !errors.Is(err, batch.ErrClosed) {
-		t.Log.Error(err, "observation dropped, the next sweep repeats it", "runner", observation.ID)
+		t.Log.Error(err, "observation dropped, the next sweep repeats it", "runner", seen.ID)
 	}
 }
 
-func (t *Tracker) commit(ctx context.Context, observations []store.Observation) error {
+func (t *Tracker) commit(ctx context.Context, sightings []sighting) error {
+	observations := make([]store.Observation, len(sightings))
+	for i, seen := range sightings {
+		observations[i] = seen.Observation
+	}
 	failpoint.Hit(failpoint.TrackBeforeCommit)
 	moved, err := t.Rows.Observe(ctx, observations)
 	failpoint.Hit(failpoint.TrackAfterCommit)
 	if len(moved) > 0 {
 		t.Moved(moved)
 	}
+	if err == nil {
+		t.recorded(sightings)
+	}
 	return err
+}
+
+func (t *Tracker) recorded(sightings []sighting) {
+	var held []types.NamespacedName
+	for _, seen := range sightings {
+		if seen.held.Name != "" {
+			held = append(held, seen.held)
+		}
+	}
+	t.Recorded(held)
 }

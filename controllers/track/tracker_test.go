@@ -10,8 +10,12 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/stretchr/testify/require"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	toolscache "k8s.io/client-go/tools/cache"
+	"k8s.io/utils/ptr"
 
+	"github.com/penstock-cd/penstock/api/v1alpha1"
 	"github.com/penstock-cd/penstock/pkg/store"
 	"github.com/penstock-cd/penstock/test/given"
 )
@@ -49,17 +53,28 @@ func (r *rows) statuses() []store.Status {
 	return statuses
 }
 
-// tracking is a tracker, and how often Moved was told of a row.
+// tracking is a tracker, how often Moved was told of a row, and which Workflows
+// Recorded was told of.
 type tracking struct {
 	*Tracker
-	rows *rows
-	told int
+	rows     *rows
+	told     int
+	recorded []string
 }
 
 // newTracking returns a tracker that does nothing until run.
 func newTracking() *tracking {
 	k := &tracking{rows: &rows{}}
-	k.Tracker = New(Config{Rows: k.rows, Moved: func(rows []store.Moved) { k.told += len(rows) }, Log: logr.Discard()})
+	k.Tracker = New(Config{
+		Rows:  k.rows,
+		Moved: func(rows []store.Moved) { k.told += len(rows) },
+		Recorded: func(names []types.NamespacedName) {
+			for _, name := range names {
+				k.recorded = append(k.recorded, name.String())
+			}
+		},
+		Log: logr.Discard(),
+	})
 	return k
 }
 
@@ -130,23 +145,69 @@ func TestADatabaseThatIsDownLosesNoObservation(t *testing.T) {
 
 func TestADeletionIsObservedHoweverItIsTold(t *testing.T) {
 	t.Parallel()
-	for sentence, tell := range map[string]func(*tracking){
-		"by an event": func(k *tracking) { k.OnDelete(workflow("Running")) },
-		"by a list that lacks it": func(k *tracking) {
+	going := workflow("Running")
+	going.DeletionTimestamp = ptr.To(metav1.Now())
+	unended, _ := observationOf(workflow("Running"), true)
+	row := store.Active{ID: 7, Namespace: given.Namespace, WorkflowName: "web-deploy-1"}
+	for sentence, c := range map[string]struct {
+		tell func(*tracking)
+		want store.Observation
+	}{
+		"by its being about to go": {func(k *tracking) { k.OnUpdate(workflow("Running"), going) }, unended},
+		"by an event":              {func(k *tracking) { k.OnDelete(workflow("Running")) }, unended},
+		"by a list that lacks it": {func(k *tracking) {
 			k.OnDelete(toolscache.DeletedFinalStateUnknown{Key: "default/web-deploy-1", Obj: workflow("Running")})
-		},
-		"by a sweep": func(k *tracking) {
-			k.Gone(store.Active{ID: 7, Namespace: given.Namespace, WorkflowName: "web-deploy-1"})
-		},
+		}, unended},
+		"by a sweep": {func(k *tracking) { k.Gone(row) }, gone(row)},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				k := newTracking()
-				tell(k)
+				c.tell(k)
 				k.run(t, settle)
-				require.Len(t, k.rows.batches, 1)
-				require.Equal(t, []store.Observation{gone(7, "web-deploy-1")}, k.rows.batches[0])
+				require.Equal(t, [][]store.Observation{{c.want}}, k.rows.batches)
+			})
+		})
+	}
+}
+
+func TestAWorkflowIsRecordedOnceItsEndIsCommitted(t *testing.T) {
+	t.Parallel()
+	held := func(phase string) *metav1.PartialObjectMetadata {
+		object := workflow(phase)
+		object.Finalizers = []string{"argo", v1alpha1.FinalizerRecorded}
+		return object
+	}
+	going := held("Running")
+	going.DeletionTimestamp = ptr.To(metav1.Now())
+	for sentence, c := range map[string]struct {
+		seen *metav1.PartialObjectMetadata
+		down bool
+		want []string
+	}{
+		"one that runs is not":                        {held("Running"), false, nil},
+		"one that succeeded is":                       {held("Succeeded"), false, []string{"default/web-deploy-1"}},
+		"one that failed is":                          {held("Failed"), false, []string{"default/web-deploy-1"}},
+		"one that is deleted while it runs is":        {going, false, []string{"default/web-deploy-1"}},
+		"one without our finalizer waits for nothing": {workflow("Succeeded"), false, nil},
+		"not while the database refuses to commit it": {held("Succeeded"), true, nil},
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				k := newTracking()
+				k.rows.down = c.down
+				ctx, cancel := context.WithCancel(t.Context())
+				ended := make(chan error, 1)
+				go func() { ended <- k.Start(ctx) }()
+				k.OnAdd(c.seen, false)
+				settle()
+				require.Equal(t, c.want, k.recorded)
+				cancel()
+				if err := <-ended; !c.down {
+					require.NoError(t, err)
+				}
 			})
 		})
 	}
@@ -156,10 +217,10 @@ func TestAWorkflowMadeAnewUnderTheSameNameIsLookedAt(t *testing.T) {
 	t.Parallel()
 	anew := workflow("Running")
 	anew.UID = given.UID("another")
-	require.True(t, samePhase(workflow("Running"), workflow("Running")))
-	require.False(t, samePhase(workflow("Running"), anew))
-	require.False(t, samePhase(workflow("Running"), workflow("Failed")))
-	require.False(t, samePhase("no object", workflow("Running")))
+	require.True(t, sameState(workflow("Running"), workflow("Running")))
+	require.False(t, sameState(workflow("Running"), anew))
+	require.False(t, sameState(workflow("Running"), workflow("Failed")))
+	require.False(t, sameState("no object", workflow("Running")))
 }
 
 func TestWhatIsNoWorkflowOfOursIsIgnored(t *testing.T) {

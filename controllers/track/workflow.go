@@ -23,15 +23,15 @@ func Workflow() *metav1.PartialObjectMetadata {
 	return workflow
 }
 
-// Trim keeps of a Workflow only what tracking reads, so that finished ones cost
-// little memory.
+// Trim keeps of a Workflow only what tracking and releasing read, so that finished
+// ones cost little memory.
 func Trim(object any) (any, error) {
 	workflow, ok := object.(*metav1.PartialObjectMetadata)
 	if !ok {
 		return object, nil
 	}
 	labels := workflow.Labels
-	workflow.Annotations, workflow.ManagedFields, workflow.Finalizers = nil, nil, nil
+	workflow.Annotations, workflow.ManagedFields = nil, nil
 	workflow.OwnerReferences, workflow.GenerateName = nil, ""
 	workflow.Labels = map[string]string{
 		v1alpha1.LabelManagedBy: v1alpha1.ManagedBy,
@@ -41,28 +41,35 @@ func Trim(object any) (any, error) {
 	return workflow, nil
 }
 
-// observationOf says what a Workflow means for its row; false where it has none.
+// observationOf says what a Workflow means for its row; false where it has none. One
+// that is deleted, or about to be, and had not ended will never end otherwise.
 func observationOf(workflow client.Object, deleted bool) (store.Observation, bool) {
 	id, err := strconv.ParseInt(workflow.GetLabels()[v1alpha1.LabelRunner], 10, 64)
 	if err != nil {
 		return store.Observation{}, false
 	}
-	status := statusOf(wfv1.WorkflowPhase(workflow.GetLabels()[phaseLabel]))
-	if deleted && (status == store.StatusSubmitted || status == store.StatusRunning) {
-		return gone(id, workflow.GetName()), true
-	}
-	observation := store.Observation{ID: id, WorkflowName: workflow.GetName(), Status: status}
-	if status == store.StatusFailed || status == store.StatusError {
+	name, status := workflow.GetName(), statusOf(wfv1.WorkflowPhase(workflow.GetLabels()[phaseLabel]))
+	observation := store.Observation{ID: id, WorkflowName: name, Status: status}
+	switch {
+	case status == store.StatusFailed || status == store.StatusError:
 		observation.Reason = v1alpha1.ReasonWorkflowFailed
-		observation.Message = fmt.Sprintf("Workflow %s ended as %s: kubectl describe workflow %s tells more", workflow.GetName(), status, workflow.GetName())
+		observation.Message = fmt.Sprintf("Workflow %s ended as %s: kubectl describe workflow %s tells more", name, status, name)
+	case hasEnded(status):
+	case deleted || workflow.GetDeletionTimestamp() != nil:
+		observation.Status, observation.Reason = store.StatusError, v1alpha1.ReasonWorkflowDeleted
+		observation.Message = fmt.Sprintf("Workflow %s was deleted before it ended", name)
 	}
 	return observation, true
 }
 
-func gone(id int64, name string) store.Observation {
+func hasEnded(status store.Status) bool {
+	return status == store.StatusSucceeded || status == store.StatusFailed || status == store.StatusError
+}
+
+func gone(row store.Active) store.Observation {
 	return store.Observation{
-		ID: id, WorkflowName: name, Gone: true, Reason: v1alpha1.ReasonWorkflowDeleted,
-		Message: fmt.Sprintf("Workflow %s was deleted before its end was seen", name),
+		ID: row.ID, WorkflowName: row.WorkflowName, Gone: true, Reason: v1alpha1.ReasonWorkflowDeleted,
+		Message: fmt.Sprintf("Workflow %s was deleted before its end was seen", row.WorkflowName),
 	}
 }
 
@@ -82,9 +89,10 @@ func statusOf(phase wfv1.WorkflowPhase) store.Status {
 	}
 }
 
-func samePhase(before, after any) bool {
+// sameState is false where a change of the Workflow may mean something for its row.
+func sameState(before, after any) bool {
 	old, isOld := before.(client.Object)
 	current, isCurrent := after.(client.Object)
 	return isOld && isCurrent && old.GetLabels()[phaseLabel] == current.GetLabels()[phaseLabel] &&
-		old.GetUID() == current.GetUID()
+		old.GetUID() == current.GetUID() && (old.GetDeletionTimestamp() == nil) == (current.GetDeletionTimestamp() == nil)
 }

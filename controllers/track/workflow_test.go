@@ -6,6 +6,7 @@ import (
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
 	"github.com/penstock-cd/penstock/pkg/store"
@@ -38,9 +39,9 @@ func TestWhatAWorkflowMeansForItsRow(t *testing.T) {
 		observation.Message = "Workflow web-deploy-1 ended as " + string(status) + ": kubectl describe workflow web-deploy-1 tells more"
 		return observation
 	}
-	vanished := store.Observation{
-		ID: 7, WorkflowName: "web-deploy-1", Gone: true, Reason: v1alpha1.ReasonWorkflowDeleted,
-		Message: "Workflow web-deploy-1 was deleted before its end was seen",
+	unended := store.Observation{
+		ID: 7, WorkflowName: "web-deploy-1", Status: store.StatusError, Reason: v1alpha1.ReasonWorkflowDeleted,
+		Message: "Workflow web-deploy-1 was deleted before it ended",
 	}
 	for sentence, tc := range map[string]struct {
 		phase   string
@@ -54,8 +55,8 @@ func TestWhatAWorkflowMeansForItsRow(t *testing.T) {
 		"Succeeded is Succeeded":                        {"Succeeded", false, seen(store.StatusSucceeded)},
 		"Failed is Failed, and says where to look":      {"Failed", false, badly(store.StatusFailed)},
 		"Error is Error, and says where to look":        {"Error", false, badly(store.StatusError)},
-		"one deleted before Argo saw it is gone":        {"", true, vanished},
-		"one deleted while it ran is gone":              {"Running", true, vanished},
+		"one deleted before Argo saw it never ends":     {"", true, unended},
+		"one deleted while it ran never ends":           {"Running", true, unended},
 		"one deleted after it succeeded has succeeded":  {"Succeeded", true, seen(store.StatusSucceeded)},
 		"one deleted after it failed has failed":        {"Failed", true, badly(store.StatusFailed)},
 		"one deleted after an error ended as Error too": {"Error", true, badly(store.StatusError)},
@@ -65,6 +66,12 @@ func TestWhatAWorkflowMeansForItsRow(t *testing.T) {
 			observation, ours := observationOf(workflow(tc.phase), tc.deleted)
 			require.True(t, ours)
 			require.Equal(t, tc.want, observation)
+			if tc.deleted { // and no otherwise while a finalizer still holds it
+				going := workflow(tc.phase)
+				going.DeletionTimestamp = ptr.To(metav1.Now())
+				observation, _ = observationOf(going, false)
+				require.Equal(t, tc.want, observation)
+			}
 		})
 	}
 }
@@ -105,7 +112,7 @@ func TestTrimKeepsWhatIsReadAndNoMore(t *testing.T) {
 			got, ours := observationOf(after, deleted)
 			require.True(t, ours)
 			require.Equal(t, want, got)
-			require.True(t, samePhase(before, after))
+			require.True(t, sameState(before, after))
 			require.Equal(t, before.ResourceVersion, after.ResourceVersion)
 			require.Equal(t, before.GroupVersionKind(), after.GroupVersionKind())
 			require.Equal(t, v1alpha1.ManagedBy, after.Labels[v1alpha1.LabelManagedBy])
@@ -113,7 +120,7 @@ func TestTrimKeepsWhatIsReadAndNoMore(t *testing.T) {
 			require.Empty(t, after.Annotations)
 			require.Empty(t, after.ManagedFields)
 			require.Empty(t, after.OwnerReferences)
-			require.Empty(t, after.Finalizers)
+			require.Equal(t, before.Finalizers, after.Finalizers)
 			require.Empty(t, after.GenerateName)
 		}
 	}

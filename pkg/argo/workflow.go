@@ -29,6 +29,7 @@ func Build(claim store.Claim, pipeline *v1alpha1.CdPipeline, stage *v1alpha1.Sta
 			Labels:          labels(claim),
 			Annotations:     annotations(claim),
 			OwnerReferences: []metav1.OwnerReference{owner(claim)},
+			Finalizers:      []string{v1alpha1.FinalizerRecorded},
 		},
 		Spec: wfv1.WorkflowSpec{
 			WorkflowTemplateRef: &wfv1.WorkflowTemplateRef{Name: template.Name, ClusterScope: template.ClusterScope},

@@ -43,6 +43,7 @@ func TestTheWorkflowOfARow(t *testing.T) {
 			OwnerReferences: []metav1.OwnerReference{{
 				APIVersion: "penstock.dev/v1alpha1", Kind: "CdPipeline", Name: "web", UID: given.UID("web"), Controller: ptr.To(true),
 			}},
+			Finalizers: []string{"penstock.dev/recorded"},
 		},
 		Spec: wfv1.WorkflowSpec{
 			WorkflowTemplateRef: &wfv1.WorkflowTemplateRef{Name: given.Template},

@@ -1,0 +1,119 @@
+// Package release observes Workflows whose end is committed, and takes our finalizer
+// off them.
+//
+// The finalizer keeps what a crash may make us look for again: without it a Workflow
+// that ends and is removed while nobody looks would be taken for one that failed, or
+// for one that was never made, and be made once more.
+package release
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/go-logr/logr"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+
+	"github.com/penstock-cd/penstock/api/v1alpha1"
+	"github.com/penstock-cd/penstock/controllers/track"
+	"github.com/penstock-cd/penstock/pkg/batch"
+	"github.com/penstock-cd/penstock/pkg/bounded"
+)
+
+const (
+	// writers is how many writes are in flight at once.
+	writers = 4
+	// writeTimeout bounds one write, waiting for the API's token bucket included.
+	writeTimeout = 60 * time.Second
+	// groupSize is how many Workflows are released together, interval the least time
+	// between two groups: what failed comes back with the next.
+	groupSize, interval = 200, time.Second
+	// maxWaiting bounds the Workflows whose release waits. One more is released
+	// after the next start.
+	maxWaiting = 1_000_000
+)
+
+// +kubebuilder:rbac:groups=argoproj.io,resources=workflows,verbs=get;patch
+
+// Config is what a Releaser needs.
+type Config struct {
+	// Cache reads Workflows from memory, and may lag behind; Live at the API server,
+	// in the background class of its token bucket.
+	Cache, Live client.Reader
+	// Writer patches Workflows in the same class.
+	Writer client.Writer
+	Log    logr.Logger
+}
+
+// Releaser lets Workflows go.
+type Releaser struct {
+	Config
+	over *batch.Committer[types.NamespacedName]
+}
+
+// New returns a releaser that does nothing until it is started.
+func New(config Config) *Releaser {
+	r := &Releaser{Config: config}
+	r.over = batch.NewCoalescing(batch.Config[types.NamespacedName]{
+		Flush: r.releaseAll, FlushTimeout: groupSize / writers * writeTimeout,
+		MinInterval: interval, MaxSize: groupSize, MaxWaiting: maxWaiting,
+	}, func(name types.NamespacedName) types.NamespacedName { return name })
+	return r
+}
+
+// Recorded says that the ends of these Workflows are committed. It never blocks.
+func (r *Releaser) Recorded(names []types.NamespacedName) {
+	for _, name := range names {
+		_ = r.over.Add(name) // one that is not taken is seen again after the next start
+	}
+}
+
+// NeedLeaderElection keeps two replicas from writing the same.
+func (r *Releaser) NeedLeaderElection() bool { return true }
+
+// Start releases until the context ends.
+func (r *Releaser) Start(ctx context.Context) error {
+	if err := r.over.Run(ctx); err != nil {
+		r.Log.Info("workflows not released, the next start does it", "error", err.Error())
+	}
+	return nil
+}
+
+func (r *Releaser) releaseAll(ctx context.Context, names []types.NamespacedName) error {
+	for i, err := range bounded.ForEach(ctx, writers, writeTimeout, names, r.release) {
+		if err != nil {
+			r.Log.V(1).Info("workflow not released, will retry", "workflow", names[i], "error", err.Error())
+			r.Recorded(names[i : i+1])
+		}
+	}
+	return nil
+}
+
+// release believes the cache, unless the API server says that it is out of date.
+func (r *Releaser) release(ctx context.Context, name types.NamespacedName) error {
+	err := r.releaseAs(ctx, r.Cache, name)
+	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
+		err = r.releaseAs(ctx, r.Live, name)
+	}
+	return client.IgnoreNotFound(err)
+}
+
+// releaseAs takes the finalizer off the Workflow as the reader has it, and no other's.
+func (r *Releaser) releaseAs(ctx context.Context, reader client.Reader, name types.NamespacedName) error {
+	workflow := track.Workflow()
+	if err := reader.Get(ctx, name, workflow); err != nil {
+		return fmt.Errorf("get workflow: %w", err)
+	}
+	released := workflow.DeepCopy()
+	if !controllerutil.RemoveFinalizer(released, v1alpha1.FinalizerRecorded) {
+		return nil
+	}
+	patch := client.MergeFromWithOptions(workflow, client.MergeFromWithOptimisticLock{})
+	if err := r.Writer.Patch(ctx, released, patch); err != nil {
+		return fmt.Errorf("patch workflow: %w", err)
+	}
+	return nil
+}
