@@ -102,7 +102,7 @@ func newManager(ctx context.Context, cluster *rest.Config, settings config.Confi
 	if err := addProbes(mgr, database); err != nil {
 		return nil, err
 	}
-	if err := mgr.Add(&migrator{config: databaseOf(settings), log: log.WithName("migrate")}); err != nil {
+	if err := mgr.Add(&migrator{database: database, log: log.WithName("migrate")}); err != nil {
 		return nil, fmt.Errorf("add migrations: %w", err)
 	}
 	return mgr, controllers.Add(ctx, mgr, controllers.Dependencies{
@@ -147,8 +147,8 @@ func addProbes(mgr manager.Manager, database *store.Store) error {
 // migrator applies the missing migrations at start, however long the database
 // takes to come. The loops retry until then.
 type migrator struct {
-	config store.Config
-	log    logr.Logger
+	database *store.Store
+	log      logr.Logger
 }
 
 // migrateRetry is the pause after a failed attempt.
@@ -160,7 +160,7 @@ func (m *migrator) NeedLeaderElection() bool { return false }
 // Start returns once the schema is there.
 func (m *migrator) Start(ctx context.Context) error {
 	for {
-		err := store.Migrate(ctx, m.config)
+		err := m.database.Migrate(ctx)
 		if err == nil || ctx.Err() != nil {
 			return nil //nolint:nilerr // what a shutdown interrupts is taken up at the next start
 		}

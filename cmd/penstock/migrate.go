@@ -80,6 +80,7 @@ func status(command *cobra.Command, migrator *store.Migrator) error {
 func databaseOf(settings config.Config) store.Config {
 	return store.Config{
 		URL: settings.DatabaseURL.Reveal(), Schema: settings.DatabaseSchema,
-		MaxConns: int32(settings.DatabaseMaxConns), //nolint:gosec // validated to be at most 1000
+		Namespaces: settings.WatchNamespaces,
+		MaxConns:   int32(settings.DatabaseMaxConns), //nolint:gosec // validated to be at most 1000
 	}
 }

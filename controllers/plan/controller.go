@@ -43,8 +43,9 @@ type Rows interface {
 	IsPlanned(ctx context.Context, buildUID string) (bool, error)
 	// Plan commits a plan once; false where it was committed before.
 	Plan(ctx context.Context, plan store.BuildPlan) (bool, error)
-	// Unfollowed returns ended stages whose consequence is not committed.
-	Unfollowed(ctx context.Context, most int) ([]store.Ended, error)
+	// Unfollowed returns ended stages whose consequence is not committed, but for the
+	// rows with these ids.
+	Unfollowed(ctx context.Context, most int, passedOver []int64) ([]store.Ended, error)
 	// Follow commits consequences, all or none.
 	Follow(ctx context.Context, consequences []store.Consequence) error
 }
@@ -53,7 +54,7 @@ type Rows interface {
 type Config struct {
 	// Cache reads objects from memory, and may lag behind.
 	Cache client.Reader
-	// Live lists a finished build's children at the API server, so that one
+	// Live lists, at the API server, the children of what has ended, so that one
 	// created a moment before is never missed.
 	Live client.Reader
 	Rows Rows
@@ -146,9 +147,13 @@ func (c *Controller) plan(ctx context.Context, build *v1alpha1.CiBuild) error {
 	if err != nil {
 		return fmt.Errorf("get CiPipeline: %w", err)
 	}
-	children, err := c.children(ctx, build)
+	direct, err := c.below(ctx, build.Namespace, v1alpha1.ParentCiPipeline, parent.Name)
 	if err != nil {
 		return err
+	}
+	children := &family{
+		Family: lookup.NewFamily(ctx, c.Cache, build.Namespace),
+		kind:   v1alpha1.ParentCiPipeline, name: parent.Name, direct: direct,
 	}
 	facts := factsOf(build)
 	decisions := c.Decider.Build(facts, parent, build.Status.Artifacts, children)
@@ -184,39 +189,6 @@ func factsOf(build *v1alpha1.CiBuild) trigger.Build {
 		CiPipeline: build.Spec.PipelineRef.Name, Revision: build.Spec.Revision,
 		Cause: string(cause), Phase: build.Status.Phase,
 	}
-}
-
-// family is the children of one build: the direct ones as the API server has them
-// now, those further below from the cache.
-type family struct {
-	*lookup.Family
-	ciPipeline string
-	direct     []v1alpha1.CdPipeline
-}
-
-// Of returns the pipelines below (kind, name).
-func (f *family) Of(kind v1alpha1.ParentKind, name string) []v1alpha1.CdPipeline {
-	if kind == v1alpha1.ParentCiPipeline && name == f.ciPipeline {
-		return f.direct
-	}
-	return f.Family.Of(kind, name)
-}
-
-// children lists the direct children at the API server by its own field index: the
-// watch of CdPipelines may be behind the one of CiBuilds, and a child that the
-// cache does not show yet would be lost.
-func (c *Controller) children(ctx context.Context, build *v1alpha1.CiBuild) (*family, error) {
-	var list v1alpha1.CdPipelineList
-	err := c.Live.List(ctx, &list, client.InNamespace(build.Namespace), client.MatchingFields{
-		"spec.parentRef.kind": string(v1alpha1.ParentCiPipeline), "spec.parentRef.name": build.Spec.PipelineRef.Name,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("list children of CiPipeline: %w", err)
-	}
-	return &family{
-		Family:     lookup.NewFamily(ctx, c.Cache, build.Namespace),
-		ciPipeline: build.Spec.PipelineRef.Name, direct: list.Items,
-	}, nil
 }
 
 // waitingBuilds returns the builds of a CiPipeline that are not planned.

@@ -3,6 +3,7 @@ package plan
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -10,17 +11,23 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
-	"github.com/penstock-cd/penstock/controllers/lookup"
 	"github.com/penstock-cd/penstock/pkg/failpoint"
 	"github.com/penstock-cd/penstock/pkg/store"
 	"github.com/penstock-cd/penstock/pkg/trigger"
 )
 
 const (
-	// followBatch is how many ended stages one transaction follows.
+	// followBatch is the most ended stages that one transaction follows.
 	followBatch = 100
 	// followRetry is the pause after an error.
 	followRetry = time.Second
+	// followPoll is how often ended stages are looked for that nobody told of, since
+	// the reply to the commit that ended them was lost.
+	followPoll = 5 * time.Second
+	// listInterval is the least time between two batches that ask the API server.
+	listInterval = 500 * time.Millisecond
+	// asideFor is how long a stage is left alone that can't be followed.
+	asideFor = 30 * time.Second
 )
 
 // Follower commits what follows an ended stage: the next stage, or the end of the
@@ -29,6 +36,7 @@ type Follower struct {
 	Config
 	Log  logr.Logger
 	wake chan struct{}
+	line followLine
 }
 
 // NewFollower returns a follower that does nothing until it is started.
@@ -49,16 +57,20 @@ func (f *Follower) NeedLeaderElection() bool { return true }
 
 // Start follows until the context ends. What a crash left open is found at once.
 func (f *Follower) Start(ctx context.Context) error {
-	f.Wake()
 	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-f.wake:
-		}
+		pause := followPoll
 		if err := f.runOnce(ctx); err != nil && ctx.Err() == nil {
 			f.Log.Error(err, "ended stages not followed, will retry")
-			time.AfterFunc(followRetry, f.Wake)
+			pause = followRetry
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return nil
+		case <-f.wake:
+			timer.Stop()
+		case <-timer.C:
 		}
 	}
 }
@@ -66,23 +78,38 @@ func (f *Follower) Start(ctx context.Context) error {
 // runOnce follows every ended stage that there is.
 func (f *Follower) runOnce(ctx context.Context) error {
 	for ctx.Err() == nil {
-		ended, err := f.Rows.Unfollowed(ctx, followBatch)
+		ended, err := f.Rows.Unfollowed(ctx, f.line.size(), f.line.aside(time.Now()))
 		if err != nil || len(ended) == 0 {
 			return err
 		}
-		if err := f.follow(ctx, ended); err != nil && !errors.Is(err, store.ErrStale) {
+		children := newChained(&f.Config)
+		err = f.follow(ctx, ended, children)
+		f.line.followed(ended, err, time.Now())
+		if err != nil && !errors.Is(err, store.ErrStale) {
 			return err
+		}
+		if children.asked() {
+			pause(ctx, listInterval)
 		}
 	}
 	return nil
 }
 
-func (f *Follower) follow(ctx context.Context, ended []store.Ended) error {
+func pause(ctx context.Context, long time.Duration) {
+	timer := time.NewTimer(long)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}
+
+func (f *Follower) follow(ctx context.Context, ended []store.Ended, children *chained) error {
 	consequences := make([]store.Consequence, len(ended))
 	for i, stage := range ended {
-		consequence, err := f.consequence(ctx, stage)
+		consequence, err := f.consequence(ctx, stage, children)
 		if err != nil {
-			return err
+			return fmt.Errorf("decide what follows stage %s of %s: %w", stage.Stage, stage.Pipeline, err)
 		}
 		consequences[i] = consequence
 	}
@@ -96,27 +123,33 @@ func (f *Follower) follow(ctx context.Context, ended []store.Ended) error {
 }
 
 // consequence decides what follows one ended stage, by the pipeline as it is now.
-func (f *Follower) consequence(ctx context.Context, ended store.Ended) (store.Consequence, error) {
-	family := lookup.NewFamily(ctx, f.Cache, ended.Namespace)
+func (f *Follower) consequence(ctx context.Context, ended store.Ended, children *chained) (store.Consequence, error) {
 	consequence := store.Consequence{Ended: ended, Outcome: ended.Status}
-	if ended.Status != store.StatusSucceeded {
-		consequence.Decisions = f.Decider.Ended(ended.Artifact, ended.Pipeline, string(ended.Status), family)
-		return consequence, family.Err
+	how := string(ended.Status)
+	if ended.Status == store.StatusSucceeded {
+		pipeline, err := f.pipeline(ctx, ended)
+		if err != nil {
+			return store.Consequence{}, err
+		}
+		switch {
+		case pipeline == nil:
+			consequence.Outcome, how = store.StatusCancelled, "deleted"
+		default:
+			step := trigger.AfterSuccess(pipeline, ended.Stage)
+			if !step.Done {
+				consequence.Next, consequence.Hold, consequence.Outcome = step.Next, step.Hold, ""
+				return consequence, nil
+			}
+		}
 	}
-	pipeline, err := f.pipeline(ctx, ended)
+	family, err := children.of(ctx, ended.Namespace, ended.Pipeline)
 	if err != nil {
 		return store.Consequence{}, err
 	}
-	if pipeline == nil {
-		consequence.Outcome = store.StatusCancelled
-		consequence.Decisions = f.Decider.Ended(ended.Artifact, ended.Pipeline, "deleted", family)
-		return consequence, family.Err
-	}
-	switch step := trigger.AfterSuccess(pipeline, ended.Stage); {
-	case step.Done:
+	if consequence.Outcome == store.StatusSucceeded {
 		consequence.Decisions = f.Decider.Succeeded(ended.Build, ended.Artifact, ended.Pipeline, family)
-	default:
-		consequence.Next, consequence.Hold, consequence.Outcome = step.Next, step.Hold, ""
+	} else {
+		consequence.Decisions = f.Decider.Ended(ended.Artifact, ended.Pipeline, how, family)
 	}
 	return consequence, family.Err
 }
@@ -130,12 +163,17 @@ func (f *Follower) pipeline(ctx context.Context, ended store.Ended) (*v1alpha1.C
 	if err == nil && string(pipeline.UID) == ended.PipelineUID {
 		return pipeline, nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
 	pipeline = &v1alpha1.CdPipeline{}
 	err = f.Live.Get(ctx, key, pipeline)
 	if apierrors.IsNotFound(err) || (err == nil && string(pipeline.UID) != ended.PipelineUID) {
 		return nil, nil
 	}
-	return pipeline, err
+	if err != nil {
+		return nil, fmt.Errorf("get CdPipeline: %w", err)
+	}
+	return pipeline, nil
 }
 
 func (f *Follower) report(consequences []store.Consequence) {

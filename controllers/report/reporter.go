@@ -30,6 +30,9 @@ const (
 	failedInterval = 2 * time.Second
 	// roundSize is the most objects of each kind that one round reads and writes.
 	roundSize = 200
+	// mostHalved makes a round one object: what fails, or takes too long, together with
+	// others keeps those no longer.
+	mostHalved = 8
 	// writers is how many writes are in flight at once.
 	writers = 4
 	// writeTimeout bounds one write, waiting for the API's token bucket included.
@@ -82,6 +85,8 @@ type Reporter struct {
 	builds    *dirtySet
 	pipelines *dirtySet
 	gateMoved atomic.Bool
+	// halved is how often a round was made smaller because one failed.
+	halved int
 }
 
 // New returns a reporter that does nothing until it is started.
@@ -173,16 +178,18 @@ func (r *Reporter) addWaiting(ctx context.Context) bool {
 
 // round reports some of a set; what could not be reported stays in it.
 func (r *Reporter) round(ctx context.Context, set *dirtySet, report func(context.Context, []types.NamespacedName) ([]write, error)) bool {
-	keys := set.take(roundSize)
+	keys := set.take(max(roundSize>>r.halved, 1))
 	if len(keys) == 0 {
 		return true
 	}
 	writes, err := report(ctx, keys)
 	if err != nil {
-		r.Log.Error(err, "report failed, will retry")
+		r.Log.Error(err, "report failed, will retry", "objects", len(keys))
 		set.add(keys...)
+		r.halved = min(r.halved+1, mostHalved)
 		return false
 	}
+	r.halved = max(r.halved-1, 0)
 	results := bounded.Map(ctx, writers, writeTimeout, writes, r.apply)
 	for i, result := range results {
 		if result.Err != nil {

@@ -6,6 +6,7 @@ package sweep
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -46,7 +47,7 @@ type Planner interface {
 
 // Tracker takes note of Workflows.
 type Tracker interface {
-	Observe(workflow client.Object)
+	Found(row store.Active, workflow client.Object)
 	Gone(row store.Active)
 }
 
@@ -105,39 +106,39 @@ func (s *Sweeper) runOnce(ctx context.Context) {
 	s.Wake()
 }
 
-// planBuilds plans every finished build whose event was lost.
+// planBuilds plans every finished build whose event was lost. One that fails does not
+// keep the others.
 func (s *Sweeper) planBuilds(ctx context.Context) error {
 	var builds v1alpha1.CiBuildList
 	if err := s.Cache.List(ctx, &builds, client.UnsafeDisableDeepCopy); err != nil {
 		return fmt.Errorf("list CiBuilds: %w", err)
 	}
+	var errs []error
 	for i := range builds.Items {
 		if !plan.NeedsPlan(&builds.Items[i]) {
 			continue
 		}
-		if err := s.Planner.Plan(ctx, client.ObjectKeyFromObject(&builds.Items[i])); err != nil {
-			return err
-		}
+		errs = append(errs, s.Planner.Plan(ctx, client.ObjectKeyFromObject(&builds.Items[i])))
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // findWorkflows looks for the Workflow of every row that has been quiet, and
-// repeats to the tracker what it finds.
+// repeats to the tracker what it finds. One that can't be looked for does not keep
+// the others.
 func (s *Sweeper) findWorkflows(ctx context.Context) error {
+	var errs []error
 	for after := int64(0); ; {
 		rows, err := s.Rows.StaleActive(ctx, quiet, after, pageSize)
 		if err != nil {
-			return err
+			return errors.Join(append(errs, err)...)
 		}
 		for _, row := range rows {
 			after = row.ID
-			if err := s.findWorkflow(ctx, row); err != nil {
-				return err
-			}
+			errs = append(errs, s.findWorkflow(ctx, row))
 		}
-		if len(rows) < pageSize {
-			return nil
+		if len(rows) < pageSize || ctx.Err() != nil {
+			return errors.Join(errs...)
 		}
 	}
 }
@@ -148,7 +149,7 @@ func (s *Sweeper) findWorkflow(ctx context.Context, row store.Active) error {
 	key := types.NamespacedName{Namespace: row.Namespace, Name: row.WorkflowName}
 	workflow := track.Workflow()
 	if err := s.Cache.Get(ctx, key, workflow); err == nil {
-		s.Tracker.Observe(workflow)
+		s.Tracker.Found(row, workflow)
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
@@ -161,7 +162,7 @@ func (s *Sweeper) findWorkflow(ctx context.Context, row store.Active) error {
 	if err != nil {
 		return fmt.Errorf("get workflow: %w", err)
 	}
-	s.Tracker.Observe(workflow)
+	s.Tracker.Found(row, workflow)
 	return nil
 }
 

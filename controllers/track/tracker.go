@@ -9,7 +9,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -18,7 +17,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/penstock-cd/penstock/api/v1alpha1"
 	"github.com/penstock-cd/penstock/pkg/batch"
 	"github.com/penstock-cd/penstock/pkg/failpoint"
 	"github.com/penstock-cd/penstock/pkg/store"
@@ -53,55 +51,48 @@ type Config struct {
 // Tracker follows Workflows.
 type Tracker struct {
 	Config
-	seen *batch.Committer[sighting]
-}
-
-// sighting is an observation, and the Workflow that waits for it to be committed;
-// none where none does.
-type sighting struct {
-	store.Observation
-	held types.NamespacedName
+	seen     *batch.Committer[sighting]
+	informer cache.Informer
 }
 
 // New returns a tracker that does nothing until it is started.
 func New(config Config) *Tracker {
 	t := &Tracker{Config: config}
-	t.seen = batch.NewCoalescing(batch.Config[sighting]{
+	t.seen = batch.NewMerging(batch.Config[sighting]{
 		Flush: t.commit, FlushTimeout: 2 * store.WriteTimeout, MinInterval: commitInterval, MaxWaiting: maxWaiting,
 		OnError: func(err error, items int, retryIn time.Duration) {
 			t.Log.Error(err, "observations not committed, will retry", "workflows", items, "retryIn", retryIn.String())
 		},
-	}, keyOf)
+	}, keyOf, further)
 	return t
 }
 
-// key is what of a Workflow's states only the latest counts of. The name is part of
-// it, so that a foreign Workflow that wears our label hides nothing.
-type key struct {
-	id   int64
-	name string
-}
-
-func keyOf(seen sighting) key { return key{id: seen.ID, name: seen.WorkflowName} }
-
-// Watch makes the tracker see every Workflow that the informer sees. What it sees
-// before it is started waits.
+// Watch makes the tracker see, once it is started, every Workflow that the informer
+// sees.
 func (t *Tracker) Watch(ctx context.Context, informers cache.Informers) error {
 	informer, err := informers.GetInformer(ctx, Workflow())
 	if err != nil {
 		return fmt.Errorf("watch Workflows: %w", err)
 	}
-	if _, err := informer.AddEventHandler(t); err != nil {
-		return fmt.Errorf("watch Workflows: %w", err)
-	}
+	t.informer = informer
 	return nil
 }
 
 // NeedLeaderElection keeps two replicas from doing the same work.
 func (t *Tracker) NeedLeaderElection() bool { return true }
 
-// Start commits what is seen until the context ends.
-func (t *Tracker) Start(ctx context.Context) error { return t.seen.Run(ctx) }
+// Start commits what is seen until the context ends. Only now does the informer tell,
+// first of all that there is: a replica that stands by gathers nothing.
+func (t *Tracker) Start(ctx context.Context) error {
+	if t.informer != nil {
+		handler, err := t.informer.AddEventHandler(t)
+		if err != nil {
+			return fmt.Errorf("watch Workflows: %w", err)
+		}
+		defer func() { _ = t.informer.RemoveEventHandler(handler) }() // its only error is that there is none
+	}
+	return t.seen.Run(ctx)
+}
 
 // OnAdd implements toolscache.ResourceEventHandler.
 func (t *Tracker) OnAdd(object any, _ bool) { t.observe(object, false) }
@@ -121,8 +112,13 @@ func (t *Tracker) OnDelete(object any) {
 	t.observe(object, true)
 }
 
-// Observe takes note of one Workflow that exists.
-func (t *Tracker) Observe(workflow client.Object) { t.observe(workflow, false) }
+// Found takes note of the Workflow that a row wants and that exists, whichever row it
+// names: the tables may have been restored, and the row have another number.
+func (t *Tracker) Found(row store.Active, workflow client.Object) {
+	seen := sightingOf(workflow, false)
+	seen.ID = row.ID
+	t.add(seen)
+}
 
 // Gone takes note of a row whose Workflow does not exist.
 func (t *Tracker) Gone(row store.Active) { t.add(sighting{Observation: gone(row)}) }
@@ -132,15 +128,9 @@ func (t *Tracker) observe(object any, deleted bool) {
 	if !ok {
 		return
 	}
-	observation, ours := observationOf(workflow, deleted)
-	if !ours {
-		return
+	if seen := sightingOf(workflow, deleted); seen.ID != 0 {
+		t.add(seen)
 	}
-	seen := sighting{Observation: observation}
-	if hasEnded(observation.Status) && slices.Contains(workflow.GetFinalizers(), v1alpha1.FinalizerRecorded) {
-		seen.held = client.ObjectKeyFromObject(workflow)
-	}
-	t.add(seen)
 }
 
 func (t *Tracker) add(seen sighting) {

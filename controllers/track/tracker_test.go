@@ -147,7 +147,7 @@ func TestADeletionIsObservedHoweverItIsTold(t *testing.T) {
 	t.Parallel()
 	going := workflow("Running")
 	going.DeletionTimestamp = ptr.To(metav1.Now())
-	unended, _ := observationOf(workflow("Running"), true)
+	unended := observationOf(workflow("Running"), true)
 	row := store.Active{ID: 7, Namespace: given.Namespace, WorkflowName: "web-deploy-1"}
 	for sentence, c := range map[string]struct {
 		tell func(*tracking)
@@ -234,5 +234,35 @@ func TestWhatIsNoWorkflowOfOursIsIgnored(t *testing.T) {
 			settle()
 		})
 		require.Empty(t, k.rows.batches)
+	})
+}
+
+func TestWhatIsToldOutOfOrderTakesNoEndBack(t *testing.T) {
+	t.Parallel()
+	row := store.Active{ID: 7, Namespace: given.Namespace, WorkflowName: "web-deploy-1", PipelineUid: "web-uid"}
+	for sentence, late := range map[string]func(*tracking){
+		"a sweep that does not find it any more": func(k *tracking) { k.Gone(row) },
+		"a sweep whose cache lags":               func(k *tracking) { k.Found(row, workflow("Running")) },
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				k := newTracking()
+				k.OnUpdate(workflow("Running"), workflow("Succeeded"))
+				late(k)
+				k.run(t, settle)
+				require.Equal(t, []store.Status{store.StatusSucceeded}, k.rows.statuses())
+			})
+		})
+	}
+}
+
+func TestAWorkflowThatNamesAnotherRowIsOfTheRowThatFoundIt(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		k := newTracking()
+		k.Found(store.Active{ID: 8}, workflow("Succeeded"))
+		k.run(t, settle)
+		require.Equal(t, int64(8), k.rows.batches[0][0].ID)
 	})
 }

@@ -32,7 +32,7 @@ func Trim(object any) (any, error) {
 	}
 	labels := workflow.Labels
 	workflow.Annotations, workflow.ManagedFields = nil, nil
-	workflow.OwnerReferences, workflow.GenerateName = nil, ""
+	workflow.OwnerReferences, workflow.GenerateName = ownerOf(workflow), ""
 	workflow.Labels = map[string]string{
 		v1alpha1.LabelManagedBy: v1alpha1.ManagedBy,
 		v1alpha1.LabelRunner:    labels[v1alpha1.LabelRunner],
@@ -41,15 +41,28 @@ func Trim(object any) (any, error) {
 	return workflow, nil
 }
 
-// observationOf says what a Workflow means for its row; false where it has none. One
-// that is deleted, or about to be, and had not ended will never end otherwise.
-func observationOf(workflow client.Object, deleted bool) (store.Observation, bool) {
+// ownerOf returns the owner that is the controller, its UID alone.
+func ownerOf(workflow metav1.Object) []metav1.OwnerReference {
+	owner := metav1.GetControllerOfNoCopy(workflow)
+	if owner == nil {
+		return nil
+	}
+	return []metav1.OwnerReference{{UID: owner.UID, Controller: owner.Controller}}
+}
+
+// observationOf says what a Workflow means for its row, whose id is 0 where it names
+// none. One that is deleted, or about to be, and had not ended will never end
+// otherwise.
+func observationOf(workflow client.Object, deleted bool) store.Observation {
 	id, err := strconv.ParseInt(workflow.GetLabels()[v1alpha1.LabelRunner], 10, 64)
 	if err != nil {
-		return store.Observation{}, false
+		id = 0
 	}
 	name, status := workflow.GetName(), statusOf(wfv1.WorkflowPhase(workflow.GetLabels()[phaseLabel]))
-	observation := store.Observation{ID: id, WorkflowName: name, Status: status}
+	observation := store.Observation{ID: id, Namespace: workflow.GetNamespace(), WorkflowName: name, Status: status}
+	if owner := metav1.GetControllerOfNoCopy(workflow); owner != nil {
+		observation.Owner = string(owner.UID)
+	}
 	switch {
 	case status == store.StatusFailed || status == store.StatusError:
 		observation.Reason = v1alpha1.ReasonWorkflowFailed
@@ -59,7 +72,7 @@ func observationOf(workflow client.Object, deleted bool) (store.Observation, boo
 		observation.Status, observation.Reason = store.StatusError, v1alpha1.ReasonWorkflowDeleted
 		observation.Message = fmt.Sprintf("Workflow %s was deleted before it ended", name)
 	}
-	return observation, true
+	return observation
 }
 
 func hasEnded(status store.Status) bool {
@@ -68,7 +81,7 @@ func hasEnded(status store.Status) bool {
 
 func gone(row store.Active) store.Observation {
 	return store.Observation{
-		ID: row.ID, WorkflowName: row.WorkflowName, Gone: true, Reason: v1alpha1.ReasonWorkflowDeleted,
+		ID: row.ID, Namespace: row.Namespace, WorkflowName: row.WorkflowName, Owner: row.PipelineUid, Gone: true, Reason: v1alpha1.ReasonWorkflowDeleted,
 		Message: fmt.Sprintf("Workflow %s was deleted before its end was seen", row.WorkflowName),
 	}
 }

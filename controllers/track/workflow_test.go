@@ -22,6 +22,10 @@ func workflow(phase string) *metav1.PartialObjectMetadata {
 		v1alpha1.LabelManagedBy: v1alpha1.ManagedBy, v1alpha1.LabelRunner: "7",
 		v1alpha1.LabelIdentity: "abc", v1alpha1.LabelStage: "deploy",
 	}
+	object.OwnerReferences = []metav1.OwnerReference{
+		{Kind: "ConfigMap", Name: "another", UID: "another"},
+		{Kind: "CdPipeline", Name: "web", UID: "web-uid", Controller: ptr.To(true)},
+	}
 	if phase != "" {
 		object.Labels["workflows.argoproj.io/phase"] = phase
 	}
@@ -31,7 +35,7 @@ func workflow(phase string) *metav1.PartialObjectMetadata {
 func TestWhatAWorkflowMeansForItsRow(t *testing.T) {
 	t.Parallel()
 	seen := func(status store.Status) store.Observation {
-		return store.Observation{ID: 7, WorkflowName: "web-deploy-1", Status: status}
+		return store.Observation{ID: 7, Namespace: given.Namespace, WorkflowName: "web-deploy-1", Owner: "web-uid", Status: status}
 	}
 	badly := func(status store.Status) store.Observation {
 		observation := seen(status)
@@ -39,10 +43,9 @@ func TestWhatAWorkflowMeansForItsRow(t *testing.T) {
 		observation.Message = "Workflow web-deploy-1 ended as " + string(status) + ": kubectl describe workflow web-deploy-1 tells more"
 		return observation
 	}
-	unended := store.Observation{
-		ID: 7, WorkflowName: "web-deploy-1", Status: store.StatusError, Reason: v1alpha1.ReasonWorkflowDeleted,
-		Message: "Workflow web-deploy-1 was deleted before it ended",
-	}
+	unended := seen(store.StatusError)
+	unended.Reason = v1alpha1.ReasonWorkflowDeleted
+	unended.Message = "Workflow web-deploy-1 was deleted before it ended"
 	for sentence, tc := range map[string]struct {
 		phase   string
 		deleted bool
@@ -63,14 +66,11 @@ func TestWhatAWorkflowMeansForItsRow(t *testing.T) {
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			t.Parallel()
-			observation, ours := observationOf(workflow(tc.phase), tc.deleted)
-			require.True(t, ours)
-			require.Equal(t, tc.want, observation)
+			require.Equal(t, tc.want, observationOf(workflow(tc.phase), tc.deleted))
 			if tc.deleted { // and no otherwise while a finalizer still holds it
 				going := workflow(tc.phase)
 				going.DeletionTimestamp = ptr.To(metav1.Now())
-				observation, _ = observationOf(going, false)
-				require.Equal(t, tc.want, observation)
+				require.Equal(t, tc.want, observationOf(going, false))
 			}
 		})
 	}
@@ -85,12 +85,10 @@ func TestAWorkflowWithoutARowMeansNothing(t *testing.T) {
 			t.Parallel()
 			object := workflow("Running")
 			object.Labels[v1alpha1.LabelRunner] = runner
-			_, ours := observationOf(object, false)
-			require.False(t, ours)
+			require.Zero(t, observationOf(object, false).ID)
 		})
 	}
-	_, ours := observationOf(Workflow(), true)
-	require.False(t, ours, "no labels at all")
+	require.Zero(t, observationOf(Workflow(), true).ID, "no labels at all")
 }
 
 func TestTrimKeepsWhatIsReadAndNoMore(t *testing.T) {
@@ -101,17 +99,14 @@ func TestTrimKeepsWhatIsReadAndNoMore(t *testing.T) {
 			before.ResourceVersion, before.Generation = "12", 3
 			before.Annotations = map[string]string{"large": "text"}
 			before.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: "argo"}}
-			before.OwnerReferences = []metav1.OwnerReference{{Name: "web"}}
 			before.Finalizers = []string{"argo"}
 			before.GenerateName = "web-"
-			want, _ := observationOf(before.DeepCopy(), deleted)
+			want := observationOf(before.DeepCopy(), deleted)
 
 			trimmed, err := Trim(before.DeepCopy())
 			require.NoError(t, err)
 			after := trimmed.(*metav1.PartialObjectMetadata)
-			got, ours := observationOf(after, deleted)
-			require.True(t, ours)
-			require.Equal(t, want, got)
+			require.Equal(t, want, observationOf(after, deleted))
 			require.True(t, sameState(before, after))
 			require.Equal(t, before.ResourceVersion, after.ResourceVersion)
 			require.Equal(t, before.GroupVersionKind(), after.GroupVersionKind())
@@ -119,7 +114,7 @@ func TestTrimKeepsWhatIsReadAndNoMore(t *testing.T) {
 			require.Len(t, after.Labels, 3)
 			require.Empty(t, after.Annotations)
 			require.Empty(t, after.ManagedFields)
-			require.Empty(t, after.OwnerReferences)
+			require.Len(t, after.OwnerReferences, 1)
 			require.Equal(t, before.Finalizers, after.Finalizers)
 			require.Empty(t, after.GenerateName)
 		}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -46,12 +47,20 @@ func classify(err error) error {
 	}
 }
 
+// failedWebhook is how the API server begins to tell of an admission webhook that did
+// not answer, with a code of 500 (k8s.io/apiserver, admission/plugin/webhook/errors):
+// most are of some namespaces only.
+const failedWebhook = "failed calling webhook"
+
 // IsOutage tells a failure of the API server itself, or of the way to it, from one
 // that concerns this row alone, such as a quota. The error is one that may pass.
 func IsOutage(err error) bool {
 	var answer apierrors.APIStatus
 	if !errors.As(err, &answer) {
 		return true
+	}
+	if strings.Contains(answer.Status().Message, failedWebhook) {
+		return false
 	}
 	code := answer.Status().Code
 	return code == http.StatusUnauthorized || code == http.StatusTooManyRequests || code >= http.StatusInternalServerError

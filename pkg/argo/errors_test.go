@@ -90,14 +90,15 @@ func TestAnOutageIsToldFromWhatConcernsOneRow(t *testing.T) {
 		err    error
 		outage bool
 	}{
-		"429 is":               {apierrors.NewTooManyRequests("slow down", 1), true},
-		"500 is":               {apierrors.NewInternalError(errors.New("etcd")), true},
-		"503 is":               {apierrors.NewServiceUnavailable("starting"), true},
-		"401 is: all share it": {apierrors.NewUnauthorized("token expired"), true},
-		"an end of time is":    {context.DeadlineExceeded, true},
-		"no connection is":     {errors.New("connection refused"), true},
-		"403 by a quota isn't": {apierrors.NewForbidden(workflows, "web", errors.New("exceeded quota")), false},
-		"409 isn't":            {apierrors.NewConflict(workflows, "web", errors.New("changed")), false},
+		"429 is":                 {apierrors.NewTooManyRequests("slow down", 1), true},
+		"500 is":                 {apierrors.NewInternalError(errors.New("etcd")), true},
+		"503 is":                 {apierrors.NewServiceUnavailable("starting"), true},
+		"401 is: all share it":   {apierrors.NewUnauthorized("token expired"), true},
+		"an end of time is":      {context.DeadlineExceeded, true},
+		"no connection is":       {errors.New("connection refused"), true},
+		"403 by a quota isn't":   {apierrors.NewForbidden(workflows, "web", errors.New("exceeded quota")), false},
+		"500 of a webhook isn't": {apierrors.NewInternalError(errors.New(`failed calling webhook "policy.example.com": no endpoints`)), false},
+		"409 isn't":              {apierrors.NewConflict(workflows, "web", errors.New("changed")), false},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			t.Parallel()

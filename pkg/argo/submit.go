@@ -2,6 +2,7 @@ package argo
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -17,9 +18,9 @@ import (
 	"github.com/penstock-cd/penstock/pkg/trigger"
 )
 
-// CreateTimeout bounds one request to the API server. A create that ends at it
-// may have succeeded: the next attempt finds out.
-const CreateTimeout = 8 * time.Second
+// RequestTimeout bounds one request to the API server, waiting for its token bucket
+// included. A create that ends at it may have succeeded: the next attempt finds out.
+const RequestTimeout = 8 * time.Second
 
 // +kubebuilder:rbac:groups=argoproj.io,resources=workflows,verbs=get;create
 // +kubebuilder:rbac:groups=argoproj.io,resources=workflowtemplates;clusterworkflowtemplates,verbs=get;list;watch
@@ -37,40 +38,59 @@ type Submitter struct {
 // it never will; any other error may pass. Submitting a row again, from wherever,
 // makes no second Workflow.
 func (s *Submitter) Submit(ctx context.Context, claim store.Claim) error {
-	pipeline, err := s.pipeline(ctx, claim)
-	if err != nil {
+	workflow, err := s.prepare(ctx, s.Cache, claim)
+	var refusal *Refusal
+	if errors.As(err, &refusal) {
+		workflow, err = s.doubt(ctx, claim)
+	}
+	if err != nil || workflow == nil {
 		return err
+	}
+	return s.create(ctx, claim, workflow)
+}
+
+// doubt is what follows a refusal, which is final: the cache may lag behind, so that
+// the API server has the last word; and an earlier attempt may have made the
+// Workflow without knowing it. Nil and nil mean that it has.
+func (s *Submitter) doubt(ctx context.Context, claim store.Claim) (*wfv1.Workflow, error) {
+	if claim.Attempt > 1 {
+		err := s.adopt(ctx, claim)
+		if !apierrors.IsNotFound(err) {
+			return nil, err
+		}
+	}
+	return s.prepare(ctx, s.Live, claim)
+}
+
+// prepare builds the Workflow of a row from what the reader says, or refuses it.
+func (s *Submitter) prepare(ctx context.Context, reader client.Reader, claim store.Claim) (*wfv1.Workflow, error) {
+	ctx, cancel := context.WithTimeout(ctx, RequestTimeout)
+	defer cancel()
+	pipeline, err := pipelineOf(ctx, reader, claim)
+	if err != nil {
+		return nil, err
 	}
 	stage := trigger.StageSpec(pipeline, claim.Stage)
 	if stage == nil {
-		return cancelled(v1alpha1.ReasonStageRemoved, "CdPipeline %s has no stage %s any more", claim.Pipeline, claim.Stage)
+		return nil, cancelled(v1alpha1.ReasonStageRemoved, "CdPipeline %s has no stage %s any more", claim.Pipeline, claim.Stage)
 	}
 	if !pipeline.DeletionTimestamp.IsZero() {
-		return deleted(claim)
+		return nil, deleted(claim)
 	}
 	if pipeline.Spec.Suspend {
-		return cancelled(v1alpha1.ReasonSuspended, "CdPipeline %s was suspended before its turn came", claim.Pipeline)
+		return nil, cancelled(v1alpha1.ReasonSuspended, "CdPipeline %s was suspended before its turn came", claim.Pipeline)
 	}
-	if err := s.findTemplate(ctx, claim.Namespace, stage.Workflow.TemplateRef); err != nil {
-		return err
+	if err := findTemplate(ctx, reader, claim.Namespace, stage.Workflow.TemplateRef); err != nil {
+		return nil, err
 	}
-	return s.create(ctx, claim, Build(claim, pipeline, stage))
+	return Build(claim, pipeline, stage), nil
 }
 
-// pipeline returns the pipeline that the row was planned for, and no other of the
-// same name. What the cache does not have is asked for at the API server, so that
-// a cache that lags never cancels a run.
-func (s *Submitter) pipeline(ctx context.Context, claim store.Claim) (*v1alpha1.CdPipeline, error) {
-	ctx, cancel := context.WithTimeout(ctx, CreateTimeout)
-	defer cancel()
-	key := types.NamespacedName{Namespace: claim.Namespace, Name: claim.Pipeline}
+// pipelineOf returns the pipeline that the row was planned for, and no other of the
+// same name.
+func pipelineOf(ctx context.Context, reader client.Reader, claim store.Claim) (*v1alpha1.CdPipeline, error) {
 	pipeline := &v1alpha1.CdPipeline{}
-	err := s.Cache.Get(ctx, key, pipeline)
-	if err == nil && string(pipeline.UID) == claim.PipelineUID {
-		return pipeline, nil
-	}
-	pipeline = &v1alpha1.CdPipeline{}
-	err = s.Live.Get(ctx, key, pipeline)
+	err := reader.Get(ctx, types.NamespacedName{Namespace: claim.Namespace, Name: claim.Pipeline}, pipeline)
 	if apierrors.IsNotFound(err) || (err == nil && string(pipeline.UID) != claim.PipelineUID) {
 		return nil, deleted(claim)
 	}
@@ -93,18 +113,12 @@ func Template(kind string) *metav1.PartialObjectMetadata {
 }
 
 // findTemplate refuses a row whose template does not exist.
-func (s *Submitter) findTemplate(ctx context.Context, namespace string, ref v1alpha1.TemplateReference) error {
-	ctx, cancel := context.WithTimeout(ctx, CreateTimeout)
-	defer cancel()
+func findTemplate(ctx context.Context, reader client.Reader, namespace string, ref v1alpha1.TemplateReference) error {
 	kind, key := "WorkflowTemplate", types.NamespacedName{Namespace: namespace, Name: ref.Name}
 	if ref.ClusterScope {
 		kind, key.Namespace = "ClusterWorkflowTemplate", ""
 	}
-	template := Template(kind)
-	if err := s.Cache.Get(ctx, key, template); err == nil {
-		return nil
-	}
-	err := s.Live.Get(ctx, key, template)
+	err := reader.Get(ctx, key, Template(kind))
 	if apierrors.IsNotFound(err) {
 		return refused(v1alpha1.ReasonTemplateNotFound, "%s %s does not exist: create it, or correct workflow.templateRef", kind, ref.Name)
 	}
@@ -115,10 +129,10 @@ func (s *Submitter) findTemplate(ctx context.Context, namespace string, ref v1al
 }
 
 func (s *Submitter) create(ctx context.Context, claim store.Claim, workflow *wfv1.Workflow) error {
-	ctx, cancel := context.WithTimeout(ctx, CreateTimeout)
+	createCtx, cancel := context.WithTimeout(ctx, RequestTimeout)
 	defer cancel()
 	failpoint.Hit(failpoint.SubmitBeforeCreate)
-	err := s.Live.Create(ctx, workflow)
+	err := s.Live.Create(createCtx, workflow)
 	if apierrors.IsAlreadyExists(err) {
 		return s.adopt(ctx, claim)
 	}
@@ -130,6 +144,8 @@ func (s *Submitter) create(ctx context.Context, claim store.Claim, workflow *wfv
 
 // adopt accepts the Workflow that has the row's name, where it is the row's.
 func (s *Submitter) adopt(ctx context.Context, claim store.Claim) error {
+	ctx, cancel := context.WithTimeout(ctx, RequestTimeout)
+	defer cancel()
 	existing := &metav1.PartialObjectMetadata{}
 	existing.SetGroupVersionKind(wfv1.SchemeGroupVersion.WithKind("Workflow"))
 	key := types.NamespacedName{Namespace: claim.Namespace, Name: claim.WorkflowName}

@@ -317,3 +317,55 @@ func requireNoRefusal(t *testing.T, err error) {
 	var refusal *Refusal
 	require.NotErrorAs(t, err, &refusal, "the failure may pass")
 }
+
+// outdated has the cache show the pipeline as it was.
+func (w *world) outdated(t *testing.T, objects ...client.Object) *world {
+	t.Helper()
+	w.Cache = newServer(t, objects...)
+	return w
+}
+
+func TestWhatAnOutdatedCacheSaysAgainstARowIsDoubted(t *testing.T) {
+	t.Parallel()
+	now := given.CdPipeline("web")
+	for sentence, was := range map[string]*v1alpha1.CdPipeline{
+		"that it was suspended":           given.CdPipeline("web", given.Suspended),
+		"that its template was another":   given.CdPipeline("web", func(p *v1alpha1.CdPipeline) { p.Spec.Deploy.Workflow.TemplateRef.Name = "gone" }),
+		"that it was one of another time": given.CdPipeline("web", func(p *v1alpha1.CdPipeline) { p.UID = "before" }),
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, now, template()).outdated(t, was, template())
+			require.NoError(t, w.Submit(t.Context(), claimOf(now)))
+			require.Len(t, w.workflows(t), 1)
+		})
+	}
+	t.Run("that it had no such stage", func(t *testing.T) {
+		t.Parallel()
+		staged := given.CdPipeline("web", given.WithPre)
+		claim := claimOf(staged)
+		claim.Stage = trigger.StagePre
+		w := newWorld(t, staged, template()).outdated(t, now, template())
+		require.NoError(t, w.Submit(t.Context(), claim))
+		require.Len(t, w.workflows(t), 1)
+	})
+}
+
+func TestARetryFindsWhatAnEarlierAttemptMadeBeforeItRefuses(t *testing.T) {
+	t.Parallel()
+	asleep := given.CdPipeline("web", given.Suspended)
+	w := newWorld(t, given.CdPipeline("web"), template())
+	require.NoError(t, w.Submit(t.Context(), claimOf(asleep)))
+	known := &v1alpha1.CdPipeline{}
+	require.NoError(t, w.server.Get(t.Context(), client.ObjectKeyFromObject(asleep), known))
+	known.Spec.Suspend = true
+	require.NoError(t, w.server.Update(t.Context(), known))
+	w.outdated(t, asleep, template())
+
+	first, second := claimOf(asleep), claimOf(asleep)
+	second.Attempt = 2
+	require.NoError(t, w.Submit(t.Context(), second), "its Workflow runs")
+	require.NoError(t, w.server.Delete(t.Context(), &w.workflows(t)[0]))
+	requireRefusal(t, w.Submit(t.Context(), first), store.StatusCancelled, v1alpha1.ReasonSuspended,
+		"CdPipeline web was suspended before its turn came")
+}

@@ -21,6 +21,8 @@ type buffer[T any] struct {
 type rule[T any] interface {
 	// place returns the place of the item that this one replaces, or remembers next as its own and returns that.
 	place(item T, next int) int
+	// merge returns what waits in the place of an item and of the one that replaces it.
+	merge(waiting, added T) T
 	// has reports whether an item waits that this one would replace.
 	has(item T) bool
 	// forget is told that the item no longer waits.
@@ -42,7 +44,7 @@ func (b *buffer[T]) add(item T) error {
 	}
 	i := b.rule.place(item, b.first+len(b.items)) - b.first
 	if i < len(b.items) {
-		b.items[i] = item
+		b.items[i] = b.rule.merge(b.items[i], item)
 		return nil
 	}
 	b.items = append(b.items, item)
@@ -106,16 +108,18 @@ func (b *buffer[T]) close() int {
 type keepAll[T any] struct{}
 
 func (keepAll[T]) place(_ T, next int) int { return next }
+func (keepAll[T]) merge(_, added T) T      { return added }
 func (keepAll[T]) has(T) bool              { return false }
 func (keepAll[T]) forget(T)                {}
 
-// keepLatest replaces the item that waits under the same key.
-type keepLatest[K comparable, T any] struct {
+// keepOne keeps one item under each key.
+type keepOne[K comparable, T any] struct {
 	key    func(T) K
+	join   func(waiting, added T) T
 	places map[K]int
 }
 
-func (k *keepLatest[K, T]) place(item T, next int) int {
+func (k *keepOne[K, T]) place(item T, next int) int {
 	key := k.key(item)
 	if place, waits := k.places[key]; waits {
 		return place
@@ -124,9 +128,11 @@ func (k *keepLatest[K, T]) place(item T, next int) int {
 	return next
 }
 
-func (k *keepLatest[K, T]) has(item T) bool {
+func (k *keepOne[K, T]) merge(waiting, added T) T { return k.join(waiting, added) }
+
+func (k *keepOne[K, T]) has(item T) bool {
 	_, waits := k.places[k.key(item)]
 	return waits
 }
 
-func (k *keepLatest[K, T]) forget(item T) { delete(k.places, k.key(item)) }
+func (k *keepOne[K, T]) forget(item T) { delete(k.places, k.key(item)) }

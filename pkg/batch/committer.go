@@ -75,7 +75,13 @@ func New[T any](config Config[T]) *Committer[T] {
 // which only the latest matters. Items that are being flushed no longer wait, so one key may be in two groups in a row.
 // The rule holds from Add to Flush; a group never has one key twice.
 func NewCoalescing[K comparable, T any](config Config[T], key func(T) K) *Committer[T] {
-	return newCommitter(config, &keepLatest[K, T]{key: key, places: map[K]int{}})
+	return NewMerging(config, key, func(_, added T) T { return added })
+}
+
+// NewMerging is NewCoalescing where merge says what waits in the place of the two: for states that may be told out of
+// order. It is called under a lock, and must not block.
+func NewMerging[K comparable, T any](config Config[T], key func(T) K, merge func(waiting, added T) T) *Committer[T] {
+	return newCommitter(config, &keepOne[K, T]{key: key, join: merge, places: map[K]int{}})
 }
 
 func newCommitter[T any](config Config[T], rule rule[T]) *Committer[T] {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/go-logr/logr"
 
+	"github.com/penstock-cd/penstock/pkg/argo"
 	"github.com/penstock-cd/penstock/pkg/batch"
 	"github.com/penstock-cd/penstock/pkg/bounded"
 	"github.com/penstock-cd/penstock/pkg/limit"
@@ -77,6 +78,7 @@ type Dispatcher struct {
 	pool   *bounded.Pool[task]
 	gate   *limit.Backlog
 	rate   atomic.Int64
+	wanted atomic.Int64 // the limit that was asked for
 	done   *batch.Committer[store.Completion]
 	wake   chan struct{}
 	busy   atomic.Bool
@@ -106,22 +108,36 @@ func New(config Config) *Dispatcher {
 		},
 	})
 	d.rate.Store(int64(config.RatePerSecond))
-	limitGauge.Set(float64(d.pool.Limit()))
+	d.SetLimit(config.Limit)
 	return d
 }
 
 // SetLimit changes how many triggers are in flight at once; below 1 means 1.
 func (d *Dispatcher) SetLimit(inFlight int) {
-	d.pool.SetLimit(inFlight)
-	limitGauge.Set(float64(d.pool.Limit()))
+	d.wanted.Store(int64(max(inFlight, 1)))
+	d.limitPool()
 }
 
 // Limit returns how many triggers may be in flight at once.
-func (d *Dispatcher) Limit() int { return d.pool.Limit() }
+func (d *Dispatcher) Limit() int { return int(d.wanted.Load()) }
 
 // SetRate changes what the API's token bucket lets through in a second; 0 is no
 // limit.
-func (d *Dispatcher) SetRate(perSecond int) { d.rate.Store(int64(perSecond)) }
+func (d *Dispatcher) SetRate(perSecond int) {
+	d.rate.Store(int64(perSecond))
+	d.limitPool()
+}
+
+// limitPool lets no more wait for the token bucket than get a token in time: a slot
+// more would only be one that ends at its timeout.
+func (d *Dispatcher) limitPool() {
+	inFlight := int(d.wanted.Load())
+	if rate := int(d.rate.Load()); rate > 0 {
+		inFlight = min(inFlight, max(rate*int(argo.RequestTimeout/time.Second)/2, 1))
+	}
+	d.pool.SetLimit(inFlight)
+	limitGauge.Set(float64(inFlight))
+}
 
 // SetMaxActive changes how many Workflows may be unfinished; 0 is no limit.
 func (d *Dispatcher) SetMaxActive(workflows int) {

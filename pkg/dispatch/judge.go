@@ -14,8 +14,11 @@ import (
 
 // Back-off of one row, by its attempts, and of the whole dispatcher, by how many
 // submissions have failed in a row.
+// A row that fails by itself, as for a quota, is left alone for longer than one that
+// failed with all others: that one's turn comes when the API server is back.
 const (
-	rowFirst, rowMost       = 500 * time.Millisecond, time.Minute
+	rowFirst, rowMost       = 500 * time.Millisecond, 5 * time.Minute
+	rowMostInOutage         = 30 * time.Second
 	outageFirst, outageMost = 50 * time.Millisecond, 5 * time.Second
 )
 
@@ -36,7 +39,11 @@ func judge(claim store.Claim, err error) store.Completion {
 	default:
 		completion.Status, completion.Reason = store.StatusPending, v1alpha1.ReasonSubmissionDelayed
 		completion.Message = fmt.Sprintf("attempt %d: %v", claim.Attempt, err)
-		completion.Delay = backoff(claim.Attempt, rowFirst, rowMost)
+		most := rowMost
+		if argo.IsOutage(err) {
+			most = rowMostInOutage
+		}
+		completion.Delay = backoff(claim.Attempt, rowFirst, most)
 	}
 	return completion
 }

@@ -151,3 +151,56 @@ func TestTheQueueIsMeasured(t *testing.T) {
 	require.NoError(t, err)
 	require.EqualValues(t, 2, active)
 }
+
+func TestRowsOfNamespacesThatAreNotWatchedWait(t *testing.T) {
+	t.Parallel()
+	config := store.Config{URL: postgres.NewTestDatabase(t), Schema: schema, MaxConns: 4}
+	everywhere := openStore(t, config)
+	planned(t, everywhere, "b1", given.CdPipelines(2, "web"))
+	config.Namespaces = []string{"another", "and-another"}
+	elsewhere := openStore(t, config)
+	config.Namespaces = []string{"another", given.Namespace}
+	here := openStore(t, config)
+
+	claims, err := elsewhere.Claim(t.Context(), "w", 10, lease)
+	require.NoError(t, err)
+	require.Empty(t, claims)
+	depth, _, err := elsewhere.QueueDepth(t.Context())
+	require.NoError(t, err)
+	require.Zero(t, depth)
+	claims, err = here.Claim(t.Context(), "w", 1, lease)
+	require.NoError(t, err)
+	require.Len(t, claims, 1)
+	claim(t, everywhere, "w", 1)
+
+	move(t, everywhere, claims[0], store.StatusSucceeded, "")
+	for s, want := range map[*store.Store]int{elsewhere: 0, here: 1, everywhere: 1} {
+		ended, err := s.Unfollowed(t.Context(), 10, nil)
+		require.NoError(t, err)
+		require.Len(t, ended, want)
+	}
+	ended, err := everywhere.Unfollowed(t.Context(), 10, []int64{claims[0].ID})
+	require.NoError(t, err)
+	require.Empty(t, ended, "passed over")
+}
+
+func TestRowsThatFailAgainAndAgainDoNotKeepOthersWaiting(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	planned(t, s, "b1", given.CdPipelines(3, "bad"))
+	for _, bad := range claim(t, s, "w", 3) {
+		_, err := s.Complete(t.Context(), "w", []store.Completion{{ID: bad.ID, Attempt: 1, Status: store.StatusPending, Delay: time.Minute}})
+		require.NoError(t, err)
+	}
+	execute(t, s, "UPDATE cd_workflow_runner SET available_at = now()") // their minute is over, but by the queue's order
+	planned(t, s, "b2", given.CdPipelines(3, "good"))
+	require.Equal(t, []string{"good-000", "good-001", "good-002"}, pipelines(claim(t, s, "w", 3)))
+	require.Equal(t, []string{"bad-000", "bad-001", "bad-002"}, pipelines(claim(t, s, "w", 3)))
+}
+
+func TestADatabaseClockThatStepsBackHidesNoNewRow(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	planned(t, s, "b1", given.CdPipelines(1, "web"))
+	require.Equal(t, 1, count(t, s, "cd_workflow_runner WHERE available_at < now() - interval '100 years'"))
+}

@@ -34,12 +34,12 @@ func TestBatchesInOppositeOrderDoNotDeadlock(t *testing.T) {
 		requireTogether(t, func() error { return completeAll(t, s, claims) }, backward(store.StatusSubmitted), forward(store.StatusRunning))
 		requireTogether(t, forward(store.StatusSucceeded), backward(store.StatusFailed), func() error { return loseAll(t, s, reverse) })
 
-		ended, err := s.Unfollowed(t.Context(), 1000)
+		ended, err := s.Unfollowed(t.Context(), 1000, nil)
 		require.NoError(t, err)
 		require.Len(t, ended, 100)
 		requireTogether(t, func() error { return finishAll(t, s, ended, false) }, func() error { return finishAll(t, s, ended, true) },
 			forward(store.StatusRunning))
-		left, err := s.Unfollowed(t.Context(), 1)
+		left, err := s.Unfollowed(t.Context(), 1, nil)
 		require.NoError(t, err)
 		require.Empty(t, left)
 	}
@@ -60,7 +60,7 @@ func requireTogether(t *testing.T, all ...func() error) {
 func observeAll(t *testing.T, s *store.Store, claims []store.Claim, status store.Status) error {
 	var observations []store.Observation
 	for _, claim := range claims {
-		observations = append(observations, store.Observation{ID: claim.ID, WorkflowName: claim.WorkflowName, Status: status})
+		observations = append(observations, store.Observation{ID: claim.ID, Namespace: claim.Namespace, Owner: claim.PipelineUID, WorkflowName: claim.WorkflowName, Status: status})
 	}
 	_, err := s.Observe(t.Context(), observations)
 	return err
@@ -69,7 +69,7 @@ func observeAll(t *testing.T, s *store.Store, claims []store.Claim, status store
 func loseAll(t *testing.T, s *store.Store, claims []store.Claim) error {
 	var observations []store.Observation
 	for _, claim := range claims {
-		observations = append(observations, store.Observation{ID: claim.ID, WorkflowName: claim.WorkflowName, Gone: true})
+		observations = append(observations, store.Observation{ID: claim.ID, Namespace: claim.Namespace, Owner: claim.PipelineUID, WorkflowName: claim.WorkflowName, Gone: true})
 	}
 	_, err := s.Observe(t.Context(), observations)
 	return err

@@ -73,7 +73,7 @@ func (s *Store) Claim(ctx context.Context, worker string, most int, lease time.D
 	ctx, cancel := context.WithTimeout(ctx, ClaimTimeout)
 	defer cancel()
 	rows, err := s.queries.ClaimRunners(ctx, dbsqlc.ClaimRunnersParams{
-		Worker: worker, Most: int32(most), Lease: interval(lease), //nolint:gosec // most is a batch size
+		Worker: worker, Namespaces: s.namespaces, Most: int32(most), Lease: interval(lease), //nolint:gosec // most is a batch size
 	})
 	if err != nil {
 		return nil, fmt.Errorf("claim runners: %w", err)
@@ -127,7 +127,7 @@ func (s *Store) ReclaimExpired(ctx context.Context) (int64, error) {
 func (s *Store) QueueDepth(ctx context.Context) (int64, time.Duration, error) {
 	ctx, cancel := context.WithTimeout(ctx, ReadTimeout)
 	defer cancel()
-	depth, err := s.queries.QueueDepth(ctx)
+	depth, err := s.queries.QueueDepth(ctx, s.namespaces)
 	if err != nil {
 		return 0, 0, fmt.Errorf("measure queue: %w", err)
 	}

@@ -44,11 +44,14 @@ type Consequence struct {
 	Decisions []trigger.Decision
 }
 
-// Unfollowed returns up to most ended stages whose consequence is not committed.
-func (s *Store) Unfollowed(ctx context.Context, most int) ([]Ended, error) {
+// Unfollowed returns up to most ended stages whose consequence is not committed, but
+// for the rows with these ids.
+func (s *Store) Unfollowed(ctx context.Context, most int, passedOver []int64) ([]Ended, error) {
 	ctx, cancel := context.WithTimeout(ctx, ReadTimeout)
 	defer cancel()
-	rows, err := s.queries.Unfollowed(ctx, int32(most)) //nolint:gosec // most is a batch size
+	rows, err := s.queries.Unfollowed(ctx, dbsqlc.UnfollowedParams{
+		Most: int32(most), Namespaces: s.namespaces, PassedOver: append([]int64{}, passedOver...), //nolint:gosec // most is a batch size
+	})
 	if err != nil {
 		return nil, fmt.Errorf("list ended runners: %w", err)
 	}
@@ -123,6 +126,7 @@ func insertStages(ctx context.Context, queries *dbsqlc.Queries, consequences []C
 			PipelineUID: ended.PipelineUID, Run: ended.Run, Stage: consequence.Next,
 		}
 		params.CdWorkflowIds = append(params.CdWorkflowIds, ended.CdWorkflowID)
+		params.Namespaces = append(params.Namespaces, ended.Namespace)
 		params.Stages = append(params.Stages, string(consequence.Next))
 		params.WorkflowNames = append(params.WorkflowNames, trigger.WorkflowName(ended.Pipeline, identity))
 		params.Priorities = append(params.Priorities, ended.Priority)

@@ -20,14 +20,14 @@ func endAll(t testing.TB, s *store.Store, end store.Status) {
 	claims, err := s.Claim(t.Context(), "w", 1000, lease)
 	require.NoError(t, err)
 	for _, claim := range claims {
-		_, err := s.Observe(t.Context(), []store.Observation{{ID: claim.ID, WorkflowName: claim.WorkflowName, Status: end}})
+		_, err := s.Observe(t.Context(), []store.Observation{{ID: claim.ID, Namespace: claim.Namespace, Owner: claim.PipelineUID, WorkflowName: claim.WorkflowName, Status: end}})
 		require.NoError(t, err)
 	}
 }
 
 func unfollowed(t testing.TB, s *store.Store) []store.Ended {
 	t.Helper()
-	ended, err := s.Unfollowed(t.Context(), 1000)
+	ended, err := s.Unfollowed(t.Context(), 1000, nil)
 	require.NoError(t, err)
 	return ended
 }
@@ -208,7 +208,7 @@ func TestEachArtifactIsFollowedOnItsOwn(t *testing.T) {
 	_, err := s.Plan(t.Context(), planOf(t, given.Build("b1"), given.Artifacts(2), family))
 	require.NoError(t, err)
 	row := claim(t, s, "w", 2)[1]
-	_, err = s.Observe(t.Context(), []store.Observation{{ID: row.ID, WorkflowName: row.WorkflowName, Status: store.StatusSucceeded}})
+	_, err = s.Observe(t.Context(), []store.Observation{{ID: row.ID, Namespace: row.Namespace, Owner: row.PipelineUID, WorkflowName: row.WorkflowName, Status: store.StatusSucceeded}})
 	require.NoError(t, err)
 	followAll(t, s, family)
 	require.Equal(t, []string{given.Artifact(0).Image + " Waiting", given.Artifact(1).Image + " Triggered"},

@@ -58,8 +58,10 @@ func newWorld(t *testing.T, seed uint64) *world {
 	s := newStore(t)
 	planned(t, s, "b1", given.CdPipelines(12, "web"))
 	w := &world{t: t, s: s, random: rand.New(rand.NewPCG(seed, 0)), rows: map[int64]*model{}, ids: runners(t, s)}
-	for i, name := range table(t, s, "SELECT workflow_name FROM cd_workflow_runner ORDER BY id") {
-		w.rows[w.ids[i]] = &model{claim: store.Claim{ID: w.ids[i], WorkflowName: name}, state: store.StatusPending}
+	names := table(t, s, "SELECT workflow_name FROM cd_workflow_runner ORDER BY id")
+	for i, owner := range table(t, s, "SELECT pipeline_uid FROM cd_workflow_runner r JOIN cd_workflow w ON w.id = r.cd_workflow_id ORDER BY r.id") {
+		claim := store.Claim{ID: w.ids[i], Namespace: given.Namespace, WorkflowName: names[i], PipelineUID: owner}
+		w.rows[w.ids[i]] = &model{claim: claim, state: store.StatusPending}
 	}
 	return w
 }
@@ -121,7 +123,7 @@ func (w *world) observe() {
 	row := w.rows[w.ids[w.random.IntN(len(w.ids))]]
 	seen := workflowStates[w.random.IntN(len(workflowStates))]
 	w.said = fmt.Sprintf("the Workflow of row %d is %s", row.claim.ID, seen)
-	_, err := w.s.Observe(w.t.Context(), []store.Observation{{ID: row.claim.ID, WorkflowName: row.claim.WorkflowName, Status: seen}})
+	_, err := w.s.Observe(w.t.Context(), []store.Observation{{ID: row.claim.ID, Namespace: row.claim.Namespace, Owner: row.claim.PipelineUID, WorkflowName: row.claim.WorkflowName, Status: seen}})
 	require.NoError(w.t, err)
 	row.state = observed(row.state, seen)
 }
@@ -129,7 +131,7 @@ func (w *world) observe() {
 func (w *world) lose() {
 	row := w.rows[w.ids[w.random.IntN(len(w.ids))]]
 	w.said = fmt.Sprintf("the Workflow of row %d is gone", row.claim.ID)
-	_, err := w.s.Observe(w.t.Context(), []store.Observation{{ID: row.claim.ID, WorkflowName: row.claim.WorkflowName, Gone: true}})
+	_, err := w.s.Observe(w.t.Context(), []store.Observation{{ID: row.claim.ID, Namespace: row.claim.Namespace, Owner: row.claim.PipelineUID, WorkflowName: row.claim.WorkflowName, Gone: true}})
 	require.NoError(w.t, err)
 	row.state = lost(row.state)
 }

@@ -140,7 +140,22 @@ func (m *Migrator) Status(ctx context.Context) ([]Migration, error) {
 // Close closes the connection.
 func (m *Migrator) Close() error { return m.db.Close() }
 
-// Migrate applies every step that is missing.
+// Migrate applies every step that is missing, on one of the store's connections.
+func (s *Store) Migrate(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, MigrateTimeout)
+	defer cancel()
+	db := stdlib.OpenDBFromPool(s.pool)
+	db.SetMaxOpenConns(1)
+	defer func() { _ = db.Close() }()
+	migrator, err := newMigrator(ctx, db, s.config.Schema)
+	if err != nil {
+		return redact(err, s.config.URL)
+	}
+	_, err = migrator.Up(ctx)
+	return err
+}
+
+// Migrate applies every step that is missing, on a connection of its own.
 func Migrate(ctx context.Context, config Config) error {
 	migrator, err := NewMigrator(ctx, config)
 	if err != nil {

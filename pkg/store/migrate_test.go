@@ -110,3 +110,13 @@ func TestADatabaseWithoutTablesDoesNotPing(t *testing.T) {
 	require.ErrorContains(t, s.Ping(t.Context()), "ping database")
 	require.NoError(t, newStore(t).Ping(t.Context()))
 }
+
+func TestAStoreMigratesOnOneOfItsConnections(t *testing.T) {
+	t.Parallel()
+	s, err := store.Open(t.Context(), store.Config{URL: postgres.NewTestDatabase(t), Schema: schema, MaxConns: 1})
+	require.NoError(t, err)
+	t.Cleanup(s.Close)
+	require.NoError(t, s.Migrate(t.Context()))
+	require.NoError(t, s.Migrate(t.Context()), "again")
+	require.NoError(t, s.Ping(t.Context()))
+}

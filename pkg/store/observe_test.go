@@ -77,7 +77,7 @@ func TestRowsFollowTheirWorkflowsForwardOnly(t *testing.T) {
 		observations := make([]store.Observation, len(seen))
 		for i := range seen {
 			observations[i] = store.Observation{
-				ID: claims[i].ID, WorkflowName: claims[i].WorkflowName, Status: seen[i], Reason: "r", Message: "after",
+				ID: claims[i].ID, Namespace: claims[i].Namespace, Owner: claims[i].PipelineUID, WorkflowName: claims[i].WorkflowName, Status: seen[i], Reason: "r", Message: "after",
 			}
 		}
 		moved, err := s.Observe(t.Context(), observations)
@@ -114,7 +114,7 @@ func TestTheTimeOfAStartIsKept(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	row := inState(t, s, "b1", 1, store.StatusRunning)[0]
-	_, err := s.Observe(t.Context(), []store.Observation{{ID: row.ID, WorkflowName: row.WorkflowName, Status: store.StatusSucceeded}})
+	_, err := s.Observe(t.Context(), []store.Observation{{ID: row.ID, Namespace: row.Namespace, Owner: row.PipelineUID, WorkflowName: row.WorkflowName, Status: store.StatusSucceeded}})
 	require.NoError(t, err)
 	require.Equal(t, 1, count(t, s, `cd_workflow_runner WHERE started_at < now() - interval '50 min'
 		AND submitted_at < started_at AND finished_at = changed_at`))
@@ -125,7 +125,7 @@ func TestAWorkflowThatIsGoneEndsItsRow(t *testing.T) {
 	s := newStore(t)
 	for _, from := range states {
 		row := inState(t, s, string(from), 1, from)[0]
-		gone := []store.Observation{{ID: row.ID, WorkflowName: row.WorkflowName, Gone: true, Reason: "WorkflowDeleted", Message: "gone"}}
+		gone := []store.Observation{{ID: row.ID, Namespace: row.Namespace, Owner: row.PipelineUID, WorkflowName: row.WorkflowName, Gone: true, Reason: "WorkflowDeleted", Message: "gone"}}
 		moved, err := s.Observe(t.Context(), gone)
 		require.NoError(t, err)
 		require.Equal(t, string(lost(from)), status(t, s, row.ID), from)
@@ -139,10 +139,20 @@ func TestAnotherWorkflowThatNamesTheRowMovesNothing(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	row := inState(t, s, "b1", 1, store.StatusSubmitted)[0]
+	own := store.Observation{ID: row.ID, Namespace: row.Namespace, Owner: row.PipelineUID, WorkflowName: row.WorkflowName, Status: store.StatusSucceeded}
+	another := func(change func(*store.Observation)) store.Observation {
+		observation := own
+		change(&observation)
+		return observation
+	}
 	for _, observation := range []store.Observation{
-		{ID: row.ID, WorkflowName: "not-" + row.WorkflowName, Status: store.StatusSucceeded},
-		{ID: row.ID, WorkflowName: "not-" + row.WorkflowName, Gone: true},
-		{ID: row.ID + 1, WorkflowName: row.WorkflowName, Status: store.StatusSucceeded},
+		another(func(o *store.Observation) { o.WorkflowName = "not-" + row.WorkflowName }),
+		another(func(o *store.Observation) { o.WorkflowName, o.Gone = "not-"+row.WorkflowName, true }),
+		another(func(o *store.Observation) { o.ID++ }),
+		another(func(o *store.Observation) { o.Namespace = "a-copy" }),
+		another(func(o *store.Observation) { o.Namespace, o.Gone = "a-copy", true }),
+		another(func(o *store.Observation) { o.Owner = "nobody" }),
+		another(func(o *store.Observation) { o.Owner, o.Gone = "nobody", true }),
 	} {
 		moved, err := s.Observe(t.Context(), []store.Observation{observation})
 		require.NoError(t, err)

@@ -76,10 +76,26 @@ func insertDecided(ctx context.Context, queries *dbsqlc.Queries, build trigger.B
 	if len(decisions) == 0 {
 		return nil
 	}
-	if err := queries.InsertRuns(ctx, insertRuns(build, decisions)); err != nil {
-		return err
+	runs := insertRuns(build, decisions)
+	for first := 0; first < len(runs.Stages); first += runsAtOnce {
+		if err := queries.InsertRuns(ctx, chunk(runs, first, min(first+runsAtOnce, len(runs.Stages)))); err != nil {
+			return err
+		}
 	}
 	return queries.InsertDecisions(ctx, insertDecisions(build, decisions))
+}
+
+// runsAtOnce bounds the rows of one statement. It joins them to themselves, which
+// Postgres may do row by row: the time grows with the square.
+const runsAtOnce = 500
+
+func chunk(all dbsqlc.InsertRunsParams, from, to int) dbsqlc.InsertRunsParams {
+	some := all
+	some.Images, some.Digests = all.Images[from:to], all.Digests[from:to]
+	some.Pipelines, some.PipelineUids = all.Pipelines[from:to], all.PipelineUids[from:to]
+	some.Stages, some.WorkflowNames = all.Stages[from:to], all.WorkflowNames[from:to]
+	some.Priorities, some.Ordinals = all.Priorities[from:to], all.Ordinals[from:to]
+	return some
 }
 
 func insertBuild(build trigger.Build) dbsqlc.InsertBuildParams {

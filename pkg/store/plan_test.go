@@ -118,7 +118,7 @@ func TestTextThatPostgresRefusesIsMended(t *testing.T) {
 	})
 	require.NoError(t, err)
 	_, err = s.Observe(t.Context(), []store.Observation{
-		{ID: id.ID, WorkflowName: id.WorkflowName, Status: store.StatusRunning, Message: "y\x00\xff"},
+		{ID: id.ID, Namespace: id.Namespace, Owner: id.PipelineUID, WorkflowName: id.WorkflowName, Status: store.StatusRunning, Message: "y\x00\xff"},
 	})
 	require.NoError(t, err)
 	require.Equal(t, []string{"y\uFFFD\uFFFD"}, table(t, s, "SELECT message FROM cd_workflow_runner"))

@@ -177,7 +177,7 @@ const waitingHead = 1000
 func (s *Store) WaitingBuilds(ctx context.Context) ([]types.NamespacedName, error) {
 	ctx, cancel := context.WithTimeout(ctx, ReadTimeout)
 	defer cancel()
-	rows, err := s.queries.WaitingBuilds(ctx, waitingHead)
+	rows, err := s.queries.WaitingBuilds(ctx, dbsqlc.WaitingBuildsParams{Head: waitingHead, Namespaces: s.namespaces})
 	if err != nil {
 		return nil, fmt.Errorf("find waiting builds: %w", err)
 	}

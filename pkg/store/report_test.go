@@ -26,7 +26,7 @@ func summaryOf(t *testing.T, s *store.Store, build string) *store.Summary {
 func move(t *testing.T, s *store.Store, claim store.Claim, to store.Status, message string) {
 	t.Helper()
 	moved, err := s.Observe(t.Context(), []store.Observation{
-		{ID: claim.ID, WorkflowName: claim.WorkflowName, Status: to, Reason: "WorkflowFailed", Message: message},
+		{ID: claim.ID, Namespace: claim.Namespace, Owner: claim.PipelineUID, WorkflowName: claim.WorkflowName, Status: to, Reason: "WorkflowFailed", Message: message},
 	})
 	require.NoError(t, err)
 	require.Len(t, moved, 1)

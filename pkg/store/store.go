@@ -31,6 +31,9 @@ const (
 	WriteTimeout = 10 * time.Second
 	// ReadTimeout bounds a query for a report or a sweep.
 	ReadTimeout = 15 * time.Second
+	// MigrateTimeout bounds bringing the tables up to date, waiting for another
+	// migrator included.
+	MigrateTimeout = 10 * time.Minute
 	// PingTimeout bounds the readiness check.
 	PingTimeout = 2 * time.Second
 )
@@ -42,6 +45,9 @@ type Config struct {
 	URL string
 	// Schema holds the tables; it is created where it does not exist.
 	Schema string
+	// Namespaces are the only ones whose rows are claimed, followed, looked for and
+	// counted; none means all. The rows of others wait.
+	Namespaces []string
 	// MaxConns is the most connections that are ever open at once.
 	MaxConns int32
 	// ApplicationName is what pg_stat_activity shows. Defaults to penstock.
@@ -52,6 +58,9 @@ type Config struct {
 type Store struct {
 	pool    *pgxpool.Pool
 	queries *dbsqlc.Queries
+	config  Config
+	// namespaces is never nil, which would be NULL.
+	namespaces []string
 }
 
 // Open returns a store that connects when it is first used: a database that is
@@ -65,7 +74,7 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open database pool: %w", redact(err, config.URL))
 	}
-	return &Store{pool: pool, queries: dbsqlc.New(pool)}, nil
+	return &Store{pool: pool, queries: dbsqlc.New(pool), config: config, namespaces: append([]string{}, config.Namespaces...)}, nil
 }
 
 func parse(config Config) (*pgxpool.Config, error) {

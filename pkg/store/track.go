@@ -11,9 +11,13 @@ import (
 
 // Observation is what was seen of one Workflow.
 type Observation struct {
-	// ID is the row that the Workflow names as its own.
+	// ID is the row that the Workflow names as its own. It is the row's only where
+	// Namespace, WorkflowName and Owner, the UID of the CdPipeline that owns it, are
+	// the row's as well.
 	ID           int64
+	Namespace    string
 	WorkflowName string
+	Owner        string
 	// Status is Submitted, Running, Succeeded, Failed or Error. With Gone it does
 	// not count.
 	Status  Status
@@ -53,12 +57,16 @@ func (s *Store) Observe(ctx context.Context, observations []Observation) ([]Move
 	for _, observation := range observations {
 		if observation.Gone {
 			gone.Ids = append(gone.Ids, observation.ID)
+			gone.Namespaces = append(gone.Namespaces, observation.Namespace)
+			gone.Owners = append(gone.Owners, observation.Owner)
 			gone.WorkflowNames = append(gone.WorkflowNames, observation.WorkflowName)
 			gone.Reasons = append(gone.Reasons, string(observation.Reason))
 			gone.Messages = append(gone.Messages, clean(observation.Message))
 			continue
 		}
 		seen.Ids = append(seen.Ids, observation.ID)
+		seen.Namespaces = append(seen.Namespaces, observation.Namespace)
+		seen.Owners = append(seen.Owners, observation.Owner)
 		seen.WorkflowNames = append(seen.WorkflowNames, observation.WorkflowName)
 		seen.Statuses = append(seen.Statuses, string(observation.Status))
 		seen.Reasons = append(seen.Reasons, string(observation.Reason))
@@ -103,6 +111,7 @@ type Active struct {
 	ID           int64
 	WorkflowName string
 	Namespace    string
+	PipelineUid  string //nolint:revive // as sqlc spells it, so that its rows convert
 }
 
 // StaleActive returns up to most rows, by id, after the given one, whose
@@ -111,7 +120,7 @@ func (s *Store) StaleActive(ctx context.Context, quiet time.Duration, after int6
 	ctx, cancel := context.WithTimeout(ctx, ReadTimeout)
 	defer cancel()
 	rows, err := s.queries.StaleActive(ctx, dbsqlc.StaleActiveParams{
-		Quiet: interval(quiet), After: after, Most: int32(most), //nolint:gosec // most is a batch size
+		Quiet: interval(quiet), After: after, Namespaces: s.namespaces, Most: int32(most), //nolint:gosec // most is a batch size
 	})
 	if err != nil {
 		return nil, fmt.Errorf("list stale runners: %w", err)

@@ -86,10 +86,10 @@ func (s *scene) run() {
 	})
 	require.NoError(s, err)
 	_, err = s.store.Observe(s.Context(), []store.Observation{
-		{ID: s.succeeded, WorkflowName: claims[1].WorkflowName, Status: store.StatusSucceeded},
+		{ID: s.succeeded, Namespace: claims[1].Namespace, Owner: claims[1].PipelineUID, WorkflowName: claims[1].WorkflowName, Status: store.StatusSucceeded},
 	})
 	require.NoError(s, err)
-	ended, err := s.store.Unfollowed(s.Context(), 1)
+	ended, err := s.store.Unfollowed(s.Context(), 1, nil)
 	require.NoError(s, err)
 	require.NoError(s, s.store.Follow(s.Context(), []store.Consequence{{Ended: ended[0], Outcome: store.StatusSucceeded}}))
 	stage := given.Stage()

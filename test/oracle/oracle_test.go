@@ -163,16 +163,16 @@ func TestEveryBrokenPromiseIsNamed(t *testing.T) {
 				s.execute(`WITH run AS (
 					INSERT INTO cd_workflow (ci_artifact_id, namespace, pipeline, pipeline_uid, run, cause)
 					SELECT ci_artifact_id, namespace, pipeline, pipeline_uid, run, cause FROM cd_workflow WHERE pipeline = 'web-000' RETURNING id)
-					INSERT INTO cd_workflow_runner (cd_workflow_id, stage, workflow_name, priority, fair_at)
-					SELECT id, 'DEPLOY', 'second', 0, now() FROM run`)
+					INSERT INTO cd_workflow_runner (cd_workflow_id, namespace, stage, workflow_name, priority, fair_at)
+					SELECT id, 'default', 'DEPLOY', 'second', 0, now() FROM run`)
 			},
 			[]string{"I2: a pipeline has the same run of an artifact twice: web-000"},
 		},
 		"I2: a stage twice": {
 			func(s *scene) {
 				s.dropConstraint("cd_workflow_runner", "cd_workflow_runner_cd_workflow_id_stage_key")
-				s.execute(`INSERT INTO cd_workflow_runner (cd_workflow_id, stage, workflow_name, priority, fair_at)
-					SELECT cd_workflow_id, stage, 'a-second', 0, now() FROM cd_workflow_runner WHERE id = $1`, s.pending)
+				s.execute(`INSERT INTO cd_workflow_runner (cd_workflow_id, namespace, stage, workflow_name, priority, fair_at)
+					SELECT cd_workflow_id, namespace, stage, 'a-second', 0, now() FROM cd_workflow_runner WHERE id = $1`, s.pending)
 			},
 			[]string{"I2: a run has a stage twice: a-second"},
 		},
@@ -246,8 +246,8 @@ func TestEveryBrokenPromiseIsNamed(t *testing.T) {
 		},
 		"I5: a row that was born in the middle": {
 			func(s *scene) {
-				s.execute(`INSERT INTO cd_workflow_runner (cd_workflow_id, stage, workflow_name, priority, fair_at, status)
-					SELECT cd_workflow_id, 'POST', 'born', 0, now(), 'Submitting' FROM cd_workflow_runner WHERE id = $1`, s.pending)
+				s.execute(`INSERT INTO cd_workflow_runner (cd_workflow_id, namespace, stage, workflow_name, priority, fair_at, status)
+					SELECT cd_workflow_id, namespace, 'POST', 'born', 0, now(), 'Submitting' FROM cd_workflow_runner WHERE id = $1`, s.pending)
 			},
 			[]string{`went from "" to "Submitting"`},
 		},
@@ -328,7 +328,7 @@ func TestQuiesceWaitsForTheLastRow(t *testing.T) {
 		{ID: claims[0].ID, Attempt: claims[0].Attempt, Status: store.StatusCancelled, Reason: v1alpha1.ReasonSuspended},
 	})
 	require.NoError(t, err)
-	ended, err := s.store.Unfollowed(t.Context(), 1)
+	ended, err := s.store.Unfollowed(t.Context(), 1, nil)
 	require.NoError(t, err)
 	require.Empty(t, done, "an end that is not followed is under way")
 	require.NoError(t, s.store.Follow(t.Context(), []store.Consequence{{Ended: ended[0], Outcome: store.StatusCancelled}}))

@@ -12,27 +12,30 @@ import (
 )
 
 const activeWorkflows = `-- name: ActiveWorkflows :one
-SELECT count(*) FROM cd_workflow_runner WHERE status IN ('Submitting', 'Submitted', 'Running')
+SELECT ((SELECT count(*) FROM cd_workflow_runner WHERE status = 'Submitting')
+      + (SELECT count(*) FROM cd_workflow_runner WHERE status IN ('Submitted', 'Running')))::bigint AS active
 `
 
+// Two counts, since each of the indexes holds some of these states.
 func (q *Queries) ActiveWorkflows(ctx context.Context) (int64, error) {
 	row := q.db.QueryRow(ctx, activeWorkflows)
-	var count int64
-	err := row.Scan(&count)
-	return count, err
+	var active int64
+	err := row.Scan(&active)
+	return active, err
 }
 
 const claimRunners = `-- name: ClaimRunners :many
 WITH head AS (
     SELECT id FROM cd_workflow_runner
     WHERE status = 'Pending' AND available_at <= now()
+      AND (cardinality($1::text[]) = 0 OR namespace = ANY($1::text[]))
     ORDER BY priority DESC, fair_at, id
-    LIMIT $1
+    LIMIT $2
     FOR UPDATE SKIP LOCKED
 ), claimed AS (
     UPDATE cd_workflow_runner r
-    SET status = 'Submitting', attempt = attempt + 1, claimed_by = $2::text,
-        lease_until = now() + $3::interval, changed_at = now()
+    SET status = 'Submitting', attempt = attempt + 1, claimed_by = $3::text,
+        lease_until = now() + $4::interval, changed_at = now()
     WHERE r.id = ANY(ARRAY(SELECT head.id FROM head))
     RETURNING r.id, r.cd_workflow_id, r.stage, r.workflow_name, r.attempt, r.priority, r.fair_at, r.created_at
 )
@@ -48,9 +51,10 @@ ORDER BY c.priority DESC, c.fair_at, c.id
 `
 
 type ClaimRunnersParams struct {
-	Most   int32
-	Worker string
-	Lease  pgtype.Interval
+	Namespaces []string
+	Most       int32
+	Worker     string
+	Lease      pgtype.Interval
 }
 
 type ClaimRunnersRow struct {
@@ -76,7 +80,12 @@ type ClaimRunnersRow struct {
 // ids as an array, so that it goes by the primary key whatever Postgres believes of
 // the limit or of the queue's length.
 func (q *Queries) ClaimRunners(ctx context.Context, arg ClaimRunnersParams) ([]ClaimRunnersRow, error) {
-	rows, err := q.db.Query(ctx, claimRunners, arg.Most, arg.Worker, arg.Lease)
+	rows, err := q.db.Query(ctx, claimRunners,
+		arg.Namespaces,
+		arg.Most,
+		arg.Worker,
+		arg.Lease,
+	)
 	if err != nil {
 		return nil, err
 	}
@@ -118,7 +127,8 @@ WITH locked AS (
     SET status = c.status, reason = c.reason, message = c.message,
         submitted_at = CASE WHEN c.status = 'Submitted' THEN now() ELSE r.submitted_at END,
         finished_at = CASE WHEN c.status IN ('Error', 'Cancelled') THEN now() ELSE r.finished_at END,
-        available_at = now() + c.delay,
+        available_at = CASE WHEN c.delay > interval '0' THEN now() + c.delay ELSE r.available_at END,
+        fair_at = CASE WHEN c.delay > interval '0' THEN GREATEST(r.fair_at, now() + c.delay) ELSE r.fair_at END,
         claimed_by = CASE WHEN c.status = 'Pending' THEN '' ELSE r.claimed_by END,
         lease_until = NULL, changed_at = now()
     FROM (SELECT unnest($1::bigint[]) AS id, unnest($3::integer[]) AS attempt,
@@ -156,7 +166,9 @@ type CompleteRunnersRow struct {
 }
 
 // Records what became of claimed rows. A row counts only while it is still this
-// worker's: the same worker, the same attempt, not yet taken further.
+// worker's: the same worker, the same attempt, not yet taken further. One that is
+// to be tried again later goes behind those that come meanwhile, or rows that fail
+// for ever would keep all others waiting.
 func (q *Queries) CompleteRunners(ctx context.Context, arg CompleteRunnersParams) ([]CompleteRunnersRow, error) {
 	rows, err := q.db.Query(ctx, completeRunners,
 		arg.Ids,
@@ -197,7 +209,7 @@ const queueDepth = `-- name: QueueDepth :one
 SELECT count(*) AS pending,
        COALESCE(EXTRACT(EPOCH FROM now() - min(created_at)), 0)::float8 AS oldest_seconds
 FROM cd_workflow_runner
-WHERE status = 'Pending'
+WHERE status = 'Pending' AND (cardinality($1::text[]) = 0 OR namespace = ANY($1::text[]))
 `
 
 type QueueDepthRow struct {
@@ -205,8 +217,8 @@ type QueueDepthRow struct {
 	OldestSeconds float64
 }
 
-func (q *Queries) QueueDepth(ctx context.Context) (QueueDepthRow, error) {
-	row := q.db.QueryRow(ctx, queueDepth)
+func (q *Queries) QueueDepth(ctx context.Context, namespaces []string) (QueueDepthRow, error) {
+	row := q.db.QueryRow(ctx, queueDepth, namespaces)
 	var i QueueDepthRow
 	err := row.Scan(&i.Pending, &i.OldestSeconds)
 	return i, err

@@ -49,14 +49,15 @@ func (q *Queries) HoldRuns(ctx context.Context, arg HoldRunsParams) error {
 }
 
 const insertStages = `-- name: InsertStages :exec
-INSERT INTO cd_workflow_runner (cd_workflow_id, stage, workflow_name, priority, fair_at)
-SELECT unnest($1::bigint[]), unnest($2::text[]), unnest($3::text[]),
-       unnest($4::integer[]), now()
+INSERT INTO cd_workflow_runner (cd_workflow_id, namespace, stage, workflow_name, priority, fair_at)
+SELECT unnest($1::bigint[]), unnest($2::text[]), unnest($3::text[]), unnest($4::text[]),
+       unnest($5::integer[]), now()
 ON CONFLICT DO NOTHING
 `
 
 type InsertStagesParams struct {
 	CdWorkflowIds []int64
+	Namespaces    []string
 	Stages        []string
 	WorkflowNames []string
 	Priorities    []int32
@@ -65,6 +66,7 @@ type InsertStagesParams struct {
 func (q *Queries) InsertStages(ctx context.Context, arg InsertStagesParams) error {
 	_, err := q.db.Exec(ctx, insertStages,
 		arg.CdWorkflowIds,
+		arg.Namespaces,
 		arg.Stages,
 		arg.WorkflowNames,
 		arg.Priorities,
@@ -103,9 +105,16 @@ JOIN ci_artifact a ON a.id = w.ci_artifact_id
 JOIN ci_build b ON b.build_uid = a.build_uid
 WHERE r.followed_at IS NULL
   AND r.status IN ('Succeeded', 'Failed', 'Error', 'Cancelled', 'Superseded')
+  AND (cardinality($1::text[]) = 0 OR r.namespace = ANY($1::text[])) AND r.id <> ALL($2::bigint[])
 ORDER BY r.id
-LIMIT $1
+LIMIT $3
 `
+
+type UnfollowedParams struct {
+	Namespaces []string
+	PassedOver []int64
+	Most       int32
+}
 
 type UnfollowedRow struct {
 	ID           int64
@@ -127,9 +136,9 @@ type UnfollowedRow struct {
 	Phase        string
 }
 
-// Ended stages whose consequence is not committed yet.
-func (q *Queries) Unfollowed(ctx context.Context, most int32) ([]UnfollowedRow, error) {
-	rows, err := q.db.Query(ctx, unfollowed, most)
+// Ended stages whose consequence is not committed yet, but for some.
+func (q *Queries) Unfollowed(ctx context.Context, arg UnfollowedParams) ([]UnfollowedRow, error) {
+	rows, err := q.db.Query(ctx, unfollowed, arg.Namespaces, arg.PassedOver, arg.Most)
 	if err != nil {
 		return nil, err
 	}

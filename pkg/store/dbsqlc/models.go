@@ -25,6 +25,7 @@ type CdWorkflow struct {
 type CdWorkflowRunner struct {
 	ID           int64
 	CdWorkflowID int64
+	Namespace    string
 	Stage        string
 	Status       string
 	Reason       string

@@ -294,12 +294,17 @@ func (q *Queries) LastRuns(ctx context.Context, pipelineUids []string) ([]LastRu
 const waitingBuilds = `-- name: WaitingBuilds :many
 SELECT DISTINCT a.namespace, a.build_name
 FROM (SELECT cd_workflow_id FROM cd_workflow_runner
-      WHERE status = 'Pending'
+      WHERE status = 'Pending' AND (cardinality($1::text[]) = 0 OR namespace = ANY($1::text[]))
       ORDER BY priority DESC, fair_at, id
-      LIMIT $1) h
+      LIMIT $2) h
 JOIN cd_workflow w ON w.id = h.cd_workflow_id
 JOIN ci_artifact a ON a.id = w.ci_artifact_id
 `
+
+type WaitingBuildsParams struct {
+	Namespaces []string
+	Head       int32
+}
 
 type WaitingBuildsRow struct {
 	Namespace string
@@ -307,8 +312,8 @@ type WaitingBuildsRow struct {
 }
 
 // The builds of the first rows of the queue.
-func (q *Queries) WaitingBuilds(ctx context.Context, head int32) ([]WaitingBuildsRow, error) {
-	rows, err := q.db.Query(ctx, waitingBuilds, head)
+func (q *Queries) WaitingBuilds(ctx context.Context, arg WaitingBuildsParams) ([]WaitingBuildsRow, error) {
+	rows, err := q.db.Query(ctx, waitingBuilds, arg.Namespaces, arg.Head)
 	if err != nil {
 		return nil, err
 	}

@@ -17,10 +17,12 @@ WITH locked AS (
 ), moved AS (
     UPDATE cd_workflow_runner r
     SET status = 'Error', reason = o.reason, message = o.message, finished_at = now(), changed_at = now()
-    FROM (SELECT unnest($1::bigint[]) AS id, unnest($2::text[]) AS workflow_name,
-                 unnest($3::text[]) AS reason, unnest($4::text[]) AS message) o
-    JOIN locked ON locked.id = o.id
-    WHERE r.id = o.id AND r.workflow_name = o.workflow_name AND r.status IN ('Submitted', 'Running')
+    FROM (SELECT unnest($1::bigint[]) AS id, unnest($2::text[]) AS namespace,
+                 unnest($3::text[]) AS workflow_name, unnest($4::text[]) AS owner,
+                 unnest($5::text[]) AS reason, unnest($6::text[]) AS message) o
+    JOIN locked ON locked.id = o.id, cd_workflow w
+    WHERE r.id = o.id AND r.namespace = o.namespace AND r.workflow_name = o.workflow_name
+      AND w.id = r.cd_workflow_id AND w.pipeline_uid = o.owner AND r.status IN ('Submitted', 'Running')
     RETURNING r.id, r.cd_workflow_id, r.status
 )
 SELECT m.id, m.status, w.namespace, w.pipeline, w.pipeline_uid, a.build_uid, a.build_name
@@ -31,7 +33,9 @@ JOIN ci_artifact a ON a.id = w.ci_artifact_id
 
 type LostWorkflowsParams struct {
 	Ids           []int64
+	Namespaces    []string
 	WorkflowNames []string
+	Owners        []string
 	Reasons       []string
 	Messages      []string
 }
@@ -51,7 +55,9 @@ type LostWorkflowsRow struct {
 func (q *Queries) LostWorkflows(ctx context.Context, arg LostWorkflowsParams) ([]LostWorkflowsRow, error) {
 	rows, err := q.db.Query(ctx, lostWorkflows,
 		arg.Ids,
+		arg.Namespaces,
 		arg.WorkflowNames,
+		arg.Owners,
 		arg.Reasons,
 		arg.Messages,
 	)
@@ -93,11 +99,13 @@ WITH locked AS (
         started_at = CASE WHEN o.status = 'Submitted' THEN r.started_at ELSE COALESCE(r.started_at, now()) END,
         finished_at = CASE WHEN o.status IN ('Succeeded', 'Failed', 'Error', 'Cancelled') THEN now() END,
         lease_until = NULL, changed_at = now()
-    FROM (SELECT unnest($1::bigint[]) AS id, unnest($2::text[]) AS workflow_name,
-                 unnest($3::text[]) AS status, unnest($4::text[]) AS reason,
-                 unnest($5::text[]) AS message) o
-    JOIN locked ON locked.id = o.id
-    WHERE r.id = o.id AND r.workflow_name = o.workflow_name
+    FROM (SELECT unnest($1::bigint[]) AS id, unnest($2::text[]) AS namespace,
+                 unnest($3::text[]) AS workflow_name, unnest($4::text[]) AS owner,
+                 unnest($5::text[]) AS status, unnest($6::text[]) AS reason,
+                 unnest($7::text[]) AS message) o
+    JOIN locked ON locked.id = o.id, cd_workflow w
+    WHERE r.id = o.id AND r.namespace = o.namespace AND r.workflow_name = o.workflow_name
+      AND w.id = r.cd_workflow_id AND w.pipeline_uid = o.owner
       AND (   (r.status IN ('Pending', 'Submitting') AND o.status IN ('Submitted', 'Running', 'Succeeded', 'Failed', 'Error', 'Cancelled'))
            OR (r.status = 'Submitted' AND o.status IN ('Running', 'Succeeded', 'Failed', 'Error', 'Cancelled'))
            OR (r.status = 'Running' AND o.status IN ('Succeeded', 'Failed', 'Error', 'Cancelled')))
@@ -111,7 +119,9 @@ JOIN ci_artifact a ON a.id = w.ci_artifact_id
 
 type ObserveWorkflowsParams struct {
 	Ids           []int64
+	Namespaces    []string
 	WorkflowNames []string
+	Owners        []string
 	Statuses      []string
 	Reasons       []string
 	Messages      []string
@@ -130,11 +140,14 @@ type ObserveWorkflowsRow struct {
 // Every batch locks its rows in the order of their ids, so that two batches that
 // overlap wait for each other instead of dying of a deadlock.
 // Moves rows to where their Workflows are; never backwards, and never out of an
-// end state. A Workflow may be seen before the worker that made it has said so.
+// end state. A Workflow is a row's by its namespace, its name and the pipeline that
+// owns it: whoever copies our labels moves nothing. A Workflow may be seen before the worker that made it has said so.
 func (q *Queries) ObserveWorkflows(ctx context.Context, arg ObserveWorkflowsParams) ([]ObserveWorkflowsRow, error) {
 	rows, err := q.db.Query(ctx, observeWorkflows,
 		arg.Ids,
+		arg.Namespaces,
 		arg.WorkflowNames,
+		arg.Owners,
 		arg.Statuses,
 		arg.Reasons,
 		arg.Messages,
@@ -166,29 +179,37 @@ func (q *Queries) ObserveWorkflows(ctx context.Context, arg ObserveWorkflowsPara
 }
 
 const staleActive = `-- name: StaleActive :many
-SELECT r.id, r.workflow_name, w.namespace
+SELECT r.id, r.workflow_name, w.namespace, w.pipeline_uid
 FROM cd_workflow_runner r
 JOIN cd_workflow w ON w.id = r.cd_workflow_id
 WHERE r.status IN ('Submitted', 'Running') AND r.changed_at < now() - $1::interval AND r.id > $2
+  AND (cardinality($3::text[]) = 0 OR r.namespace = ANY($3::text[]))
 ORDER BY r.id
-LIMIT $3
+LIMIT $4
 `
 
 type StaleActiveParams struct {
-	Quiet pgtype.Interval
-	After int64
-	Most  int32
+	Quiet      pgtype.Interval
+	After      int64
+	Namespaces []string
+	Most       int32
 }
 
 type StaleActiveRow struct {
 	ID           int64
 	WorkflowName string
 	Namespace    string
+	PipelineUid  string
 }
 
 // Rows whose Workflow should exist and has not been heard of for a while.
 func (q *Queries) StaleActive(ctx context.Context, arg StaleActiveParams) ([]StaleActiveRow, error) {
-	rows, err := q.db.Query(ctx, staleActive, arg.Quiet, arg.After, arg.Most)
+	rows, err := q.db.Query(ctx, staleActive,
+		arg.Quiet,
+		arg.After,
+		arg.Namespaces,
+		arg.Most,
+	)
 	if err != nil {
 		return nil, err
 	}
@@ -196,7 +217,12 @@ func (q *Queries) StaleActive(ctx context.Context, arg StaleActiveParams) ([]Sta
 	var items []StaleActiveRow
 	for rows.Next() {
 		var i StaleActiveRow
-		if err := rows.Scan(&i.ID, &i.WorkflowName, &i.Namespace); err != nil {
+		if err := rows.Scan(
+			&i.ID,
+			&i.WorkflowName,
+			&i.Namespace,
+			&i.PipelineUid,
+		); err != nil {
 			return nil, err
 		}
 		items = append(items, i)

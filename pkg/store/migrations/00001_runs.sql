@@ -44,11 +44,13 @@ CREATE TABLE cd_workflow (
 
 CREATE INDEX cd_workflow_by_pipeline ON cd_workflow (pipeline_uid, id DESC);
 
--- One stage of a run: at most one Workflow.
--- followed_at is null until what comes after the stage's end was committed.
+-- One stage of a run: at most one Workflow. It repeats the run's namespace, by which
+-- the queue is read. available_at is not the time of insertion, or a clock that
+-- steps back would hide the row. followed_at is null until what comes after the stage's end was committed.
 CREATE TABLE cd_workflow_runner (
     id             bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     cd_workflow_id bigint NOT NULL REFERENCES cd_workflow,
+    namespace      text NOT NULL,
     stage          text NOT NULL CHECK (stage IN ('PRE', 'DEPLOY', 'POST')),
     status         text NOT NULL DEFAULT 'Pending' CHECK (status IN (
                        'Pending', 'Submitting', 'Submitted', 'Running',
@@ -59,7 +61,7 @@ CREATE TABLE cd_workflow_runner (
     attempt        integer NOT NULL DEFAULT 0,
     priority       integer NOT NULL,
     fair_at        timestamptz NOT NULL,
-    available_at   timestamptz NOT NULL DEFAULT now(),
+    available_at   timestamptz NOT NULL DEFAULT '-infinity',
     claimed_by     text NOT NULL DEFAULT '',
     lease_until    timestamptz,
     created_at     timestamptz NOT NULL DEFAULT now(),

@@ -7,6 +7,7 @@
 WITH head AS (
     SELECT id FROM cd_workflow_runner
     WHERE status = 'Pending' AND available_at <= now()
+      AND (cardinality(@namespaces::text[]) = 0 OR namespace = ANY(@namespaces::text[]))
     ORDER BY priority DESC, fair_at, id
     LIMIT @most
     FOR UPDATE SKIP LOCKED
@@ -29,7 +30,9 @@ ORDER BY c.priority DESC, c.fair_at, c.id;
 
 -- name: CompleteRunners :many
 -- Records what became of claimed rows. A row counts only while it is still this
--- worker's: the same worker, the same attempt, not yet taken further.
+-- worker's: the same worker, the same attempt, not yet taken further. One that is
+-- to be tried again later goes behind those that come meanwhile, or rows that fail
+-- for ever would keep all others waiting.
 WITH locked AS (
     SELECT id FROM cd_workflow_runner WHERE id = ANY(@ids::bigint[]) ORDER BY id FOR NO KEY UPDATE
 ), moved AS (
@@ -37,7 +40,8 @@ WITH locked AS (
     SET status = c.status, reason = c.reason, message = c.message,
         submitted_at = CASE WHEN c.status = 'Submitted' THEN now() ELSE r.submitted_at END,
         finished_at = CASE WHEN c.status IN ('Error', 'Cancelled') THEN now() ELSE r.finished_at END,
-        available_at = now() + c.delay,
+        available_at = CASE WHEN c.delay > interval '0' THEN now() + c.delay ELSE r.available_at END,
+        fair_at = CASE WHEN c.delay > interval '0' THEN GREATEST(r.fair_at, now() + c.delay) ELSE r.fair_at END,
         claimed_by = CASE WHEN c.status = 'Pending' THEN '' ELSE r.claimed_by END,
         lease_until = NULL, changed_at = now()
     FROM (SELECT unnest(@ids::bigint[]) AS id, unnest(@attempts::integer[]) AS attempt,
@@ -71,7 +75,9 @@ WHERE r.id = expired.id AND r.status = 'Submitting';
 SELECT count(*) AS pending,
        COALESCE(EXTRACT(EPOCH FROM now() - min(created_at)), 0)::float8 AS oldest_seconds
 FROM cd_workflow_runner
-WHERE status = 'Pending';
+WHERE status = 'Pending' AND (cardinality(@namespaces::text[]) = 0 OR namespace = ANY(@namespaces::text[]));
 
 -- name: ActiveWorkflows :one
-SELECT count(*) FROM cd_workflow_runner WHERE status IN ('Submitting', 'Submitted', 'Running');
+-- Two counts, since each of the indexes holds some of these states.
+SELECT ((SELECT count(*) FROM cd_workflow_runner WHERE status = 'Submitting')
+      + (SELECT count(*) FROM cd_workflow_runner WHERE status IN ('Submitted', 'Running')))::bigint AS active;

@@ -1,5 +1,5 @@
 -- name: Unfollowed :many
--- Ended stages whose consequence is not committed yet.
+-- Ended stages whose consequence is not committed yet, but for some.
 SELECT r.id, r.cd_workflow_id, r.stage, r.status, r.priority,
        w.namespace, w.pipeline, w.pipeline_uid, w.run,
        a.image, a.digest,
@@ -10,6 +10,7 @@ JOIN ci_artifact a ON a.id = w.ci_artifact_id
 JOIN ci_build b ON b.build_uid = a.build_uid
 WHERE r.followed_at IS NULL
   AND r.status IN ('Succeeded', 'Failed', 'Error', 'Cancelled', 'Superseded')
+  AND (cardinality(@namespaces::text[]) = 0 OR r.namespace = ANY(@namespaces::text[])) AND r.id <> ALL(@passed_over::bigint[])
 ORDER BY r.id
 LIMIT @most;
 
@@ -25,8 +26,8 @@ WHERE r.id = locked.id AND r.followed_at IS NULL
   AND r.status IN ('Succeeded', 'Failed', 'Error', 'Cancelled', 'Superseded');
 
 -- name: InsertStages :exec
-INSERT INTO cd_workflow_runner (cd_workflow_id, stage, workflow_name, priority, fair_at)
-SELECT unnest(@cd_workflow_ids::bigint[]), unnest(@stages::text[]), unnest(@workflow_names::text[]),
+INSERT INTO cd_workflow_runner (cd_workflow_id, namespace, stage, workflow_name, priority, fair_at)
+SELECT unnest(@cd_workflow_ids::bigint[]), unnest(@namespaces::text[]), unnest(@stages::text[]), unnest(@workflow_names::text[]),
        unnest(@priorities::integer[]), now()
 ON CONFLICT DO NOTHING;
 

@@ -31,10 +31,10 @@ WITH wanted AS (
     JOIN ci_artifact a ON a.build_uid = @build_uid::text AND a.image = w.image AND a.digest = w.digest
     ORDER BY w.ordinal
     ON CONFLICT DO NOTHING
-    RETURNING id, ci_artifact_id, pipeline_uid
+    RETURNING id, ci_artifact_id, pipeline_uid, namespace
 )
-INSERT INTO cd_workflow_runner (cd_workflow_id, stage, workflow_name, priority, fair_at)
-SELECT r.id, w.stage, w.workflow_name, w.priority, now() + w.ordinal * @quantum::interval
+INSERT INTO cd_workflow_runner (cd_workflow_id, namespace, stage, workflow_name, priority, fair_at)
+SELECT r.id, r.namespace, w.stage, w.workflow_name, w.priority, now() + w.ordinal * @quantum::interval
 FROM run r
 JOIN ci_artifact a ON a.id = r.ci_artifact_id
 JOIN wanted w ON w.pipeline_uid = r.pipeline_uid AND w.image = a.image AND w.digest = a.digest

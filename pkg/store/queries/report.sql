@@ -50,7 +50,7 @@ ORDER BY build_uid, place;
 -- The builds of the first rows of the queue.
 SELECT DISTINCT a.namespace, a.build_name
 FROM (SELECT cd_workflow_id FROM cd_workflow_runner
-      WHERE status = 'Pending'
+      WHERE status = 'Pending' AND (cardinality(@namespaces::text[]) = 0 OR namespace = ANY(@namespaces::text[]))
       ORDER BY priority DESC, fair_at, id
       LIMIT @head) h
 JOIN cd_workflow w ON w.id = h.cd_workflow_id

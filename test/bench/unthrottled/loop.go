@@ -55,7 +55,7 @@ func (l *loop) createAll(ctx context.Context, queue <-chan *wfv1.Workflow) error
 
 // create has the timeout that Penstock's creates have.
 func (l *loop) create(ctx context.Context, workflow *wfv1.Workflow) error {
-	ctx, cancel := context.WithTimeout(ctx, argo.CreateTimeout)
+	ctx, cancel := context.WithTimeout(ctx, argo.RequestTimeout)
 	defer cancel()
 	_, err := l.client.Create(ctx, workflow, metav1.CreateOptions{})
 	return err
