@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"os/exec"
 	"strings"
@@ -16,119 +15,109 @@ import (
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
 	"github.com/penstock-cd/penstock/test/env"
+	"github.com/penstock-cd/penstock/test/given"
+	"github.com/penstock-cd/penstock/test/world"
 )
 
 func TestWorkflowsThatEndBadlyEndTheirRowsAndNoOther(t *testing.T) {
 	w := newWorld(t)
-	w.create(template("for-ever", "10m"), ciPipeline("app"), child("pod", runs("pod")), child("fails", runs("failing-pod")),
-		child("deleted", runs("for-ever")), child("no-template", runs("nowhere")), child("below-fails", below("fails")))
-	w.build("app-1", "app")
-	w.start()
-	w.succeed("app-1")
-	w.rowsAre(1, "Running")
-	for _, workflow := range w.workflows() {
+	w.Create(forEver(), given.CiPipeline(given.CI), given.CdPipeline("pod", given.Runs("pod")), given.CdPipeline("fails", given.Runs("failing-pod")),
+		given.CdPipeline("deleted", given.Runs("for-ever")), given.CdPipeline("no-template", given.Runs("nowhere")), given.CdPipeline("below-fails", given.BelowCd("fails")))
+	w.Create(given.CiBuild("app-1"))
+	w.Start()
+	w.Succeed("app-1")
+	w.RowsAre(1, "Running")
+	for _, workflow := range w.Workflows() {
 		if strings.HasPrefix(workflow.Name, "deleted-") {
-			require.NoError(t, w.cluster.Delete(t.Context(), &workflow))
+			require.NoError(t, w.Cluster.Delete(t.Context(), &workflow))
 		}
 	}
-	w.rowsAre(0, "Running")
-	w.rowsAre(1, "Succeeded")
-	w.rowsAre(1, "Failed")
-	w.rowsAre(2, "Error")
-	w.decidedIs("below-fails", "Blocked/ParentNotSucceeded")
-	w.kubectlTells("describe cdpipeline no-template", "TemplateNotFound", "WorkflowTemplate nowhere does not exist")
-	w.kubectlTells("describe cdpipeline deleted", "WorkflowDeleted")
-	w.kubectlTells("describe cibuild app-1", "fails DEPLOY ended as Failed", "no-template DEPLOY ended as Error")
-	w.judge()
+	w.RowsAre(0, "Running")
+	w.RowsAre(1, "Succeeded")
+	w.RowsAre(1, "Failed")
+	w.RowsAre(2, "Error")
+	w.DecidedIs("below-fails", "Blocked/ParentNotSucceeded")
+	w.KubectlTells("describe cdpipeline no-template", "TemplateNotFound", "WorkflowTemplate nowhere does not exist")
+	w.KubectlTells("describe cdpipeline deleted", "WorkflowDeleted")
+	w.KubectlTells("describe cibuild app-1", "fails DEPLOY ended as Failed", "no-template DEPLOY ended as Error")
+	w.Judge()
 }
 
 func TestAForeignWorkflowOfTheWantedNameIsNeverAdopted(t *testing.T) {
 	w := newWorld(t)
-	w.create(ciPipeline("app"), child("taken"), child("neighbour"))
-	w.build("app-1", "app")
-	build := w.getBuild(t.Context(), "app-1")
-	foreign := foreignWorkflow(w, build, "taken")
-	w.create(foreign)
-	w.start()
-	w.succeed("app-1")
-	w.rowsAre(1, "Succeeded")
-	w.rowsAre(1, "Error")
-	require.Equal(t, 1, w.count(`SELECT count(*) FROM cd_workflow_runner WHERE reason = 'NameConflict'`))
-	require.NoError(t, w.cluster.Get(t.Context(), client.ObjectKeyFromObject(foreign), foreign))
+	w.Create(given.CiPipeline(given.CI), given.CdPipeline("taken"), given.CdPipeline("neighbour"))
+	w.Create(given.CiBuild("app-1"))
+	build := w.Build(t.Context(), "app-1")
+	foreign := foreignWorkflow(t, w, build, "taken")
+	w.Create(foreign)
+	w.Start()
+	w.Succeed("app-1")
+	w.RowsAre(1, "Succeeded")
+	w.RowsAre(1, "Error")
+	require.Equal(t, 1, w.Count(`SELECT count(*) FROM cd_workflow_runner WHERE reason = 'NameConflict'`))
+	require.NoError(t, w.Cluster.Get(t.Context(), client.ObjectKeyFromObject(foreign), foreign))
 	require.NotContains(t, foreign.Labels, v1alpha1.LabelManagedBy)
-	w.judge()
+	w.Judge()
 }
 
 func TestBuildsThatFailOrHaveNothingBelowOrManyArtifacts(t *testing.T) {
 	w := newWorld(t)
-	w.create(ciPipeline("app"), ciPipeline("childless"), child("cd-0"), child("cd-1"))
-	w.build("failed", "app")
-	w.build("alone", "childless")
-	w.build("many", "app")
-	w.start()
-	w.finish("failed", v1alpha1.BuildFailed)
-	w.decidedIs("cd-0", "Skipped/BuildNotSucceeded")
-	w.succeed("alone")
-	w.kubectlTells("describe cibuild alone", "NothingToTrigger", "no CdPipeline has this pipeline as its parent")
-	var images []string
-	for i := range 20 {
-		images = append(images, fmt.Sprintf("app-%d:1", i))
-	}
-	w.finish("many", v1alpha1.BuildSucceeded, images...)
-	w.rowsAre(40, "Succeeded")
-	w.judge()
+	w.Create(given.CiPipeline(given.CI), given.CiPipeline("childless"), given.CdPipeline("cd-0"), given.CdPipeline("cd-1"),
+		given.CiBuild("failed"), given.CiBuild("alone", given.BuildOf("childless")), given.CiBuild("many"))
+	w.Start()
+	w.Finish("failed", v1alpha1.BuildFailed)
+	w.DecidedIs("cd-0", "Skipped/BuildNotSucceeded")
+	w.Succeed("alone")
+	w.KubectlTells("describe cibuild alone", "NothingToTrigger", "no CdPipeline has this pipeline as its parent")
+	w.Finish("many", v1alpha1.BuildSucceeded, given.Artifacts(20)...)
+	w.RowsAre(40, "Succeeded")
+	w.Judge()
 }
 
 func TestABuildWaitsForItsPipelineAndPipelinesTellWhatKeepsThem(t *testing.T) {
 	w := newWorld(t)
-	w.create(child("orphan", below("nobody")), child("ring-a", below("ring-b")), child("ring-b", below("ring-a")), child("early"))
-	w.build("app-1", "app")
-	w.succeed("app-1") // finished before anything of ours runs
-	w.start()
-	w.kubectlTells("describe cibuild app-1", "ParentNotFound", `CiPipeline "app" does not exist`)
-	w.kubectlTells("describe cdpipeline orphan", "ParentNotFound", `CdPipeline "nobody" does not exist`)
-	w.kubectlTells("describe cdpipeline ring-a", "ParentCycle", "ring-a -> ring-b -> ring-a")
-	w.create(ciPipeline("app"))
-	w.rowsAre(1, "Succeeded")
-	require.Empty(t, w.decided("ring-a"))
-	w.judge()
+	w.Create(given.CdPipeline("orphan", given.BelowCd("nobody")), given.CdPipeline("ring-a", given.BelowCd("ring-b")), given.CdPipeline("ring-b", given.BelowCd("ring-a")), given.CdPipeline("early"))
+	w.Create(given.CiBuild("app-1"))
+	w.Succeed("app-1") // finished before anything of ours runs
+	w.Start()
+	w.KubectlTells("describe cibuild app-1", "ParentNotFound", `CiPipeline "ci" does not exist`)
+	w.KubectlTells("describe cdpipeline orphan", "ParentNotFound", `CdPipeline "nobody" does not exist`)
+	w.KubectlTells("describe cdpipeline ring-a", "ParentCycle", "ring-a -> ring-b -> ring-a")
+	w.Create(given.CiPipeline(given.CI))
+	w.RowsAre(1, "Succeeded")
+	require.Empty(t, w.Decided("ring-a"))
+	w.Judge()
 }
 
 func TestDeletingABuildOrAPipelineUnderWayResurrectsNothing(t *testing.T) {
 	w := newWorld(t, "KUBE_API_QPS=10", "KUBE_API_BURST=1")
-	w.create(ciPipeline("app"))
-	for i := range 20 {
-		w.create(child(fmt.Sprintf("cd-%02d", i)))
-	}
-	w.build("app-1", "app")
-	w.start()
-	w.succeed("app-1")
-	w.eventually("the first Workflow", func(context.Context) bool { return len(w.workflows()) > 0 })
-	require.NoError(t, w.cluster.Delete(t.Context(), w.getBuild(t.Context(), "app-1")))
-	last := child("cd-19")
-	require.NoError(t, w.cluster.Delete(t.Context(), last))
-	w.create(child("cd-19")) // of the same name, but another
-	w.eventually("19 succeeded and one cancelled", func(context.Context) bool {
-		return w.count(`SELECT count(*) FROM cd_workflow WHERE outcome = 'Succeeded'`) == 19 &&
-			w.count(`SELECT count(*) FROM cd_workflow_runner WHERE status = 'Cancelled' AND reason = 'PipelineDeleted'`) == 1
+	w.CreateFamily(given.CdPipelines(20, "cd"))
+	w.Create(given.CiPipeline(given.CI), given.CiBuild("app-1"))
+	w.Start()
+	w.Succeed("app-1")
+	w.Eventually("the first Workflow", func(context.Context) bool { return len(w.Workflows()) > 0 })
+	w.Delete(given.CiBuild("app-1"), given.CdPipeline("cd-019"))
+	w.Create(given.CdPipeline("cd-019")) // of the same name, but another
+	w.Eventually("19 succeeded and one cancelled", func(context.Context) bool {
+		return w.Count(`SELECT count(*) FROM cd_workflow WHERE outcome = 'Succeeded'`) == 19 &&
+			w.Count(`SELECT count(*) FROM cd_workflow_runner WHERE status = 'Cancelled' AND reason = 'PipelineDeleted'`) == 1
 	})
-	require.True(t, apierrors.IsNotFound(w.cluster.Get(t.Context(), client.ObjectKey{Name: "app-1"}, &v1alpha1.CiBuild{})))
-	require.Len(t, w.workflows(), 19)
-	w.judge()
+	require.True(t, apierrors.IsNotFound(w.Cluster.Get(t.Context(), client.ObjectKey{Name: "app-1"}, &v1alpha1.CiBuild{})))
+	require.Len(t, w.Workflows(), 19)
+	w.Judge()
 }
 
 func TestLongNamesAreShortenedAndStayDistinct(t *testing.T) {
 	w := newWorld(t)
 	long := strings.Repeat("a-very-long-name.", 14) + "x"
-	w.create(ciPipeline("app"), child(long+"1"), child(long+"2"))
-	w.build(strings.Repeat("b", 253), "app")
-	w.start()
-	w.succeed(strings.Repeat("b", 253))
-	w.rowsAre(2, "Succeeded")
-	for _, workflow := range w.workflows() {
+	w.Create(given.CiPipeline(given.CI), given.CdPipeline(long+"1"), given.CdPipeline(long+"2"), given.CiBuild(strings.Repeat("b", 253)))
+	w.Start()
+	w.Succeed(strings.Repeat("b", 253))
+	w.RowsAre(2, "Succeeded")
+	for _, workflow := range w.Workflows() {
 		require.LessOrEqual(t, len(workflow.Name), 63)
 	}
-	w.judge()
+	w.Judge()
 }
 
 func TestADatabaseThatIsDownMakesNotReadyAndLosesNothing(t *testing.T) {
@@ -136,34 +125,29 @@ func TestADatabaseThatIsDownMakesNotReadyAndLosesNothing(t *testing.T) {
 	postgres, err := env.StartPostgres(t.Context(), env.PostgresOptions{})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, postgres.Close()) })
-	w := newWorld(t)
-	w.url, err = postgres.NewDatabase(t.Context(), "outage")
-	require.NoError(t, err)
-	w.prepareDatabase()
-	w.create(ciPipeline("app"), child("cd-0"), child("cd-1"))
-	w.build("app-1", "app")
+	w := world.New(t, world.Options{Environment: local, Postgres: postgres})
+	w.Create(given.CiPipeline(given.CI), given.CdPipeline("cd-0"), given.CdPipeline("cd-1"))
+	w.Create(given.CiBuild("app-1"))
 
 	require.NoError(t, postgres.Stop(env.Immediate))
-	w.controller, err = local.LaunchController(w.options())
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, w.controller.Stop()) })
-	w.eventually("alive but not ready", func(ctx context.Context) bool {
-		return w.probe("/healthz") == 200 && w.probe("/readyz") == 500
+	controller := w.Launch(env.ControllerOptions{})
+	w.Eventually("alive but not ready", func(ctx context.Context) bool {
+		return controller.Probe(ctx, "/healthz") == 200 && controller.Probe(ctx, "/readyz") == 500
 	})
-	w.succeed("app-1")
+	w.Succeed("app-1")
 	require.NoError(t, postgres.Restart(t.Context()))
-	require.NoError(t, w.controller.WaitReady(t.Context()))
-	w.rowsAre(2, "Succeeded")
+	require.NoError(t, controller.WaitReady(t.Context()))
+	w.RowsAre(2, "Succeeded")
 
-	w.build("app-2", "app")
+	w.Create(given.CiBuild("app-2"))
 	require.NoError(t, postgres.Stop(env.Immediate))
-	w.succeed("app-2")
-	w.eventually("not ready again, and still alive", func(context.Context) bool {
-		return w.probe("/readyz") == 500 && w.probe("/healthz") == 200
+	w.Succeed("app-2")
+	w.Eventually("not ready again, and still alive", func(ctx context.Context) bool {
+		return controller.Probe(ctx, "/readyz") == 500 && controller.Probe(ctx, "/healthz") == 200
 	})
 	require.NoError(t, postgres.Restart(t.Context()))
-	w.rowsAre(4, "Succeeded")
-	w.judge()
+	w.RowsAre(4, "Succeeded")
+	w.Judge()
 }
 
 func TestAClusterWithoutCRDsIsNamedInTheError(t *testing.T) {
@@ -196,16 +180,16 @@ func runPenstock(t *testing.T, kubeconfig string, settings ...string) string {
 
 func TestASuspendedCiPipelineTriggersNothing(t *testing.T) {
 	w := newWorld(t)
-	asleep := ciPipeline("app")
+	asleep := given.CiPipeline(given.CI)
 	asleep.Spec.Suspend = true
-	w.create(asleep, child("cd-0"))
-	w.build("app-1", "app")
-	w.start()
-	w.succeed("app-1")
-	w.decidedIs("cd-0", "Skipped/ParentSuspended")
-	w.eventually("the build says so", func(ctx context.Context) bool {
-		planned := meta.FindStatusCondition(w.getBuild(ctx, "app-1").Status.Conditions, v1alpha1.ConditionPlanned)
+	w.Create(asleep, given.CdPipeline("cd-0"))
+	w.Create(given.CiBuild("app-1"))
+	w.Start()
+	w.Succeed("app-1")
+	w.DecidedIs("cd-0", "Skipped/ParentSuspended")
+	w.Eventually("the build says so", func(ctx context.Context) bool {
+		planned := meta.FindStatusCondition(w.Build(ctx, "app-1").Status.Conditions, v1alpha1.ConditionPlanned)
 		return planned != nil && planned.Status == metav1.ConditionTrue && strings.Contains(planned.Message, "ParentSuspended (cd-0)")
 	})
-	w.judge()
+	w.Judge()
 }

@@ -15,6 +15,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 )
 
 // ControllerNamespace is where Penstock's service account and Lease are.
@@ -26,7 +27,14 @@ type ControllerOptions struct {
 	DatabaseURL string
 	// Binary is the part that runs. Defaults to penstock.
 	Binary string
-	// Env is added to the process's environment, such as KUBE_API_QPS=5.
+	// Name is that of its log, and must differ between controllers that run at
+	// once. Defaults to penstock.
+	Name string
+	// Cluster is how it reaches the API server, such as through a proxy. Defaults
+	// to Penstock's own configuration.
+	Cluster *rest.Config
+	// Env is added to the process's environment, such as KUBE_API_QPS=5. Of two
+	// values of a variable the last one counts.
 	Env []string
 }
 
@@ -91,9 +99,10 @@ func (e *Environment) LaunchController(o ControllerOptions) (*Controller, error)
 	if err != nil {
 		return nil, err
 	}
-	kubeconfig, err := e.KubeconfigFor(Penstock)
-	if err != nil {
-		return nil, err
+	name := cmp.Or(o.Name, "penstock")
+	kubeconfig := filepath.Join(e.Dir, name+".kubeconfig")
+	if err := writeKubeconfig(kubeconfig, cmp.Or(o.Cluster, e.ConfigFor(Penstock))); err != nil {
+		return nil, fmt.Errorf("write kubeconfig of %s: %w", name, err)
 	}
 	metrics, err := e.leasePort()
 	if err != nil {
@@ -103,13 +112,10 @@ func (e *Environment) LaunchController(o ControllerOptions) (*Controller, error)
 	if err != nil {
 		return nil, err
 	}
-	if o.DatabaseURL == "" {
-		o.DatabaseURL = e.DatabaseURL
-	}
 	p, err := e.spawn(tierClients, command{
-		name: "penstock", path: path, args: []string{"controller"},
+		name: name, path: path, args: []string{"controller"},
 		env: append([]string{
-			"KUBECONFIG=" + kubeconfig, "DATABASE_URL=" + o.DatabaseURL,
+			"KUBECONFIG=" + kubeconfig, "DATABASE_URL=" + cmp.Or(o.DatabaseURL, e.DatabaseURL),
 			"METRICS_BIND_ADDRESS=" + metrics.address(), "HEALTH_PROBE_BIND_ADDRESS=" + health.address(),
 			"LEADER_ELECT=false", "POD_NAMESPACE=" + ControllerNamespace,
 		}, o.Env...),
@@ -135,6 +141,19 @@ func (c *Controller) Log() string { return c.process.log }
 
 // Stop ends it with SIGTERM and waits.
 func (c *Controller) Stop() error { return c.process.stop() }
+
+// Ended is closed when the process has ended.
+func (c *Controller) Ended() <-chan struct{} { return c.process.done }
+
+// Exit returns how the process ended, an *exec.ExitError where the exit status is
+// not 0. It waits for the end.
+func (c *Controller) Exit() error {
+	<-c.process.done
+	return c.process.err
+}
+
+// Signal sends a signal, such as SIGSTOP, and does not wait.
+func (c *Controller) Signal(s syscall.Signal) error { return c.process.signal(s) }
 
 // Kill ends it at once, with SIGKILL, and waits.
 func (c *Controller) Kill() error {

@@ -70,23 +70,26 @@ func (e *Environment) ConfigFor(user User) *rest.Config {
 // KubeconfigFor writes a kubeconfig for user into the environment's directory,
 // readable for us alone, and returns its path.
 func (e *Environment) KubeconfigFor(user User) (string, error) {
-	config := e.ConfigFor(user)
 	path := kubeconfigPath(e.Dir, user)
+	if err := writeKubeconfig(path, e.ConfigFor(user)); err != nil {
+		return "", fmt.Errorf("write kubeconfig of %s: %w", user, err)
+	}
+	return path, nil
+}
+
+func writeKubeconfig(path string, config *rest.Config) error {
 	text, err := clientcmd.Write(clientcmdapi.Config{
 		Clusters: map[string]*clientcmdapi.Cluster{
 			"local": {Server: config.Host, CertificateAuthorityData: config.CAData},
 		},
-		AuthInfos:      map[string]*clientcmdapi.AuthInfo{string(user): {Token: config.BearerToken}},
-		Contexts:       map[string]*clientcmdapi.Context{"local": {Cluster: "local", AuthInfo: string(user)}},
+		AuthInfos:      map[string]*clientcmdapi.AuthInfo{"local": {Token: config.BearerToken}},
+		Contexts:       map[string]*clientcmdapi.Context{"local": {Cluster: "local", AuthInfo: "local"}},
 		CurrentContext: "local",
 	})
 	if err != nil {
-		return "", fmt.Errorf("marshal kubeconfig of %s: %w", user, err)
+		return err
 	}
-	if err := replaceFile(path, text); err != nil {
-		return "", fmt.Errorf("write kubeconfig of %s: %w", user, err)
-	}
-	return path, nil
+	return replaceFile(path, text)
 }
 
 // replaceFile never shows half a file to whoever reads it meanwhile.

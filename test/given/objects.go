@@ -47,6 +47,11 @@ func CiBuild(name string, with ...func(*v1alpha1.CiBuild)) *v1alpha1.CiBuild {
 	return apply(build, with)
 }
 
+// BuildOf makes the build one of another CiPipeline.
+func BuildOf(pipeline string) func(*v1alpha1.CiBuild) {
+	return func(build *v1alpha1.CiBuild) { build.Spec.PipelineRef.Name = pipeline }
+}
+
 // CdPipeline is a child of CI that is triggered automatically and has the stage
 // DEPLOY alone.
 func CdPipeline(name string, with ...func(*v1alpha1.CdPipeline)) *v1alpha1.CdPipeline {

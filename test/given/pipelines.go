@@ -44,6 +44,11 @@ func Filter(expression string) func(*v1alpha1.CdPipeline) {
 	return func(pipeline *v1alpha1.CdPipeline) { pipeline.Spec.Filter = expression }
 }
 
+// Runs has the stage DEPLOY run another template.
+func Runs(template string) func(*v1alpha1.CdPipeline) {
+	return func(pipeline *v1alpha1.CdPipeline) { pipeline.Spec.Deploy.Workflow.TemplateRef.Name = template }
+}
+
 // WithPre gives the pipeline a stage before DEPLOY.
 func WithPre(pipeline *v1alpha1.CdPipeline) {
 	stage := Stage()

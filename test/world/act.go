@@ -1,0 +1,63 @@
+package world
+
+import (
+	"encoding/json"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/penstock-cd/penstock/api/v1alpha1"
+	"github.com/penstock-cd/penstock/test/given"
+)
+
+// creators is how many objects are created at once.
+const creators = 8
+
+// Create creates the objects, in no order, in the world's namespace.
+func (w *World) Create(objects ...client.Object) {
+	w.t.Helper()
+	group, ctx := errgroup.WithContext(w.t.Context())
+	group.SetLimit(creators)
+	for _, object := range objects {
+		object.SetNamespace(w.Namespace)
+		group.Go(func() error { return w.Cluster.Create(ctx, object) })
+	}
+	require.NoError(w.t, group.Wait())
+}
+
+// CreateFamily creates the pipelines.
+func (w *World) CreateFamily(family given.Family) {
+	w.t.Helper()
+	objects := make([]client.Object, len(family))
+	for i := range family {
+		objects[i] = &family[i]
+	}
+	w.Create(objects...)
+}
+
+// Delete deletes the objects, whose names alone count.
+func (w *World) Delete(objects ...client.Object) {
+	w.t.Helper()
+	for _, object := range objects {
+		object.SetNamespace(w.Namespace)
+		require.NoError(w.t, w.Cluster.Delete(w.t.Context(), object))
+	}
+}
+
+// Finish patches a build's status as an external CI does.
+func (w *World) Finish(build string, phase v1alpha1.BuildPhase, artifacts ...v1alpha1.Artifact) {
+	w.t.Helper()
+	patch, err := json.Marshal(map[string]any{"status": map[string]any{"phase": phase, "artifacts": artifacts}})
+	require.NoError(w.t, err)
+	object := &v1alpha1.CiBuild{ObjectMeta: metav1.ObjectMeta{Name: build}}
+	require.NoError(w.t, w.Cluster.Status().Patch(w.t.Context(), object, client.RawPatch(types.MergePatchType, patch)))
+}
+
+// Succeed finishes a build with the first of given.Artifacts.
+func (w *World) Succeed(build string) {
+	w.t.Helper()
+	w.Finish(build, v1alpha1.BuildSucceeded, given.Artifact(0))
+}

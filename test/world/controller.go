@@ -1,0 +1,121 @@
+package world
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"syscall"
+
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+	"github.com/stretchr/testify/require"
+
+	"github.com/penstock-cd/penstock/test/env"
+)
+
+// Controller is one controller of a world.
+type Controller struct {
+	*env.Controller
+	w *World
+}
+
+// Start starts a controller with these settings beside the world's, and returns when
+// it is ready. It is stopped, gracefully, when the test ends.
+func (w *World) Start(settings ...string) *Controller {
+	w.t.Helper()
+	return w.StartWith(env.ControllerOptions{Env: settings})
+}
+
+// StartWith is Start with a binary, a database URL or an API server of its own. What
+// is left empty is the world's; the binary is that with the race detector.
+func (w *World) StartWith(o env.ControllerOptions) *Controller {
+	w.t.Helper()
+	controller := w.Launch(o)
+	require.NoError(w.t, controller.WaitReady(w.t.Context()))
+	return controller
+}
+
+// Launch is StartWith without waiting: the database may be down.
+func (w *World) Launch(o env.ControllerOptions) *Controller {
+	w.t.Helper()
+	o.Binary = cmp.Or(o.Binary, "penstock-race")
+	o.DatabaseURL = cmp.Or(o.DatabaseURL, w.DatabaseURL)
+	o.Name = cmp.Or(o.Name, fmt.Sprintf("%s-%d", w.Namespace, len(w.controllers)+1))
+	// The first race that it finds ends it.
+	o.Env = append(append([]string{"GORACE=halt_on_error=1"}, w.settings...), o.Env...)
+	started, err := w.environment.LaunchController(o)
+	require.NoError(w.t, err)
+	controller := &Controller{Controller: started, w: w}
+	w.controllers = append(w.controllers, controller)
+	w.t.Cleanup(controller.end)
+	return controller
+}
+
+// end stops the controller. It fails the test where the controller has ended in any
+// other way than it may: with status 0, or killed.
+func (c *Controller) end() {
+	c.w.t.Helper()
+	require.NoError(c.w.t, c.Stop())
+	var exit *exec.ExitError
+	if err := c.Exit(); errors.As(err, &exit) {
+		status, known := exit.Sys().(syscall.WaitStatus)
+		if !known || status.Signal() != syscall.SIGKILL {
+			c.w.t.Errorf("the controller ended with %v", err)
+		}
+	}
+	if c.w.t.Failed() {
+		c.w.t.Logf("the end of %s:\n%s", c.Log(), c.lastLines())
+	}
+}
+
+// lastLines are the end of the log.
+func (c *Controller) lastLines() []byte {
+	const most = 60
+	text, err := os.ReadFile(c.Log())
+	if err != nil {
+		return []byte(err.Error())
+	}
+	lines := bytes.SplitAfter(text, []byte("\n"))
+	return bytes.Join(lines[max(0, len(lines)-most):], nil)
+}
+
+// Probe returns what a probe of the controller answers, such as /readyz; 0 for
+// nothing.
+func (c *Controller) Probe(ctx context.Context, path string) int {
+	response, err := get(ctx, c.HealthURL+path)
+	if err != nil {
+		return 0
+	}
+	_ = response.Body.Close()
+	return response.StatusCode
+}
+
+// Metric returns the value of a gauge of the controller, -1 where it has none.
+func (c *Controller) Metric(ctx context.Context, name string) float64 {
+	response, err := get(ctx, c.MetricsURL)
+	if err != nil {
+		return -1
+	}
+	defer func() { _ = response.Body.Close() }()
+	parser := expfmt.NewTextParser(model.LegacyValidation)
+	families, err := parser.TextToMetricFamilies(response.Body)
+	if err != nil || families[name] == nil {
+		return -1
+	}
+	return families[name].GetMetric()[0].GetGauge().GetValue()
+}
+
+// get leaves no connection behind.
+func get(ctx context.Context, url string) (*http.Response, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+	if err != nil {
+		return nil, err
+	}
+	request.Close = true
+	return http.DefaultClient.Do(request)
+}
