@@ -1,14 +1,15 @@
 package e2e
 
 import (
-	"context"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/penstock-cd/penstock/test/env"
+	"github.com/penstock-cd/penstock/test/world"
 )
 
 func TestWhatKubectlInstallsIsAcceptedByTheAPIServerAndItsPodIsLetIn(t *testing.T) {
@@ -34,9 +35,8 @@ func TestWhatKubectlInstallsIsAcceptedByTheAPIServerAndItsPodIsLetIn(t *testing.
 	kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
 
 	// The namespace enforces the restricted pod security standard.
-	w := &world{t: t}
-	w.eventually("the controller's pod", func(ctx context.Context) bool {
-		pods, err := bare.Kubectl(ctx, "-n", env.ControllerNamespace, "get", "pods", "-o", "name")
+	require.Eventually(t, func() bool {
+		pods, err := bare.Kubectl(t.Context(), "-n", env.ControllerNamespace, "get", "pods", "-o", "name")
 		return err == nil && strings.HasPrefix(pods, "pod/penstock-")
-	})
+	}, world.Patience, 100*time.Millisecond)
 }
