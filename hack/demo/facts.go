@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
+	"github.com/penstock-cd/penstock/test/audit"
 	"github.com/penstock-cd/penstock/test/env"
 )
 
@@ -33,19 +34,20 @@ type facts struct {
 }
 
 func (s *stage) gather(ctx context.Context, finished time.Time) (*facts, error) {
-	f := &facts{decisions: map[string]int{}, phases: map[string]int{}, dispatchConns: s.spy.dispatch, conns: s.spy.total, share: s.share}
+	f := &facts{decisions: map[string]int{}, phases: map[string]int{}, share: s.share}
 	if err := s.readRows(ctx, f); err != nil {
 		return nil, err
 	}
 	if err := s.readWorkflows(ctx, f); err != nil {
 		return nil, err
 	}
-	events, err := env.ReadAudit(s.auditLog)
+	log, err := audit.Read(s.auditLog)
 	if err != nil {
 		return nil, err
 	}
-	f.readAudit(events, finished)
-	return f, nil
+	f.readAudit(log.Penstock().Since(finished.Add(-time.Second)), finished)
+	f.conns, f.dispatchConns, err = s.watched.stop()
+	return f, err
 }
 
 func (s *stage) readRows(ctx context.Context, f *facts) error {
@@ -89,51 +91,19 @@ func (s *stage) readWorkflows(ctx context.Context, f *facts) error {
 
 // readAudit measures the burst: from the build's success until the Workflow of the
 // last of the 50 existed.
-func (f *facts) readAudit(events []env.AuditEvent, finished time.Time) {
-	var creates []env.AuditEvent
-	writes := 0
-	for _, event := range events {
-		if event.User != string(env.Penstock) || event.Received.Before(finished.Add(-time.Second)) {
-			continue
-		}
-		if event.Resource == "workflows" && event.Verb == "create" && event.Code < 300 {
-			creates = append(creates, event)
-		}
-	}
-	f.mostInFlight = mostAtOnce(creates)
+func (f *facts) readAudit(log audit.Log, finished time.Time) {
+	creates := log.Creates()
+	f.mostInFlight = creates.MostAtOnce()
 	if len(creates) < triggered {
 		return
 	}
-	slices.SortFunc(creates, func(a, b env.AuditEvent) int { return a.Finished.Compare(b.Finished) })
-	end := creates[triggered-1].Finished
-	f.first, f.last = creates[0].Finished.Sub(finished), end.Sub(finished)
+	creates = creates[:triggered]
+	f.first, f.last = creates[0].Finished.Sub(finished), creates.Last().Sub(finished)
+	f.writesPerTrigger = float64(len(log.Until(creates.Last()).Writes())) / triggered
 	slices.SortFunc(creates, func(a, b env.AuditEvent) int { return a.Received.Compare(b.Received) })
-	for _, event := range creates[:triggered] {
+	for _, event := range creates {
 		f.answers = append(f.answers, event.Finished.Sub(event.Received))
 	}
-	for _, event := range events {
-		isWrite := slices.Contains([]string{"create", "update", "patch", "delete"}, event.Verb)
-		inBurst := event.Received.After(finished.Add(-time.Second)) && !event.Finished.After(end)
-		if isWrite && inBurst && event.User == string(env.Penstock) {
-			writes++
-		}
-	}
-	f.writesPerTrigger = float64(writes) / triggered
-}
-
-// mostAtOnce is the most requests that overlap.
-func mostAtOnce(events []env.AuditEvent) int {
-	most := 0
-	for _, event := range events {
-		overlapping := 0
-		for _, other := range events {
-			if !other.Received.After(event.Received) && other.Finished.After(event.Received) {
-				overlapping++
-			}
-		}
-		most = max(most, overlapping)
-	}
-	return most
 }
 
 func counted(counts map[string]int) string {

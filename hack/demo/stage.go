@@ -30,7 +30,7 @@ type stage struct {
 	cluster  client.Client
 	database *pgxpool.Pool
 	auditLog string
-	spy      *spy
+	watched  connections
 	cpu      cpuTime // when the build was finished
 	share    float64 // of the processors, from then until all were triggered
 }
@@ -44,13 +44,10 @@ func newStage(ctx context.Context, local *env.Environment) (*stage, error) {
 	if err != nil {
 		return nil, errors.New("the demo's database URL is not valid")
 	}
-	return &stage{cluster: cluster, database: database, auditLog: local.AuditLog, spy: newSpy(database)}, nil
+	return &stage{cluster: cluster, database: database, auditLog: local.AuditLog}, nil
 }
 
-func (s *stage) close() {
-	s.spy.stop()
-	s.database.Close()
-}
+func (s *stage) close() { s.database.Close() }
 
 // applySamples applies config/samples as a user would.
 func (s *stage) applySamples(ctx context.Context, local *env.Environment) error {
@@ -110,7 +107,7 @@ func (s *stage) settle(ctx context.Context) error {
 // the API server had answered.
 func (s *stage) finishBuild(ctx context.Context) (time.Time, error) {
 	fmt.Printf("Finishing build %s, as an external CI does: a merge patch of status.phase and status.artifacts\n", buildName)
-	s.spy.start(ctx)
+	s.watched = s.watchConnections(ctx)
 	s.cpu = readCPU()
 	patch := fmt.Sprintf(`{"status":{"phase":"Succeeded","artifacts":[{"image":"registry.example.com/shop:1","digest":%q}]}}`, sampleDigest)
 	build := &v1alpha1.CiBuild{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: buildName}}
@@ -147,7 +144,6 @@ func (s *stage) watch(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("wait for the runs to end: %w", err)
 	}
-	s.spy.stop()
 	return nil
 }
 

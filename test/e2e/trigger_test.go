@@ -41,13 +41,13 @@ func TestABuildWithFiftyChildrenTriggersEachOnceHoweverOftenItIsReconciled(t *te
 	build := w.Build(t.Context(), "app-1")
 	require.Equal(t, build.Generation, build.Status.ObservedGeneration)
 
-	before := w.Writes()
+	before := len(w.Log().Writes())
 	for i := range 100 {
 		patch := fmt.Sprintf(`{"metadata":{"annotations":{"touched":"%d"}}}`, i)
 		require.NoError(t, w.Cluster.Patch(t.Context(), build, client.RawPatch(types.MergePatchType, []byte(patch))))
 	}
 	rested(w)
-	require.Equal(t, before, w.Writes(), "reconciling a finished build must write nothing")
+	require.Len(t, w.Log().Writes(), before, "reconciling a finished build must write nothing")
 	require.Len(t, w.Workflows(), 50)
 	require.Equal(t, 50, w.Count(`SELECT count(*) FROM cd_workflow_runner`))
 	w.Judge()

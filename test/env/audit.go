@@ -36,16 +36,6 @@ type AuditEvent struct {
 	Received, Finished           time.Time
 }
 
-// IsWrite tells whether the request asked for a change.
-func (e AuditEvent) IsWrite() bool {
-	switch e.Verb {
-	case "create", "update", "patch", "delete", "deletecollection":
-		return true
-	default:
-		return false
-	}
-}
-
 // ReadAudit returns the events of an audit log in the order in which the
 // requests ended. A request whose answer a client has read to its end is in it.
 // It may be read while the API server runs.

@@ -11,7 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
-	"github.com/penstock-cd/penstock/test/env"
+	"github.com/penstock-cd/penstock/test/audit"
 )
 
 // Eventually waits until the state of the world is as told.
@@ -89,30 +89,12 @@ func (w *World) LastPhases(ctx context.Context) map[string]int {
 	return phases
 }
 
-// Audited returns Penstock's requests in this namespace so far.
-func (w *World) Audited() []env.AuditEvent {
+// Log returns the controllers' requests in this namespace so far.
+func (w *World) Log() audit.Log {
 	w.t.Helper()
-	events, err := env.ReadAudit(w.environment.AuditLog)
+	log, err := audit.Read(w.environment.AuditLog)
 	require.NoError(w.t, err)
-	var ours []env.AuditEvent
-	for _, event := range events {
-		if event.User == string(env.Penstock) && event.Namespace == w.Namespace {
-			ours = append(ours, event)
-		}
-	}
-	return ours
-}
-
-// Writes counts the controllers' writes in this namespace so far.
-func (w *World) Writes() int {
-	w.t.Helper()
-	count := 0
-	for _, event := range w.Audited() {
-		if event.IsWrite() {
-			count++
-		}
-	}
-	return count
+	return log.Penstock().In(w.Namespace)
 }
 
 // KubectlTells waits until kubectl, run as a person would, prints all the words.
