@@ -4,6 +4,7 @@ import (
 	"github.com/penstock-cd/penstock/test/bench/atlimit"
 	"github.com/penstock-cd/penstock/test/bench/fairness"
 	"github.com/penstock-cd/penstock/test/bench/latency"
+	"github.com/penstock-cd/penstock/test/bench/queue"
 	"github.com/penstock-cd/penstock/test/bench/stage"
 	"github.com/penstock-cd/penstock/test/bench/straggler"
 	"github.com/penstock-cd/penstock/test/bench/unthrottled"
@@ -15,5 +16,6 @@ var scenarios = []stage.Scenario{
 	atlimit.Scenario,
 	unthrottled.Scenario,
 	latency.Scenario,
+	queue.Scenario,
 	fairness.Scenario,
 }
