@@ -5,6 +5,7 @@ import (
 	"github.com/penstock-cd/penstock/test/bench/fairness"
 	"github.com/penstock-cd/penstock/test/bench/latency"
 	"github.com/penstock-cd/penstock/test/bench/queue"
+	"github.com/penstock-cd/penstock/test/bench/scale"
 	"github.com/penstock-cd/penstock/test/bench/stage"
 	"github.com/penstock-cd/penstock/test/bench/straggler"
 	"github.com/penstock-cd/penstock/test/bench/unthrottled"
@@ -18,4 +19,5 @@ var scenarios = []stage.Scenario{
 	latency.Scenario,
 	queue.Scenario,
 	fairness.Scenario,
+	scale.Scenario,
 }

@@ -157,7 +157,7 @@ func measureRound(ctx context.Context, cluster *fixture.Cluster, build string, t
 	if err := errors.Join(err, peakErr); err != nil {
 		return round{}, err
 	}
-	if err := cluster.AwaitLastRun(ctx, namespace, build); err != nil {
+	if err := cluster.AwaitLastRun(ctx, namespace, given.CI, build); err != nil {
 		return round{}, err
 	}
 	one, err := count(cluster, before, finished, triggers)

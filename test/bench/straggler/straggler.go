@@ -162,5 +162,5 @@ func (r *race) once(ctx context.Context, children int, trigger func() (time.Dura
 	if err != nil {
 		return 0, err
 	}
-	return took, r.cluster.DeleteWorkflows(ctx, namespace)
+	return took, r.cluster.DeleteWorkflows(ctx, namespace, nil)
 }

@@ -147,7 +147,7 @@ func (r *race) once(ctx context.Context, n int, trigger func(context.Context, in
 	if err != nil {
 		return 0, err
 	}
-	return took, r.cluster.DeleteWorkflows(ctx, namespace)
+	return took, r.cluster.DeleteWorkflows(ctx, namespace, nil)
 }
 
 // penstock triggers through the queue. The rows are there when the clock starts.
