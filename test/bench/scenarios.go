@@ -2,6 +2,7 @@ package main
 
 import (
 	"github.com/penstock-cd/penstock/test/bench/atlimit"
+	"github.com/penstock-cd/penstock/test/bench/evolution"
 	"github.com/penstock-cd/penstock/test/bench/fairness"
 	"github.com/penstock-cd/penstock/test/bench/latency"
 	"github.com/penstock-cd/penstock/test/bench/queue"
@@ -13,6 +14,7 @@ import (
 
 // scenarios are all there are, in the order in which they run.
 var scenarios = []stage.Scenario{
+	evolution.Scenario,
 	straggler.Scenario,
 	atlimit.Scenario,
 	unthrottled.Scenario,

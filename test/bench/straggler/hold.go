@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/sets"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
+	"github.com/penstock-cd/penstock/test/bench/product"
 	"github.com/penstock-cd/penstock/test/given"
 )
 
@@ -32,7 +33,7 @@ func (h *hold) pick(family given.Family, round int) {
 
 // wrap is for product.Options.Wrap.
 func (h *hold) wrap(next http.RoundTripper) http.RoundTripper {
-	return roundTripper(func(request *http.Request) (*http.Response, error) {
+	return product.RoundTripper(func(request *http.Request) (*http.Response, error) {
 		if request.Method == http.MethodPost {
 			if err := h.wait(request); err != nil {
 				return nil, err
@@ -80,8 +81,3 @@ func pipelineOf(request *http.Request) (string, error) {
 	}
 	return workflow.Metadata.Annotations[v1alpha1.AnnotationPipeline], nil
 }
-
-type roundTripper func(*http.Request) (*http.Response, error)
-
-// RoundTrip implements http.RoundTripper.
-func (r roundTripper) RoundTrip(request *http.Request) (*http.Response, error) { return r(request) }
