@@ -14,6 +14,10 @@ TEST_TIMEOUT ?= 20m
 # Narrow a run down: make test PACKAGES=./pkg/store/... TEST_FLAGS='-run TestClaim -v'
 PACKAGES ?= ./...
 TEST_FLAGS ?=
+# What make bench measures; go run ./test/bench list tells the names.
+SCENARIO ?=
+# --small is for a quick look, --rounds=1 for a quicker one.
+BENCH_FLAGS ?=
 
 # The version control system's stamp costs a git call in each build and fails in a
 # tree that git does not trust; VERSION is stamped explicitly instead.
@@ -53,6 +57,16 @@ test: parts build bin/penstock-failpoints ## Run every test (unit, integration, 
 .PHONY: verify
 verify: verify-generated verify-modules vet lint vulncheck ## Fail unless generated files, formatting, modules, vet, lint and vulncheck are clean.
 	@echo "verify: done"
+
+##@ Measure
+
+.PHONY: bench
+bench: parts build ## Measure all, or SCENARIO="at_limit queue": tables here, JSON in bin/bench.
+	go run -p $(PARALLEL) ./test/bench run $(BENCH_FLAGS) $(SCENARIO)
+
+.PHONY: perf
+perf: parts build ## Fail when the ratios that any machine can measure are worse than test/bench/thresholds.yaml.
+	go run -p $(PARALLEL) ./test/bench gate
 
 ##@ Build
 

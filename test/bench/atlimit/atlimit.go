@@ -79,7 +79,7 @@ func run(ctx context.Context, at *stage.Stage) (result stage.Result, err error) 
 	if err := cluster.Prepare(ctx, namespace); err != nil {
 		return nil, err
 	}
-	triggers := at.Size(1000, 300)
+	triggers := at.Size(1000, 200)
 	if _, err := cluster.Family(ctx, namespace, given.CI, triggers); err != nil {
 		return nil, err
 	}

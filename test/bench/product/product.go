@@ -63,7 +63,7 @@ func Open(ctx context.Context, o Options) (*Product, error) {
 	}
 	rows, err := store.Open(ctx, store.Config{
 		URL: o.DatabaseURL, Schema: settings.DatabaseSchema,
-		MaxConns: int32(settings.DatabaseMaxConns), ApplicationName: o.ApplicationName, //nolint:gosec // at most 1,000
+		MaxConns: int32(settings.DatabaseMaxConns), ApplicationName: o.ApplicationName,
 	})
 	if err != nil {
 		return nil, err

@@ -82,7 +82,7 @@ func run(ctx context.Context, at *stage.Stage) (result stage.Result, err error) 
 	if err != nil {
 		return nil, err
 	}
-	most := at.Size(2000, 400)
+	most := at.Size(2000, 300)
 	family, err := prepare(ctx, cluster, most)
 	if err != nil {
 		return nil, err
