@@ -29,6 +29,8 @@ const (
 	maxWaiting = 1_000_000
 	// commitInterval is the least time between two commits of what was seen.
 	commitInterval = 250 * time.Millisecond
+	// maxGroup is how many rows one commit moves: a start sees tens of thousands.
+	maxGroup = 2000
 )
 
 // Rows is what tracking writes.
@@ -59,7 +61,7 @@ type Tracker struct {
 func New(config Config) *Tracker {
 	t := &Tracker{Config: config}
 	t.seen = batch.NewMerging(batch.Config[sighting]{
-		Flush: t.commit, FlushTimeout: 2 * store.WriteTimeout, MinInterval: commitInterval, MaxWaiting: maxWaiting,
+		Flush: t.commit, FlushTimeout: 2 * store.WriteTimeout, MinInterval: commitInterval, MaxSize: maxGroup, MaxWaiting: maxWaiting,
 		OnError: func(err error, items int, retryIn time.Duration) {
 			t.Log.Error(err, "observations not committed, will retry", "workflows", items, "retryIn", retryIn.String())
 		},
