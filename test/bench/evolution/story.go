@@ -102,8 +102,8 @@ const (
 		SELECT id, namespace, $1, $2, 'Webhook' FROM ci_artifact WHERE build_uid = $3 AND image = $4 AND digest = $5
 		RETURNING id`
 	insertStage = `
-		INSERT INTO cd_workflow_runner (cd_workflow_id, stage, workflow_name, priority, fair_at, status)
-		VALUES ($1, $2, $3, 0, now(), 'Submitting') RETURNING id`
+		INSERT INTO cd_workflow_runner (cd_workflow_id, namespace, stage, workflow_name, priority, fair_at, status)
+		VALUES ($1, $4, $2, $3, 0, now(), 'Submitting') RETURNING id`
 	recordWorkflow = `
 		UPDATE cd_workflow_runner SET status = 'Submitted', submitted_at = now(), changed_at = now() WHERE id = $1`
 )
@@ -116,7 +116,7 @@ func (s *story) trigger(ctx context.Context, trigger workload.Trigger) error {
 	if err != nil {
 		return fmt.Errorf("insert run: %w", err)
 	}
-	if err := s.database.QueryRowContext(ctx, insertStage, run, claim.Stage, claim.WorkflowName).Scan(&claim.ID); err != nil {
+	if err := s.database.QueryRowContext(ctx, insertStage, run, claim.Stage, claim.WorkflowName, claim.Namespace).Scan(&claim.ID); err != nil {
 		return fmt.Errorf("insert stage: %w", err)
 	}
 	if _, err := s.workflows.Create(ctx, trigger.Workflow(), metav1.CreateOptions{}); err != nil {

@@ -26,10 +26,10 @@ const pending = `
 WITH run AS (
 	INSERT INTO cd_workflow (ci_artifact_id, namespace, pipeline, pipeline_uid, cause)
 	SELECT a.id, a.namespace, 'web-' || n, gen_random_uuid(), 'API' FROM ci_artifact a, generate_series(1, $1::integer) n
-	RETURNING id, pipeline
+	RETURNING id, namespace, pipeline
 )
-INSERT INTO cd_workflow_runner (cd_workflow_id, stage, workflow_name, priority, fair_at)
-SELECT id, 'DEPLOY', pipeline, id % 7, now() + id * interval '1 s' FROM run`
+INSERT INTO cd_workflow_runner (cd_workflow_id, namespace, stage, workflow_name, priority, fair_at)
+SELECT id, namespace, 'DEPLOY', pipeline, id % 7, now() + id * interval '1 s' FROM run`
 
 // fill inserts rows until n are Pending, and has the planner know it.
 func fill(ctx context.Context, rows *store.Store, n int) error {
@@ -57,7 +57,7 @@ func end(ctx context.Context, rows *store.Store, claimed []store.Claim) error {
 	observations := make([]store.Observation, len(claimed))
 	for i, claim := range claimed {
 		completions[i] = store.Completion{ID: claim.ID, Attempt: claim.Attempt, Status: store.StatusSubmitted}
-		observations[i] = store.Observation{ID: claim.ID, WorkflowName: claim.WorkflowName, Status: store.StatusSucceeded}
+		observations[i] = store.Observation{ID: claim.ID, Namespace: claim.Namespace, Owner: claim.PipelineUID, WorkflowName: claim.WorkflowName, Status: store.StatusSucceeded}
 	}
 	if _, err := rows.Complete(ctx, worker, completions); err != nil {
 		return err
