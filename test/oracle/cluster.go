@@ -12,7 +12,6 @@ import (
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
 	"github.com/penstock-cd/penstock/pkg/trigger"
-	"github.com/penstock-cd/penstock/test/env"
 )
 
 // row is a stage as the tables have it.
@@ -109,22 +108,11 @@ func readRows(ctx context.Context, world World) (map[int64]row, error) {
 	return table, rows.Err()
 }
 
-// creates counts, in the audit log, how often each Workflow was made.
+// creates counts how often each Workflow was made.
 func creates(_ context.Context, world World) ([]string, error) {
-	if world.AuditLog == "" {
-		return nil, nil
-	}
-	events, err := env.ReadAudit(world.AuditLog)
-	if err != nil {
-		return nil, err
-	}
-	const created = 201
 	made := map[string]int{}
 	var found []string
-	for _, event := range events {
-		if event.User != string(env.Penstock) || event.Resource != "workflows" || event.Verb != "create" || event.Code != created {
-			continue
-		}
+	for _, event := range world.Log.Creates() {
 		name := event.Namespace + "/" + event.Name
 		if made[name]++; made[name] == 2 {
 			found = append(found, fmt.Sprintf("I3: Workflow %s was made more than once", name))

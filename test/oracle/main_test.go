@@ -9,6 +9,7 @@ import (
 
 	wfv1 "github.com/argoproj/argo-workflows/v3/pkg/apis/workflow/v1alpha1"
 	"github.com/stretchr/testify/require"
+	eventsv1 "k8s.io/api/events/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -18,6 +19,7 @@ import (
 	"github.com/penstock-cd/penstock/pkg/argo"
 	"github.com/penstock-cd/penstock/pkg/store"
 	"github.com/penstock-cd/penstock/pkg/trigger"
+	"github.com/penstock-cd/penstock/test/audit"
 	"github.com/penstock-cd/penstock/test/env"
 	"github.com/penstock-cd/penstock/test/given"
 	"github.com/penstock-cd/penstock/test/oracle"
@@ -40,8 +42,10 @@ type scene struct {
 	workflow  *wfv1.Workflow
 	build     *v1alpha1.CiBuild
 	// more are objects of a second API server.
-	more  []client.Object
-	audit string
+	more        []client.Object
+	audit       audit.Log
+	limits      *oracle.Limits
+	connections int
 }
 
 func newScene(t *testing.T) *scene {
@@ -70,8 +74,23 @@ func (s *scene) plan() {
 	require.NoError(s, err)
 	s.build = given.CiBuild("b1", func(build *v1alpha1.CiBuild) {
 		build.UID = given.UID("b1")
-		build.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionPlanned, Status: metav1.ConditionTrue}}
+		build.Status = truth()
 	})
+}
+
+// truth is the status that the scene's build must have.
+func truth() v1alpha1.CiBuildStatus {
+	is := func(kind string, status metav1.ConditionStatus) metav1.Condition {
+		return metav1.Condition{Type: kind, Status: status}
+	}
+	return v1alpha1.CiBuildStatus{
+		Phase: v1alpha1.BuildSucceeded, Artifacts: given.Artifacts(1),
+		Triggers: &v1alpha1.TriggerSummary{Total: 3, Pending: 1, Submitted: 1, Succeeded: 1, Progress: "2/3"},
+		Conditions: []metav1.Condition{
+			is(v1alpha1.ConditionComplete, metav1.ConditionTrue), is(v1alpha1.ConditionPlanned, metav1.ConditionTrue),
+			is(v1alpha1.ConditionTriggered, metav1.ConditionFalse),
+		},
+	}
 }
 
 func (s *scene) run() {
@@ -114,27 +133,23 @@ func (s *scene) world() oracle.World {
 	return oracle.World{
 		Database: s.store.Pool(),
 		Clusters: []client.Reader{s.cluster(s.build, s.workflow), s.cluster(s.more...)},
-		AuditLog: s.audit,
+		Log:      s.audit, Limits: s.limits, Connections: s.connections,
 	}
 }
 
-func (s *scene) cluster(objects ...client.Object) client.Reader {
+func (s *scene) cluster(objects ...client.Object) client.Client {
 	s.Helper()
 	scheme := runtime.NewScheme()
-	require.NoError(s, errors.Join(v1alpha1.AddToScheme(scheme), wfv1.AddToScheme(scheme)))
+	require.NoError(s, errors.Join(eventsv1.AddToScheme(scheme), v1alpha1.AddToScheme(scheme), wfv1.AddToScheme(scheme)))
 	return fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).Build()
 }
 
 // log gives the world an audit log of creates of one Workflow by Penstock,
-// answered with these codes.
+// answered with these codes, one after the other.
 func (s *scene) log(name string, codes ...int) {
-	s.Helper()
-	s.audit = s.TempDir() + "/audit.log"
-	var lines []byte
 	for _, code := range codes {
-		lines = fmt.Appendf(lines, `{"stage":"ResponseComplete","verb":"create","user":{"username":%q},`+
-			`"objectRef":{"apiGroup":"argoproj.io","resource":"workflows","namespace":%q,"name":%q},"responseStatus":{"code":%d}}`+"\n",
-			env.Penstock, given.Namespace, name, code)
+		s.audit = append(s.audit, env.AuditEvent{
+			Verb: "create", User: string(env.Penstock), Resource: "workflows", Namespace: given.Namespace, Name: name, Code: code,
+		})
 	}
-	require.NoError(s, os.WriteFile(s.audit, lines, 0o600))
 }

@@ -1,6 +1,5 @@
 // Package oracle compares what the tables, the API servers and the audit log tell
-// after a test, and names every promise (I1 to I5 of docs/architecture.md) that was
-// not kept.
+// after a test, and names every promise (I1 to I7 of README.md) that was not kept.
 package oracle
 
 import (
@@ -13,6 +12,8 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/penstock-cd/penstock/test/audit"
 )
 
 // World is what the oracle looks at.
@@ -22,8 +23,13 @@ type World struct {
 	// Clusters reads each API server, without a cache, within the namespaces that
 	// the database is about.
 	Clusters []client.Reader
-	// AuditLog is the path of an API server's audit log. Optional.
-	AuditLog string
+	// Log is what Penstock asked of the API servers within those namespaces.
+	// Optional.
+	Log audit.Log
+	// Limits are checked against Log and Connections. Optional.
+	Limits *Limits
+	// Connections is the most connections of Penstock that were seen at once.
+	Connections int
 }
 
 // Check fails the test where Violations finds any.
@@ -42,14 +48,18 @@ func Check(t testing.TB, world World) {
 // kept.
 func Violations(ctx context.Context, world World) ([]string, error) {
 	var found []string
-	for _, look := range []func(context.Context, World) ([]string, error){rows, transitions, workflows, builds, creates} {
+	looks := []func(context.Context, World) ([]string, error){rows, transitions, workflows, builds, creates, limits, events}
+	for _, look := range looks {
 		violations, err := look(ctx, world)
 		if err != nil {
 			return nil, err
 		}
 		found = append(found, violations...)
 	}
-	return found, nil
+	if len(found) > 0 {
+		return found, nil // what statuses tell of broken rows is of no use
+	}
+	return lateStatuses(ctx, world)
 }
 
 // quiescePoll is how often Quiesce looks.
@@ -59,17 +69,18 @@ const underWay = `SELECT count(*) FROM cd_workflow_runner WHERE status IN ('Pend
 	OR (followed_at IS NULL AND status IN ('Succeeded', 'Failed', 'Error', 'Cancelled', 'Superseded'))`
 
 // Quiesce returns when every build that ended on one of the API servers is planned,
-// nothing waits for a slot and every end was followed. The context bounds it.
+// nothing waits for a slot, every end was followed, and every status tells of it.
+// The context bounds it.
 func Quiesce(ctx context.Context, database *pgxpool.Pool, clusters ...client.Reader) error {
 	world := World{Database: database, Clusters: clusters}
 	left := "nothing could be read"
 	err := wait.PollUntilContextCancel(ctx, quiescePoll, true, func(ctx context.Context) (bool, error) {
-		builds, rows, err := unfinished(ctx, world)
+		unfinished, err := unfinished(ctx, world)
 		if err != nil {
 			return false, nil //nolint:nilerr // a database that is down comes back, or the context ends
 		}
-		left = fmt.Sprintf("%d builds are not planned, %d rows are still under way", builds, rows)
-		return builds+rows == 0, nil
+		left = unfinished
+		return unfinished == "", nil
 	})
 	if err != nil {
 		return fmt.Errorf("%s: %w", left, err)
@@ -77,16 +88,36 @@ func Quiesce(ctx context.Context, database *pgxpool.Pool, clusters ...client.Rea
 	return nil
 }
 
-// unfinished counts the builds that are not planned, then the rows under way.
-func unfinished(ctx context.Context, world World) (builds, rows int, err error) {
+// unfinished says what is under way; empty where nothing is.
+func unfinished(ctx context.Context, world World) (string, error) {
+	builds, err := unplanned(ctx, world)
+	if err != nil {
+		return "", err
+	}
+	var rows int
+	if err := world.Database.QueryRow(ctx, underWay).Scan(&rows); err != nil {
+		return "", err
+	}
+	if builds+rows > 0 {
+		return fmt.Sprintf("%d builds are not planned, %d rows are still under way", builds, rows), nil
+	}
+	untold, err := statuses(ctx, world)
+	if err != nil || len(untold) == 0 {
+		return "", err
+	}
+	return fmt.Sprintf("%d statuses are behind the rows: %s", len(untold), untold[0]), nil
+}
+
+// unplanned counts the builds that ended and are not planned.
+func unplanned(ctx context.Context, world World) (builds int, err error) {
+	plans, err := readPlans(ctx, world)
+	if err != nil {
+		return 0, err
+	}
 	for _, cluster := range world.Clusters {
 		objects, err := readObjects(ctx, cluster)
 		if err != nil {
-			return 0, 0, err
-		}
-		plans, err := readPlans(ctx, world)
-		if err != nil {
-			return 0, 0, err
+			return 0, err
 		}
 		for i := range objects.builds {
 			if _, planned := plans[string(objects.builds[i].UID)]; !planned && objects.awaitsPlan(&objects.builds[i]) {
@@ -94,6 +125,5 @@ func unfinished(ctx context.Context, world World) (builds, rows int, err error) 
 			}
 		}
 	}
-	err = world.Database.QueryRow(ctx, underWay).Scan(&rows)
-	return builds, rows, err
+	return builds, nil
 }

@@ -21,6 +21,7 @@ func TestAWorldInOrderHasNoViolation(t *testing.T) {
 	t.Parallel()
 	s := newScene(t)
 	s.log(s.workflow.Name, 201, 409, 503)
+	s.limits, s.connections = &oracle.Limits{InFlight: 1, Connections: 10, WritesPerSecond: 1, WriteBurst: 3}, 10
 	// What is not ours is none of the oracle's business.
 	s.more = []client.Object{s.copied("foreign", map[string]string{v1alpha1.LabelManagedBy: "somebody"})}
 	violations, err := oracle.Violations(t.Context(), s.world())
@@ -40,7 +41,7 @@ func (s *scene) copied(name string, labels map[string]string) client.Object {
 }
 
 // ended is a build that has ended, and that carries no condition.
-func ended(name string, phase v1alpha1.BuildPhase) client.Object {
+func ended(name string, phase v1alpha1.BuildPhase) *v1alpha1.CiBuild {
 	return given.CiBuild(name, func(build *v1alpha1.CiBuild) { build.UID, build.Status.Phase = given.UID(name), phase })
 }
 
@@ -73,16 +74,17 @@ func TestWhatIsRightIsNoViolation(t *testing.T) {
 			late := given.CdPipeline("late", func(pipeline *v1alpha1.CdPipeline) {
 				pipeline.CreationTimestamp = metav1.NewTime(time.Now().Add(time.Hour))
 			})
-			s.more = []client.Object{ended("b1", v1alpha1.BuildSucceeded), late}
+			s.more = []client.Object{s.build, late}
 		},
 		"a child that was hung below the CiPipeline later": func(s *scene) {
 			moved := aged("moved")
 			moved.SetGeneration(2)
-			s.more = []client.Object{ended("b1", v1alpha1.BuildSucceeded), moved}
+			s.more = []client.Object{s.build, moved}
 		},
 		"a run that waits for a person": func(s *scene) {
 			s.execute("UPDATE cd_workflow SET outcome = NULL")
 			s.execute("UPDATE trigger_decision SET outcome = 'Waiting', reason = 'ManualStage' WHERE pipeline = 'web-001'")
+			s.build.Status.Triggers.Succeeded, s.build.Status.Triggers.Running = 0, 1
 		},
 	} {
 		t.Run(sentence, func(t *testing.T) {
@@ -139,7 +141,7 @@ func TestEveryBrokenPromiseIsNamed(t *testing.T) {
 		},
 		"I1: a child that the plan forgot": {
 			func(s *scene) {
-				s.more = []client.Object{ended("b1", v1alpha1.BuildSucceeded), aged("forgotten"), aged("web-000")}
+				s.more = []client.Object{s.build, aged("forgotten"), aged("web-000")}
 			},
 			[]string{"I1: CiBuild b1 has 0 decisions on CdPipeline forgotten, want 1"},
 		},
@@ -147,7 +149,7 @@ func TestEveryBrokenPromiseIsNamed(t *testing.T) {
 			func(s *scene) {
 				s.execute("INSERT INTO ci_artifact (build_uid, namespace, build_name, ci_pipeline, image, digest)" +
 					" SELECT build_uid, namespace, build_name, ci_pipeline, 'second', 'digest' FROM ci_artifact")
-				s.more = []client.Object{ended("b1", v1alpha1.BuildSucceeded), aged("web-000")}
+				s.more = []client.Object{s.build, aged("web-000")}
 			},
 			[]string{"I1: CiBuild b1 has 1 decisions on CdPipeline web-000, want 2"},
 		},
@@ -335,20 +337,30 @@ func TestQuiesceWaitsForTheLastRow(t *testing.T) {
 	require.NoError(t, <-done)
 }
 
-func TestQuiesceWaitsForTheLastPlan(t *testing.T) {
+func TestQuiesceWaitsForTheLastPlanAndItsStatus(t *testing.T) {
 	t.Parallel()
 	s := newScene(t)
 	s.execute("UPDATE cd_workflow_runner SET status = 'Running' WHERE status = 'Pending'")
-	cluster := s.cluster(given.CiPipeline(given.CI), ended("b2", v1alpha1.BuildSucceeded))
-	short, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
-	defer cancel()
-	require.ErrorContains(t, oracle.Quiesce(short, s.store.Pool(), cluster), "1 builds are not planned, 0 rows are still under way")
-	require.NoError(t, oracle.Quiesce(t.Context(), s.store.Pool()), "without an API server the rows alone count")
+	build := ended("b2", v1alpha1.BuildFailed)
+	cluster := s.cluster(given.CiPipeline(given.CI), build)
+	within := func(patience time.Duration, clusters ...client.Reader) error {
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		return oracle.Quiesce(ctx, s.store.Pool(), clusters...)
+	}
+	require.ErrorContains(t, within(200*time.Millisecond, cluster), "1 builds are not planned, 0 rows are still under way")
+	require.NoError(t, within(time.Minute), "without an API server the rows alone count")
 
-	done := make(chan error, 1)
-	go func() { done <- oracle.Quiesce(t.Context(), s.store.Pool(), cluster) }()
 	planned, err := s.store.Plan(t.Context(), store.BuildPlan{Build: given.Build("b2")})
 	require.NoError(t, err)
 	require.True(t, planned)
+	require.ErrorContains(t, within(200*time.Millisecond, cluster), "1 statuses are behind the rows: I7: CiBuild b2 tells nothing of its runs")
+
+	done := make(chan error, 1)
+	go func() { done <- within(time.Minute, cluster) }()
+	require.NoError(t, cluster.Get(t.Context(), client.ObjectKeyFromObject(build), build))
+	build.Status = truth()
+	build.Status.Phase, build.Status.Triggers = v1alpha1.BuildFailed, &v1alpha1.TriggerSummary{Progress: "0/0"}
+	require.NoError(t, cluster.Update(t.Context(), build))
 	require.NoError(t, <-done)
 }

@@ -10,18 +10,22 @@ import (
 	"os"
 	"os/exec"
 	"syscall"
+	"time"
 
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 	"github.com/stretchr/testify/require"
 
 	"github.com/penstock-cd/penstock/test/env"
+	"github.com/penstock-cd/penstock/test/oracle"
 )
 
 // Controller is one controller of a world.
 type Controller struct {
 	*env.Controller
-	w *World
+	w        *World
+	launched time.Time
+	limits   oracle.Limits
 }
 
 // Start starts a controller with these settings beside the world's, and returns when
@@ -48,10 +52,12 @@ func (w *World) Launch(o env.ControllerOptions) *Controller {
 	o.Name = cmp.Or(o.Name, fmt.Sprintf("%s-%d", w.Namespace, len(w.controllers)+1))
 	// The first race that it finds ends it.
 	o.Env = append(append([]string{"GORACE=halt_on_error=1"}, w.settings...), o.Env...)
-	started, err := w.environment.LaunchController(o)
+	controller := &Controller{w: w, launched: time.Now(), limits: w.limitsOf(o.Env)}
+	var err error
+	controller.Controller, err = w.environment.LaunchController(o)
 	require.NoError(w.t, err)
-	controller := &Controller{Controller: started, w: w}
 	w.controllers = append(w.controllers, controller)
+	w.raiseLimits()
 	w.t.Cleanup(controller.end)
 	return controller
 }

@@ -50,10 +50,16 @@ type World struct {
 	// Everywhere is Cluster without the namespace.
 	Everywhere client.WithWatch
 
+	// Limits are what Judge holds all controllers together to: what those that run
+	// at once were started with. A test that has them changed changes them here.
+	Limits oracle.Limits
+
 	t           testing.TB
 	environment *env.Environment
 	settings    []string
 	controllers []*Controller
+	witness     *oracle.Witness
+	connections *connections
 }
 
 // New prepares a world without a controller. The WorkflowTemplate given.Template
@@ -70,6 +76,7 @@ func New(t testing.TB, o Options) *World {
 		"WATCH_NAMESPACES=" + w.Namespace, "TRIGGER_LEASE=5s", "SWEEP_INTERVAL=5s", "KUBE_API_QPS=200",
 	}, o.Settings...)
 	w.prepareDatabase()
+	w.watch()
 	require.NoError(t, o.Environment.InstallController(t.Context()))
 	w.Create(given.WorkflowTemplate(given.Template, time.Second))
 	return w
@@ -87,13 +94,4 @@ func (w *World) prepareDatabase() {
 	require.NoError(w.t, err)
 	w.t.Cleanup(w.Database.Close)
 	require.NoError(w.t, oracle.RecordTransitions(w.t.Context(), w.Database))
-}
-
-// Judge waits until nothing is under way, and asks the oracle.
-func (w *World) Judge() {
-	w.t.Helper()
-	ctx, cancel := context.WithTimeout(w.t.Context(), Patience)
-	defer cancel()
-	require.NoError(w.t, oracle.Quiesce(ctx, w.Database, w.Cluster))
-	oracle.Check(w.t, oracle.World{Database: w.Database, Clusters: []client.Reader{w.Cluster}, AuditLog: w.environment.AuditLog})
 }

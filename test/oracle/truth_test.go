@@ -1,0 +1,147 @@
+package oracle_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/penstock-cd/penstock/api/v1alpha1"
+	"github.com/penstock-cd/penstock/test/given"
+	"github.com/penstock-cd/penstock/test/oracle"
+)
+
+// ran is the pipeline of the scene's run that has succeeded, as its status must be.
+func (s *scene) ran(phase string) *v1alpha1.CdPipeline {
+	return given.CdPipeline("web-001", func(pipeline *v1alpha1.CdPipeline) {
+		artifact := given.Artifact(0)
+		pipeline.Status.LastRun = &v1alpha1.LastRun{
+			BuildName: "b1", Image: artifact.Image, Digest: artifact.Digest, Stage: "DEPLOY", Phase: phase,
+		}
+	})
+}
+
+// told is an event of Penstock's on an object.
+func told(kind string, object client.Object, reason, note string) client.Object {
+	return &eventsv1.Event{
+		ObjectMeta:          metav1.ObjectMeta{Namespace: given.Namespace, Name: "told"},
+		Regarding:           corev1.ObjectReference{Kind: kind, Name: object.GetName(), UID: object.GetUID()},
+		ReportingController: v1alpha1.ManagedBy, Reason: reason, Note: note,
+	}
+}
+
+func TestWhatStatusesAndEventsTellMustBeInTheRows(t *testing.T) {
+	t.Parallel()
+	for sentence, test := range map[string]struct {
+		tell func(s *scene)
+		want string // empty: it is true
+	}{
+		"a build counts its runs": {func(s *scene) {}, ""},
+		"a build counts one run too many": {
+			func(s *scene) { s.build.Status.Triggers.Succeeded++ }, "I7: CiBuild b1 tells {Total:3 Pending:1 Submitted:1 Running:0 Succeeded:2",
+		},
+		"a build counts nothing": {
+			func(s *scene) { s.build.Status.Triggers = nil }, "I7: CiBuild b1 tells nothing of its runs",
+		},
+		"a build says that all are triggered while one waits": {
+			func(s *scene) {
+				meta.SetStatusCondition(&s.build.Status.Conditions, metav1.Condition{Type: v1alpha1.ConditionTriggered, Status: metav1.ConditionTrue})
+			},
+			"I7: the condition Triggered of CiBuild b1 is true, with 1 runs that wait",
+		},
+		"a build does not say that it is planned": {
+			func(s *scene) { meta.RemoveStatusCondition(&s.build.Status.Conditions, v1alpha1.ConditionPlanned) },
+			"I7: CiBuild b1 is planned, but its condition Planned is not True",
+		},
+		"a pipeline tells of its last run": {func(s *scene) { s.more = []client.Object{s.ran("Succeeded")} }, ""},
+		"a pipeline tells of another end": {
+			func(s *scene) { s.more = []client.Object{s.ran("Failed")} }, "I7: CdPipeline web-001 tells of {PipelineUID: BuildName:b1",
+		},
+		"a pipeline tells of no run": {
+			func(s *scene) { s.more = []client.Object{given.CdPipeline("web-001")} }, "I7: CdPipeline web-001 tells of no run",
+		},
+		"a pipeline tells of a run that no row has": {
+			func(s *scene) {
+				other := s.ran("Succeeded")
+				other.UID = "other"
+				s.more = []client.Object{other}
+			},
+			"I7: CdPipeline web-001 tells of a run for build b1, the rows have none",
+		},
+		"an event tells of a plan":             {func(s *scene) { s.more = []client.Object{told("CiBuild", s.build, "Planned", "3 triggered")} }, ""},
+		"an event tells of two Workflows":      {func(s *scene) { s.tells("CiBuild", "AllTriggered", "2 of 3 runs have a Workflow") }, ""},
+		"an event tells of a third Workflow":   {func(s *scene) { s.tells("CiBuild", "AllTriggered", "3 of 3 runs have a Workflow") }, "I7: an event on CiBuild b1 tells what no row says"},
+		"an event tells of a fourth run":       {func(s *scene) { s.tells("CiBuild", "AllTriggered", "2 of 4 runs have a Workflow") }, "I7: an event on CiBuild b1"},
+		"an event tells of a plan that is not": {func(s *scene) { s.more = []client.Object{told("CiBuild", given.CiBuild("b9"), "Planned", "")} }, "I7: an event on CiBuild b9"},
+		"an event tells of an end":             {func(s *scene) { s.tells("CdPipeline", "Succeeded", "stage DEPLOY for build b1 ended as Succeeded") }, ""},
+		"an event tells of an end that is not": {func(s *scene) { s.tells("CdPipeline", "Failed", "stage DEPLOY for build b1 ended as Failed: x") }, "I7: an event on CdPipeline web-001"},
+		"an event tells of a decision":         {func(s *scene) { s.tells("CdPipeline", "Suspended", "build b1: spec.suspend is true") }, ""},
+		"an event tells of another decision":   {func(s *scene) { s.tells("CdPipeline", "Suspended", "build b2: spec.suspend is true") }, "I7: an event on CdPipeline web-001"},
+		"an event of somebody else tells anything": {
+			func(s *scene) {
+				event := told("CdPipeline", s.ran("Failed"), "Failed", "stage DEPLOY for build b1 ended as Failed")
+				event.(*eventsv1.Event).ReportingController = "somebody"
+				s.more = []client.Object{event}
+			}, "",
+		},
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			t.Parallel()
+			s := newScene(t)
+			test.tell(s)
+			violations, err := oracle.Violations(t.Context(), s.world())
+			require.NoError(t, err)
+			if test.want == "" {
+				require.Empty(t, violations)
+				return
+			}
+			require.Len(t, violations, 1)
+			require.Contains(t, violations[0], test.want)
+		})
+	}
+}
+
+// tells has an event on the scene's build, or on the pipeline that has succeeded.
+func (s *scene) tells(kind, reason, note string) {
+	object := client.Object(s.build)
+	if kind == "CdPipeline" {
+		object = s.ran("Succeeded")
+	}
+	s.more = []client.Object{told(kind, object, reason, note)}
+}
+
+func TestTheWitnessFindsWhatIsToldBeforeItIsCommitted(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	pipeline := s.ran("Succeeded")
+	objects := s.cluster(s.build, pipeline)
+	cluster, ok := objects.(client.WithWatch)
+	require.True(t, ok)
+	witness, err := oracle.StartWitness(t.Context(), cluster, given.Namespace, s.store.Pool())
+	require.NoError(t, err)
+	defer witness.Stop()
+	tell := func(object client.Object, want ...string) {
+		t.Helper()
+		_, before := witness.Found()
+		require.NoError(t, cluster.Update(t.Context(), object))
+		require.Eventually(t, func() bool { _, judged := witness.Found(); return judged > before }, time.Minute, time.Millisecond)
+		found, _ := witness.Found()
+		require.Len(t, found, len(want))
+		for i := range want {
+			require.Contains(t, found[i], want[i])
+		}
+	}
+	tell(pipeline)
+	early := "I7: CiBuild b1 told {Total:3 Pending:0 Submitted:2"
+	s.build.Status.Triggers.Pending, s.build.Status.Triggers.Submitted = 0, 2
+	tell(s.build, early)
+	s.execute("UPDATE cd_workflow_runner SET status = 'Submitted', submitted_at = now() WHERE id = $1", s.pending)
+	tell(s.build, early)
+	pipeline.Status.LastRun.Phase = "Failed"
+	tell(pipeline, early, "I7: CdPipeline web-001 told")
+}

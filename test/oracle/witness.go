@@ -1,0 +1,145 @@
+package oracle
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/apimachinery/pkg/watch"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/penstock-cd/penstock/api/v1alpha1"
+)
+
+// Witness observes every status that CiBuilds and CdPipelines of a namespace ever
+// have, and looks at once whether the rows are as far as it claims. The rows only
+// move forward, so that a claim which is ahead of them was ahead when it was made.
+type Witness struct {
+	database *pgxpool.Pool
+	cancel   context.CancelFunc
+	done     sync.WaitGroup
+
+	mu     sync.Mutex
+	judged int
+	found  []string
+}
+
+// StartWitness begins to look at what is told from now on, until Stop.
+func StartWitness(ctx context.Context, cluster client.WithWatch, namespace string, database *pgxpool.Pool) (*Witness, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	w := &Witness{database: database, cancel: cancel}
+	for _, list := range []client.ObjectList{&v1alpha1.CiBuildList{}, &v1alpha1.CdPipelineList{}} {
+		open := func() (watch.Interface, error) { return cluster.Watch(ctx, list, client.InNamespace(namespace)) }
+		events, err := open()
+		if err != nil {
+			w.Stop()
+			return nil, fmt.Errorf("watch statuses: %w", err)
+		}
+		w.done.Go(func() { w.look(ctx, events, open) })
+	}
+	return w, nil
+}
+
+// Stop ends the looking and waits for that.
+func (w *Witness) Stop() {
+	w.cancel()
+	w.done.Wait()
+}
+
+// Found returns the claims that were ahead of the rows, and how many were looked at.
+func (w *Witness) Found() (found []string, judged int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.found), w.judged
+}
+
+// look opens a watch again when it ends: the new one begins with what there is.
+func (w *Witness) look(ctx context.Context, events watch.Interface, open func() (watch.Interface, error)) {
+	wait.UntilWithContext(ctx, func(ctx context.Context) {
+		if events == nil {
+			events, _ = open()
+		}
+		if events != nil {
+			w.follow(ctx, events)
+			events = nil
+		}
+	}, quiescePoll)
+}
+
+func (w *Witness) follow(ctx context.Context, events watch.Interface) {
+	defer context.AfterFunc(ctx, events.Stop)()
+	for event := range events.ResultChan() {
+		if event.Type == watch.Added || event.Type == watch.Modified {
+			w.judge(ctx, event.Object)
+		}
+	}
+}
+
+// judge passes over what the database does not answer.
+func (w *Witness) judge(ctx context.Context, object any) {
+	var found []string
+	var err error
+	switch object := object.(type) {
+	case *v1alpha1.CiBuild:
+		found, err = w.buildAhead(ctx, object)
+	case *v1alpha1.CdPipeline:
+		found, err = w.pipelineAhead(ctx, object)
+	}
+	if err != nil {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.judged++
+	w.found = append(w.found, found...)
+}
+
+func (w *Witness) buildAhead(ctx context.Context, build *v1alpha1.CiBuild) ([]string, error) {
+	told := build.Status.Triggers
+	if told == nil {
+		return nil, nil
+	}
+	all, err := readRuns(ctx, w.database, string(build.UID))
+	if err != nil {
+		return nil, err
+	}
+	rows, exists := all[string(build.UID)]
+	ahead := told.Total > rows.Total || told.Total-told.Pending > rows.Total-rows.Pending ||
+		told.Succeeded > rows.Succeeded || told.Failed > rows.Failed
+	early := meta.IsStatusConditionTrue(build.Status.Conditions, v1alpha1.ConditionTriggered) && told.Pending > 0
+	if exists && !ahead && !early {
+		return nil, nil
+	}
+	return []string{fmt.Sprintf("I7: CiBuild %s told %+v when the rows were at %+v", build.Name, *told, rows)}, nil
+}
+
+// reached tells whether the database has had a pipeline's stage in a status. That
+// of Pending and Submitting is not looked for: a row may go back to Pending.
+const reached = `
+SELECT EXISTS (SELECT FROM cd_workflow w
+	JOIN ci_artifact a ON a.id = w.ci_artifact_id
+	JOIN cd_workflow_runner r ON r.cd_workflow_id = w.id
+	WHERE w.pipeline_uid = $1 AND a.build_name = $2 AND a.image = $3 AND a.digest = $4 AND r.stage = $5
+		AND CASE $6::text
+			WHEN 'Pending' THEN true
+			WHEN 'Submitting' THEN true
+			WHEN 'Submitted' THEN r.submitted_at IS NOT NULL
+			WHEN 'Running' THEN r.started_at IS NOT NULL
+			ELSE r.status = $6 END)`
+
+func (w *Witness) pipelineAhead(ctx context.Context, pipeline *v1alpha1.CdPipeline) ([]string, error) {
+	if pipeline.Status.LastRun == nil {
+		return nil, nil
+	}
+	told := toldRun(pipeline.Status.LastRun)
+	var backed bool
+	err := w.database.QueryRow(ctx, reached, string(pipeline.UID), told.BuildName, told.Image, told.Digest, told.Stage, told.Status).Scan(&backed)
+	if err != nil || backed {
+		return nil, err
+	}
+	return []string{fmt.Sprintf("I7: CdPipeline %s told %+v before the rows", pipeline.Name, told)}, nil
+}
