@@ -1,0 +1,169 @@
+package store_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/penstock-cd/penstock/pkg/store"
+	"github.com/penstock-cd/penstock/test/given"
+)
+
+// world is a database, its model, and what the workers around it believe.
+type world struct {
+	t      *testing.T
+	s      *store.Store
+	random *rand.Rand
+	model  *model
+	// family is the pipelines as they are now; generation tells those of one name apart.
+	family     given.Family
+	generation int
+	held       []held
+	// ended is what followers have read, and may come back with late.
+	ended [][]store.Ended
+}
+
+// held is a claim that some worker once got, and may still believe in.
+type held struct {
+	store.Claim
+	worker string
+}
+
+// completion is one whose row has a name.
+type completion struct {
+	store.Completion
+	name string
+}
+
+// step is one call of the store: do makes it and keeps the answer, apply has the
+// model follow. Alone means that nothing else runs meanwhile.
+type step struct {
+	says  string
+	do    func() error
+	apply func(m *model, alone bool) error
+	// again means that it is made once more where it was not alone.
+	again bool
+}
+
+// next draws a step.
+func (w *world) next() step {
+	for {
+		draws := []func() (step, bool){
+			w.plan, w.claim, w.claim, w.claim, w.complete, w.complete, w.complete, w.runOut, w.reclaim,
+			w.observe, w.observe, w.follow, w.follow, w.followLate,
+		}
+		if drawn, possible := draws[w.random.IntN(len(draws))](); possible {
+			return drawn
+		}
+	}
+}
+
+// plan commits a build, new or planned before.
+func (w *world) plan() (step, bool) {
+	build := fmt.Sprintf("b%d", len(w.model.builds)-w.random.IntN(2)*w.random.IntN(len(w.model.builds)+1))
+	plan := planOf(w.t, given.Build(build), given.Artifacts(1), slices.Clone(w.family))
+	var planned bool
+	return step{
+		says: "plan " + build,
+		do: func() (err error) {
+			planned, err = w.s.Plan(w.t.Context(), plan)
+			return err
+		},
+		apply: func(m *model, _ bool) error { return m.plan(plan, planned) },
+	}, true
+}
+
+func (w *world) claim() (step, bool) {
+	worker, most := fmt.Sprintf("worker-%d", w.random.IntN(2)), 1+w.random.IntN(4)
+	var claims []store.Claim
+	return step{
+		says: fmt.Sprintf("%s claims %d", worker, most),
+		do: func() (err error) {
+			claims, err = w.s.Claim(w.t.Context(), worker, most, lease)
+			return err
+		},
+		apply: func(m *model, alone bool) error {
+			for _, claim := range claims {
+				if one := (held{claim, worker}); !slices.Contains(w.held, one) {
+					w.held = append(w.held, one)
+				}
+			}
+			return m.claim(worker, most, claims, alone)
+		},
+	}, true
+}
+
+// complete tells of claims that a worker has, or had once.
+func (w *world) complete() (step, bool) {
+	believed := w.believed()
+	if len(believed) == 0 {
+		return step{}, false
+	}
+	worker := believed[w.random.IntN(len(believed))].worker
+	believed = slices.DeleteFunc(believed, func(claim held) bool { return claim.worker != worker })
+	var batch []completion
+	for _, claim := range some(w.random, believed, 3) {
+		batch = append(batch, completion{store.Completion{
+			ID: claim.ID, Attempt: claim.Attempt, Delay: time.Duration(w.random.IntN(4)/3) * time.Hour,
+			Status: []store.Status{
+				store.StatusSubmitted, store.StatusPending, store.StatusPending, store.StatusError, store.StatusCancelled, store.StatusSucceeded,
+			}[w.random.IntN(6)],
+		}, claim.WorkflowName})
+	}
+	var moved []store.Moved
+	return step{
+		says: fmt.Sprintf("%s completes %+v", worker, batch),
+		do: func() (err error) {
+			moved, err = w.s.Complete(w.t.Context(), worker, plain(batch))
+			return err
+		},
+		apply: func(m *model, _ bool) error { return m.complete(worker, batch, moved) },
+	}, true
+}
+
+// believed are claims that workers believe in: mostly the last ones, sometimes any.
+func (w *world) believed() []held {
+	const last = 6
+	if w.random.IntN(3) == 0 {
+		return slices.Clone(w.held)
+	}
+	return slices.Clone(w.held[max(0, len(w.held)-last):])
+}
+
+// runOut makes the lease of a row that somebody once claimed run out.
+func (w *world) runOut() (step, bool) {
+	believed := w.believed()
+	if len(believed) == 0 {
+		return step{}, false
+	}
+	claim := believed[w.random.IntN(len(believed))]
+	return step{
+		says: fmt.Sprintf("the lease of %s runs out", claim.WorkflowName),
+		do: func() error {
+			_, err := w.s.Pool().Exec(w.t.Context(), "UPDATE cd_workflow_runner SET lease_until = lease_until - interval '1 day' WHERE id = $1", claim.ID)
+			return err
+		},
+		apply: func(m *model, _ bool) error { m.runOut(claim.WorkflowName); return nil },
+	}, true
+}
+
+func (w *world) reclaim() (step, bool) {
+	return step{
+		says: "reclaim what has run out", again: true,
+		do: func() error {
+			_, err := w.s.ReclaimExpired(w.t.Context())
+			return err
+		},
+		apply: func(m *model, _ bool) error { m.reclaim(); return nil },
+	}, true
+}
+
+func plain(batch []completion) []store.Completion {
+	completions := make([]store.Completion, len(batch))
+	for i := range batch {
+		completions[i] = batch[i].Completion
+	}
+	return completions
+}
