@@ -102,6 +102,20 @@ func TestARunThatMustWaitForAPersonSaysSo(t *testing.T) {
 	require.Zero(t, count(t, s, "cd_workflow_runner WHERE status = 'Pending'"))
 }
 
+func TestARunThatWaitsForAPersonSaysSoWhateverANewParentDoes(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	web := given.CdPipeline("web", given.WithPost, given.ManualStage(trigger.StagePost))
+	planned(t, s, "b1", given.FamilyOf(web, given.CdPipeline("other", given.WithPre)))
+	endAll(t, s, store.StatusSucceeded)
+	given.BelowCd("other")(web)
+	family := given.FamilyOf(web, given.CdPipeline("other", given.WithPre))
+	followAll(t, s, family)
+	endAll(t, s, store.StatusFailed)
+	followAll(t, s, family)
+	require.Equal(t, []string{"other Triggered Triggered", "web Waiting ManualStage"}, table(t, s, decisionsByName))
+}
+
 func TestTheSuccessOfAParentTriggersWhatWaited(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)

@@ -75,7 +75,7 @@ func (m *model) plan(plan store.BuildPlan, planned bool) error {
 }
 
 // decide starts the runs that decisions trigger and that are not there, and writes
-// every decision but over one that says Triggered.
+// every decision but over one that tells of a run.
 func (m *model) decide(build trigger.Build, decisions []trigger.Decision) {
 	for _, decision := range decisions {
 		key := runKey(build.UID, string(decision.Pipeline.UID))
@@ -83,14 +83,17 @@ func (m *model) decide(build trigger.Build, decisions []trigger.Decision) {
 			m.runs[key] = modelRun{pipeline: decision.Pipeline.Name}
 			m.start(key, build.UID, decision.Pipeline.Name, string(decision.Pipeline.UID), trigger.FirstStage(decision.Pipeline))
 		}
-		if m.decisions[key] != triggered {
+		if m.decisions[key] != triggered && m.decisions[key] != onHold {
 			m.decisions[key] = fmt.Sprint(decision.Outcome, " ", decision.Reason)
 		}
 	}
 }
 
-// triggered is the decision that is never changed by another decision.
-var triggered = fmt.Sprint(v1alpha1.OutcomeTriggered, " ", v1alpha1.ReasonTriggered)
+// The decisions that tell of a run.
+var (
+	triggered = fmt.Sprint(v1alpha1.OutcomeTriggered, " ", v1alpha1.ReasonTriggered)
+	onHold    = fmt.Sprint(v1alpha1.OutcomeWaiting, " ", v1alpha1.ReasonManualStage)
+)
 
 func runKey(buildUID, pipelineUID string) string { return buildUID + "/" + pipelineUID }
 
@@ -219,7 +222,7 @@ func (m *model) conclude(consequence store.Consequence) {
 	case consequence.Next != "":
 		m.start(key, ended.Build.UID, ended.Pipeline, ended.PipelineUID, consequence.Next)
 	case consequence.Hold != "" && m.decisions[key] == triggered:
-		m.decisions[key] = fmt.Sprint(v1alpha1.OutcomeWaiting, " ", v1alpha1.ReasonManualStage)
+		m.decisions[key] = onHold
 	case consequence.Outcome != "" && m.runs[key].outcome == "":
 		m.runs[key] = modelRun{ended.Pipeline, string(consequence.Outcome)}
 	}

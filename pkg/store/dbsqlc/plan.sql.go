@@ -83,7 +83,7 @@ FROM (SELECT unnest($1::text[]) AS image, unnest($2::text[]) AS digest,
 JOIN ci_build b ON b.build_uid = $8
 ON CONFLICT (build_uid, image, digest, pipeline_uid) DO UPDATE
 SET outcome = excluded.outcome, reason = excluded.reason, message = excluded.message, decided_at = now()
-WHERE trigger_decision.outcome <> 'Triggered'
+WHERE trigger_decision.outcome <> 'Triggered' AND trigger_decision.reason <> 'ManualStage'
   AND (trigger_decision.outcome, trigger_decision.reason, trigger_decision.message)
       IS DISTINCT FROM (excluded.outcome, excluded.reason, excluded.message)
 `
@@ -99,8 +99,9 @@ type InsertDecisionsParams struct {
 	BuildUid     string
 }
 
-// A decision is written anew where a parent's end has settled what was waiting,
-// and left alone where it already says Triggered.
+// A decision is written anew where a parent's end has settled what was waiting, and
+// left alone where it tells of a run: Triggered, or one that waits for a person. A
+// pipeline with a run may have been hung below another parent meanwhile.
 func (q *Queries) InsertDecisions(ctx context.Context, arg InsertDecisionsParams) error {
 	_, err := q.db.Exec(ctx, insertDecisions,
 		arg.Images,

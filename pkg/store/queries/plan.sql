@@ -41,8 +41,9 @@ JOIN wanted w ON w.pipeline_uid = r.pipeline_uid AND w.image = a.image AND w.dig
 ORDER BY r.id;
 
 -- name: InsertDecisions :exec
--- A decision is written anew where a parent's end has settled what was waiting,
--- and left alone where it already says Triggered.
+-- A decision is written anew where a parent's end has settled what was waiting, and
+-- left alone where it tells of a run: Triggered, or one that waits for a person. A
+-- pipeline with a run may have been hung below another parent meanwhile.
 INSERT INTO trigger_decision (build_uid, image, digest, namespace, build_name, pipeline, pipeline_uid, outcome, reason, message)
 SELECT b.build_uid, d.image, d.digest, b.namespace, b.build_name, d.pipeline, d.pipeline_uid, d.outcome, d.reason, d.message
 FROM (SELECT unnest(@images::text[]) AS image, unnest(@digests::text[]) AS digest,
@@ -52,6 +53,6 @@ FROM (SELECT unnest(@images::text[]) AS image, unnest(@digests::text[]) AS diges
 JOIN ci_build b ON b.build_uid = @build_uid
 ON CONFLICT (build_uid, image, digest, pipeline_uid) DO UPDATE
 SET outcome = excluded.outcome, reason = excluded.reason, message = excluded.message, decided_at = now()
-WHERE trigger_decision.outcome <> 'Triggered'
+WHERE trigger_decision.outcome <> 'Triggered' AND trigger_decision.reason <> 'ManualStage'
   AND (trigger_decision.outcome, trigger_decision.reason, trigger_decision.message)
       IS DISTINCT FROM (excluded.outcome, excluded.reason, excluded.message);
