@@ -18,6 +18,10 @@ TEST_FLAGS ?=
 SCENARIO ?=
 # --small is for a quick look, --rounds=1 for a quicker one.
 BENCH_FLAGS ?=
+# How long `make fuzz` gives each Fuzz function, and how long `make test` does, which is
+# to stay below two minutes for all: as many functions / PARALLEL × (10 s + the build).
+FUZZTIME ?= 5m
+TEST_FUZZTIME := 10s
 
 # The version control system's stamp costs a git call in each build and fails in a
 # tree that git does not trust; VERSION is stamped explicitly instead.
@@ -49,10 +53,16 @@ demo-down: ## End what demo-up started.
 	go run -p $(PARALLEL) ./hack/demo down
 
 .PHONY: test
-test: parts build bin/penstock-failpoints ## Run every test (unit, integration, end to end) with the race detector.
+test: parts build bin/penstock-failpoints ## Run every test (unit, integration, end to end) with the race detector, then fuzz shortly.
 	CGO_ENABLED=1 go build -race -p $(PARALLEL) -o bin/penstock-race ./cmd/penstock
 	CGO_ENABLED=1 go test -race -p $(PARALLEL) -timeout $(TEST_TIMEOUT) $(TEST_FLAGS) $(PACKAGES)
 	CGO_ENABLED=1 go test -race -p $(PARALLEL) -tags failpoints ./pkg/failpoint
+	@# Not where the run was narrowed down: go test has tried the kept inputs.
+	$(if $(filter ./...,$(PACKAGES)),FUZZTIME=$(TEST_FUZZTIME) FUZZ_PARALLEL=$(PARALLEL) hack/fuzz.sh)
+
+.PHONY: fuzz
+fuzz: ## Fuzz every Fuzz function for FUZZTIME (5m) each; FUZZ=Pool narrows it down.
+	FUZZTIME=$(FUZZTIME) FUZZ_PARALLEL=$(PARALLEL) hack/fuzz.sh
 
 .PHONY: verify
 verify: verify-generated verify-modules vet lint vulncheck ## Fail unless generated files, formatting, modules, vet, lint and vulncheck are clean.
