@@ -11,6 +11,8 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/tools/cache"
+	retry "k8s.io/client-go/tools/watch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
@@ -28,17 +30,30 @@ type Witness struct {
 	changed chan struct{} // closed and made anew with every change
 }
 
-// Watch begins to look, also at what exists already.
+// Watch begins to look for Workflows that come from now on. A watch that the API
+// server ends is taken up where it ended.
 func Watch(ctx context.Context, cluster client.WithWatch, namespace string) (*Witness, error) {
-	list := &metav1.PartialObjectMetadataList{}
-	list.SetGroupVersionKind(track.Workflow().GroupVersionKind())
-	events, err := cluster.Watch(ctx, list, client.InNamespace(namespace))
+	now := workflows()
+	if err := cluster.List(ctx, now, client.InNamespace(namespace), client.Limit(1)); err != nil {
+		return nil, fmt.Errorf("list workflows: %w", err)
+	}
+	events, err := retry.NewRetryWatcherWithContext(ctx, now.ResourceVersion, &cache.ListWatch{
+		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
+			return cluster.Watch(ctx, workflows(), client.InNamespace(namespace), &client.ListOptions{Raw: &options})
+		},
+	})
 	if err != nil {
 		return nil, fmt.Errorf("watch workflows: %w", err)
 	}
 	w := &Witness{watch: events, seen: map[string][]time.Time{}, changed: make(chan struct{})}
 	w.done.Go(w.run)
 	return w, nil
+}
+
+func workflows() *metav1.PartialObjectMetadataList {
+	list := &metav1.PartialObjectMetadataList{}
+	list.SetGroupVersionKind(track.Workflow().GroupVersionKind())
+	return list
 }
 
 // Stop ends the watch and waits for that.
