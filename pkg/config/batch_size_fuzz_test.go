@@ -17,14 +17,11 @@ const batchSize = "CI_SUCCESS_AUTO_TRIGGER_BATCH_SIZE"
 func FuzzBatchSize(f *testing.F) {
 	for _, seed := range []string{
 		"", " ", "5", "0", "1", "-1", "10000", "10001", " 20 ", "20\n", "+7", "-0", "007", "1_000", "0x10", "1e3", "5.0", "five", "٥",
-		"9223372036854775807", "9223372036854775808", "-9223372036854775808", "-2147483648", "-2147483649", "\xff", "\x00", "5 5", "--5",
+		"9223372036854775807", "9223372036854775808", "-9223372036854775808", "-2147483648", "-2147483649", "\xff", "\x00", "5 5", "--5", "auto", " auto", "Auto", "auto5",
 	} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, value string) {
-		if strings.TrimSpace(value) == "auto" {
-			return // no number
-		}
 		want := batchSizeOf(value)
 		loaded, warnings, err := Load(with(batchSize, value))
 		if want.refused {
@@ -43,29 +40,33 @@ func FuzzBatchSize(f *testing.F) {
 
 // batchSizeRead is what is to become of a value.
 type batchSizeRead struct {
-	size            int
+	size            BatchSize
 	raised, refused bool
 }
 
 var digits = regexp.MustCompile(`^[+-]?[0-9]+$`)
 
 // batchSizeOf is the model: nothing is 5, what is below 1 is 1 and said, what is
-// above 10000, does not fit into 32 bits or is no number is refused.
+// above 10000, does not fit into 64 bits or is no number is refused; auto is left to
+// the process.
 func batchSizeOf(value string) batchSizeRead {
 	value = strings.TrimSpace(value)
 	if value == "" {
-		return batchSizeRead{size: 5}
+		return batchSizeRead{size: BatchSize{Size: 5}}
+	}
+	if value == "auto" {
+		return batchSizeRead{size: BatchSize{Auto: true}}
 	}
 	if !digits.MatchString(value) {
 		return batchSizeRead{refused: true}
 	}
 	number, _ := new(big.Int).SetString(strings.TrimPrefix(value, "+"), 10)
-	switch most, least := big.NewInt(10000), big.NewInt(math.MinInt32); {
+	switch most, least := big.NewInt(10000), big.NewInt(math.MinInt64); {
 	case number.Cmp(most) > 0 || number.Cmp(least) < 0:
 		return batchSizeRead{refused: true}
 	case number.Sign() < 1:
-		return batchSizeRead{size: 1, raised: true}
+		return batchSizeRead{size: BatchSize{Size: 1}, raised: true}
 	default:
-		return batchSizeRead{size: int(number.Int64())}
+		return batchSizeRead{size: BatchSize{Size: int(number.Int64())}}
 	}
 }
