@@ -12,12 +12,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 )
 
 // setupTimeout bounds what a test prepares: a namespace, a database.
@@ -61,6 +63,7 @@ func RunTestsWithPostgres(m *testing.M, o PostgresOptions, into **Postgres) int 
 
 func runTests(run func() int, start func(context.Context) (func() error, error)) int {
 	before := goleak.IgnoreCurrent()
+	log.SetLogger(logr.Discard()) // what clients log, errors tell
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer cancel()
 	stop, err := start(ctx)

@@ -8,11 +8,12 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// recorder logs every status that a stage has ever had; none, before it was made
+// recorder logs every status that a stage has ever had, and since when; none, before it was made
 // and after it was deleted, is the empty one.
 const recorder = `
 CREATE TABLE IF NOT EXISTS oracle_transition (
-	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, runner bigint NOT NULL, before text NOT NULL, after text NOT NULL);
+	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, runner bigint NOT NULL, before text NOT NULL, after text NOT NULL,
+	at timestamptz NOT NULL DEFAULT clock_timestamp());
 CREATE OR REPLACE FUNCTION oracle_record() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
 	IF TG_OP = 'DELETE' THEN

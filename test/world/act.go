@@ -1,6 +1,7 @@
 package world
 
 import (
+	"context"
 	"encoding/json"
 
 	"github.com/stretchr/testify/require"
@@ -50,14 +51,25 @@ func (w *World) Delete(objects ...client.Object) {
 // Finish patches a build's status as an external CI does.
 func (w *World) Finish(build string, phase v1alpha1.BuildPhase, artifacts ...v1alpha1.Artifact) {
 	w.t.Helper()
-	patch, err := json.Marshal(map[string]any{"status": map[string]any{"phase": phase, "artifacts": artifacts}})
-	require.NoError(w.t, err)
-	object := &v1alpha1.CiBuild{ObjectMeta: metav1.ObjectMeta{Name: build}}
-	require.NoError(w.t, w.Cluster.Status().Patch(w.t.Context(), object, client.RawPatch(types.MergePatchType, patch)))
+	require.NoError(w.t, w.finish(w.t.Context(), build, phase, artifacts...))
 }
 
 // Succeed finishes a build with the first of given.Artifacts.
 func (w *World) Succeed(build string) {
 	w.t.Helper()
-	w.Finish(build, v1alpha1.BuildSucceeded, given.Artifact(0))
+	require.NoError(w.t, w.TrySucceed(w.t.Context(), build))
+}
+
+// TrySucceed is Succeed for other goroutines than the test's.
+func (w *World) TrySucceed(ctx context.Context, build string) error {
+	return w.finish(ctx, build, v1alpha1.BuildSucceeded, given.Artifact(0))
+}
+
+func (w *World) finish(ctx context.Context, build string, phase v1alpha1.BuildPhase, artifacts ...v1alpha1.Artifact) error {
+	patch, err := json.Marshal(map[string]any{"status": map[string]any{"phase": phase, "artifacts": artifacts}})
+	if err != nil {
+		return err
+	}
+	object := &v1alpha1.CiBuild{ObjectMeta: metav1.ObjectMeta{Name: build}}
+	return w.Cluster.Status().Patch(ctx, object, client.RawPatch(types.MergePatchType, patch))
 }

@@ -7,6 +7,7 @@ import (
 
 	wfv1 "github.com/argoproj/argo-workflows/v3/pkg/apis/workflow/v1alpha1"
 	"github.com/stretchr/testify/require"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -72,6 +73,21 @@ func (w *World) Build(ctx context.Context, name string) *v1alpha1.CiBuild {
 		return &v1alpha1.CiBuild{}
 	}
 	return build
+}
+
+// Ready counts the pipelines that say that they are ready.
+func (w *World) Ready(ctx context.Context) int {
+	var list v1alpha1.CdPipelineList
+	if err := w.Cluster.List(ctx, &list); err != nil {
+		return 0
+	}
+	ready := 0
+	for i := range list.Items {
+		if meta.IsStatusConditionTrue(list.Items[i].Status.Conditions, v1alpha1.ConditionReady) {
+			ready++
+		}
+	}
+	return ready
 }
 
 // LastPhases counts the pipelines by the phase of their last run.

@@ -1,0 +1,37 @@
+// Package chaos breaks what Penstock stands on, one way after another, while the
+// controller runs as a process of its own against the real parts, and ends each test
+// with the oracle: nothing lost, nothing doubled, nothing above its limit, nothing
+// told before it was so.
+//
+// A file is a scenario:
+//
+//	01  a build with 50 children, reconciled 100 more times
+//	02  200 builds of 10 children at once
+//	03  50,000 rows that wait
+//	04  a build of 5,000 children, then one of 3
+//	05  SIGKILL at every step, and at random
+//	06  SIGTERM with a full pool
+//	07  Postgres stopped at once and started again, under load
+//	08  the reply to a commit is lost
+//	09  Postgres stalls
+//	10  the API server answers a third of the requests with errors
+//	11  the cache never shows new Workflows
+//	12  watch events dropped, repeated, reordered; Workflows deleted before their end was seen
+//	13  two leaders; a leader that was stopped and goes on
+//	14  somebody else's Workflow has the wanted name
+//	15  builds, pipelines and namespaces deleted under way
+//	16  poison: specs that can't be carried out
+//	17  clocks that differ by minutes
+//	18  goroutines that are left
+//	20  the rights that the chart grants
+//
+// Number 19, fuzzing and models, lives beside the code: see make fuzz. What a scenario
+// asks of a query's plan is tested in pkg/store, what it asks of a query's time is
+// measured by make bench.
+//
+// make chaos runs all of it; CHAOS=5 picks a scenario. make test runs the same tests
+// with -short: fewer repetitions and smaller numbers of the same thing, so that no
+// scenario is ever left out. What the sizes are stands at the top of each test.
+//
+// Tests that measure time, or stop what others use, do not run in parallel with others.
+package chaos

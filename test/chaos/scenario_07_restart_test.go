@@ -1,0 +1,91 @@
+package chaos
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"k8s.io/apimachinery/pkg/util/wait"
+
+	"github.com/penstock-cd/penstock/test/env"
+	"github.com/penstock-cd/penstock/test/given"
+	"github.com/penstock-cd/penstock/test/world"
+)
+
+// mostUnready is how long the controller may take to be ready once Postgres is back.
+const mostUnready = 10 * time.Second
+
+func TestPostgresStoppedAtOnceUnderLoadLosesNothing(t *testing.T) {
+	t.Setenv("DATABASE_URL", "") // a server of somebody else's can't be stopped
+	const children = 10
+	outages := sized(10, 3)
+	postgres, err := env.StartPostgres(t.Context(), env.PostgresOptions{})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, postgres.Close()) })
+	w := world.New(t, world.Options{Environment: local, Postgres: postgres, Settings: []string{"KUBE_API_QPS=25", "KUBE_API_BURST=1"}})
+	w.Create(given.CiPipeline(given.CI))
+	w.CreateFamily(given.CdPipelines(children, "cd"))
+	controller := w.Start()
+	alive := watchLiveness(controller)
+	for i := range outages {
+		outage(t, w, postgres, controller, i)
+	}
+	require.Empty(t, alive.stop(), "it must be alive all the time")
+	w.RowsAre(2*outages*children, "Succeeded")
+	w.Judge()
+}
+
+// outage stops Postgres while one build is being triggered, and has another finish
+// before it is back.
+func outage(t *testing.T, w *world.World, postgres *env.Postgres, controller *world.Controller, i int) {
+	t.Helper()
+	before, meanwhile := fmt.Sprintf("before-%d", i), fmt.Sprintf("meanwhile-%d", i)
+	w.Create(given.CiBuild(before), given.CiBuild(meanwhile))
+	made := len(w.Workflows())
+	w.Succeed(before)
+	w.Eventually("the first Workflow", func(context.Context) bool { return len(w.Workflows()) > made })
+	require.NoError(t, postgres.Stop(env.Immediate))
+	w.Succeed(meanwhile)
+	w.Eventually("it is not ready", func(ctx context.Context) bool {
+		return controller.Probe(ctx, "/readyz") == http.StatusInternalServerError
+	})
+	require.NoError(t, postgres.Restart(t.Context()))
+	back := time.Now()
+	w.Eventually("it is ready", func(ctx context.Context) bool { return controller.Probe(ctx, "/readyz") == http.StatusOK })
+	took := time.Since(back)
+	t.Logf("ready %s after Postgres", took.Round(time.Millisecond))
+	require.LessOrEqual(t, took, mostUnready)
+}
+
+// liveness is the answers of /healthz that were not 200.
+type liveness struct {
+	cancel context.CancelFunc
+	done   sync.WaitGroup
+	dead   []string
+}
+
+func watchLiveness(controller *world.Controller) *liveness {
+	const interval, timeout = 100 * time.Millisecond, 5 * time.Second
+	ctx, cancel := context.WithCancel(context.Background())
+	l := &liveness{cancel: cancel}
+	l.done.Go(func() {
+		wait.UntilWithContext(ctx, func(ctx context.Context) {
+			ctx, cancel := context.WithTimeout(ctx, timeout)
+			defer cancel()
+			if code := controller.Probe(ctx, "/healthz"); code != http.StatusOK && ctx.Err() != context.Canceled {
+				l.dead = append(l.dead, fmt.Sprintf("%s: %d", time.Now().Format(time.StampMilli), code))
+			}
+		}, interval)
+	})
+	return l
+}
+
+func (l *liveness) stop() []string {
+	l.cancel()
+	l.done.Wait()
+	return l.dead
+}
