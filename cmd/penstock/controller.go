@@ -46,6 +46,7 @@ func controllerCommand() *cobra.Command {
 }
 
 func runController(ctx context.Context) error {
+	limitGarbage()
 	settings, warnings, err := config.FromProcess()
 	if err != nil {
 		return err

@@ -42,6 +42,9 @@ func (s *dirtySet) take(most int) []types.NamespacedName {
 		taken = append(taken, key)
 		delete(s.keys, key)
 	}
+	if len(s.keys) == 0 {
+		s.keys = map[types.NamespacedName]struct{}{} // a map that was large stays so
+	}
 	return taken
 }
 

@@ -3,6 +3,7 @@ package track
 import (
 	"fmt"
 	"strconv"
+	"unique"
 
 	wfv1 "github.com/argoproj/argo-workflows/v3/pkg/apis/workflow/v1alpha1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -31,15 +32,20 @@ func Trim(object any) (any, error) {
 		return object, nil
 	}
 	labels := workflow.Labels
+	workflow.Kind, workflow.APIVersion = shared(workflow.Kind), shared(workflow.APIVersion)
+	workflow.Namespace = shared(workflow.Namespace)
 	workflow.Annotations, workflow.ManagedFields = nil, nil
 	workflow.OwnerReferences, workflow.GenerateName = ownerOf(workflow), ""
 	workflow.Labels = map[string]string{
 		v1alpha1.LabelManagedBy: v1alpha1.ManagedBy,
 		v1alpha1.LabelRunner:    labels[v1alpha1.LabelRunner],
-		phaseLabel:              labels[phaseLabel],
+		phaseLabel:              shared(labels[phaseLabel]),
 	}
 	return workflow, nil
 }
+
+// shared is the same text, of which there is one for all Workflows.
+func shared(text string) string { return unique.Make(text).Value() }
 
 // ownerOf returns the owner that is the controller, its UID alone.
 func ownerOf(workflow metav1.Object) []metav1.OwnerReference {

@@ -17,6 +17,9 @@ type buffer[T any] struct {
 	closed bool
 }
 
+// spare is for how many items room is kept when none waits: what a burst took is given back.
+const spare = 1000
+
 // rule says which waiting item, if any, a new one takes the place of.
 type rule[T any] interface {
 	// place returns the place of the item that this one replaces, or remembers next as its own and returns that.
@@ -62,6 +65,9 @@ func (b *buffer[T]) take(n int) []T {
 		b.rule.forget(item)
 	}
 	b.items = slices.Delete(b.items, 0, n)
+	if len(b.items) == 0 && cap(b.items) > spare {
+		b.items = nil
+	}
 	b.first += n
 	b.signal()
 	return group
@@ -117,6 +123,7 @@ type keepOne[K comparable, T any] struct {
 	key    func(T) K
 	join   func(waiting, added T) T
 	places map[K]int
+	most   int // that places has ever had: a map never shrinks
 }
 
 func (k *keepOne[K, T]) place(item T, next int) int {
@@ -125,6 +132,7 @@ func (k *keepOne[K, T]) place(item T, next int) int {
 		return place
 	}
 	k.places[key] = next
+	k.most = max(k.most, len(k.places))
 	return next
 }
 
@@ -135,4 +143,9 @@ func (k *keepOne[K, T]) has(item T) bool {
 	return waits
 }
 
-func (k *keepOne[K, T]) forget(item T) { delete(k.places, k.key(item)) }
+func (k *keepOne[K, T]) forget(item T) {
+	delete(k.places, k.key(item))
+	if len(k.places) == 0 && k.most > spare {
+		k.places, k.most = map[K]int{}, 0
+	}
+}
