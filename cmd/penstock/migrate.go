@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/penstock-cd/penstock/controllers/gauge"
 	"github.com/penstock-cd/penstock/pkg/config"
 	"github.com/penstock-cd/penstock/pkg/store"
 )
@@ -82,5 +83,6 @@ func databaseOf(settings config.Config) store.Config {
 		URL: settings.DatabaseURL.Reveal(), Schema: settings.DatabaseSchema,
 		Namespaces: settings.WatchNamespaces,
 		MaxConns:   int32(settings.DatabaseMaxConns), //nolint:gosec // validated to be at most 1000
+		OnAcquire:  gauge.DatabaseWait,
 	}
 }

@@ -42,9 +42,19 @@ var (
 	})
 )
 
+// databaseWait is a histogram of its own, since the pool knows only the sum.
+var databaseWait = prometheus.NewHistogram(prometheus.HistogramOpts{
+	Name:    "penstock_db_acquire_wait_seconds",
+	Help:    "Time that a call waited for a connection to Postgres, in seconds.",
+	Buckets: prometheus.ExponentialBuckets(0.0001, 4, 10),
+})
+
 func init() {
-	metrics.Registry.MustRegister(queueDepth, queueOldest, apiWait, apiErrors, apiPaused)
+	metrics.Registry.MustRegister(queueDepth, queueOldest, apiWait, apiErrors, apiPaused, databaseWait)
 }
+
+// DatabaseWait is for store.Config.OnAcquire.
+func DatabaseWait(waited time.Duration) { databaseWait.Observe(waited.Seconds()) }
 
 // APIPause is for limit.Bucket.OnPause.
 func APIPause(longer time.Duration) { apiPaused.Add(longer.Seconds()) }
@@ -107,16 +117,10 @@ func (q *Queue) Start(ctx context.Context) error {
 // Pool is a prometheus.Collector of a connection pool.
 type Pool struct{ Stat func() *pgxpool.Stat }
 
-var (
-	connections = prometheus.NewDesc("penstock_db_connections", "Connections to Postgres, by state: idle, acquired or constructing.", []string{"state"}, nil)
-	acquireWait = prometheus.NewDesc("penstock_db_acquire_wait_seconds", "Time that all calls have waited for a connection, in seconds, summed.", nil, nil)
-)
+var connections = prometheus.NewDesc("penstock_db_connections", "Connections to Postgres, by state: idle, acquired or constructing.", []string{"state"}, nil)
 
 // Describe implements prometheus.Collector.
-func (p Pool) Describe(descriptions chan<- *prometheus.Desc) {
-	descriptions <- connections
-	descriptions <- acquireWait
-}
+func (p Pool) Describe(descriptions chan<- *prometheus.Desc) { descriptions <- connections }
 
 // Collect implements prometheus.Collector.
 func (p Pool) Collect(values chan<- prometheus.Metric) {
@@ -126,5 +130,4 @@ func (p Pool) Collect(values chan<- prometheus.Metric) {
 	} {
 		values <- prometheus.MustNewConstMetric(connections, prometheus.GaugeValue, float64(count), state)
 	}
-	values <- prometheus.MustNewConstMetric(acquireWait, prometheus.CounterValue, stat.EmptyAcquireWaitTime().Seconds())
 }

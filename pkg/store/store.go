@@ -52,6 +52,9 @@ type Config struct {
 	MaxConns int32
 	// ApplicationName is what pg_stat_activity shows. Defaults to penstock.
 	ApplicationName string
+	// OnAcquire, where set, is told how long each call waited for a connection, also
+	// one that got none. It must not block.
+	OnAcquire func(waited time.Duration)
 }
 
 // Store is the tables. It is safe for concurrent use.
@@ -90,6 +93,9 @@ func parse(config Config) (*pgxpool.Config, error) {
 	params["application_name"] = config.ApplicationName
 	if config.ApplicationName == "" {
 		params["application_name"] = "penstock"
+	}
+	if config.OnAcquire != nil {
+		poolConfig.ConnConfig.Tracer = acquireTimer{told: config.OnAcquire}
 	}
 	return poolConfig, nil
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -103,7 +104,11 @@ func TestWhatIsNoConnectionStringIsNotQuoted(t *testing.T) {
 
 func TestACallWaitsForAConnectionNoLongerThanItsTimeout(t *testing.T) {
 	t.Parallel()
-	config := store.Config{URL: postgres.NewTestDatabase(t), Schema: schema, MaxConns: 1}
+	var waited atomic.Int64
+	config := store.Config{
+		URL: postgres.NewTestDatabase(t), Schema: schema, MaxConns: 1,
+		OnAcquire: func(wait time.Duration) { waited.Add(int64(wait)) },
+	}
 	s := openStore(t, config)
 	taken, err := s.Pool().Acquire(t.Context())
 	require.NoError(t, err)
@@ -111,6 +116,7 @@ func TestACallWaitsForAConnectionNoLongerThanItsTimeout(t *testing.T) {
 	err = s.Ping(t.Context())
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	require.InDelta(t, store.PingTimeout.Seconds(), time.Since(began).Seconds(), 1.5)
+	require.InDelta(t, store.PingTimeout.Seconds(), time.Duration(waited.Load()).Seconds(), 1.5, "not told")
 	taken.Release()
 	require.NoError(t, s.Ping(t.Context()))
 }
