@@ -8,7 +8,7 @@ import (
 
 func TestTheRoomThatABurstTookIsGivenBack(t *testing.T) {
 	t.Parallel()
-	rule := &keepLatest[int, int]{key: func(item int) int { return item }, places: map[int]int{}}
+	rule := &keepOne[int, int]{key: func(item int) int { return item }, places: map[int]int{}}
 	b := newBuffer(1_000_000, rule)
 	for range 2 {
 		for item := range 10 * spare {
