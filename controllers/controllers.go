@@ -45,8 +45,20 @@ type Dependencies struct {
 	Log       logr.Logger
 }
 
-// Add adds every loop to the manager. None runs before the manager starts, nor
-// without leadership.
+// loops are what runs. None runs before the manager starts, nor without leadership.
+type loops struct {
+	planner    *plan.Controller
+	follower   *plan.Follower
+	dispatcher *dispatch.Dispatcher
+	adapter    *adapt.Adapter
+	tracker    *track.Tracker
+	releaser   *release.Releaser
+	reporter   *report.Reporter
+	sweeper    *sweep.Sweeper
+	queue      *gauge.Queue
+}
+
+// Add adds every loop to the manager.
 func Add(ctx context.Context, mgr manager.Manager, deps Dependencies) error {
 	if err := lookup.AddIndexes(ctx, mgr.GetFieldIndexer()); err != nil {
 		return err
@@ -55,66 +67,80 @@ func Add(ctx context.Context, mgr manager.Manager, deps Dependencies) error {
 	if err != nil {
 		return err
 	}
-	decider := trigger.Decider{Filters: filters}
-	var dispatcher *dispatch.Dispatcher
-	var follower *plan.Follower
-
-	reporter := report.New(report.Config{
-		Cache: mgr.GetCache(), Writer: mgr.GetClient(), Rows: deps.Store, Decider: decider,
-		Events: mgr.GetEventRecorder("penstock"),
-		Busy:   func() bool { return dispatcher.IsBusy() },
-		Gate:   func() (bool, int, int) { return dispatcher.Backlog() },
-		Log:    deps.Log.WithName("report"),
-	})
-	moved := func(rows []store.Moved) {
-		reporter.Moved(rows)
-		if slices.ContainsFunc(rows, store.Moved.HasEnded) {
-			follower.Wake()
-		}
-	}
-	dispatcher = dispatch.New(dispatch.Config{
-		Queue:     deps.Store,
-		Submitter: &argo.Submitter{Cache: mgr.GetCache(), Live: deps.TriggerClient},
-		Limit:     firstLimit(deps.Config.BatchSize), Lease: deps.Config.TriggerLease, Grace: deps.Config.ShutdownGracePeriod,
-		Busy: deps.Bucket.SetBusy, Held: reporter.GateMoved, Moved: moved, Log: deps.Log.WithName("dispatch"),
-	})
-	adapter := adapt.New(adapt.Config{
-		Limit: dispatcher, Answers: deps.Answers.Take, DatabaseWait: acquireWait(deps.Store), Log: deps.Log.WithName("adapt"),
-	})
-	limits := limits{bucket: deps.Bucket, dispatcher: dispatcher, adapter: adapter}
+	l := newLoops(mgr, deps, trigger.Decider{Filters: filters})
+	limits := limits{bucket: deps.Bucket, dispatcher: l.dispatcher, adapter: l.adapter}
 	limits.apply(deps.Config)
-	planning := plan.Config{
-		Cache: mgr.GetCache(), Live: deps.TriggerClient, Rows: deps.Store, Decider: decider,
-		Planned: dispatcher.Wake, Report: reporter,
-	}
-	planner := plan.New(planning)
-	follower = plan.NewFollower(planning, deps.Log.WithName("follow"))
-	releaser := release.New(release.Config{
-		Cache: mgr.GetCache(), Live: mgr.GetAPIReader(), Writer: mgr.GetClient(), Log: deps.Log.WithName("release"),
-	})
-	tracker := track.New(track.Config{
-		Rows: deps.Store, Moved: moved, Recorded: releaser.Recorded, Log: deps.Log.WithName("track"),
-	})
-	sweeper := sweep.New(sweep.Config{
-		Cache: mgr.GetCache(), Live: mgr.GetAPIReader(), Rows: deps.Store,
-		Planner: planner, Tracker: tracker, Report: reporter,
-		Wake:     func() { dispatcher.Wake(); follower.Wake() },
-		Interval: deps.Config.SweepInterval, Log: deps.Log.WithName("sweep"),
-	})
-	queue := &gauge.Queue{Depth: deps.Store.QueueDepth, Log: deps.Log.WithName("gauge")}
-
-	if err := planner.Register(mgr); err != nil {
-		return err
-	}
 	if err := watchSettings(mgr, deps, limits.apply); err != nil {
 		return err
 	}
-	for _, watch := range []func(context.Context, cache.Informers) error{reporter.Watch, tracker.Watch, watchTemplates} {
+	return l.register(ctx, mgr)
+}
+
+// newLoops makes the loops, those first that others wake.
+func newLoops(mgr manager.Manager, deps Dependencies, decider trigger.Decider) *loops {
+	l := &loops{}
+	l.reporter = report.New(report.Config{
+		Cache: mgr.GetCache(), Writer: mgr.GetClient(), Rows: deps.Store, Decider: decider,
+		Events: mgr.GetEventRecorder("penstock"),
+		Busy:   func() bool { return l.dispatcher.IsBusy() },
+		Gate:   func() (bool, int, int) { return l.dispatcher.Backlog() },
+		Log:    deps.Log.WithName("report"),
+	})
+	l.dispatcher = dispatch.New(dispatch.Config{
+		Queue:     deps.Store,
+		Submitter: &argo.Submitter{Cache: mgr.GetCache(), Live: deps.TriggerClient},
+		Limit:     firstLimit(deps.Config.BatchSize), Lease: deps.Config.TriggerLease, Grace: deps.Config.ShutdownGracePeriod,
+		Busy: deps.Bucket.SetBusy, Held: l.reporter.GateMoved, Moved: l.moved, Log: deps.Log.WithName("dispatch"),
+	})
+	l.adapter = adapt.New(adapt.Config{
+		Limit: l.dispatcher, Answers: deps.Answers.Take, DatabaseWait: acquireWait(deps.Store), Log: deps.Log.WithName("adapt"),
+	})
+	planning := plan.Config{
+		Cache: mgr.GetCache(), Live: deps.TriggerClient, Rows: deps.Store, Decider: decider,
+		Planned: l.dispatcher.Wake, Report: l.reporter,
+	}
+	l.planner, l.follower = plan.New(planning), plan.NewFollower(planning, deps.Log.WithName("follow"))
+	l.releaser = release.New(release.Config{
+		Cache: mgr.GetCache(), Live: mgr.GetAPIReader(), Writer: mgr.GetClient(), Log: deps.Log.WithName("release"),
+	})
+	l.tracker = track.New(track.Config{
+		Rows: deps.Store, Moved: l.moved, Recorded: l.releaser.Recorded, Log: deps.Log.WithName("track"),
+	})
+	l.sweeper = sweep.New(sweep.Config{
+		Cache: mgr.GetCache(), Live: mgr.GetAPIReader(), Rows: deps.Store,
+		Planner: l.planner, Tracker: l.tracker, Report: l.reporter, Wake: l.wake,
+		Interval: deps.Config.SweepInterval, Log: deps.Log.WithName("sweep"),
+	})
+	l.queue = &gauge.Queue{Depth: deps.Store.QueueDepth, Log: deps.Log.WithName("gauge")}
+	return l
+}
+
+// moved tells of rows that changed, after the commit.
+func (l *loops) moved(rows []store.Moved) {
+	l.reporter.Moved(rows)
+	if slices.ContainsFunc(rows, store.Moved.HasEnded) {
+		l.follower.Wake()
+	}
+}
+
+// wake makes the loops look that wait to be told of rows.
+func (l *loops) wake() {
+	l.dispatcher.Wake()
+	l.follower.Wake()
+}
+
+func (l *loops) register(ctx context.Context, mgr manager.Manager) error {
+	if err := l.planner.Register(mgr); err != nil {
+		return err
+	}
+	for _, watch := range []func(context.Context, cache.Informers) error{l.reporter.Watch, l.tracker.Watch, watchTemplates} {
 		if err := watch(ctx, mgr.GetCache()); err != nil {
 			return err
 		}
 	}
-	for _, loop := range []manager.Runnable{dispatcher, adapter, follower, tracker, releaser, reporter, sweeper, queue} {
+	for _, loop := range []manager.Runnable{
+		l.dispatcher, l.adapter, l.follower, l.tracker, l.releaser, l.reporter, l.sweeper, l.queue,
+	} {
 		if err := mgr.Add(loop); err != nil {
 			return fmt.Errorf("add %T: %w", loop, err)
 		}

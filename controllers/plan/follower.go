@@ -131,15 +131,12 @@ func (f *Follower) consequence(ctx context.Context, ended store.Ended, children 
 		if err != nil {
 			return store.Consequence{}, err
 		}
-		switch {
-		case pipeline == nil:
+		if step := after(pipeline, ended.Stage); !step.Done {
+			consequence.Next, consequence.Hold, consequence.Outcome = step.Next, step.Hold, ""
+			return consequence, nil
+		}
+		if pipeline == nil {
 			consequence.Outcome, how = store.StatusCancelled, "deleted"
-		default:
-			step := trigger.AfterSuccess(pipeline, ended.Stage)
-			if !step.Done {
-				consequence.Next, consequence.Hold, consequence.Outcome = step.Next, step.Hold, ""
-				return consequence, nil
-			}
 		}
 	}
 	family, err := children.of(ctx, ended.Namespace, ended.Pipeline)
@@ -152,6 +149,14 @@ func (f *Follower) consequence(ctx context.Context, ended store.Ended, children 
 		consequence.Decisions = f.Decider.Ended(ended.Artifact, ended.Pipeline, how, family)
 	}
 	return consequence, family.Err
+}
+
+// after is what follows the success of a stage; nothing where the pipeline is gone.
+func after(pipeline *v1alpha1.CdPipeline, stage trigger.Stage) trigger.Step {
+	if pipeline == nil {
+		return trigger.Step{Done: true}
+	}
+	return trigger.AfterSuccess(pipeline, stage)
 }
 
 // pipeline returns the pipeline that the run is of, or nil where it is gone; one of

@@ -89,7 +89,7 @@ var blocked = map[v1alpha1.Reason]bool{
 }
 
 var endedBadly = map[store.Status]bool{
-	store.StatusFailed: true, store.StatusError: true, store.StatusCancelled: true,
+	store.StatusFailed: true, store.StatusError: true, store.StatusCancelled: true, store.StatusSuperseded: true,
 }
 
 func sameRun(before, after *v1alpha1.LastRun) bool {

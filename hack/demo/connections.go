@@ -23,7 +23,8 @@ type connections struct{ all, dispatch *measure.Peak }
 func (s *stage) watchConnections(ctx context.Context) connections {
 	count := func(query string) func(context.Context) (int, error) {
 		return func(ctx context.Context) (count int, err error) {
-			return count, s.database.QueryRow(ctx, query).Scan(&count)
+			err = s.database.QueryRow(ctx, query).Scan(&count)
+			return count, err
 		}
 	}
 	return connections{

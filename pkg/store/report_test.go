@@ -206,3 +206,15 @@ func TestWaitingBuildsAreThoseOfTheQueue(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []types.NamespacedName{{Namespace: given.Namespace, Name: "b2"}}, waiting)
 }
+
+func TestWhatIsNotTriggeredIsCountedOnceForAPipelineHoweverManyArtifacts(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	family := given.FamilyOf(given.CdPipeline("web"), given.CdPipeline("off", given.Suspended))
+	_, err := s.Plan(t.Context(), planOf(t, given.Build("b1"), given.Artifacts(3), family))
+	require.NoError(t, err)
+	require.Equal(t, []store.DecisionCount{
+		{Outcome: v1alpha1.OutcomeTriggered, Reason: v1alpha1.ReasonTriggered, Count: 3, Examples: []string{"web"}},
+		{Outcome: v1alpha1.OutcomeSkipped, Reason: v1alpha1.ReasonSuspended, Count: 1, Examples: []string{"off"}},
+	}, summaryOf(t, s, "b1").Decisions)
+}

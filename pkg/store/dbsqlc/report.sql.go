@@ -12,7 +12,8 @@ import (
 )
 
 const buildDecisions = `-- name: BuildDecisions :many
-SELECT build_uid, outcome, reason, count(*) AS pipelines,
+SELECT build_uid, outcome, reason,
+       CASE outcome WHEN 'Triggered' THEN count(*) ELSE count(DISTINCT pipeline_uid) END::bigint AS pipelines,
        (array_agg(DISTINCT pipeline))[1:5]::text[] AS examples
 FROM trigger_decision
 WHERE build_uid = ANY($1::text[])
@@ -29,6 +30,7 @@ type BuildDecisionsRow struct {
 }
 
 // What was decided below the builds, counted, with the first few names of each kind.
+// What is triggered runs once for each artifact; all else is said once of a pipeline.
 func (q *Queries) BuildDecisions(ctx context.Context, buildUids []string) ([]BuildDecisionsRow, error) {
 	rows, err := q.db.Query(ctx, buildDecisions, buildUids)
 	if err != nil {

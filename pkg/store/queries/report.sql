@@ -24,7 +24,9 @@ GROUP BY b.build_uid;
 
 -- name: BuildDecisions :many
 -- What was decided below the builds, counted, with the first few names of each kind.
-SELECT build_uid, outcome, reason, count(*) AS pipelines,
+-- What is triggered runs once for each artifact; all else is said once of a pipeline.
+SELECT build_uid, outcome, reason,
+       CASE outcome WHEN 'Triggered' THEN count(*) ELSE count(DISTINCT pipeline_uid) END::bigint AS pipelines,
        (array_agg(DISTINCT pipeline))[1:5]::text[] AS examples
 FROM trigger_decision
 WHERE build_uid = ANY(@build_uids::text[])

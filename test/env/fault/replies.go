@@ -17,12 +17,12 @@ func (s *session) replies() error {
 		}
 		held = append(append(held, kind), framed(body)...)
 		fate := Deliver
-		switch {
-		case kind == 'Z':
+		switch kind {
+		case 'Z':
 			started = true
 			fate = s.decide(body, failed)
 			failed = false
-		case kind == 'E':
+		case 'E':
 			failed = true
 		}
 		if started && !strings.ContainsRune(endsReply, rune(kind)) {
