@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"sync"
 	"time"
 
@@ -143,9 +142,3 @@ func (p *Product) Plan(ctx context.Context, load workload.Workload) error {
 	}
 	return err
 }
-
-// RoundTripper is a function that is an http.RoundTripper, for Options.Wrap.
-type RoundTripper func(*http.Request) (*http.Response, error)
-
-// RoundTrip implements http.RoundTripper.
-func (r RoundTripper) RoundTrip(request *http.Request) (*http.Response, error) { return r(request) }

@@ -14,10 +14,8 @@ import (
 	"time"
 
 	"github.com/penstock-cd/penstock/test/bench/fixture"
-	"github.com/penstock-cd/penstock/test/bench/measure"
 	"github.com/penstock-cd/penstock/test/bench/product"
 	"github.com/penstock-cd/penstock/test/bench/stage"
-	"github.com/penstock-cd/penstock/test/bench/workload"
 	"github.com/penstock-cd/penstock/test/env"
 	"github.com/penstock-cd/penstock/test/given"
 )
@@ -26,7 +24,7 @@ const (
 	namespace = "straggler"
 	// unit is what a create takes; far above what it costs, so that the cores are
 	// not the limit.
-	unit = 50 * time.Millisecond
+	unit = 100 * time.Millisecond
 	// slowness is how many units a straggler takes, slowShare how many children are
 	// stragglers.
 	slowness  = 10
@@ -82,7 +80,7 @@ func run(ctx context.Context, at *stage.Stage) (result stage.Result, err error) 
 	if err != nil {
 		return nil, err
 	}
-	most := at.Size(2000, 300)
+	most := at.Size(1400, 200)
 	family, err := prepare(ctx, cluster, most)
 	if err != nil {
 		return nil, err
@@ -106,61 +104,4 @@ func prepare(ctx context.Context, cluster *fixture.Cluster, children int) (given
 		return nil, err
 	}
 	return cluster.Family(ctx, namespace, given.CI, children)
-}
-
-// race runs both, again and again, on the same parts.
-type race struct {
-	at      *stage.Stage
-	cluster *fixture.Cluster
-	product *product.Product
-	hold    *hold
-	family  given.Family
-	runs    int
-}
-
-func (r *race) all(ctx context.Context, children map[int]int) (*Result, error) {
-	result := &Result{}
-	for _, n := range []int{5, 20} {
-		limit, err := r.limit(ctx, n, children[n])
-		if err != nil {
-			return nil, err
-		}
-		result.Limits = append(result.Limits, limit)
-	}
-	return result, nil
-}
-
-// limit lets barrier and window take turns.
-func (r *race) limit(ctx context.Context, n, children int) (Limit, error) {
-	var barriers, pools []float64
-	for round := range r.at.Rounds {
-		r.hold.pick(r.family[:children], round)
-		barrier, err := r.once(ctx, children, func() (time.Duration, error) { return r.barrier(ctx, n, children) })
-		if err != nil {
-			return Limit{}, fmt.Errorf("barrier of %d: %w", n, err)
-		}
-		pool, err := r.once(ctx, children, func() (time.Duration, error) { return r.product.Drain(ctx, n, children) })
-		if err != nil {
-			return Limit{}, fmt.Errorf("pool of %d: %w", n, err)
-		}
-		r.at.Say("round %d, %d in flight, %d children: barrier %.2f s, pool %.2f s", round+1, n, children, barrier.Seconds(), pool.Seconds())
-		barriers, pools = append(barriers, barrier.Seconds()), append(pools, pool.Seconds())
-	}
-	limit := Limit{N: n, BarrierSeconds: measure.Median(barriers), PoolSeconds: measure.Median(pools), ExpectedSpeedup: expected(n)}
-	limit.Speedup = limit.BarrierSeconds / limit.PoolSeconds
-	return limit, nil
-}
-
-// once plans a new build, times one way to trigger its children, and clears up.
-func (r *race) once(ctx context.Context, children int, trigger func() (time.Duration, error)) (time.Duration, error) {
-	r.runs++
-	load := workload.New(fmt.Sprintf("straggler-%d", r.runs), namespace, r.family, children)
-	if err := r.product.Plan(ctx, load); err != nil {
-		return 0, err
-	}
-	took, err := trigger()
-	if err != nil {
-		return 0, err
-	}
-	return took, r.cluster.DeleteWorkflows(ctx, namespace, nil)
 }
