@@ -99,13 +99,15 @@ generate: generators ## Write the deepcopy methods of the kinds.
 	$(TOOLS)/controller-gen object paths=./api/...
 
 .PHONY: manifests
-manifests: generators ## Write the CRDs and the RBAC role from the markers in the code, and the chart's copies.
+manifests: generators ## Write the CRDs and the RBAC role from the markers in the code, the chart's copies, and the PrometheusRule.
 	rm -f config/crd/bases/*.yaml charts/penstock/crds/*.yaml
 	$(TOOLS)/controller-gen crd paths=./api/... output:crd:dir=config/crd/bases
 	$(TOOLS)/controller-gen rbac:roleName=penstock paths='./cmd/...;./controllers/...;./pkg/...' output:rbac:dir=config/rbac
 	mkdir -p charts/penstock/crds charts/penstock/files
 	cp config/crd/bases/*.yaml charts/penstock/crds/
 	cp config/rbac/role.yaml charts/penstock/files/role.yaml
+	{ printf '%s\n' 'apiVersion: monitoring.coreos.com/v1' 'kind: PrometheusRule' 'metadata:' '  name: penstock' 'spec:'; \
+	  sed 's/^\(.\)/  \1/' config/monitoring/alerts.yaml; } >config/monitoring/prometheusrule.yaml
 
 .PHONY: sqlc
 sqlc: generators ## Write the Go code of the SQL queries.
