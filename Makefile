@@ -74,6 +74,10 @@ verify: verify-generated verify-modules vet lint vulncheck ## Fail unless genera
 bench: parts build ## Measure all, or SCENARIO="at_limit queue": tables here, JSON in bin/bench.
 	go run -p $(PARALLEL) ./test/bench run $(BENCH_FLAGS) $(SCENARIO)
 
+.PHONY: figures
+figures: ## Copy what make bench measured in full into the documents.
+	go run -p $(PARALLEL) ./hack/figures
+
 .PHONY: perf
 perf: parts build ## Fail when the ratios that any machine can measure are worse than test/bench/thresholds.yaml.
 	go run -p $(PARALLEL) ./test/bench gate

@@ -9,9 +9,9 @@ import (
 // step is one part of a path: a field, and which element of the list in it.
 var step = regexp.MustCompile(`^([a-z0-9_]+)(?:\[([^\]]+)\])?(?:\.|$)`)
 
-// number returns the number at a path such as
+// Number returns the number at a path such as
 // approaches[name=pool,tasks=1000].seconds in what a JSON object was read into.
-func number(result map[string]any, path string) (float64, error) {
+func Number(result map[string]any, path string) (float64, error) {
 	var value any = result
 	for rest := path; rest != ""; {
 		parts := step.FindStringSubmatch(rest)

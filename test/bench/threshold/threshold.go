@@ -80,7 +80,7 @@ func (t Thresholds) Judge(scenario string, result []byte) ([]Verdict, error) {
 }
 
 func (t Threshold) judge(result map[string]any) (Verdict, error) {
-	got, err := number(result, t.Field)
+	got, err := Number(result, t.Field)
 	if err != nil {
 		return Verdict{}, err
 	}
@@ -93,7 +93,7 @@ func (t Threshold) judge(result map[string]any) (Verdict, error) {
 	case t.Below != nil:
 		v.Want, v.Met = fmt.Sprintf("below %v", *t.Below), got < *t.Below
 	default:
-		most, err := number(result, t.AtMostField)
+		most, err := Number(result, t.AtMostField)
 		if err != nil {
 			return Verdict{}, err
 		}
