@@ -1,0 +1,173 @@
+package plan
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	"github.com/penstock-cd/penstock/api/v1alpha1"
+	"github.com/penstock-cd/penstock/pkg/store"
+	"github.com/penstock-cd/penstock/test/given"
+)
+
+// planned is a scene whose build has succeeded and is planned.
+func planned(t *testing.T, pipelines ...client.Object) *scene {
+	t.Helper()
+	build := given.CiBuild("b1")
+	s := newScene(t, append(pipelines, given.CiPipeline(given.CI), build)...)
+	s.finish(build, v1alpha1.BuildSucceeded)
+	require.NoError(t, s.look("b1"))
+	s.woken = 0
+	return s
+}
+
+func TestAStageThatSucceededIsFollowedByTheNextAndThenByThePipelinesBelow(t *testing.T) {
+	t.Parallel()
+	s := planned(t, given.CdPipeline("web", given.WithPre), given.CdPipeline("below", given.BelowCd("web")))
+	follower := s.follower()
+	s.end(store.StatusSucceeded)
+	require.NoError(t, follower.runOnce(t.Context()))
+	require.Equal(t, []string{"web DEPLOY Pending"}, s.table(queued))
+	require.Equal(t, []string{"web goes on"}, s.table(ran))
+	require.Positive(t, s.woken)
+
+	s.end(store.StatusSucceeded)
+	require.NoError(t, follower.runOnce(t.Context()))
+	require.Equal(t, []string{"below DEPLOY Pending"}, s.table(queued))
+	require.Equal(t, []string{"below goes on", "web Succeeded"}, s.table(ran))
+	require.True(t, s.told.builds["b1"])
+	require.True(t, s.told.pipelines["below"])
+}
+
+func TestAStageThatFailedBlocksThePipelinesBelow(t *testing.T) {
+	t.Parallel()
+	s := planned(t, given.CdPipeline("web", given.WithPre), given.CdPipeline("below", given.BelowCd("web")))
+	s.end(store.StatusFailed)
+	require.NoError(t, s.follower().runOnce(t.Context()))
+	require.Empty(t, s.table(queued))
+	require.Equal(t, []string{"web Failed"}, s.table(ran))
+	require.Equal(t, []string{"below Blocked/ParentNotSucceeded", "web Triggered/Triggered"}, s.table(decided))
+}
+
+func TestAChildOfAPipelineThatTheCacheDoesNotShowYetIsTriggered(t *testing.T) {
+	t.Parallel()
+	s := planned(t, given.CdPipeline("web"), given.CdPipeline("below", given.BelowCd("web")))
+	s.Cache = blind{s.cache}
+	s.end(store.StatusSucceeded)
+	require.NoError(t, s.follower().runOnce(t.Context()))
+	require.Equal(t, []string{"below DEPLOY Pending"}, s.table(queued))
+}
+
+func TestTheRunOfAPipelineThatIsGoneEnds(t *testing.T) {
+	t.Parallel()
+	for sentence, again := range map[string]bool{"deleted": false, "deleted and created again": true} {
+		t.Run(sentence, func(t *testing.T) {
+			t.Parallel()
+			web := given.CdPipeline("web", given.WithPre)
+			s := planned(t, web, given.CdPipeline("below", given.BelowCd("web")))
+			s.end(store.StatusSucceeded)
+			require.NoError(t, s.cluster.Delete(t.Context(), web))
+			if again {
+				another := given.CdPipeline("web", given.WithPre)
+				another.Namespace = s.namespace
+				require.NoError(t, s.cluster.Create(t.Context(), another))
+				s.sees(another)
+			}
+			// A cache that still shows it delays the end; it is right either way.
+			require.Eventually(t, func() bool {
+				return s.cache.Get(t.Context(), s.named("web"), &v1alpha1.CdPipeline{}) != nil == !again
+			}, patience, 5*time.Millisecond)
+			require.NoError(t, s.follower().runOnce(t.Context()))
+			require.Empty(t, s.table(queued), "the next stage is none of the new one's business")
+			require.Equal(t, []string{"web Cancelled"}, s.table(ran))
+			require.Equal(t, []string{"below Blocked/ParentNotSucceeded", "web Triggered/Triggered"}, s.table(decided))
+		})
+	}
+}
+
+func TestTheAPIServerIsAskedOnceForABatch(t *testing.T) {
+	t.Parallel()
+	var pipelines []client.Object
+	for n := range 30 {
+		pipelines = append(pipelines, given.CdPipeline(fmt.Sprintf("web-%02d", n)))
+	}
+	s := planned(t, pipelines...)
+	var lists atomic.Int32
+	s.failing(interceptor.Funcs{List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, options ...client.ListOption) error {
+		lists.Add(1)
+		return c.List(ctx, list, options...)
+	}})
+	s.end(store.StatusSucceeded)
+	require.NoError(t, s.follower().runOnce(t.Context()))
+	require.Len(t, s.table(ran+" LIMIT 30"), 30)
+	require.Empty(t, s.table(queued))
+	require.EqualValues(t, 1, lists.Load())
+}
+
+// One stage can't be followed, however often: its pipeline is not in the cache, and the
+// API server fails for it alone.
+func TestAStageThatCannotBeFollowedKeepsNoOther(t *testing.T) {
+	t.Parallel()
+	s := planned(t, given.CdPipeline("a"), given.CdPipeline("poison"), given.CdPipeline("z"))
+	broken := errors.New("etcdserver: request timed out")
+	s.failing(interceptor.Funcs{Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, object client.Object, options ...client.GetOption) error {
+		if key.Name == "poison" {
+			return broken
+		}
+		return c.Get(ctx, key, object, options...)
+	}})
+	s.Cache = without{s.cache, "poison"}
+	s.end(store.StatusSucceeded)
+	follower := s.follower()
+	require.Eventually(t, func() bool {
+		err := follower.runOnce(t.Context())
+		return err == nil || !errors.Is(err, broken)
+	}, patience, time.Millisecond)
+	require.Equal(t, []string{"poison DEPLOY Succeeded"}, s.table(queued))
+	require.Equal(t, []string{"a Succeeded", "poison goes on", "z Succeeded"}, s.table(ran))
+
+	s.Live = s.cluster
+	require.NoError(t, s.follower().runOnce(t.Context()))
+	require.Equal(t, []string{"a Succeeded", "poison Succeeded", "z Succeeded"}, s.table(ran))
+}
+
+// without is a cache that shows all but one object.
+type without struct {
+	client.Reader
+	name string
+}
+
+func (w without) Get(ctx context.Context, key client.ObjectKey, object client.Object, options ...client.GetOption) error {
+	if key.Name == w.name {
+		return errors.New("not yet")
+	}
+	return w.Reader.Get(ctx, key, object, options...)
+}
+
+func TestTheFollowerFindsAtItsStartWhatACrashLeftAndEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	s := planned(t, given.CdPipeline("web", given.WithPre))
+	s.end(store.StatusSucceeded)
+	follower := s.follower()
+	require.True(t, follower.NeedLeaderElection())
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- follower.Start(ctx) }()
+	isQueued := func() bool { return len(s.table(queued)) == 1 && s.table(queued)[0] == "web DEPLOY Pending" }
+	require.Eventually(t, isQueued, patience, 10*time.Millisecond)
+
+	s.end(store.StatusSucceeded)
+	for range 100 {
+		follower.Wake() // never blocks
+	}
+	require.Eventually(t, func() bool { return s.table(ran)[0] == "web Succeeded" }, patience, 10*time.Millisecond)
+	cancel()
+	require.NoError(t, <-ended)
+}
