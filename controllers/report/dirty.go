@@ -1,20 +1,24 @@
 package report
 
 import (
+	"slices"
 	"sync"
 
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// dirtySet holds the names of objects whose status may have changed, each once.
+// dirtySet holds the names of objects whose status may have changed, each once, in
+// the order in which they were marked: one that waits is not overtaken by those that
+// are marked again and again.
 type dirtySet struct {
-	wake chan struct{}
-	mu   sync.Mutex
-	keys map[types.NamespacedName]struct{}
+	wake   chan struct{}
+	mu     sync.Mutex
+	marked map[types.NamespacedName]struct{}
+	queue  []types.NamespacedName // the marked ones
 }
 
 func newDirtySet(wake chan struct{}) *dirtySet {
-	return &dirtySet{wake: wake, keys: map[types.NamespacedName]struct{}{}}
+	return &dirtySet{wake: wake, marked: map[types.NamespacedName]struct{}{}}
 }
 
 func (s *dirtySet) add(keys ...types.NamespacedName) {
@@ -23,7 +27,10 @@ func (s *dirtySet) add(keys ...types.NamespacedName) {
 	}
 	s.mu.Lock()
 	for _, key := range keys {
-		s.keys[key] = struct{}{}
+		if _, waits := s.marked[key]; !waits {
+			s.marked[key] = struct{}{}
+			s.queue = append(s.queue, key)
+		}
 	}
 	s.mu.Unlock()
 	s.signal()
@@ -33,18 +40,17 @@ func (s *dirtySet) add(keys ...types.NamespacedName) {
 func (s *dirtySet) take(most int) []types.NamespacedName {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	taken := make([]types.NamespacedName, 0, min(most, len(s.keys)))
-	for key := range s.keys {
-		if len(taken) == most {
-			s.signal()
-			break
-		}
-		taken = append(taken, key)
-		delete(s.keys, key)
+	taken := slices.Clone(s.queue[:min(most, len(s.queue))])
+	s.queue = s.queue[len(taken):]
+	for _, key := range taken {
+		delete(s.marked, key)
 	}
-	if len(s.keys) == 0 {
-		s.keys = map[types.NamespacedName]struct{}{} // a map that was large stays so
+	if len(s.queue) > 0 {
+		s.signal()
+		return taken
 	}
+	// What was large stays so until it is made anew.
+	s.queue, s.marked = nil, map[types.NamespacedName]struct{}{}
 	return taken
 }
 
@@ -52,7 +58,7 @@ func (s *dirtySet) take(most int) []types.NamespacedName {
 func (s *dirtySet) again() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.keys) > 0 {
+	if len(s.queue) > 0 {
 		s.signal()
 	}
 }

@@ -32,6 +32,22 @@ func TestAnObjectThatIsMarkedTenTimesIsTakenOnce(t *testing.T) {
 	require.Empty(t, set.take(10))
 }
 
+func TestAnObjectThatWaitsIsNotOvertaken(t *testing.T) {
+	t.Parallel()
+	const objects, each = 100, 10
+	set := newDirtySet(make(chan struct{}, 1))
+	all := make([]types.NamespacedName, objects)
+	for n := range all {
+		all[n] = key(n)
+	}
+	var taken []types.NamespacedName
+	for range objects / each {
+		set.add(all...) // as a sweep does
+		taken = append(taken, set.take(each)...)
+	}
+	require.Equal(t, all, taken)
+}
+
 func TestTheReporterIsWokenWhileSomethingIsLeft(t *testing.T) {
 	t.Parallel()
 	wake := make(chan struct{}, 1)
