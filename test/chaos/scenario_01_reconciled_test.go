@@ -1,7 +1,6 @@
 package chaos
 
 import (
-	"context"
 	"fmt"
 	"testing"
 	"time"
@@ -45,10 +44,7 @@ func TestABuildWithFiftyChildrenTriggersEachOnceHoweverOftenItIsReconciled(t *te
 }
 
 // rest returns after two sweeps: what the controller wanted to write is written.
-func rest(w *world.World) {
-	over := time.Now().Add(2*sweepInterval + time.Second)
-	w.Eventually("two sweeps", func(context.Context) bool { return time.Now().After(over) })
-}
+func rest(w *world.World) { pause(w, 2*sweepInterval+time.Second) }
 
 // sweepInterval is that of every world.
 const sweepInterval = 5 * time.Second

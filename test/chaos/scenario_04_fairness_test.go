@@ -22,7 +22,7 @@ import (
 const mostSmall = 2 * time.Second
 
 func TestABuildOfThreeIsTriggeredWithinTwoSecondsBehindOneOfFiveThousand(t *testing.T) {
-	large := sized(5000, 1000)
+	large := sized(5000, 500)
 	const small = 3
 	w := newQuietWorld(t, "KUBE_API_QPS=50")
 	w.CreateFamily(given.CdPipelines(large, "large"))

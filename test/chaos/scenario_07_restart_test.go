@@ -40,7 +40,7 @@ func TestPostgresStoppedAtOnceUnderLoadLosesNothing(t *testing.T) {
 }
 
 // outage stops Postgres while one build is being triggered, and has another finish
-// before it is back.
+// before it is back: at once, or after every lease has run out.
 func outage(t *testing.T, w *world.World, postgres *env.Postgres, controller *world.Controller, i int) {
 	t.Helper()
 	before, meanwhile := fmt.Sprintf("before-%d", i), fmt.Sprintf("meanwhile-%d", i)
@@ -53,12 +53,24 @@ func outage(t *testing.T, w *world.World, postgres *env.Postgres, controller *wo
 	w.Eventually("it is not ready", func(ctx context.Context) bool {
 		return controller.Probe(ctx, "/readyz") == http.StatusInternalServerError
 	})
+	if i%3 == 2 {
+		pause(w, lease+time.Second)
+	}
 	require.NoError(t, postgres.Restart(t.Context()))
 	back := time.Now()
 	w.Eventually("it is ready", func(ctx context.Context) bool { return controller.Probe(ctx, "/readyz") == http.StatusOK })
 	took := time.Since(back)
 	t.Logf("ready %s after Postgres", took.Round(time.Millisecond))
 	require.LessOrEqual(t, took, mostUnready)
+}
+
+// lease is that of every world.
+const lease = 5 * time.Second
+
+// pause lets time pass for the controllers.
+func pause(w *world.World, long time.Duration) {
+	over := time.Now().Add(long)
+	w.Eventually("the end of a pause", func(context.Context) bool { return time.Now().After(over) })
 }
 
 // liveness is the answers of /healthz that were not 200.

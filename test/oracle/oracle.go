@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
-	"k8s.io/apimachinery/pkg/util/wait"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/penstock-cd/penstock/test/audit"
@@ -62,8 +61,12 @@ func Violations(ctx context.Context, world World) ([]string, error) {
 	return lateStatuses(ctx, world)
 }
 
-// quiescePoll is how often Quiesce looks.
-const quiescePoll = 50 * time.Millisecond
+const (
+	// quiescePoll is the least time between two looks of Quiesce, lookShare how many
+	// times longer it rests than it looks: a large world is not kept busy by it.
+	quiescePoll = 50 * time.Millisecond
+	lookShare   = 4
+)
 
 const underWay = `SELECT count(*) FROM cd_workflow_runner WHERE status IN ('Pending', 'Submitting')
 	OR (followed_at IS NULL AND status IN ('Succeeded', 'Failed', 'Error', 'Cancelled', 'Superseded'))`
@@ -74,18 +77,21 @@ const underWay = `SELECT count(*) FROM cd_workflow_runner WHERE status IN ('Pend
 func Quiesce(ctx context.Context, database *pgxpool.Pool, clusters ...client.Reader) error {
 	world := World{Database: database, Clusters: clusters}
 	left := "nothing could be read"
-	err := wait.PollUntilContextCancel(ctx, quiescePoll, true, func(ctx context.Context) (bool, error) {
+	for {
+		began := time.Now()
 		unfinished, err := unfinished(ctx, world)
-		if err != nil {
-			return false, nil //nolint:nilerr // a database that is down comes back, or the context ends
+		switch {
+		case err == nil && unfinished == "":
+			return nil
+		case err == nil:
+			left = unfinished // else the database is down: it comes back, or the context ends
 		}
-		left = unfinished
-		return unfinished == "", nil
-	})
-	if err != nil {
-		return fmt.Errorf("%s: %w", left, err)
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%s: %w", left, ctx.Err())
+		case <-time.After(max(quiescePoll, lookShare*time.Since(began))):
+		}
 	}
-	return nil
 }
 
 // unfinished says what is under way; empty where nothing is.
