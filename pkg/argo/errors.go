@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -40,11 +41,26 @@ func classify(err error) error {
 		return nil
 	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause), namespaceIsGone(err):
 		return cancelled(v1alpha1.ReasonNamespaceDeleted, "the namespace is being deleted")
-	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err), apierrors.IsRequestEntityTooLargeError(err):
+	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err), isTooLarge(err):
 		return refused(v1alpha1.ReasonWorkflowInvalid, "the API server refused the Workflow: %v", err)
 	default:
 		return fmt.Errorf("create workflow: %w", err)
 	}
+}
+
+// tooLarge is how the API server tells, with a code of 500, that the object is more
+// than etcd takes, or than it sends to etcd (k8s.io/apiserver,
+// endpoints/handlers/rest.go: isTooLargeError).
+var tooLarge = []string{"etcdserver: request is too large", "trying to send message larger than max"}
+
+func isTooLarge(err error) bool {
+	var answer apierrors.APIStatus
+	if !errors.As(err, &answer) {
+		return false
+	}
+	return apierrors.IsRequestEntityTooLargeError(err) || slices.ContainsFunc(tooLarge, func(text string) bool {
+		return strings.Contains(answer.Status().Message, text)
+	})
 }
 
 // failedWebhook is how the API server begins to tell of an admission webhook that did

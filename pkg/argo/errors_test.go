@@ -35,6 +35,13 @@ func TestWhichAnswersOfTheAPIServerAreFinal(t *testing.T) {
 		},
 		"400 is": {apierrors.NewBadRequest("unknown field"), store.StatusError, v1alpha1.ReasonWorkflowInvalid},
 		"413 is": {apierrors.NewRequestEntityTooLargeError("limit is 3145728"), store.StatusError, v1alpha1.ReasonWorkflowInvalid},
+		"500 because etcd takes no such object is": {
+			apierrors.NewInternalError(errors.New("etcdserver: request is too large")), store.StatusError, v1alpha1.ReasonWorkflowInvalid,
+		},
+		"500 because etcd is sent no such object is": {
+			apierrors.NewInternalError(errors.New("rpc error: code = ResourceExhausted desc = trying to send message larger than max (3 vs. 2)")),
+			store.StatusError, v1alpha1.ReasonWorkflowInvalid,
+		},
 		"403 because the namespace terminates is, and cancels": {
 			terminating, store.StatusCancelled, v1alpha1.ReasonNamespaceDeleted,
 		},
