@@ -8,9 +8,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"k8s.io/apimachinery/pkg/api/meta"
-	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
 	"github.com/penstock-cd/penstock/pkg/trigger"
@@ -23,40 +20,6 @@ import (
 func fifty(w *world.World) {
 	w.CreateFamily(given.CdPipelines(50, "cd"))
 	w.Create(given.CiPipeline(given.CI), given.CiBuild("app-1"))
-}
-
-func TestABuildWithFiftyChildrenTriggersEachOnceHoweverOftenItIsReconciled(t *testing.T) {
-	w := newWorld(t)
-	fifty(w)
-	w.Start()
-	w.Succeed("app-1")
-	w.RowsAre(50, "Succeeded")
-	require.Len(t, w.Workflows(), 50)
-	w.Eventually("status says that all succeeded", func(ctx context.Context) bool {
-		build := w.Build(ctx, "app-1")
-		return build.Status.Triggers != nil && build.Status.Triggers.Succeeded == 50 &&
-			meta.IsStatusConditionTrue(build.Status.Conditions, v1alpha1.ConditionTriggered)
-	})
-	w.Eventually("every pipeline tells of its run", func(ctx context.Context) bool { return w.LastPhases(ctx)["Succeeded"] == 50 })
-	build := w.Build(t.Context(), "app-1")
-	require.Equal(t, build.Generation, build.Status.ObservedGeneration)
-
-	before := len(w.Log().Writes())
-	for i := range 100 {
-		patch := fmt.Sprintf(`{"metadata":{"annotations":{"touched":"%d"}}}`, i)
-		require.NoError(t, w.Cluster.Patch(t.Context(), build, client.RawPatch(types.MergePatchType, []byte(patch))))
-	}
-	rested(w)
-	require.Len(t, w.Log().Writes(), before, "reconciling a finished build must write nothing")
-	require.Len(t, w.Workflows(), 50)
-	require.Equal(t, 50, w.Count(`SELECT count(*) FROM cd_workflow_runner`))
-	w.Judge()
-}
-
-// rested returns after two sweeps: what the controller wanted to write is written.
-func rested(w *world.World) {
-	deadline := time.Now().Add(12 * time.Second)
-	w.Eventually("two sweeps", func(context.Context) bool { return time.Now().After(deadline) })
 }
 
 func TestAControllerKilledFiveTimesEndsWithFiftyAndFifty(t *testing.T) {

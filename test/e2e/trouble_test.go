@@ -8,10 +8,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
 	"github.com/penstock-cd/penstock/test/env"
@@ -43,23 +41,6 @@ func TestWorkflowsThatEndBadlyEndTheirRowsAndNoOther(t *testing.T) {
 	w.Judge()
 }
 
-func TestAForeignWorkflowOfTheWantedNameIsNeverAdopted(t *testing.T) {
-	w := newWorld(t)
-	w.Create(given.CiPipeline(given.CI), given.CdPipeline("taken"), given.CdPipeline("neighbour"))
-	w.Create(given.CiBuild("app-1"))
-	build := w.Build(t.Context(), "app-1")
-	foreign := foreignWorkflow(t, w, build, "taken")
-	w.Create(foreign)
-	w.Start()
-	w.Succeed("app-1")
-	w.RowsAre(1, "Succeeded")
-	w.RowsAre(1, "Error")
-	require.Equal(t, 1, w.Count(`SELECT count(*) FROM cd_workflow_runner WHERE reason = 'NameConflict'`))
-	require.NoError(t, w.Cluster.Get(t.Context(), client.ObjectKeyFromObject(foreign), foreign))
-	require.NotContains(t, foreign.Labels, v1alpha1.LabelManagedBy)
-	w.Judge()
-}
-
 func TestBuildsThatFailOrHaveNothingBelowOrManyArtifacts(t *testing.T) {
 	w := newWorld(t)
 	w.Create(given.CiPipeline(given.CI), given.CiPipeline("childless"), given.CdPipeline("cd-0"), given.CdPipeline("cd-1"),
@@ -86,37 +67,6 @@ func TestABuildWaitsForItsPipelineAndPipelinesTellWhatKeepsThem(t *testing.T) {
 	w.Create(given.CiPipeline(given.CI))
 	w.RowsAre(1, "Succeeded")
 	require.Empty(t, w.Decided("ring-a"))
-	w.Judge()
-}
-
-func TestDeletingABuildOrAPipelineUnderWayResurrectsNothing(t *testing.T) {
-	w := newWorld(t, "KUBE_API_QPS=10", "KUBE_API_BURST=1")
-	w.CreateFamily(given.CdPipelines(20, "cd"))
-	w.Create(given.CiPipeline(given.CI), given.CiBuild("app-1"))
-	w.Start()
-	w.Succeed("app-1")
-	w.Eventually("the first Workflow", func(context.Context) bool { return len(w.Workflows()) > 0 })
-	w.Delete(given.CiBuild("app-1"), given.CdPipeline("cd-019"))
-	w.Create(given.CdPipeline("cd-019")) // of the same name, but another
-	w.Eventually("19 succeeded and one cancelled", func(context.Context) bool {
-		return w.Count(`SELECT count(*) FROM cd_workflow WHERE outcome = 'Succeeded'`) == 19 &&
-			w.Count(`SELECT count(*) FROM cd_workflow_runner WHERE status = 'Cancelled' AND reason = 'PipelineDeleted'`) == 1
-	})
-	require.True(t, apierrors.IsNotFound(w.Cluster.Get(t.Context(), client.ObjectKey{Name: "app-1"}, &v1alpha1.CiBuild{})))
-	require.Len(t, w.Workflows(), 19)
-	w.Judge()
-}
-
-func TestLongNamesAreShortenedAndStayDistinct(t *testing.T) {
-	w := newWorld(t)
-	long := strings.Repeat("a-very-long-name.", 14) + "x"
-	w.Create(given.CiPipeline(given.CI), given.CdPipeline(long+"1"), given.CdPipeline(long+"2"), given.CiBuild(strings.Repeat("b", 253)))
-	w.Start()
-	w.Succeed(strings.Repeat("b", 253))
-	w.RowsAre(2, "Succeeded")
-	for _, workflow := range w.Workflows() {
-		require.LessOrEqual(t, len(workflow.Name), 63)
-	}
 	w.Judge()
 }
 

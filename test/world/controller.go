@@ -101,7 +101,8 @@ func (c *Controller) Probe(ctx context.Context, path string) int {
 	return response.StatusCode
 }
 
-// Metric returns the value of a gauge of the controller, -1 where it has none.
+// Metric returns the value of a gauge or counter of the controller, summed over its
+// labels; -1 where it has none.
 func (c *Controller) Metric(ctx context.Context, name string) float64 {
 	response, err := get(ctx, c.MetricsURL)
 	if err != nil {
@@ -113,7 +114,11 @@ func (c *Controller) Metric(ctx context.Context, name string) float64 {
 	if err != nil || families[name] == nil {
 		return -1
 	}
-	return families[name].GetMetric()[0].GetGauge().GetValue()
+	sum := 0.0
+	for _, metric := range families[name].GetMetric() {
+		sum += metric.GetGauge().GetValue() + metric.GetCounter().GetValue()
+	}
+	return sum
 }
 
 // get leaves no connection behind.

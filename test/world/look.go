@@ -90,21 +90,6 @@ func (w *World) Ready(ctx context.Context) int {
 	return ready
 }
 
-// LastPhases counts the pipelines by the phase of their last run.
-func (w *World) LastPhases(ctx context.Context) map[string]int {
-	var list v1alpha1.CdPipelineList
-	phases := map[string]int{}
-	if err := w.Cluster.List(ctx, &list); err != nil {
-		return phases
-	}
-	for i := range list.Items {
-		if run := list.Items[i].Status.LastRun; run != nil {
-			phases[run.Phase]++
-		}
-	}
-	return phases
-}
-
 // Log returns the controllers' requests in this namespace so far.
 func (w *World) Log() audit.Log {
 	w.t.Helper()

@@ -1,0 +1,73 @@
+package chaos
+
+import (
+	"testing"
+
+	wfv1 "github.com/argoproj/argo-workflows/v3/pkg/apis/workflow/v1alpha1"
+	"github.com/stretchr/testify/require"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/penstock-cd/penstock/api/v1alpha1"
+	"github.com/penstock-cd/penstock/pkg/trigger"
+	"github.com/penstock-cd/penstock/test/given"
+	"github.com/penstock-cd/penstock/test/world"
+)
+
+func TestAForeignWorkflowOfTheWantedNameIsNeverAdopted(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.Create(given.CiPipeline(given.CI), given.CiBuild("b1"),
+		given.CdPipeline("plain"), given.CdPipeline("disguised"), given.CdPipeline("stolen"), given.CdPipeline("neighbour"))
+	foreign := []*wfv1.Workflow{
+		foreignWorkflow(t, w, "plain", func(*wfv1.Workflow, trigger.Identity) {}),
+		foreignWorkflow(t, w, "disguised", disguise),
+		foreignWorkflow(t, w, "stolen", steal),
+	}
+	for _, workflow := range foreign {
+		w.Create(workflow)
+	}
+	w.Start()
+	w.Succeed("b1")
+	w.RowsAre(1, "Succeeded")
+	w.RowsAre(len(foreign), "Error")
+	rest(w) // nobody changes its mind
+	require.Equal(t, len(foreign), w.Count(`SELECT count(*) FROM cd_workflow_runner WHERE status = 'Error' AND reason = 'NameConflict'`))
+	for _, workflow := range foreign {
+		now := &wfv1.Workflow{}
+		require.NoError(t, w.Cluster.Get(t.Context(), client.ObjectKeyFromObject(workflow), now))
+		require.Equal(t, workflow.UID, now.UID)
+		require.Equal(t, workflow.Labels[v1alpha1.LabelIdentity], now.Labels[v1alpha1.LabelIdentity])
+		require.Equal(t, workflow.OwnerReferences, now.OwnerReferences)
+		w.Delete(now) // the oracle takes what wears our label for ours
+	}
+	w.Judge()
+}
+
+// foreignWorkflow is somebody else's Workflow, under the name that Penstock will give
+// that of a pipeline's first run for the build.
+func foreignWorkflow(t *testing.T, w *world.World, pipeline string, change func(*wfv1.Workflow, trigger.Identity)) *wfv1.Workflow {
+	t.Helper()
+	target := &v1alpha1.CdPipeline{}
+	require.NoError(t, w.Cluster.Get(t.Context(), client.ObjectKey{Name: pipeline}, target))
+	identity := trigger.Identity{
+		BuildUID: string(w.Build(t.Context(), "b1").UID), Image: given.Artifact(0).Image, Digest: given.Artifact(0).Digest,
+		PipelineUID: string(target.UID), Run: 1, Stage: trigger.StageDeploy,
+	}
+	workflow := &wfv1.Workflow{
+		ObjectMeta: metav1.ObjectMeta{Name: trigger.WorkflowName(pipeline, identity)},
+		Spec:       wfv1.WorkflowSpec{WorkflowTemplateRef: &wfv1.WorkflowTemplateRef{Name: given.Template}},
+	}
+	change(workflow, identity)
+	return workflow
+}
+
+// disguise has it wear our label, and name a row.
+func disguise(workflow *wfv1.Workflow, _ trigger.Identity) {
+	workflow.Labels = map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy, v1alpha1.LabelRunner: "1", v1alpha1.LabelIdentity: "another"}
+}
+
+// steal has it wear all that can be copied: only its owner is not the row's pipeline.
+func steal(workflow *wfv1.Workflow, identity trigger.Identity) {
+	workflow.Labels = map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy, v1alpha1.LabelRunner: "1", v1alpha1.LabelIdentity: identity.Hash()}
+}
