@@ -11,23 +11,22 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
 	"github.com/penstock-cd/penstock/controllers/plan"
-	"github.com/penstock-cd/penstock/controllers/track"
 	"github.com/penstock-cd/penstock/pkg/store"
 )
 
 const (
 	// quiet is how long a row may be without news before its Workflow is looked for.
 	quiet = 30 * time.Second
-	// pageSize is how many rows are read at once.
+	// pageSize is how many rows, or objects, are read at once.
 	pageSize = 500
-	// lookTimeout bounds one look at the API server.
-	lookTimeout = 30 * time.Second
+	// lookTimeout bounds one look at the API server, waiting for its token bucket
+	// included.
+	lookTimeout = 60 * time.Second
 )
 
 // Rows is what a sweep reads.
@@ -67,7 +66,11 @@ type Config struct {
 }
 
 // Sweeper repairs.
-type Sweeper struct{ Config }
+type Sweeper struct {
+	Config
+	// missing are the rows whose Workflow the last sweep did not find.
+	missing map[int64]bool
+}
 
 // New returns a sweeper that does nothing until it is started.
 func New(config Config) *Sweeper { return &Sweeper{Config: config} }
@@ -121,49 +124,6 @@ func (s *Sweeper) planBuilds(ctx context.Context) error {
 		errs = append(errs, s.Planner.Plan(ctx, client.ObjectKeyFromObject(&builds.Items[i])))
 	}
 	return errors.Join(errs...)
-}
-
-// findWorkflows looks for the Workflow of every row that has been quiet, and
-// repeats to the tracker what it finds. One that can't be looked for does not keep
-// the others.
-func (s *Sweeper) findWorkflows(ctx context.Context) error {
-	var errs []error
-	for after := int64(0); ; {
-		rows, err := s.Rows.StaleActive(ctx, quiet, after, pageSize)
-		if err != nil {
-			return errors.Join(append(errs, err)...)
-		}
-		for _, row := range rows {
-			after = row.ID
-			errs = append(errs, s.findWorkflow(ctx, row))
-		}
-		if len(rows) < pageSize || ctx.Err() != nil {
-			return errors.Join(errs...)
-		}
-	}
-}
-
-// findWorkflow believes the cache where it has the Workflow, and the API server
-// alone where it has not.
-func (s *Sweeper) findWorkflow(ctx context.Context, row store.Active) error {
-	key := types.NamespacedName{Namespace: row.Namespace, Name: row.WorkflowName}
-	workflow := track.Workflow()
-	if err := s.Cache.Get(ctx, key, workflow); err == nil {
-		s.Tracker.Found(row, workflow)
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
-	defer cancel()
-	err := s.Live.Get(ctx, key, workflow)
-	if apierrors.IsNotFound(err) {
-		s.Tracker.Gone(row)
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("get workflow: %w", err)
-	}
-	s.Tracker.Found(row, workflow)
-	return nil
 }
 
 // reportAll has the status of every object looked at again: what a crash left

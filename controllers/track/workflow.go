@@ -7,6 +7,9 @@ import (
 
 	wfv1 "github.com/argoproj/argo-workflows/v3/pkg/apis/workflow/v1alpha1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/selection"
+	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
@@ -17,11 +20,30 @@ import (
 // (argo-workflows, workflow/common/common.go: LabelKeyPhase).
 const phaseLabel = "workflows.argoproj.io/phase"
 
+// completedLabel is "true" from the end of a Workflow on (the same, LabelKeyCompleted).
+const completedLabel = "workflows.argoproj.io/completed"
+
 // Workflow returns an empty Workflow of which only the metadata is known.
 func Workflow() *metav1.PartialObjectMetadata {
 	workflow := &metav1.PartialObjectMetadata{}
 	workflow.SetGroupVersionKind(wfv1.SchemeGroupVersion.WithKind("Workflow"))
 	return workflow
+}
+
+// Workflows returns an empty list of Workflows of which only the metadata is known.
+func Workflows() *metav1.PartialObjectMetadataList {
+	list := &metav1.PartialObjectMetadataList{}
+	list.SetGroupVersionKind(wfv1.SchemeGroupVersion.WithKind("WorkflowList"))
+	return list
+}
+
+// Unfinished selects those of our Workflows that Argo has not completed.
+func Unfinished() labels.Selector {
+	ours, err := labels.NewRequirement(v1alpha1.LabelManagedBy, selection.Equals, []string{v1alpha1.ManagedBy})
+	utilruntime.Must(err)
+	unfinished, err := labels.NewRequirement(completedLabel, selection.NotEquals, []string{"true"})
+	utilruntime.Must(err)
+	return labels.NewSelector().Add(*ours, *unfinished)
 }
 
 // Trim keeps of a Workflow only what tracking and releasing read, so that finished
