@@ -44,6 +44,10 @@ func newScheme() *runtime.Scheme {
 // never costs leadership.
 type clients struct{ trigger, background, watch, lease *rest.Config }
 
+// requestTimeout bounds one request, but for a watch, once its token is there: an answer
+// that is lost must not hold up what waits for it.
+const requestTimeout = 15 * time.Second
+
 func newClients(cluster *rest.Config, bucket *limit.Bucket, answers *limit.Samples) clients {
 	cluster = rest.CopyConfig(cluster)
 	cluster.UserAgent = "penstock/" + version
@@ -51,6 +55,7 @@ func newClients(cluster *rest.Config, bucket *limit.Bucket, answers *limit.Sampl
 	limited := func() *rest.Config {
 		limited := rest.CopyConfig(cluster)
 		limited.Wrap(bucket.WrapTransport)
+		limited.Timeout = requestTimeout
 		return limited
 	}
 	all := clients{trigger: limited(), background: limited(), watch: rest.CopyConfig(cluster), lease: rest.CopyConfig(cluster)}
@@ -63,6 +68,7 @@ func newClients(cluster *rest.Config, bucket *limit.Bucket, answers *limit.Sampl
 
 // newCache builds the cache on the client for watches.
 func (c clients) newCache(_ *rest.Config, options cache.Options) (cache.Cache, error) {
+	options.HTTPClient = nil // the manager's ends a request after a while
 	return cache.New(c.watch, options)
 }
 
