@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -24,6 +25,9 @@ type PostgresOptions struct {
 	// Settings are further lines of the configuration, such as
 	// log_statement=all.
 	Settings []string
+	// ClockOffset sets the server's wall clock apart from the machine's, to whole
+	// seconds.
+	ClockOffset time.Duration
 	// Detached lets the server outlive this process.
 	Detached bool
 	// LogDir holds the server's log. Defaults to the server's own directory.
@@ -116,9 +120,13 @@ func (p *Postgres) data() string { return filepath.Join(p.scratch.path, "data") 
 
 // run starts the server over its data and waits for its answer.
 func (p *Postgres) run(ctx context.Context) error {
+	clock, err := skewed(ctx, p.scratch.path, p.options.ClockOffset)
+	if err != nil {
+		return err
+	}
 	process, err := start(command{
 		name: "postgres", path: filepath.Join(p.bin, "postgres"), dir: p.scratch.path, logs: p.options.LogDir,
-		args: p.args(),
+		args: p.args(), env: clock,
 		user: p.user, detached: p.options.Detached, keep: []*os.File{p.scratch.lock, p.port.lock},
 		stopSignal: syscall.Signal(Fast),
 		// Killed outright, it would leave its shared memory behind.

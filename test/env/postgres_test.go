@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
@@ -79,6 +80,18 @@ func TestPostgresLogsWhatItsSettingsAsk(t *testing.T) {
 	require.NoError(t, err)
 	require.Contains(t, string(log), "teller|LOG:")
 	require.Contains(t, string(log), "SELECT 'told'")
+}
+
+func TestPostgresHasAClockOfItsOwnWhereAsked(t *testing.T) {
+	for _, offset := range []time.Duration{-10 * time.Minute, 10 * time.Minute} {
+		p := startOwnPostgres(t, PostgresOptions{ClockOffset: offset})
+		for _, clock := range []string{"now()", "clock_timestamp()"} {
+			told := query[time.Time](t, p.AdminURL, "SELECT "+clock)
+			require.WithinDuration(t, time.Now().Add(offset), told, time.Minute, clock)
+		}
+		require.NoError(t, p.Restart(t.Context()))
+		require.WithinDuration(t, time.Now().Add(offset), query[time.Time](t, p.AdminURL, "SELECT now()"), time.Minute)
+	}
 }
 
 func TestAGivenServerIsUsedAndLeftRunning(t *testing.T) {
