@@ -65,7 +65,6 @@ func (d *Dispatcher) claim(ctx context.Context) ([]task, error) {
 	if err != nil {
 		return nil, err
 	}
-	failpoint.Hit(failpoint.DispatchAfterClaim)
 	if len(claims) < most {
 		d.gate.Drained()
 	}
@@ -74,6 +73,7 @@ func (d *Dispatcher) claim(ctx context.Context) ([]task, error) {
 	d.setBusy(len(claims) > 0 || d.pool.InFlight() > 0)
 	tasks := make([]task, len(claims))
 	for i, claim := range claims {
+		failpoint.Hit(failpoint.DispatchAfterClaim)
 		tasks[i] = task{claim: claim, claimed: claimed, deadline: claimed.Add(d.Lease)}
 	}
 	return tasks, nil

@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
+	"github.com/penstock-cd/penstock/pkg/failpoint"
 	"github.com/penstock-cd/penstock/test/env"
 	"github.com/penstock-cd/penstock/test/given"
 	"github.com/penstock-cd/penstock/test/world"
@@ -114,6 +115,19 @@ func TestABadVariableStopsTheStartAndIsNamed(t *testing.T) {
 	printed := runPenstock(t, local.Kubeconfig, "DATABASE_URL=postgres://u:secret@localhost/x", "CI_SUCCESS_AUTO_TRIGGER_BATCH_SIZE=five")
 	require.Contains(t, printed, `CI_SUCCESS_AUTO_TRIGGER_BATCH_SIZE="five": must be a whole number`)
 	require.NotContains(t, printed, "secret")
+}
+
+func TestTheControllerThatIsShippedHasNoFailpoints(t *testing.T) {
+	printed := runPenstock(t, local.Kubeconfig, "DATABASE_URL=postgres://localhost/x", failpoint.Variable+"=plan/before-insert=kill")
+	require.Contains(t, printed, "PENSTOCK_FAILPOINTS is set, but this binary is built without failpoints")
+	path, err := env.Part("penstock")
+	require.NoError(t, err)
+	binary, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.Contains(t, string(binary), failpoint.Variable)
+	for name := range failpoint.Points() {
+		require.NotContains(t, string(binary), string(name), "the compiler has left the failpoint in")
+	}
 }
 
 // runPenstock runs the controller, which must fail, and returns what it prints.

@@ -1,0 +1,155 @@
+package chaos
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"os/exec"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/penstock-cd/penstock/pkg/failpoint"
+	"github.com/penstock-cd/penstock/test/env"
+	"github.com/penstock-cd/penstock/test/given"
+	"github.com/penstock-cd/penstock/test/oracle"
+	"github.com/penstock-cd/penstock/test/world"
+)
+
+const (
+	// lease is that of every world.
+	lease = 5 * time.Second
+	// recovery is what a restart may take to bring everything under way again.
+	recovery = lease + 5*time.Second
+)
+
+// breaking launches a controller that breaks where the text says.
+func breaking(w *world.World, failpoints string) *world.Controller {
+	return w.Launch(env.ControllerOptions{Binary: "penstock-failpoints", Env: []string{failpoint.Variable + "=" + failpoints}})
+}
+
+// killedWithin tells whether the controller was killed before the time was over. One
+// that ends in any other way fails the test.
+func killedWithin(t *testing.T, controller *world.Controller, patience time.Duration) bool {
+	t.Helper()
+	select {
+	case <-controller.Ended():
+	case <-time.After(patience):
+		return false
+	}
+	var exit *exec.ExitError
+	require.ErrorAs(t, controller.Exit(), &exit)
+	require.Equal(t, syscall.SIGKILL, exit.Sys().(syscall.WaitStatus).Signal(), "it ended by itself")
+	return true
+}
+
+// recovered waits until everything that a crash has left open is taken up, and
+// returns how long that took; an error when it takes longer than it may, or when the
+// controller is killed meanwhile.
+func recovered(t *testing.T, w *world.World, controller *world.Controller) (time.Duration, error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), world.Patience)
+	defer cancel()
+	if err := controller.WaitReady(ctx); err != nil {
+		return 0, err
+	}
+	began := time.Now()
+	ctx, cancel = context.WithTimeout(t.Context(), recovery)
+	defer cancel()
+	go func() {
+		defer cancel()
+		select {
+		case <-controller.Ended():
+		case <-ctx.Done():
+		}
+	}()
+	err := oracle.Quiesce(ctx, w.Database, w.Cluster)
+	return time.Since(began), err
+}
+
+// staged is two pipelines below CI, one of which has three stages and a child.
+func staged() given.Family {
+	return given.FamilyOf(given.CdPipeline("plain"), given.CdPipeline("staged", given.WithPre, given.WithPost),
+		given.CdPipeline("below", given.BelowCd("plain")))
+}
+
+// pass is the first time that a step is passed because of the build: the status of the
+// three pipelines is written before.
+func pass(name failpoint.Name) int {
+	if strings.HasPrefix(string(name), "report/") {
+		return 4
+	}
+	return 1
+}
+
+func TestAKillAtAnyStepLosesAndDoublesNothing(t *testing.T) {
+	t.Parallel()
+	for _, name := range slices.Sorted(maps.Keys(failpoint.Points())) {
+		t.Run(string(name), func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.CreateFamily(staged())
+			w.Create(given.CiPipeline(given.CI), given.CiBuild("b1"))
+			broken := breaking(w, fmt.Sprintf("%s=%d*kill", name, pass(name)))
+			require.NoError(t, broken.WaitReady(t.Context()))
+			w.Succeed("b1")
+			require.True(t, killedWithin(t, broken, world.Patience), "the step is never passed")
+			took, err := recovered(t, w, w.Launch(env.ControllerOptions{}))
+			require.NoError(t, err)
+			t.Logf("recovered in %s", took.Round(time.Millisecond))
+			w.RowsAre(5, "Succeeded")
+			require.Len(t, w.Workflows(), 5)
+			w.Judge()
+		})
+	}
+}
+
+// moments are where a controller is to be killed: at a step the n-th time that it is
+// passed, unless it survives until the time is over.
+func moments(random *rand.Rand) (failpoints string, survives time.Duration) {
+	names := slices.Sorted(maps.Keys(failpoint.Points()))
+	name := names[random.IntN(len(names))]
+	return fmt.Sprintf("%s=%d*kill", name, 1+random.IntN(4)), time.Duration(random.IntN(2500)) * time.Millisecond
+}
+
+func TestKillsAtRandomLoseAndDoubleNothing(t *testing.T) {
+	t.Parallel()
+	const children = 8
+	kills := sized(100, 10)
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+	w := newWorld(t)
+	w.Create(given.CiPipeline(given.CI))
+	w.CreateFamily(given.CdPipelines(children, "cd"))
+	var slowest time.Duration
+	atStep, builds := 0, 0
+	for range kills {
+		failpoints, survives := moments(random)
+		controller := breaking(w, failpoints)
+		took, err := recovered(t, w, controller)
+		if err == nil {
+			slowest = max(slowest, took)
+			builds++
+			w.Create(given.CiBuild(fmt.Sprintf("b%d", builds)))
+			w.Succeed(fmt.Sprintf("b%d", builds))
+		} else {
+			require.NotErrorIs(t, err, context.DeadlineExceeded, "%s: not recovered after %s", failpoints, took)
+		}
+		if killedWithin(t, controller, survives) {
+			atStep++
+			continue
+		}
+		require.NoError(t, controller.Kill())
+	}
+	took, err := recovered(t, w, w.Launch(env.ControllerOptions{}))
+	require.NoError(t, err)
+	t.Logf("%d kills, %d of them at a step; %d builds; the slowest recovery took %s", kills, atStep, builds, max(slowest, took).Round(time.Millisecond))
+	w.RowsAre(builds*children, "Succeeded")
+	w.Judge()
+}
