@@ -36,6 +36,15 @@ func proxied(t *testing.T, w *world.World, settings ...string) (*fault.APIServer
 	return proxy, w.StartWith(env.ControllerOptions{Cluster: proxy.Through(local.ConfigFor(env.Penstock)), Env: settings})
 }
 
+// throughProxy returns a proxy before the world's database.
+func throughProxy(t *testing.T, w *world.World) *fault.Postgres {
+	t.Helper()
+	proxy, err := fault.NewPostgres(w.DatabaseURL)
+	require.NoError(t, err)
+	t.Cleanup(proxy.Close)
+	return proxy
+}
+
 // sized is the scenario's own number, or a smaller one with -short.
 func sized(whole, short int) int {
 	if testing.Short() {
