@@ -9,12 +9,9 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"k8s.io/apimachinery/pkg/api/meta"
 
-	"github.com/penstock-cd/penstock/api/v1alpha1"
 	"github.com/penstock-cd/penstock/test/env/fault"
 	"github.com/penstock-cd/penstock/test/given"
-	"github.com/penstock-cd/penstock/test/world"
 )
 
 func TestAnAPIServerWithThirtyPercentErrorsLosesAndDoublesNothing(t *testing.T) {
@@ -25,7 +22,7 @@ func TestAnAPIServerWithThirtyPercentErrorsLosesAndDoublesNothing(t *testing.T) 
 	w.Create(given.CiPipeline(given.CI))
 	w.CreateFamily(given.CdPipelines(children, "cd"))
 	proxy, _ := proxied(t, w)
-	w.Eventually("its caches are filled", func(ctx context.Context) bool { return ready(ctx, w) == children })
+	w.Eventually("its caches are filled", func(ctx context.Context) bool { return w.Ready(ctx) == children })
 	proxy.Break(thirtyPercent())
 	for i := range builds {
 		w.Create(given.CiBuild(fmt.Sprintf("b%d", i)))
@@ -63,20 +60,6 @@ func thirtyPercent() fault.Rule {
 		}
 		return share(ctx, request)
 	}
-}
-
-// ready counts the pipelines whose status says that they are.
-func ready(ctx context.Context, w *world.World) (count int) {
-	var list v1alpha1.CdPipelineList
-	if err := w.Cluster.List(ctx, &list); err != nil {
-		return -1
-	}
-	for i := range list.Items {
-		if meta.IsStatusConditionTrue(list.Items[i].Status.Conditions, v1alpha1.ConditionReady) {
-			count++
-		}
-	}
-	return count
 }
 
 // requireFaults wants every fault to have happened, to triggers too.
