@@ -1,7 +1,6 @@
 package fault
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"encoding/pem"
@@ -12,7 +11,6 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
-	"slices"
 	"sync"
 
 	"k8s.io/client-go/rest"
@@ -96,50 +94,4 @@ func (s *APIServer) Disturb(resource string, disturbance Disturbance) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.disturbs[resource] = disturbance
-}
-
-// Requests are all that came so far, in order.
-func (s *APIServer) Requests() []Request {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Clone(s.requests)
-}
-
-// serve passes a request on, or does to it what the rule says.
-func (s *APIServer) serve(w http.ResponseWriter, r *http.Request) {
-	body, err := io.ReadAll(r.Body)
-	if err != nil {
-		panic(http.ErrAbortHandler)
-	}
-	r.Body = io.NopCloser(bytes.NewReader(body))
-	ctx, cancel := context.WithCancel(r.Context())
-	defer cancel()
-	defer context.AfterFunc(s.ctx, cancel)()
-	request := requestOf(r, body)
-	request.Fault = s.decide(ctx, request)
-	s.note(request)
-	if request.IsWatch() {
-		onlyJSON(r.Header)
-		request.Fault.apply(ctx, w, func(w http.ResponseWriter) { s.proxy.ServeHTTP(w, r.WithContext(ctx)) })
-		return
-	}
-	// What has reached the proxy reaches the server, whether the client still waits
-	// or not.
-	request.Fault.apply(ctx, w, func(w http.ResponseWriter) { s.proxy.ServeHTTP(w, r.WithContext(s.ctx)) })
-}
-
-func (s *APIServer) decide(ctx context.Context, request Request) Fault {
-	s.mu.Lock()
-	rule := s.rule
-	s.mu.Unlock()
-	if rule == nil {
-		return None
-	}
-	return rule(ctx, request)
-}
-
-func (s *APIServer) note(request Request) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.requests = append(s.requests, request)
 }

@@ -141,6 +141,7 @@ func TestWhatARuleHoldsUpArrivesAlthoughItsClientHasGivenUp(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
 	require.ErrorIs(t, create(ctx, through, "late"), context.DeadlineExceeded)
+	require.Equal(t, "late", proxy.Requests()[0].Name, "it is noted all the same")
 	require.False(t, exists(t, direct, "late"))
 	gate.Open()
 	require.Eventually(t, func() bool { return exists(t, direct, "late") }, patience, 20*time.Millisecond)

@@ -20,7 +20,7 @@ type Request struct {
 	Verb                  string
 	Resource, Subresource string
 	Namespace, Name       string
-	// Fault is what the proxy did about it.
+	// Fault is what the proxy did about it; None also while a rule holds it up.
 	Fault Fault
 }
 
