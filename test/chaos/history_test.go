@@ -1,12 +1,18 @@
 package chaos
 
 import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"net/url"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"github.com/penstock-cd/penstock/test/env"
 	"github.com/penstock-cd/penstock/test/world"
 )
 
@@ -63,4 +69,22 @@ func history(t *testing.T, w *world.World) []change {
 	})
 	require.NoError(t, err)
 	return changes
+}
+
+// asSomebody returns the world's database URL for a role of its own, which may do what
+// the world's may, and the role.
+func asSomebody(t *testing.T, w *world.World, server *env.Postgres) (databaseURL, role string) {
+	t.Helper()
+	address, err := url.Parse(w.DatabaseURL)
+	require.NoError(t, err)
+	role = "chaos_" + strings.ToLower(rand.Text()[:12])
+	password := rand.Text()
+	admin, err := pgx.Connect(t.Context(), server.AdminURL)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, admin.Close(context.Background())) }()
+	// Letters and digits alone.
+	_, err = admin.Exec(t.Context(), fmt.Sprintf("CREATE ROLE %s LOGIN PASSWORD '%s' IN ROLE %s", role, password, address.User.Username()))
+	require.NoError(t, err)
+	address.User = url.UserPassword(role, password)
+	return address.String(), role
 }

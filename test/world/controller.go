@@ -26,6 +26,7 @@ type Controller struct {
 	w        *World
 	launched time.Time
 	limits   oracle.Limits
+	mayFail  bool
 }
 
 // Start starts a controller with these settings beside the world's, and returns when
@@ -62,13 +63,17 @@ func (w *World) Launch(o env.ControllerOptions) *Controller {
 	return controller
 }
 
+// MayFail says that the controller may end by itself with an error, such as one that
+// has lost its leadership.
+func (c *Controller) MayFail() { c.mayFail = true }
+
 // end stops the controller. It fails the test where the controller has ended in any
 // other way than it may: with status 0, or killed.
 func (c *Controller) end() {
 	c.w.t.Helper()
 	require.NoError(c.w.t, c.Stop())
 	var exit *exec.ExitError
-	if err := c.Exit(); errors.As(err, &exit) {
+	if err := c.Exit(); errors.As(err, &exit) && !c.mayFail {
 		status, known := exit.Sys().(syscall.WaitStatus)
 		if !known || status.Signal() != syscall.SIGKILL {
 			c.w.t.Errorf("the controller ended with %v", err)
