@@ -87,9 +87,20 @@ func pass(name failpoint.Name) int {
 	return 1
 }
 
+// steps are all of them, or with -short those on the way from a build to its
+// Workflows.
+func steps() []failpoint.Name {
+	if testing.Short() {
+		return []failpoint.Name{
+			failpoint.PlanBeforeInsert, failpoint.PlanBeforeCommit, failpoint.PlanAfterCommit,
+			failpoint.DispatchAfterClaim, failpoint.SubmitAfterCreate, failpoint.CompleteAfterCommit,
+		}
+	}
+	return slices.Sorted(maps.Keys(failpoint.Points()))
+}
+
 func TestAKillAtAnyStepLosesAndDoublesNothing(t *testing.T) {
-	t.Parallel()
-	for _, name := range slices.Sorted(maps.Keys(failpoint.Points())) {
+	for _, name := range steps() {
 		t.Run(string(name), func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
@@ -118,7 +129,6 @@ func moments(random *rand.Rand) (failpoints string, survives time.Duration) {
 }
 
 func TestKillsAtRandomLoseAndDoubleNothing(t *testing.T) {
-	t.Parallel()
 	const children = 8
 	kills := sized(100, 10)
 	seed := rand.Uint64()

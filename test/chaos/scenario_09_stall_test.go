@@ -14,8 +14,6 @@ import (
 )
 
 const (
-	// stall is longer than every timeout of the store.
-	stall = 30 * time.Second
 	// resumption is what may pass from the end of a stall until everything is under
 	// way again: a lease, and the longest pause of a committer that retries.
 	resumption = lease + 15*time.Second
@@ -28,8 +26,8 @@ const (
 // also with one connection; here the whole process lives through it, with the fewest
 // connections that it accepts.
 func TestAStallOfPostgresBlocksNothingForEver(t *testing.T) {
-	t.Parallel()
 	const children = 40
+	stall := time.Duration(sized(30, 10)) * time.Second // 30 s is longer than every timeout of the store
 	w := newWorld(t, "DATABASE_MAX_CONNS=4", "KUBE_API_QPS=10", "KUBE_API_BURST=1")
 	proxy := throughProxy(t, w)
 	w.CreateFamily(given.CdPipelines(children, "cd"))
