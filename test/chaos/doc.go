@@ -29,9 +29,9 @@
 // asks of a query's plan is tested in pkg/store, what it asks of a query's time is
 // measured by make bench.
 //
-// make chaos runs all of it; CHAOS=5 picks a scenario. make test runs the same tests
-// with -short: fewer repetitions and smaller numbers of the same thing, so that no
-// scenario is ever left out. What the sizes are stands at the top of each test.
+// make chaos runs all of it; make test leaves it out. With -short there are fewer
+// repetitions and smaller numbers of the same thing. What the sizes are stands at the
+// top of each test.
 //
 // Tests that measure time, or stop what others use, do not run in parallel with others.
 package chaos

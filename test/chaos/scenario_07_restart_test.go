@@ -64,9 +64,6 @@ func outage(t *testing.T, w *world.World, postgres *env.Postgres, controller *wo
 	require.LessOrEqual(t, took, mostUnready)
 }
 
-// lease is that of every world.
-const lease = 5 * time.Second
-
 // pause lets time pass for the controllers.
 func pause(w *world.World, long time.Duration) {
 	over := time.Now().Add(long)
