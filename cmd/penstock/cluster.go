@@ -25,6 +25,7 @@ import (
 	"github.com/penstock-cd/penstock/controllers/gauge"
 	limits "github.com/penstock-cd/penstock/controllers/settings"
 	"github.com/penstock-cd/penstock/controllers/track"
+	"github.com/penstock-cd/penstock/pkg/argo"
 	"github.com/penstock-cd/penstock/pkg/config"
 	"github.com/penstock-cd/penstock/pkg/limit"
 )
@@ -72,8 +73,8 @@ func (c clients) newCache(_ *rest.Config, options cache.Options) (cache.Cache, e
 	return cache.New(c.watch, options)
 }
 
-// cacheOptions: of Workflows only ours, and only what tracking reads; of ConfigMaps
-// only the settings.
+// cacheOptions: of Workflows only ours, and only what tracking reads; of templates only
+// that they exist; of ConfigMaps only the settings.
 func cacheOptions(settings config.Config) cache.Options {
 	options := cache.Options{
 		DefaultTransform: cache.TransformStripManagedFields(),
@@ -82,6 +83,8 @@ func cacheOptions(settings config.Config) cache.Options {
 				Label:     labels.SelectorFromSet(labels.Set{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}),
 				Transform: track.Trim,
 			},
+			argo.Template("WorkflowTemplate"):        {Transform: argo.TrimTemplate},
+			argo.Template("ClusterWorkflowTemplate"): {Transform: argo.TrimTemplate},
 			&corev1.ConfigMap{}: {
 				Namespaces: map[string]cache.Config{podNamespace(settings): {}},
 				Field:      fields.OneTermEqualSelector("metadata.name", limits.ConfigMap),
@@ -136,6 +139,8 @@ func requireKinds(ctx context.Context, cluster *rest.Config, log logr.Logger) er
 }
 
 func missingKinds(cluster *rest.Config) error {
+	cluster = rest.CopyConfig(cluster)
+	cluster.Timeout = requestTimeout
 	http, err := rest.HTTPClientFor(cluster)
 	if err != nil {
 		return fmt.Errorf("reach the cluster: %w", err)

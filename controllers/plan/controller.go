@@ -105,18 +105,24 @@ func (c *Controller) Reconcile(ctx context.Context, request reconcile.Request) (
 	if !NeedsPlan(build) {
 		return reconcile.Result{}, nil
 	}
-	planned, err := c.Rows.IsPlanned(ctx, string(build.UID))
-	if err != nil {
+	err := c.planOnce(ctx, build)
+	c.Report.Builds(request.NamespacedName)
+	switch {
+	case ctx.Err() != nil:
+		return reconcile.Result{}, nil // a shutdown is no error: the next start plans it
+	case store.IsInvalid(err):
+		return reconcile.Result{}, reconcile.TerminalError(err)
+	default:
 		return reconcile.Result{}, err
 	}
-	if !planned {
-		err = c.plan(ctx, build)
+}
+
+func (c *Controller) planOnce(ctx context.Context, build *v1alpha1.CiBuild) error {
+	planned, err := c.Rows.IsPlanned(ctx, string(build.UID))
+	if err != nil || planned {
+		return err
 	}
-	c.Report.Builds(request.NamespacedName)
-	if store.IsInvalid(err) {
-		return reconcile.Result{}, reconcile.TerminalError(err)
-	}
-	return reconcile.Result{}, err
+	return c.plan(ctx, build)
 }
 
 // Plan is Reconcile for a sweep.
@@ -139,13 +145,9 @@ func NeedsPlan(build *v1alpha1.CiBuild) bool {
 // plan decides for every pipeline below the build, and commits all of it at once.
 // A build without its CiPipeline waits for it.
 func (c *Controller) plan(ctx context.Context, build *v1alpha1.CiBuild) error {
-	parent := &v1alpha1.CiPipeline{}
-	err := c.Cache.Get(ctx, types.NamespacedName{Namespace: build.Namespace, Name: build.Spec.PipelineRef.Name}, parent)
-	if apierrors.IsNotFound(err) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("get CiPipeline: %w", err)
+	parent, err := c.parent(ctx, build)
+	if err != nil || parent == nil {
+		return err
 	}
 	direct, err := c.below(ctx, build.Namespace, v1alpha1.ParentCiPipeline, parent.Name)
 	if err != nil {
@@ -171,6 +173,28 @@ func (c *Controller) plan(ctx context.Context, build *v1alpha1.CiBuild) error {
 	observe(decisions)
 	log.FromContext(ctx).Info("planned build", "phase", build.Status.Phase, "decisions", len(decisions))
 	return nil
+}
+
+// parent returns the build's CiPipeline, or nil where there is none. That it is
+// suspended is asked of the API server: the cache may be behind, and what is not
+// triggered now never will be.
+func (c *Controller) parent(ctx context.Context, build *v1alpha1.CiBuild) (*v1alpha1.CiPipeline, error) {
+	key := types.NamespacedName{Namespace: build.Namespace, Name: build.Spec.PipelineRef.Name}
+	parent := &v1alpha1.CiPipeline{}
+	err := c.Cache.Get(ctx, key, parent)
+	if err == nil && parent.Spec.Suspend {
+		ctx, cancel := context.WithTimeout(ctx, readTimeout)
+		defer cancel()
+		parent = &v1alpha1.CiPipeline{}
+		err = c.Live.Get(ctx, key, parent)
+	}
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("get CiPipeline: %w", err)
+	}
+	return parent, nil
 }
 
 func (c *Controller) reportPipelines(namespace string, decisions []trigger.Decision) {

@@ -86,6 +86,20 @@ func TestAChildThatTheCacheDoesNotShowYetIsTriggered(t *testing.T) {
 	require.Equal(t, []string{"new DEPLOY Pending"}, s.table(queued))
 }
 
+func TestACiPipelineThatOnlyTheCacheTakesForSuspendedTriggers(t *testing.T) {
+	t.Parallel()
+	build := given.CiBuild("b1")
+	s := newScene(t, given.CiPipeline(given.CI), build, given.CdPipeline("a"))
+	s.Cache = outdated{s.cache, func(object client.Object) {
+		if ci, ok := object.(*v1alpha1.CiPipeline); ok {
+			ci.Spec.Suspend = true
+		}
+	}}
+	s.finish(build, v1alpha1.BuildSucceeded)
+	require.NoError(t, s.look("b1"))
+	require.Equal(t, []string{"a DEPLOY Pending"}, s.table(queued))
+}
+
 func TestABuildWaitsForItsCiPipeline(t *testing.T) {
 	t.Parallel()
 	build, other := given.CiBuild("b1"), given.CiBuild("b2", given.BuildOf("other"))

@@ -127,11 +127,11 @@ func (f *Follower) consequence(ctx context.Context, ended store.Ended, children 
 	consequence := store.Consequence{Ended: ended, Outcome: ended.Status}
 	how := string(ended.Status)
 	if ended.Status == store.StatusSucceeded {
-		pipeline, err := f.pipeline(ctx, ended)
+		pipeline, step, err := f.step(ctx, ended)
 		if err != nil {
 			return store.Consequence{}, err
 		}
-		if step := after(pipeline, ended.Stage); !step.Done {
+		if !step.Done {
 			consequence.Next, consequence.Hold, consequence.Outcome = step.Next, step.Hold, ""
 			return consequence, nil
 		}
@@ -151,6 +151,18 @@ func (f *Follower) consequence(ctx context.Context, ended store.Ended, children 
 	return consequence, family.Err
 }
 
+// step returns the pipeline that the run is of, or nil where it is gone, and what
+// follows the success of the stage. That it waits for a person is asked of the API
+// server: the cache may be behind, and nobody would come.
+func (f *Follower) step(ctx context.Context, ended store.Ended) (*v1alpha1.CdPipeline, trigger.Step, error) {
+	pipeline, err := f.pipeline(ctx, ended)
+	if step := after(pipeline, ended.Stage); err != nil || step.Hold == "" {
+		return pipeline, step, err
+	}
+	pipeline, err = f.livePipeline(ctx, ended)
+	return pipeline, after(pipeline, ended.Stage), err
+}
+
 // after is what follows the success of a stage; nothing where the pipeline is gone.
 func after(pipeline *v1alpha1.CdPipeline, stage trigger.Stage) trigger.Step {
 	if pipeline == nil {
@@ -162,16 +174,20 @@ func after(pipeline *v1alpha1.CdPipeline, stage trigger.Stage) trigger.Step {
 // pipeline returns the pipeline that the run is of, or nil where it is gone; one of
 // the same name that was created later is another.
 func (f *Follower) pipeline(ctx context.Context, ended store.Ended) (*v1alpha1.CdPipeline, error) {
-	key := types.NamespacedName{Namespace: ended.Namespace, Name: ended.Pipeline}
 	pipeline := &v1alpha1.CdPipeline{}
-	err := f.Cache.Get(ctx, key, pipeline)
+	err := f.Cache.Get(ctx, types.NamespacedName{Namespace: ended.Namespace, Name: ended.Pipeline}, pipeline)
 	if err == nil && string(pipeline.UID) == ended.PipelineUID {
 		return pipeline, nil
 	}
+	return f.livePipeline(ctx, ended)
+}
+
+// livePipeline is pipeline as the API server has it now.
+func (f *Follower) livePipeline(ctx context.Context, ended store.Ended) (*v1alpha1.CdPipeline, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	pipeline = &v1alpha1.CdPipeline{}
-	err = f.Live.Get(ctx, key, pipeline)
+	pipeline := &v1alpha1.CdPipeline{}
+	err := f.Live.Get(ctx, types.NamespacedName{Namespace: ended.Namespace, Name: ended.Pipeline}, pipeline)
 	if apierrors.IsNotFound(err) || (err == nil && string(pipeline.UID) != ended.PipelineUID) {
 		return nil, nil
 	}

@@ -166,3 +166,15 @@ func (b blind) List(ctx context.Context, list client.ObjectList, options ...clie
 	}
 	return b.Reader.List(ctx, list, options...)
 }
+
+// outdated is a cache that shows objects as they were.
+type outdated struct {
+	client.Reader
+	before func(client.Object)
+}
+
+func (o outdated) Get(ctx context.Context, key client.ObjectKey, object client.Object, options ...client.GetOption) error {
+	err := o.Reader.Get(ctx, key, object, options...)
+	o.before(object)
+	return err
+}

@@ -21,6 +21,7 @@ import (
 	"github.com/penstock-cd/penstock/controllers/track"
 	"github.com/penstock-cd/penstock/pkg/batch"
 	"github.com/penstock-cd/penstock/pkg/bounded"
+	"github.com/penstock-cd/penstock/pkg/crash"
 )
 
 const (
@@ -85,6 +86,7 @@ func (r *Releaser) Start(ctx context.Context) error {
 func (r *Releaser) releaseAll(ctx context.Context, names []types.NamespacedName) error {
 	for i, err := range bounded.ForEach(ctx, writers, writeTimeout, names, r.release) {
 		if err != nil {
+			crash.Tell(r.Log, "release", err)
 			r.Log.V(1).Info("workflow not released, will retry", "workflow", names[i], "error", err.Error())
 			r.Recorded(names[i : i+1])
 		}

@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
+	"github.com/penstock-cd/penstock/pkg/clip"
 	"github.com/penstock-cd/penstock/pkg/store"
 )
 
@@ -198,17 +199,10 @@ func describeFailures(summary *store.Summary) string {
 		if failure.Reason != "" {
 			why = fmt.Sprintf("%s: %s", failure.Reason, why)
 		}
-		fmt.Fprintf(&text, "; %s %s ended as %s (%s)", failure.Pipeline, failure.Stage, failure.Status, short(why))
+		fmt.Fprintf(&text, "; %s %s ended as %s (%s)", failure.Pipeline, failure.Stage, failure.Status, clip.Text(why, maxWhy))
 	}
 	return text.String()
 }
 
 // maxWhy bounds, in bytes, each failure's part of a condition's message.
 const maxWhy = 256
-
-func short(text string) string {
-	if len(text) <= maxWhy {
-		return text
-	}
-	return strings.ToValidUTF8(text[:maxWhy], "") + "…"
-}

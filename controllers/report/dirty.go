@@ -4,34 +4,48 @@ import (
 	"slices"
 	"sync"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// dirtySet holds the names of objects whose status may have changed, each once, in
-// the order in which they were marked: one that waits is not overtaken by those that
-// are marked again and again.
+// dirtySet holds the names of objects whose status may have changed. Those that are
+// known to have changed go before those that a sweep, or a start, only looks at again:
+// of these there may be tens of thousands.
 type dirtySet struct {
-	wake   chan struct{}
-	mu     sync.Mutex
-	marked map[types.NamespacedName]struct{}
-	queue  []types.NamespacedName // the marked ones
+	wake chan struct{}
+	// halved is how often a round was made smaller because one failed. It is the
+	// reporter's alone.
+	halved int
+
+	mu    sync.Mutex
+	first nameQueue
+	later nameQueue
 }
 
-func newDirtySet(wake chan struct{}) *dirtySet {
-	return &dirtySet{wake: wake, marked: map[types.NamespacedName]struct{}{}}
+func newDirtySet(wake chan struct{}) *dirtySet { return &dirtySet{wake: wake} }
+
+// add marks what has changed.
+func (s *dirtySet) add(keys ...types.NamespacedName) { s.addTo(&s.first, keys) }
+
+// addLater marks what is looked at when nothing is left that has changed.
+func (s *dirtySet) addLater(keys ...types.NamespacedName) { s.addTo(&s.later, keys) }
+
+// retry marks what could not be written: behind all others, unless it has only changed
+// since it was read.
+func (s *dirtySet) retry(key types.NamespacedName, err error) {
+	if apierrors.IsConflict(err) {
+		s.add(key)
+		return
+	}
+	s.addLater(key)
 }
 
-func (s *dirtySet) add(keys ...types.NamespacedName) {
+func (s *dirtySet) addTo(queue *nameQueue, keys []types.NamespacedName) {
 	if len(keys) == 0 {
 		return
 	}
 	s.mu.Lock()
-	for _, key := range keys {
-		if _, waits := s.marked[key]; !waits {
-			s.marked[key] = struct{}{}
-			s.queue = append(s.queue, key)
-		}
-	}
+	queue.add(keys)
 	s.mu.Unlock()
 	s.signal()
 }
@@ -40,17 +54,11 @@ func (s *dirtySet) add(keys ...types.NamespacedName) {
 func (s *dirtySet) take(most int) []types.NamespacedName {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	taken := slices.Clone(s.queue[:min(most, len(s.queue))])
-	s.queue = s.queue[len(taken):]
-	for _, key := range taken {
-		delete(s.marked, key)
-	}
-	if len(s.queue) > 0 {
+	taken := s.first.take(most)
+	taken = append(taken, s.later.take(most-len(taken))...)
+	if s.first.len()+s.later.len() > 0 {
 		s.signal()
-		return taken
 	}
-	// What was large stays so until it is made anew.
-	s.queue, s.marked = nil, map[types.NamespacedName]struct{}{}
 	return taken
 }
 
@@ -58,7 +66,7 @@ func (s *dirtySet) take(most int) []types.NamespacedName {
 func (s *dirtySet) again() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.queue) > 0 {
+	if s.first.len()+s.later.len() > 0 {
 		s.signal()
 	}
 }
@@ -68,4 +76,38 @@ func (s *dirtySet) signal() {
 	case s.wake <- struct{}{}:
 	default:
 	}
+}
+
+// nameQueue holds names, each once, in the order in which they were added: one that
+// waits is not overtaken by those that are added again and again. The zero value is
+// empty.
+type nameQueue struct {
+	has   map[types.NamespacedName]struct{}
+	names []types.NamespacedName
+}
+
+func (q *nameQueue) len() int { return len(q.names) }
+
+func (q *nameQueue) add(keys []types.NamespacedName) {
+	if q.has == nil {
+		q.has = make(map[types.NamespacedName]struct{}, len(keys))
+	}
+	for _, key := range keys {
+		if _, waits := q.has[key]; !waits {
+			q.has[key] = struct{}{}
+			q.names = append(q.names, key)
+		}
+	}
+}
+
+func (q *nameQueue) take(most int) []types.NamespacedName {
+	taken := slices.Clone(q.names[:min(most, len(q.names))])
+	q.names = q.names[len(taken):]
+	for _, key := range taken {
+		delete(q.has, key)
+	}
+	if len(q.names) == 0 {
+		*q = nameQueue{} // what was large stays so until it is made anew
+	}
+	return taken
 }

@@ -1,11 +1,14 @@
 package report
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 )
 
@@ -90,4 +93,16 @@ func TestMarkingAndTakingAtOnceLosesNothing(t *testing.T) {
 	for key, times := range taken {
 		require.Equal(t, 1, times, key)
 	}
+}
+
+func TestWhatHasChangedGoesBeforeWhatIsOnlyLookedAtAgain(t *testing.T) {
+	t.Parallel()
+	set := newDirtySet(make(chan struct{}, 1))
+	set.addLater(key(1), key(2), key(1))
+	set.add(key(3))
+	require.Equal(t, []types.NamespacedName{key(3), key(1)}, set.take(2))
+	set.retry(key(4), apierrors.NewConflict(schema.GroupResource{}, "", nil))
+	set.retry(key(5), errors.New("refused"))
+	require.Equal(t, []types.NamespacedName{key(4), key(2), key(5)}, set.take(3))
+	require.Empty(t, set.take(3))
 }

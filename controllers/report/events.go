@@ -1,13 +1,12 @@
 package report
 
 import (
-	"strings"
-
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
+	"github.com/penstock-cd/penstock/pkg/clip"
 	"github.com/penstock-cd/penstock/pkg/store"
 )
 
@@ -23,10 +22,7 @@ type news struct {
 }
 
 func newsOf(kind, reason, action, note string) news {
-	if len(note) > maxNote {
-		note = strings.ToValidUTF8(note[:maxNote-len("…")], "") + "…"
-	}
-	return news{kind: kind, reason: reason, action: action, note: note}
+	return news{kind: kind, reason: reason, action: action, note: clip.Text(note, maxNote)}
 }
 
 // buildNews tells what changed in a build's conditions.

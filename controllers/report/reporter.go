@@ -11,11 +11,13 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/penstock-cd/penstock/pkg/bounded"
+	"github.com/penstock-cd/penstock/pkg/crash"
 	"github.com/penstock-cd/penstock/pkg/store"
 	"github.com/penstock-cd/penstock/pkg/trigger"
 )
@@ -85,8 +87,7 @@ type Reporter struct {
 	builds    *dirtySet
 	pipelines *dirtySet
 	gateMoved atomic.Bool
-	// halved is how often a round was made smaller because one failed.
-	halved int
+	watched   []watched
 }
 
 // New returns a reporter that does nothing until it is started.
@@ -101,6 +102,13 @@ func (r *Reporter) Builds(keys ...types.NamespacedName) { r.builds.add(keys...) 
 // Pipelines says that the status of these CdPipelines may have changed. It never
 // blocks.
 func (r *Reporter) Pipelines(keys ...types.NamespacedName) { r.pipelines.add(keys...) }
+
+// LookAgain says that the status of these objects may be behind, though nothing is
+// known to have changed. What has changed goes first. It never blocks.
+func (r *Reporter) LookAgain(builds, pipelines []types.NamespacedName) {
+	r.builds.addLater(builds...)
+	r.pipelines.addLater(pipelines...)
+}
 
 // Moved says that rows have moved.
 func (r *Reporter) Moved(rows []store.Moved) {
@@ -119,8 +127,14 @@ func (r *Reporter) GateMoved() {
 // NeedLeaderElection keeps two replicas from writing the same status.
 func (r *Reporter) NeedLeaderElection() bool { return true }
 
-// Start reports until the context ends.
+// Start reports until the context ends. Only now do the informers tell, first of all
+// what there is: a replica that stands by gathers nothing.
 func (r *Reporter) Start(ctx context.Context) error {
+	stop, err := r.listen(ctx)
+	defer stop()
+	if err != nil {
+		return err
+	}
 	for {
 		select {
 		case <-ctx.Done():
@@ -178,34 +192,46 @@ func (r *Reporter) addWaiting(ctx context.Context) bool {
 
 // round reports some of a set; what could not be reported stays in it.
 func (r *Reporter) round(ctx context.Context, set *dirtySet, report func(context.Context, []types.NamespacedName) ([]write, error)) bool {
-	keys := set.take(max(roundSize>>r.halved, 1))
+	keys := set.take(max(roundSize>>set.halved, 1))
 	if len(keys) == 0 {
 		return true
 	}
 	writes, err := report(ctx, keys)
 	if err != nil {
-		r.Log.Error(err, "report failed, will retry", "objects", len(keys))
+		if ctx.Err() == nil { // a shutdown is no error
+			r.Log.Error(err, "report failed, will retry", "objects", len(keys))
+		}
 		set.add(keys...)
-		r.halved = min(r.halved+1, mostHalved)
+		set.halved = min(set.halved+1, mostHalved)
 		return false
 	}
-	r.halved = max(r.halved-1, 0)
-	results := bounded.Map(ctx, writers, writeTimeout, writes, r.apply)
-	for i, result := range results {
-		if result.Err != nil {
-			r.retry(set, writes[i], result.Err)
-		}
+	if !r.write(ctx, set, writes) {
+		set.halved = min(set.halved+1, mostHalved)
+		return false
 	}
+	set.halved = max(set.halved-1, 0)
 	return true
 }
 
-// retry puts an object back whose write failed, unless it is gone.
-func (r *Reporter) retry(set *dirtySet, failed write, err error) {
-	if client.IgnoreNotFound(err) == nil {
-		return
+// write writes what is due. It returns false where nothing could be written: then the
+// rounds become smaller and rarer, until what refuses them is mended.
+func (r *Reporter) write(ctx context.Context, set *dirtySet, writes []write) bool {
+	failed := 0
+	var last error
+	for i, result := range bounded.Map(ctx, writers, writeTimeout, writes, r.apply) {
+		if client.IgnoreNotFound(result.Err) == nil {
+			continue // written, or gone
+		}
+		failed, last = failed+1, result.Err
+		crash.Tell(r.Log, "report", result.Err)
+		r.Log.V(1).Info("status write failed, will retry", "object", writes[i].key, "error", result.Err.Error())
+		set.retry(writes[i].key, result.Err)
 	}
-	r.Log.V(1).Info("status write failed, will retry", "object", failed.key, "error", err.Error())
-	set.add(failed.key)
+	if failed == 0 || failed < len(writes) || apierrors.IsConflict(last) {
+		return true
+	}
+	r.Log.Info("no status could be written, will retry", "objects", failed, "error", last.Error())
+	return false
 }
 
 // rest waits; it returns false when the context ended first.

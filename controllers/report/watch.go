@@ -13,28 +13,63 @@ import (
 	"github.com/penstock-cd/penstock/controllers/lookup"
 )
 
-// Watch makes the reporter look again at a pipeline, and at those below it, when
-// it or a CiPipeline comes, changes or goes, since that can make them ready or
-// not; and at a build when it changes.
+// watched is a kind of object, and what is to be done when one comes, changes or goes.
+type watched struct {
+	informer cache.Informer
+	// known is for those that there are at the start, changed for all that follows.
+	known, changed mark
+}
+
+type mark func(context.Context, types.NamespacedName)
+
+// Watch makes the reporter look again, once it is started, at a pipeline, and at those
+// below it, when it or a CiPipeline comes, changes or goes, since that can make them
+// ready or not; and at a build when it changes.
 func (r *Reporter) Watch(ctx context.Context, informers cache.Informers) error {
-	watches := []struct {
-		object client.Object
-		mark   func(context.Context, types.NamespacedName)
+	for _, kind := range []struct {
+		object         client.Object
+		known, changed mark
 	}{
-		{&v1alpha1.CiPipeline{}, r.ciPipelineChanged},
-		{&v1alpha1.CdPipeline{}, r.cdPipelineChanged},
-		{&v1alpha1.CiBuild{}, func(_ context.Context, key types.NamespacedName) { r.Builds(key) }},
-	}
-	for _, watch := range watches {
-		informer, err := informers.GetInformer(ctx, watch.object)
+		{&v1alpha1.CiPipeline{}, nothing, r.ciPipelineChanged},
+		{&v1alpha1.CdPipeline{}, r.pipelineKnown, r.cdPipelineChanged},
+		{&v1alpha1.CiBuild{}, r.buildKnown, r.buildChanged},
+	} {
+		informer, err := informers.GetInformer(ctx, kind.object)
 		if err != nil {
-			return fmt.Errorf("watch %T: %w", watch.object, err)
+			return fmt.Errorf("watch %T: %w", kind.object, err)
 		}
-		if _, err := informer.AddEventHandler(handler(ctx, watch.mark)); err != nil {
-			return fmt.Errorf("watch %T: %w", watch.object, err)
-		}
+		r.watched = append(r.watched, watched{informer: informer, known: kind.known, changed: kind.changed})
 	}
 	return nil
+}
+
+// listen has the informers tell the reporter until stop is called.
+func (r *Reporter) listen(ctx context.Context) (stop func(), err error) {
+	var stops []func()
+	stop = func() {
+		for _, one := range stops {
+			one()
+		}
+	}
+	for _, kind := range r.watched {
+		registered, err := kind.informer.AddEventHandler(handler(ctx, kind.known, kind.changed))
+		if err != nil {
+			return stop, fmt.Errorf("watch for reports: %w", err)
+		}
+		// Its only error is that there is none.
+		stops = append(stops, func() { _ = kind.informer.RemoveEventHandler(registered) })
+	}
+	return stop, nil
+}
+
+func nothing(context.Context, types.NamespacedName) {}
+
+func (r *Reporter) buildKnown(_ context.Context, key types.NamespacedName) { r.builds.addLater(key) }
+
+func (r *Reporter) buildChanged(_ context.Context, key types.NamespacedName) { r.Builds(key) }
+
+func (r *Reporter) pipelineKnown(_ context.Context, key types.NamespacedName) {
+	r.pipelines.addLater(key)
 }
 
 func (r *Reporter) ciPipelineChanged(ctx context.Context, key types.NamespacedName) {
@@ -64,26 +99,32 @@ func (r *Reporter) below(ctx context.Context, namespace string, kind v1alpha1.Pa
 	}
 }
 
-// handler calls mark for an object that came, went, or has a new generation or, on
-// a build, a new status.
-func handler(ctx context.Context, mark func(context.Context, types.NamespacedName)) toolscache.ResourceEventHandler {
-	return toolscache.ResourceEventHandlerFuncs{
-		AddFunc: func(object any) { markObject(ctx, object, mark) },
+// handler calls known for each object that there is, and then changed for one that
+// came, went, or has a new generation or, on a build, a new status.
+func handler(ctx context.Context, known, changed mark) toolscache.ResourceEventHandler {
+	return toolscache.ResourceEventHandlerDetailedFuncs{
+		AddFunc: func(object any, isKnown bool) {
+			if isKnown {
+				markObject(ctx, object, known)
+				return
+			}
+			markObject(ctx, object, changed)
+		},
 		UpdateFunc: func(before, after any) {
 			if worthALook(before, after) {
-				markObject(ctx, after, mark)
+				markObject(ctx, after, changed)
 			}
 		},
 		DeleteFunc: func(object any) {
 			if unknown, ok := object.(toolscache.DeletedFinalStateUnknown); ok {
 				object = unknown.Obj
 			}
-			markObject(ctx, object, mark)
+			markObject(ctx, object, changed)
 		},
 	}
 }
 
-func markObject(ctx context.Context, object any, mark func(context.Context, types.NamespacedName)) {
+func markObject(ctx context.Context, object any, mark mark) {
 	if known, ok := object.(client.Object); ok {
 		mark(ctx, client.ObjectKeyFromObject(known))
 	}

@@ -16,6 +16,8 @@ import (
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
 	"github.com/penstock-cd/penstock/controllers/plan"
+	"github.com/penstock-cd/penstock/pkg/bounded"
+	"github.com/penstock-cd/penstock/pkg/crash"
 	"github.com/penstock-cd/penstock/pkg/store"
 )
 
@@ -34,8 +36,11 @@ type Rows interface {
 	// StaleActive lists rows by id whose Workflow should exist and which have been
 	// quiet.
 	StaleActive(ctx context.Context, quiet time.Duration, after int64, most int) ([]store.Active, error)
-	// QueueDepth returns the number of Pending rows and the age of the oldest.
-	QueueDepth(ctx context.Context) (int64, time.Duration, error)
+}
+
+// Report takes note of objects whose status may be behind.
+type Report interface {
+	LookAgain(builds, pipelines []types.NamespacedName)
 }
 
 // Planner plans one build.
@@ -58,7 +63,7 @@ type Config struct {
 	Rows        Rows
 	Planner     Planner
 	Tracker     Tracker
-	Report      plan.Report
+	Report      Report
 	// Wake makes the other loops look for rows.
 	Wake     func()
 	Interval time.Duration
@@ -100,9 +105,10 @@ func (s *Sweeper) runOnce(ctx context.Context) {
 	}{
 		{"plan finished builds", s.planBuilds},
 		{"look for workflows", s.findWorkflows},
-		{"report everything", s.reportAll},
+		{"look at statuses again", s.lookAgain},
 	} {
-		if err := step.run(ctx); err != nil && ctx.Err() == nil {
+		if err := bounded.Protect(func() error { return step.run(ctx) }); err != nil && ctx.Err() == nil {
+			crash.Tell(s.Log, "sweep", err)
 			s.Log.Error(err, "sweep step failed, the next sweep repeats it", "step", step.name)
 		}
 	}
@@ -121,27 +127,43 @@ func (s *Sweeper) planBuilds(ctx context.Context) error {
 		if !plan.NeedsPlan(&builds.Items[i]) {
 			continue
 		}
-		errs = append(errs, s.Planner.Plan(ctx, client.ObjectKeyFromObject(&builds.Items[i])))
+		key := client.ObjectKeyFromObject(&builds.Items[i])
+		err := bounded.Protect(func() error { return s.Planner.Plan(ctx, key) })
+		crash.Tell(s.Log.WithValues("build", key), "sweep", err)
+		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
 }
 
-// reportAll has the status of every object looked at again: what a crash left
-// unwritten differs from the rows, all else costs no write.
-func (s *Sweeper) reportAll(ctx context.Context) error {
+// lookAgain has status looked at again that may be behind the rows, since the reply to
+// a commit was lost: of every pipeline, and of every build of which something is still
+// to come. All else differs only after a crash, and a start looks at everything.
+func (s *Sweeper) lookAgain(ctx context.Context) error {
 	var builds v1alpha1.CiBuildList
 	if err := s.Cache.List(ctx, &builds, client.UnsafeDisableDeepCopy); err != nil {
 		return fmt.Errorf("list CiBuilds: %w", err)
-	}
-	for i := range builds.Items {
-		s.Report.Builds(client.ObjectKeyFromObject(&builds.Items[i]))
 	}
 	var pipelines v1alpha1.CdPipelineList
 	if err := s.Cache.List(ctx, &pipelines, client.UnsafeDisableDeepCopy); err != nil {
 		return fmt.Errorf("list CdPipelines: %w", err)
 	}
-	for i := range pipelines.Items {
-		s.Report.Pipelines(client.ObjectKeyFromObject(&pipelines.Items[i]))
+	var open, all []types.NamespacedName
+	for i := range builds.Items {
+		if isOpen(&builds.Items[i]) {
+			open = append(open, client.ObjectKeyFromObject(&builds.Items[i]))
+		}
 	}
+	for i := range pipelines.Items {
+		all = append(all, client.ObjectKeyFromObject(&pipelines.Items[i]))
+	}
+	s.Report.LookAgain(open, all)
 	return nil
+}
+
+// isOpen is false where the build's status says that every run has ended: then none
+// will ever follow.
+func isOpen(build *v1alpha1.CiBuild) bool {
+	triggers := build.Status.Triggers
+	return build.Status.Phase.IsTerminal() &&
+		(triggers == nil || triggers.Pending+triggers.Submitted+triggers.Running > 0)
 }

@@ -32,8 +32,6 @@ func (t *table) StaleActive(_ context.Context, _ time.Duration, after int64, mos
 	return t.rows[from:min(len(t.rows), from+most)], nil
 }
 
-func (t *table) QueueDepth(context.Context) (int64, time.Duration, error) { return 0, 0, nil }
-
 func (t *table) Found(_ store.Active, workflow client.Object) {
 	t.told = append(t.told, workflow.GetName()+" "+workflow.GetLabels()["workflows.argoproj.io/phase"])
 }

@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/penstock-cd/penstock/pkg/batch"
+	"github.com/penstock-cd/penstock/pkg/crash"
 	"github.com/penstock-cd/penstock/pkg/failpoint"
 	"github.com/penstock-cd/penstock/pkg/store"
 )
@@ -63,6 +64,7 @@ func New(config Config) *Tracker {
 	t.seen = batch.NewMerging(batch.Config[sighting]{
 		Flush: t.commit, FlushTimeout: 2 * store.WriteTimeout, MinInterval: commitInterval, MaxSize: maxGroup, MaxWaiting: maxWaiting,
 		OnError: func(err error, items int, retryIn time.Duration) {
+			crash.Tell(t.Log, "track", err)
 			t.Log.Error(err, "observations not committed, will retry", "workflows", items, "retryIn", retryIn.String())
 		},
 	}, keyOf, further)
@@ -142,7 +144,28 @@ func (t *Tracker) add(seen sighting) {
 	}
 }
 
+// commit records a group. Where the database refuses what one of them tells, such as
+// that of a Workflow that somebody made to look like ours, the others are recorded
+// without it.
 func (t *Tracker) commit(ctx context.Context, sightings []sighting) error {
+	err := t.record(ctx, sightings)
+	if !store.IsInvalid(err) {
+		return err
+	}
+	for i, seen := range sightings {
+		err := t.record(ctx, sightings[i:i+1])
+		if store.IsInvalid(err) {
+			t.Log.Error(err, "observation dropped, the database can't store it", "runner", seen.ID, "workflow", seen.WorkflowName, "namespace", seen.Namespace)
+			continue
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *Tracker) record(ctx context.Context, sightings []sighting) error {
 	observations := make([]store.Observation, len(sightings))
 	for i, seen := range sightings {
 		observations[i] = seen.Observation

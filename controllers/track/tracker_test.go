@@ -3,12 +3,15 @@ package track
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/go-logr/logr"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/require"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -24,6 +27,7 @@ import (
 type rows struct {
 	mu      sync.Mutex
 	down    bool
+	refused string // owner of which the database can't store the name
 	batches [][]store.Observation
 }
 
@@ -32,6 +36,9 @@ func (r *rows) Observe(_ context.Context, observations []store.Observation) ([]s
 	defer r.mu.Unlock()
 	if r.down {
 		return nil, errors.New("database is down")
+	}
+	if slices.ContainsFunc(observations, func(o store.Observation) bool { return r.refused != "" && o.Owner == r.refused }) {
+		return nil, fmt.Errorf("observe workflows: %w", &pgconn.PgError{Code: "22021"})
 	}
 	r.batches = append(r.batches, observations)
 	moved := make([]store.Moved, len(observations))
@@ -264,5 +271,23 @@ func TestAWorkflowThatNamesAnotherRowIsOfTheRowThatFoundIt(t *testing.T) {
 		k.Found(store.Active{ID: 8}, workflow("Succeeded"))
 		k.run(t, settle)
 		require.Equal(t, int64(8), k.rows.batches[0][0].ID)
+	})
+}
+
+// Somebody may give a Workflow our labels and an owner that Postgres can't store.
+func TestWhatTheDatabaseRefusesKeepsNothingElseBack(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		k := newTracking()
+		k.rows.refused = "hostile"
+		hostile := workflow("Running")
+		hostile.Name, hostile.OwnerReferences = "hostile", []metav1.OwnerReference{{UID: "hostile", Controller: ptr.To(true)}}
+		k.run(t, func() {
+			k.OnAdd(hostile, false)
+			k.OnAdd(workflow("Succeeded"), false)
+			settle()
+		})
+		require.Equal(t, []store.Status{store.StatusSucceeded}, k.rows.statuses())
+		require.Equal(t, 1, k.told)
 	})
 }

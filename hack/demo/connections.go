@@ -9,7 +9,8 @@ import (
 )
 
 // connectionsInterval is how often Postgres is asked who is connected.
-const connectionsInterval = 25 * time.Millisecond
+// A claim takes a few milliseconds.
+const connectionsInterval = 5 * time.Millisecond
 
 const (
 	allConnections = `SELECT count(*) FROM pg_stat_activity WHERE application_name = 'penstock' AND datname = current_database()`

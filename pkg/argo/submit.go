@@ -112,6 +112,15 @@ func Template(kind string) *metav1.PartialObjectMetadata {
 	return template
 }
 
+// TrimTemplate keeps of a template only that it exists: kubectl apply leaves the whole
+// manifest in an annotation.
+func TrimTemplate(object any) (any, error) {
+	if template, ok := object.(*metav1.PartialObjectMetadata); ok {
+		template.Labels, template.Annotations, template.ManagedFields = nil, nil, nil
+	}
+	return object, nil
+}
+
 // findTemplate refuses a row whose template does not exist.
 func findTemplate(ctx context.Context, reader client.Reader, namespace string, ref v1alpha1.TemplateReference) error {
 	kind, key := "WorkflowTemplate", types.NamespacedName{Namespace: namespace, Name: ref.Name}

@@ -78,8 +78,8 @@ type Config struct {
 	LogFormat string `env:"LOG_FORMAT" envDefault:"json" oneof:"json console" meaning:"form of a log line"`
 
 	// ShutdownGracePeriod is how long triggers in flight may take to finish after
-	// SIGTERM before they are released. Keep it below the pod's
-	// terminationGracePeriodSeconds.
+	// SIGTERM before they are released. Keep it 15 s below the pod's
+	// terminationGracePeriodSeconds: what became of them is recorded after it.
 	ShutdownGracePeriod time.Duration `env:"SHUTDOWN_GRACE_PERIOD" envDefault:"30s" min:"1s" max:"10m" meaning:"time for triggers in flight to finish after SIGTERM"`
 
 	// TriggerLease is how long a claimed trigger belongs to this process, by the

@@ -18,6 +18,7 @@ import (
 	"github.com/penstock-cd/penstock/pkg/argo"
 	"github.com/penstock-cd/penstock/pkg/batch"
 	"github.com/penstock-cd/penstock/pkg/bounded"
+	"github.com/penstock-cd/penstock/pkg/crash"
 	"github.com/penstock-cd/penstock/pkg/limit"
 	"github.com/penstock-cd/penstock/pkg/store"
 )
@@ -104,6 +105,7 @@ func New(config Config) *Dispatcher {
 	d.done = batch.New(batch.Config[store.Completion]{
 		Flush: d.complete, FlushTimeout: store.WriteTimeout, MinInterval: commitInterval,
 		OnError: func(err error, items int, retryIn time.Duration) {
+			crash.Tell(d.Log, "dispatch", err)
 			d.Log.Error(err, "completions not committed, will retry", "completions", items, "retryIn", retryIn.String())
 		},
 	})
@@ -133,7 +135,8 @@ func (d *Dispatcher) SetRate(perSecond int) {
 func (d *Dispatcher) limitPool() {
 	inFlight := int(d.wanted.Load())
 	if rate := int(d.rate.Load()); rate > 0 {
-		inFlight = min(inFlight, max(rate*int(argo.RequestTimeout/time.Second)/2, 1))
+		patience := min(argo.RequestTimeout, d.Lease/2)
+		inFlight = min(inFlight, max(int(float64(rate)*patience.Seconds()/2), 1))
 	}
 	d.pool.SetLimit(inFlight)
 	limitGauge.Set(float64(inFlight))

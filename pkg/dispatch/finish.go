@@ -2,12 +2,11 @@ package dispatch
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/penstock-cd/penstock/pkg/argo"
-	"github.com/penstock-cd/penstock/pkg/bounded"
+	"github.com/penstock-cd/penstock/pkg/crash"
 	"github.com/penstock-cd/penstock/pkg/failpoint"
 	"github.com/penstock-cd/penstock/pkg/store"
 )
@@ -48,11 +47,7 @@ func (d *Dispatcher) tell(t task, completion store.Completion, err error) {
 	default:
 		log.Info("trigger refused", "reason", completion.Reason, "message", completion.Message)
 	}
-	var panicked *bounded.PanicError
-	if errors.As(err, &panicked) {
-		panics.WithLabelValues("dispatch").Inc()
-		log.Error(err, "submission panicked", "stack", string(panicked.Stack))
-	}
+	crash.Tell(log, "dispatch", err)
 }
 
 // commit hands a completion over. When that is refused, the row's lease runs out

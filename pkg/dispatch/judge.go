@@ -9,6 +9,7 @@ import (
 	"github.com/penstock-cd/penstock/api/v1alpha1"
 	"github.com/penstock-cd/penstock/pkg/argo"
 	"github.com/penstock-cd/penstock/pkg/bounded"
+	"github.com/penstock-cd/penstock/pkg/clip"
 	"github.com/penstock-cd/penstock/pkg/store"
 )
 
@@ -21,6 +22,10 @@ const (
 	rowMostInOutage         = 30 * time.Second
 	outageFirst, outageMost = 50 * time.Millisecond, 5 * time.Second
 )
+
+// maxMessage bounds, in bytes, what is stored of a message: an admission webhook may
+// say as much as it likes.
+const maxMessage = 1024
 
 // judge says what the end of a submission means for its row: nil is Submitted, a
 // refusal and a panic are final, everything else is tried again.
@@ -45,6 +50,7 @@ func judge(claim store.Claim, err error) store.Completion {
 		}
 		completion.Delay = backoff(claim.Attempt, rowFirst, most)
 	}
+	completion.Message = clip.Text(completion.Message, maxMessage)
 	return completion
 }
 

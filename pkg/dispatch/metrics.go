@@ -46,12 +46,8 @@ var (
 		Name: "penstock_backlog_active_workflows",
 		Help: "Unfinished Workflows, when the backlog gate was asked last.",
 	})
-	panics = prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "penstock_panics_total",
-		Help: "Panics that were caught, by where.",
-	}, []string{"where"})
 )
 
 func init() {
-	metrics.Registry.MustRegister(triggers, inFlight, limitGauge, latency, duration, batchSize, batchDuration, gateClosed, backlog, panics)
+	metrics.Registry.MustRegister(triggers, inFlight, limitGauge, latency, duration, batchSize, batchDuration, gateClosed, backlog)
 }

@@ -7,7 +7,7 @@ import (
 
 // The adaptive limit's constants; see Adaptive.
 const (
-	// minAnswers is how many answers a window must hold to be judged.
+	// minAnswers is how many answers must have been seen to be judged.
 	minAnswers = 10
 	// tolerance is how much longer than usual answers may take before the limit sinks.
 	tolerance = 1.5
@@ -51,26 +51,43 @@ type Window struct {
 type Adaptive struct {
 	limit float64
 	usual float64 // latency in seconds; 0 until the first window
+	seen  Window  // since the limit was looked at last
 }
 
 // NewAdaptive begins at start.
 func NewAdaptive(start int) *Adaptive { return &Adaptive{limit: float64(max(start, 1))} }
 
-// Next returns the limit after a window. A window of too few answers changes nothing.
+// Next returns the limit after a window. Windows of few answers are added up until they are worth a look, but that the
+// server is overrun counts at once.
 func (a *Adaptive) Next(w Window, ceiling int) int {
-	if w.Answers >= minAnswers {
-		a.limit = a.after(w)
+	a.seen = a.seen.plus(w)
+	if a.seen.Overrun > 0 || a.seen.Answers >= minAnswers {
+		a.limit = a.after(a.seen)
+		a.seen = Window{}
 	}
 	a.limit = min(max(a.limit, 1), float64(max(ceiling, 1)))
 	return int(a.limit)
 }
 
+// plus is what was seen in both windows.
+func (w Window) plus(later Window) Window {
+	sum := Window{
+		Answers: w.Answers + later.Answers, Overrun: w.Overrun + later.Overrun,
+		PeakInFlight: max(w.PeakInFlight, later.PeakInFlight), DatabaseWait: max(w.DatabaseWait, later.DatabaseWait),
+	}
+	if sum.Answers > 0 {
+		sum.Latency = (w.Latency*time.Duration(w.Answers) + later.Latency*time.Duration(later.Answers)) / time.Duration(sum.Answers)
+	}
+	return sum
+}
+
 func (a *Adaptive) after(w Window) float64 {
+	if w.Overrun > 0 {
+		return a.limit * overrunShare
+	}
 	latency := w.Latency.Seconds()
 	a.follow(latency)
 	switch {
-	case w.Overrun > 0:
-		return a.limit * overrunShare
 	case w.DatabaseWait > databaseWait:
 		return a.limit * databaseShare
 	case float64(w.PeakInFlight) < a.limit/2:

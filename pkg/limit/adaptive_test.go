@@ -90,9 +90,25 @@ func TestAnAdaptiveLimitRecoversAfterAnOutage(t *testing.T) {
 	require.GreaterOrEqual(t, lowest, 15)
 }
 
-func TestAWindowOfFewAnswersTeachesNothing(t *testing.T) {
+func TestFewAnswersTeachNothingUntilThereAreMore(t *testing.T) {
 	t.Parallel()
 	a := NewAdaptive(7)
-	require.Equal(t, 7, a.Next(Window{Answers: minAnswers - 1, Latency: time.Hour, Overrun: 9}, 100))
-	require.Equal(t, 4, a.Next(Window{Answers: minAnswers, Latency: time.Second, Overrun: 1}, 100))
+	few := Window{Answers: minAnswers / 2, Latency: time.Millisecond, PeakInFlight: 7}
+	require.Equal(t, 7, a.Next(few, 100))
+	require.Greater(t, a.Next(few, 100), 7, "together they are enough")
+}
+
+func TestAServerThatIsOverrunIsBelievedHoweverFewItsAnswersAre(t *testing.T) {
+	t.Parallel()
+	a := NewAdaptive(50)
+	require.Equal(t, 35, a.Next(Window{Answers: 1, Latency: 8 * time.Second, PeakInFlight: 50, Overrun: 1}, 100))
+	require.Equal(t, 35, a.Next(Window{}, 100), "an overrun counts once")
+}
+
+func TestWindowsAreAddedUpByTheirAnswers(t *testing.T) {
+	t.Parallel()
+	first := Window{Answers: 1, Latency: 4 * time.Second, PeakInFlight: 2, DatabaseWait: time.Second}
+	second := Window{Answers: 3, Latency: 8 * time.Second, Overrun: 1, PeakInFlight: 1}
+	require.Equal(t, Window{Answers: 4, Latency: 7 * time.Second, Overrun: 1, PeakInFlight: 2, DatabaseWait: time.Second}, first.plus(second))
+	require.Equal(t, Window{}, Window{}.plus(Window{}))
 }

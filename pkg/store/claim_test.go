@@ -172,6 +172,11 @@ func TestRowsOfNamespacesThatAreNotWatchedWait(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, claims, 1)
 	claim(t, everywhere, "w", 1)
+	for s, want := range map[*store.Store]int64{elsewhere: 0, here: 2, everywhere: 2} {
+		active, err := s.ActiveWorkflows(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, want, active, "what nobody follows must not close the backlog gate")
+	}
 
 	move(t, everywhere, claims[0], store.StatusSucceeded, "")
 	for s, want := range map[*store.Store]int{elsewhere: 0, here: 1, everywhere: 1} {

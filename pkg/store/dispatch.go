@@ -139,7 +139,7 @@ func (s *Store) QueueDepth(ctx context.Context) (int64, time.Duration, error) {
 func (s *Store) ActiveWorkflows(ctx context.Context) (int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, ReadTimeout)
 	defer cancel()
-	active, err := s.queries.ActiveWorkflows(ctx)
+	active, err := s.queries.ActiveWorkflows(ctx, s.namespaces)
 	if err != nil {
 		return 0, fmt.Errorf("count active workflows: %w", err)
 	}

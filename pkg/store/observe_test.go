@@ -153,6 +153,8 @@ func TestAnotherWorkflowThatNamesTheRowMovesNothing(t *testing.T) {
 		another(func(o *store.Observation) { o.Namespace, o.Gone = "a-copy", true }),
 		another(func(o *store.Observation) { o.Owner = "nobody" }),
 		another(func(o *store.Observation) { o.Owner, o.Gone = "nobody", true }),
+		another(func(o *store.Observation) { o.Owner = "\x00" }), // which the API server takes
+		another(func(o *store.Observation) { o.Owner, o.Gone = "\x00", true }),
 	} {
 		moved, err := s.Observe(t.Context(), []store.Observation{observation})
 		require.NoError(t, err)

@@ -139,6 +139,27 @@ func describe(run store.LastRun) string {
 	return fmt.Sprint(run.BuildName, " ", run.Stage, " ", run.Status, " ", run.HasWorkflow)
 }
 
+func TestTheLastDecisionIsThatOfTheLastBuildAndOfTheArtifactThatRuns(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	artifacts := given.Artifacts(2)
+	pipeline := given.CdPipeline("web", given.Filter(fmt.Sprintf("artifact.image == %q", artifacts[0].Image)))
+	last := func() string {
+		decisions, err := s.LastDecisions(t.Context(), []string{string(pipeline.UID)})
+		require.NoError(t, err)
+		decision := decisions[string(pipeline.UID)]
+		return fmt.Sprint(decision.BuildName, " ", decision.Reason)
+	}
+	for _, build := range []string{"b1", "b2"} {
+		_, err := s.Plan(t.Context(), planOf(t, given.Build(build), artifacts, given.FamilyOf(pipeline)))
+		require.NoError(t, err)
+		require.Equal(t, build+" Triggered", last(), "it is filtered out for the other artifact")
+	}
+	// What the end of a parent settles anew is of an older build all the same.
+	execute(t, s, `UPDATE trigger_decision SET decided_at = now() + interval '1 h' WHERE build_name = 'b1'`)
+	require.Equal(t, "b2 Triggered", last())
+}
+
 func TestTheLastDecisionIsTheOneMadeLast(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)

@@ -58,7 +58,7 @@ func (s *Store) Observe(ctx context.Context, observations []Observation) ([]Move
 		if observation.Gone {
 			gone.Ids = append(gone.Ids, observation.ID)
 			gone.Namespaces = append(gone.Namespaces, observation.Namespace)
-			gone.Owners = append(gone.Owners, observation.Owner)
+			gone.Owners = append(gone.Owners, clean(observation.Owner))
 			gone.WorkflowNames = append(gone.WorkflowNames, observation.WorkflowName)
 			gone.Reasons = append(gone.Reasons, string(observation.Reason))
 			gone.Messages = append(gone.Messages, clean(observation.Message))
@@ -66,7 +66,7 @@ func (s *Store) Observe(ctx context.Context, observations []Observation) ([]Move
 		}
 		seen.Ids = append(seen.Ids, observation.ID)
 		seen.Namespaces = append(seen.Namespaces, observation.Namespace)
-		seen.Owners = append(seen.Owners, observation.Owner)
+		seen.Owners = append(seen.Owners, clean(observation.Owner))
 		seen.WorkflowNames = append(seen.WorkflowNames, observation.WorkflowName)
 		seen.Statuses = append(seen.Statuses, string(observation.Status))
 		seen.Reasons = append(seen.Reasons, string(observation.Reason))

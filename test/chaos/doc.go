@@ -22,16 +22,15 @@
 //	15  builds, pipelines and namespaces deleted under way
 //	16  poison: specs that can't be carried out
 //	17  clocks that differ by minutes
-//	18  goroutines that are left
+//	18  started and stopped at any moment; goroutines that are left
 //	20  the rights that the chart grants
 //
 // Number 19, fuzzing and models, lives beside the code: see make fuzz. What a scenario
-// asks of a query's plan is tested in pkg/store, what it asks of a query's time is
-// measured by make bench.
+// asks of a query's plan is tested in pkg/store.
 //
-// make chaos runs all of it; make test leaves it out. With -short there are fewer
-// repetitions and smaller numbers of the same thing. What the sizes are stands at the
-// top of each test.
+// make chaos runs all of it. make test runs it with -short: without the scenarios that
+// take long, and the others with fewer repetitions or smaller numbers. What the sizes
+// are stands at the top of each test.
 //
 // Tests that measure time, or stop what others use, do not run in parallel with others.
 package chaos

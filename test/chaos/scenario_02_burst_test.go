@@ -18,8 +18,9 @@ import (
 const mostWrites = 1.1
 
 func TestTwoHundredBuildsAtOnceStayWithinTheirLimits(t *testing.T) {
+	long(t)
 	const families, children = 20, 10
-	builds := sized(10, 2) // of each family
+	builds := 10 // of each family
 	w := newQuietWorld(t, "KUBE_API_QPS=1000", "KUBE_API_BURST=20", "CI_SUCCESS_AUTO_TRIGGER_BATCH_SIZE=20", "DATABASE_MAX_CONNS=6")
 	var names []string
 	for f := range families {

@@ -22,7 +22,7 @@ const mostUnready = 10 * time.Second
 func TestPostgresStoppedAtOnceUnderLoadLosesNothing(t *testing.T) {
 	t.Setenv("DATABASE_URL", "") // a server of somebody else's can't be stopped
 	const children = 10
-	outages := sized(10, 3)
+	outages := sized(10, 2)
 	postgres, err := env.StartPostgres(t.Context(), env.PostgresOptions{})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, postgres.Close()) })

@@ -15,8 +15,9 @@ import (
 )
 
 func TestAnAPIServerWithThirtyPercentErrorsLosesAndDoublesNothing(t *testing.T) {
+	long(t)
 	t.Parallel()
-	builds, children := sized(3, 1), sized(40, 20)
+	builds, children := 3, 40
 	w := newWorld(t)
 	recordHistory(t, w)
 	w.Create(given.CiPipeline(given.CI))

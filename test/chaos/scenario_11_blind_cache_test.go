@@ -15,8 +15,9 @@ import (
 // Every other create's reply is lost as well, so that rows are submitted again by a
 // controller whose cache has never heard of their Workflows. Sweeps find them.
 func TestACacheThatNeverShowsNewWorkflowsMakesNoneTwice(t *testing.T) {
+	long(t)
 	t.Parallel()
-	children := sized(40, 10)
+	children := 40
 	w := newWorld(t)
 	w.Create(given.CiPipeline(given.CI), given.CiBuild("b1"))
 	w.CreateFamily(given.CdPipelines(children, "cd"))

@@ -29,8 +29,9 @@ func after(first, second fault.Disturbance) fault.Disturbance {
 
 // What is dropped is found by the sweeps, once its row has been quiet for 30 s.
 func TestWatchEventsThatAreDroppedRepeatedOrReorderedChangeNoEnd(t *testing.T) {
+	long(t)
 	t.Parallel()
-	children := sized(40, 15)
+	children := 40
 	for sentence, disturbance := range map[string]fault.Disturbance{
 		"dropped":           fault.Drop(0.4),
 		"repeated":          fault.Repeat(0.5),

@@ -6,6 +6,7 @@ import (
 	wfv1 "github.com/argoproj/argo-workflows/v3/pkg/apis/workflow/v1alpha1"
 	"github.com/stretchr/testify/require"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
@@ -41,6 +42,22 @@ func TestAForeignWorkflowOfTheWantedNameIsNeverAdopted(t *testing.T) {
 		require.Equal(t, workflow.OwnerReferences, now.OwnerReferences)
 		w.Delete(now) // the oracle takes what wears our label for ours
 	}
+	w.Judge()
+}
+
+// The API server takes what Postgres can't store.
+func TestAForeignWorkflowThatTheDatabaseCannotStoreStopsNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.Create(given.CiPipeline(given.CI), given.CiBuild("b1"), given.CdPipeline("plain"))
+	w.Start()
+	hostile := foreignWorkflow(t, w, "plain", disguise)
+	hostile.Name = "hostile"
+	hostile.OwnerReferences = []metav1.OwnerReference{{APIVersion: "v1", Kind: "ConfigMap", Name: "any", UID: "\x00", Controller: ptr.To(true)}}
+	w.Create(hostile)
+	w.Succeed("b1")
+	w.RowsAre(1, "Succeeded")
+	require.NoError(t, client.IgnoreNotFound(w.Cluster.Delete(t.Context(), hostile))) // it has no owner that exists
 	w.Judge()
 }
 

@@ -58,11 +58,25 @@ func sized(whole, short int) int {
 func exited(t *testing.T, controller *world.Controller, patience time.Duration) time.Duration {
 	t.Helper()
 	began := time.Now()
+	ended(t, controller, patience)
+	require.NoError(t, controller.Exit())
+	return time.Since(began)
+}
+
+// ended waits until the controller has ended, however.
+func ended(t *testing.T, controller *world.Controller, patience time.Duration) {
+	t.Helper()
 	select {
 	case <-controller.Ended():
 	case <-time.After(patience):
 		require.Fail(t, "the controller does not end", "after %s", patience)
 	}
-	require.NoError(t, controller.Exit())
-	return time.Since(began)
+}
+
+// long leaves a scenario that takes long, or the whole machine, to make chaos.
+func long(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("make chaos runs it")
+	}
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -46,7 +47,7 @@ func compile(ctx context.Context, source, library string) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, compileTimeout)
 	defer cancel()
-	args := append(compiler[1:], "-shared", "-fPIC", "-O2", "-Wall", "-Werror", "-o", library, source)
+	args := slices.Concat(compiler[1:], []string{"-shared", "-fPIC", "-O2", "-Wall", "-Werror", "-o", library, source})
 	if printed, err := exec.CommandContext(ctx, compiler[0], args...).CombinedOutput(); err != nil {
 		return fmt.Errorf("%w: %s", err, printed)
 	}

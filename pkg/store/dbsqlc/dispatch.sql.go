@@ -12,13 +12,15 @@ import (
 )
 
 const activeWorkflows = `-- name: ActiveWorkflows :one
-SELECT ((SELECT count(*) FROM cd_workflow_runner WHERE status = 'Submitting')
-      + (SELECT count(*) FROM cd_workflow_runner WHERE status IN ('Submitted', 'Running')))::bigint AS active
+SELECT ((SELECT count(*) FROM cd_workflow_runner
+         WHERE status = 'Submitting' AND (cardinality($1::text[]) = 0 OR namespace = ANY($1::text[])))
+      + (SELECT count(*) FROM cd_workflow_runner
+         WHERE status IN ('Submitted', 'Running') AND (cardinality($1::text[]) = 0 OR namespace = ANY($1::text[]))))::bigint AS active
 `
 
 // Two counts, since each of the indexes holds some of these states.
-func (q *Queries) ActiveWorkflows(ctx context.Context) (int64, error) {
-	row := q.db.QueryRow(ctx, activeWorkflows)
+func (q *Queries) ActiveWorkflows(ctx context.Context, namespaces []string) (int64, error) {
+	row := q.db.QueryRow(ctx, activeWorkflows, namespaces)
 	var active int64
 	err := row.Scan(&active)
 	return active, err

@@ -79,5 +79,7 @@ WHERE status = 'Pending' AND (cardinality(@namespaces::text[]) = 0 OR namespace 
 
 -- name: ActiveWorkflows :one
 -- Two counts, since each of the indexes holds some of these states.
-SELECT ((SELECT count(*) FROM cd_workflow_runner WHERE status = 'Submitting')
-      + (SELECT count(*) FROM cd_workflow_runner WHERE status IN ('Submitted', 'Running')))::bigint AS active;
+SELECT ((SELECT count(*) FROM cd_workflow_runner
+         WHERE status = 'Submitting' AND (cardinality(@namespaces::text[]) = 0 OR namespace = ANY(@namespaces::text[])))
+      + (SELECT count(*) FROM cd_workflow_runner
+         WHERE status IN ('Submitted', 'Running') AND (cardinality(@namespaces::text[]) = 0 OR namespace = ANY(@namespaces::text[]))))::bigint AS active;

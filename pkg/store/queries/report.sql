@@ -72,12 +72,19 @@ JOIN LATERAL (
 ) l ON true;
 
 -- name: LastDecisions :many
+-- What the last build that was planned came to for each pipeline: that it runs, where
+-- it does for any artifact. A decision keeps its id when it is settled anew, so that
+-- the ids are in the order of the builds. A build has at most 200 artifacts.
 SELECT p.pipeline_uid::text AS pipeline_uid, l.build_name, l.outcome, l.reason, l.message, l.decided_at
 FROM (SELECT unnest(@pipeline_uids::text[]) AS pipeline_uid) p
 JOIN LATERAL (
-    SELECT d.build_name, d.outcome, d.reason, d.message, d.decided_at
-    FROM trigger_decision d
-    WHERE d.pipeline_uid = p.pipeline_uid
-    ORDER BY d.decided_at DESC, d.id DESC
+    SELECT n.build_name, n.outcome, n.reason, n.message, n.decided_at
+    FROM (SELECT d.*, first_value(d.build_uid) OVER (ORDER BY d.id DESC) AS last_build
+          FROM trigger_decision d
+          WHERE d.pipeline_uid = p.pipeline_uid
+          ORDER BY d.id DESC
+          LIMIT 200) n
+    WHERE n.build_uid = n.last_build
+    ORDER BY array_position(ARRAY['Triggered', 'Waiting', 'Blocked', 'Skipped'], n.outcome), n.id DESC
     LIMIT 1
 ) l ON true;

@@ -1,0 +1,106 @@
+package chaos
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/yaml"
+
+	"github.com/penstock-cd/penstock/controllers/settings"
+	"github.com/penstock-cd/penstock/test/audit"
+	"github.com/penstock-cd/penstock/test/env"
+	"github.com/penstock-cd/penstock/test/given"
+	"github.com/penstock-cd/penstock/test/world"
+)
+
+// spared are rights that one run does not need, each with its reason.
+var spared = map[string]string{
+	"events.k8s.io/events patch": "of an event that is told again within minutes",
+	"/events patch":              "the same, of the Lease",
+}
+
+func TestTheGrantedRightsAreEnoughAndAllOfThemAreUsed(t *testing.T) {
+	quiet, err := env.Start(t.Context(), env.Options{Audit: true})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, quiet.Stop()) })
+	w := world.New(t, world.Options{Environment: quiet, Settings: []string{"LEADER_ELECT=true"}})
+	w.Create(given.CiPipeline(given.CI), given.CiBuild("b1"), given.CdPipeline("fine"),
+		given.CdPipeline("no-template", given.Runs("nowhere")), given.CdPipeline("nobodys", given.BelowCd("nobody")))
+	w.Start()
+	require.NoError(t, w.Everywhere.Create(t.Context(), &corev1.ConfigMap{
+		ObjectMeta: metav1.ObjectMeta{Namespace: env.ControllerNamespace, Name: settings.ConfigMap},
+		Data:       map[string]string{"KUBE_API_QPS": "many"},
+	}))
+	w.Succeed("b1")
+	w.RowsAre(1, "Error")
+	w.RowsAre(1, "Submitted")
+	for _, workflow := range w.Workflows() {
+		w.Delete(&workflow)
+	}
+	w.RowsAre(2, "Error")
+	rest(w)
+	w.Judge()
+
+	log, err := audit.Read(quiet.AuditLog)
+	require.NoError(t, err)
+	used := map[string]bool{}
+	for _, event := range log.Penstock() {
+		require.NotContains(t, []int{401, 403}, event.Code, "%+v is not granted", event)
+		used[right(event.Group, event.Resource, event.Subresource, event.Verb)] = true
+	}
+	var unused []string
+	for _, granted := range grantedRights(t) {
+		if spared[granted] == "" && !used[granted] {
+			unused = append(unused, granted)
+		}
+	}
+	require.Empty(t, unused, "granted and not used")
+}
+
+func right(group, resource, subresource, verb string) string {
+	if subresource != "" {
+		resource += "/" + subresource
+	}
+	return group + "/" + resource + " " + verb
+}
+
+// grantedRights are those of config/rbac, which the chart copies.
+func grantedRights(t *testing.T) (rights []string) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("..", "..", "config", "rbac", "role.yaml"))
+	require.NoError(t, err)
+	chart, err := os.ReadFile(filepath.Join("..", "..", "charts", "penstock", "files", "role.yaml"))
+	require.NoError(t, err)
+	require.Equal(t, string(text), string(chart), "what the chart grants")
+	for decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(text), len(text)); ; {
+		var role rbacv1.ClusterRole
+		err := decoder.Decode(&role)
+		if errors.Is(err, io.EOF) {
+			return slices.Compact(slices.Sorted(slices.Values(rights)))
+		}
+		require.NoError(t, err)
+		for _, rule := range role.Rules {
+			rights = append(rights, rightsOf(rule)...)
+		}
+	}
+}
+
+func rightsOf(rule rbacv1.PolicyRule) (rights []string) {
+	for _, group := range rule.APIGroups {
+		for _, resource := range rule.Resources {
+			for _, verb := range rule.Verbs {
+				rights = append(rights, right(group, resource, "", verb))
+			}
+		}
+	}
+	return rights
+}
