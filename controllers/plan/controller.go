@@ -35,7 +35,8 @@ const (
 	retryFirst, retryMost = 100 * time.Millisecond, 5 * time.Second
 )
 
-// +kubebuilder:rbac:groups=penstock.dev,resources=cipipelines;cibuilds;cdpipelines,verbs=get;list;watch
+// +kubebuilder:rbac:groups=penstock.dev,resources=cipipelines;cdpipelines,verbs=get;list;watch
+// +kubebuilder:rbac:groups=penstock.dev,resources=cibuilds,verbs=list;watch
 
 // Rows is what planning writes.
 type Rows interface {

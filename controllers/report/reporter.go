@@ -41,7 +41,7 @@ const (
 	writeTimeout = 60 * time.Second
 )
 
-// +kubebuilder:rbac:groups=penstock.dev,resources=cibuilds/status;cdpipelines/status,verbs=get;patch
+// +kubebuilder:rbac:groups=penstock.dev,resources=cibuilds/status;cdpipelines/status,verbs=patch
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 // +kubebuilder:rbac:groups="",resources=events,verbs=create;patch
 

@@ -24,7 +24,7 @@ import (
 	"github.com/penstock-cd/penstock/pkg/config"
 )
 
-// +kubebuilder:rbac:groups="",namespace=penstock-system,resources=configmaps,resourceNames=penstock-settings,verbs=get;list;watch
+// +kubebuilder:rbac:groups="",namespace=penstock-system,resources=configmaps,resourceNames=penstock-settings,verbs=list;watch
 
 // ConfigMap is the name of the ConfigMap.
 const ConfigMap = "penstock-settings"
