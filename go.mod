@@ -5,7 +5,7 @@ go 1.26.0
 require (
 	cel.dev/cel-go v0.33.2
 	github.com/alitto/pond/v2 v2.7.1
-	github.com/argoproj/argo-workflows/v3 v3.7.4
+	github.com/argoproj/argo-workflows/v3 v3.7.15
 	github.com/caarlos0/env/v11 v11.4.2
 	github.com/go-logr/logr v1.4.4
 	github.com/go-logr/zapr v1.3.0
