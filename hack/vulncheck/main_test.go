@@ -26,7 +26,7 @@ func TestOnlyWhatIsCalledAndNotAcceptedFails(t *testing.T) {
 		scan, accepted string
 		prints, fails  string
 	}{
-		"nothing found":                            {known, "", "nothing vulnerable is called", ""},
+		"nothing found": {known, "", "nothing vulnerable is called", ""},
 		"what is imported and not called is well":  {known + imported, "", "nothing vulnerable is called", ""},
 		"what is called fails":                     {known + imported + called, "", "GO-1 in example.com/m v1.0.0 (mended in v1.0.1): spills", "1 vulnerabilities"},
 		"what is called and mended nowhere":        {known + unmended, "", "(mended nowhere): spills", "1 vulnerabilities"},

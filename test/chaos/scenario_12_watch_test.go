@@ -50,7 +50,7 @@ func TestWatchEventsThatAreDroppedRepeatedOrReorderedChangeNoEnd(t *testing.T) {
 			w.RowsAre(children, "Succeeded")
 			w.RowsAre(1, "Failed")
 			require.Len(t, w.Workflows(), children+1)
-			require.Len(t, w.Log().Creates(), children+1)
+			w.MadeAre(children + 1)
 			w.Judge()
 		})
 	}
@@ -79,7 +79,7 @@ func TestAWorkflowThatIsDeletedAsSoonAsItEndsIsRecordedAsItEnded(t *testing.T) {
 	w.Start()
 	w.Succeed("b1")
 	w.RowsAre(children+1, "Succeeded")
-	require.Len(t, w.Log().Creates(), children+1)
+	w.MadeAre(children + 1)
 	w.Eventually("only the last is left", func(context.Context) bool { return len(w.Workflows()) == 1 })
 	w.Judge()
 }
@@ -106,7 +106,7 @@ func TestAWorkflowThatEndsAndIsDeletedWhileNobodyLooksIsNotMadeAgain(t *testing.
 	})
 	w.Launch(env.ControllerOptions{})
 	w.RowsAre(children, "Succeeded")
-	require.Len(t, w.Log().Creates(), children)
+	w.MadeAre(children)
 	allVanished(w)
 	w.Judge()
 }

@@ -50,7 +50,7 @@ func TestStartingAndStoppingAtAnyMomentEndsCleanlyAndLosesNothing(t *testing.T) 
 	}
 	w.Start()
 	w.RowsAre(rounds*children, "Succeeded")
-	require.Len(t, w.Log().Creates(), rounds*children)
+	w.MadeAre(rounds * children)
 	w.Judge()
 }
 

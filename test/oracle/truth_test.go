@@ -4,11 +4,13 @@ import (
 	"testing"
 	"time"
 
+	wfv1 "github.com/argoproj/argo-workflows/v3/pkg/apis/workflow/v1alpha1"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
@@ -144,4 +146,30 @@ func TestTheWitnessFindsWhatIsToldBeforeItIsCommitted(t *testing.T) {
 	tell(s.build, early)
 	pipeline.Status.LastRun.Phase = "Failed"
 	tell(pipeline, early, "I7: CdPipeline web-001 told")
+}
+
+func TestTheWitnessCountsWorkflowsThatNoLogTellsOf(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	cluster, ok := s.cluster().(client.WithWatch)
+	require.True(t, ok)
+	witness, err := oracle.StartWitness(t.Context(), cluster, given.Namespace, s.store.Pool())
+	require.NoError(t, err)
+	defer witness.Stop()
+	made := func(want int, name, uid, managedBy string) []string {
+		t.Helper()
+		workflow := &wfv1.Workflow{ObjectMeta: metav1.ObjectMeta{
+			Namespace: given.Namespace, Name: name, UID: types.UID(uid), Labels: map[string]string{v1alpha1.LabelManagedBy: managedBy},
+		}}
+		require.NoError(t, cluster.Create(t.Context(), workflow))
+		require.Eventually(t, func() bool { count, _ := witness.Made(); return count >= want }, time.Minute, time.Millisecond)
+		require.NoError(t, cluster.Delete(t.Context(), workflow))
+		count, twice := witness.Made()
+		require.Equal(t, want, count)
+		return twice
+	}
+	require.Empty(t, made(0, "somebodys", "1", "somebody"))
+	require.Empty(t, made(1, "web", "2", v1alpha1.ManagedBy))
+	require.Empty(t, made(2, "shop", "3", v1alpha1.ManagedBy))
+	require.Equal(t, []string{"web"}, made(3, "web", "4", v1alpha1.ManagedBy))
 }

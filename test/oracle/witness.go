@@ -6,8 +6,11 @@ import (
 	"slices"
 	"sync"
 
+	wfv1 "github.com/argoproj/argo-workflows/v3/pkg/apis/workflow/v1alpha1"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apimachinery/pkg/watch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -18,6 +21,9 @@ import (
 // Witness observes every status that CiBuilds and CdPipelines of a namespace ever
 // have, and looks at once whether the rows are as far as it claims. The rows only
 // move forward, so that a claim which is ahead of them was ahead when it was made.
+//
+// It counts the Workflows, too: a request that was broken off may have made one, which
+// no log of requests tells.
 type Witness struct {
 	database *pgxpool.Pool
 	cancel   context.CancelFunc
@@ -26,13 +32,17 @@ type Witness struct {
 	mu     sync.Mutex
 	judged int
 	found  []string
+	made   map[string]types.UID // Workflows by name
+	twice  []string             // names that were given to two
 }
 
 // StartWitness begins to look at what is told from now on, until Stop.
 func StartWitness(ctx context.Context, cluster client.WithWatch, namespace string, database *pgxpool.Pool) (*Witness, error) {
 	ctx, cancel := context.WithCancel(ctx)
-	w := &Witness{database: database, cancel: cancel}
-	for _, list := range []client.ObjectList{&v1alpha1.CiBuildList{}, &v1alpha1.CdPipelineList{}} {
+	w := &Witness{database: database, cancel: cancel, made: map[string]types.UID{}}
+	workflows := &metav1.PartialObjectMetadataList{}
+	workflows.SetGroupVersionKind(wfv1.SchemeGroupVersion.WithKind("WorkflowList"))
+	for _, list := range []client.ObjectList{&v1alpha1.CiBuildList{}, &v1alpha1.CdPipelineList{}, workflows} {
 		open := func() (watch.Interface, error) { return cluster.Watch(ctx, list, client.InNamespace(namespace)) }
 		events, err := open()
 		if err != nil {
@@ -55,6 +65,27 @@ func (w *Witness) Found() (found []string, judged int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return slices.Clone(w.found), w.judged
+}
+
+// Made returns how many Workflows Penstock has made, and the names that it has given to
+// two of them.
+func (w *Witness) Made() (workflows int, twice []string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.made) + len(w.twice), slices.Clone(w.twice)
+}
+
+func (w *Witness) count(workflow client.Object) {
+	if workflow.GetLabels()[v1alpha1.LabelManagedBy] != v1alpha1.ManagedBy {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	name, uid := workflow.GetName(), workflow.GetUID()
+	if before, known := w.made[name]; known && before != uid {
+		w.twice = append(w.twice, name)
+	}
+	w.made[name] = uid
 }
 
 // look opens a watch again when it ends: the new one begins with what there is.
@@ -88,6 +119,9 @@ func (w *Witness) judge(ctx context.Context, object any) {
 		found, err = w.buildAhead(ctx, object)
 	case *v1alpha1.CdPipeline:
 		found, err = w.pipelineAhead(ctx, object)
+	case client.Object:
+		w.count(object)
+		return
 	}
 	if err != nil {
 		return

@@ -28,6 +28,8 @@ func (w *World) Judge() {
 	early, judged := w.witness.Found()
 	require.Empty(w.t, early, "told before it was committed")
 	require.Positive(w.t, judged, "the witness has seen nothing")
+	_, twice := w.witness.Made()
+	require.Empty(w.t, twice, "I3: Workflows that were made twice")
 	oracle.Check(w.t, oracle.World{
 		Database: w.Database, Clusters: []client.Reader{w.Cluster},
 		Log: w.Log(), Limits: &w.Limits, Connections: w.connections.most(),

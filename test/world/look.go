@@ -66,6 +66,17 @@ func (w *World) Workflows() []wfv1.Workflow {
 	return list.Items
 }
 
+// MadeAre waits until Penstock has made so many Workflows, those counted that are gone.
+func (w *World) MadeAre(want int) {
+	w.t.Helper()
+	made := 0
+	w.Eventually(fmt.Sprintf("%d Workflows made", want), func(context.Context) bool {
+		made, _ = w.witness.Made()
+		return made >= want
+	})
+	require.Equal(w.t, want, made)
+}
+
 // Build returns a CiBuild as it is now; an empty one where there is none.
 func (w *World) Build(ctx context.Context, name string) *v1alpha1.CiBuild {
 	build := &v1alpha1.CiBuild{}
