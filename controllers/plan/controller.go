@@ -110,7 +110,7 @@ func (c *Controller) Reconcile(ctx context.Context, request reconcile.Request) (
 	c.Report.Builds(request.NamespacedName)
 	switch {
 	case ctx.Err() != nil:
-		return reconcile.Result{}, nil // a shutdown is no error: the next start plans it
+		return reconcile.Result{}, nil //nolint:nilerr // what a shutdown interrupts is planned at the next start
 	case store.IsInvalid(err):
 		return reconcile.Result{}, reconcile.TerminalError(err)
 	default:
