@@ -6,8 +6,8 @@ const (
 	ConditionComplete = "Complete"
 	// ConditionPlanned on a CiBuild: what to trigger is decided and committed.
 	ConditionPlanned = "Planned"
-	// ConditionTriggered on a CiBuild: every run that waited for a slot has been
-	// taken up. On a CdPipeline: it was triggered by the last finished build.
+	// ConditionTriggered on a CiBuild: every run has, or had, a Workflow. On a
+	// CdPipeline: it was triggered by the last finished build.
 	ConditionTriggered = "Triggered"
 	// ConditionReady on a pipeline: nothing in its spec or its parents keeps it
 	// from being triggered.
@@ -62,6 +62,8 @@ const (
 	ReasonTriggersPending Reason = "TriggersPending"
 	ReasonBacklogFull     Reason = "BacklogFull"
 	ReasonAllTriggered    Reason = "AllTriggered"
+	// ReasonNotAllTriggered: nothing waits any more, and some runs never got a Workflow.
+	ReasonNotAllTriggered Reason = "NotAllTriggered"
 	ReasonNothingToDo     Reason = "NothingToTrigger"
 )
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"net/http"
@@ -61,6 +62,9 @@ func runController(ctx context.Context) error {
 	ctrl.SetLogger(log)
 	for _, warning := range warnings {
 		log.Info(warning)
+	}
+	if settings.LeaderElect && podNamespace(settings) == "" {
+		return errors.New("LEADER_ELECT is true, but the namespace of its Lease is not known outside a pod: set POD_NAMESPACE, or LEADER_ELECT=false")
 	}
 	cluster, err := ctrl.GetConfig()
 	if err != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -18,7 +19,10 @@ func migrateCommand() *cobra.Command {
 		Long: `Move the database schema. The controller applies what is missing when it starts;
 these commands are for doing so beforehand, by hand.
 
-Reads DATABASE_URL and DATABASE_SCHEMA from the environment.`,
+Reads the same environment as the controller; DATABASE_URL, DATABASE_SCHEMA and
+DATABASE_MAX_CONNS count.`,
+		Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error { return errors.New("say what to do: migrate up, down or status") },
 	}
 	command.AddCommand(
 		migration("up", "Apply every migration that is missing", up),

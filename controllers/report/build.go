@@ -176,6 +176,9 @@ func triggeredCondition(build *v1alpha1.CiBuild, summary *store.Summary, gate Ga
 		reason, what := waitsFor(gate)
 		condition.Status, condition.Reason = metav1.ConditionFalse, string(reason)
 		condition.Message = fmt.Sprintf("%d of %d runs wait for %s", triggers.Pending, triggers.Total, what)
+	case summary.Triggered < triggers.Total:
+		condition.Status, condition.Reason = metav1.ConditionFalse, string(v1alpha1.ReasonNotAllTriggered)
+		condition.Message = fmt.Sprintf("%d of %d runs have a Workflow", summary.Triggered, triggers.Total)
 	default:
 		condition.Message = fmt.Sprintf("%d of %d runs have a Workflow", summary.Triggered, triggers.Total)
 	}
@@ -187,7 +190,7 @@ func triggeredCondition(build *v1alpha1.CiBuild, summary *store.Summary, gate Ga
 func waitsFor(gate Gate) (v1alpha1.Reason, string) {
 	closed, active, most := gate()
 	if !closed {
-		return v1alpha1.ReasonTriggersPending, "a slot"
+		return v1alpha1.ReasonTriggersPending, "a slot, or to be tried again"
 	}
 	return v1alpha1.ReasonBacklogFull, fmt.Sprintf("Workflows to finish: %d are unfinished, and MAX_ACTIVE_WORKFLOWS is %d", active, most)
 }

@@ -60,7 +60,7 @@ func TestWhatABuildsConditionsTell(t *testing.T) {
 				Decisions: []store.DecisionCount{decided(v1alpha1.OutcomeTriggered, v1alpha1.ReasonTriggered, 50, "a", "b")},
 			},
 			"True BuildSucceeded: the build ended as Succeeded", "True Planned: 50 triggered",
-			"False TriggersPending: 12 of 50 runs wait for a slot",
+			"False TriggersPending: 12 of 50 runs wait for a slot, or to be tried again",
 		},
 		"pipelines that are not triggered are named with the reason": {
 			v1alpha1.BuildSucceeded,
@@ -87,7 +87,7 @@ func TestWhatABuildsConditionsTell(t *testing.T) {
 				},
 			},
 			"True BuildSucceeded: the build ended as Succeeded", "True Planned: 3 triggered",
-			"True AllTriggered: 2 of 3 runs have a Workflow" +
+			"False NotAllTriggered: 2 of 3 runs have a Workflow" +
 				"; web PRE ended as Error (TemplateNotFound: WorkflowTemplate x does not exist); api DEPLOY ended as Failed (exit code 1)",
 		},
 		"a build whose children are all skipped has nothing to trigger": {
@@ -225,6 +225,10 @@ func TestEventsOfABuild(t *testing.T) {
 	pending := build(&store.Summary{Triggers: v1alpha1.TriggerSummary{Total: 2, Pending: 2}, Decisions: triggered}, true, none)
 	fewer := build(&store.Summary{Triggers: v1alpha1.TriggerSummary{Total: 2, Pending: 1}, Decisions: triggered}, true, pending)
 	done := build(&store.Summary{Triggers: v1alpha1.TriggerSummary{Total: 2, Running: 2}, Triggered: 2, Decisions: triggered}, true, fewer)
+	refused := build(&store.Summary{Triggers: v1alpha1.TriggerSummary{Total: 2, Running: 1, Failed: 1}, Triggered: 1, Decisions: triggered}, true, fewer)
+	over := build(&store.Summary{
+		Triggers: v1alpha1.TriggerSummary{Total: 2, Failed: 2}, Triggered: 1, Decisions: triggered, Failures: []store.Failure{{Pipeline: "web"}},
+	}, true, refused)
 	for sentence, tc := range map[string]struct {
 		before, after v1alpha1.CiBuildStatus
 		want          []news
@@ -233,6 +237,10 @@ func TestEventsOfABuild(t *testing.T) {
 		"progress is not: there would be one for each trigger": {pending, fewer, nil},
 		"that all are triggered is told":                       {fewer, done, []news{{corev1.EventTypeNormal, "AllTriggered", "Trigger", "2 of 2 runs have a Workflow"}}},
 		"nothing is told twice":                                {done, done, nil},
+		"that some never will be is a warning, once": {
+			fewer, refused, []news{{corev1.EventTypeWarning, "NotAllTriggered", "Trigger", "1 of 2 runs have a Workflow"}},
+		},
+		"not again when a run ends": {refused, over, nil},
 		"a CiPipeline that does not exist is a warning": {
 			none, build(nil, false, none),
 			[]news{{corev1.EventTypeWarning, "ParentNotFound", "Plan", `CiPipeline "ci" does not exist in this namespace: create it, and this build is planned`}},

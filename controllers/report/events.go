@@ -38,6 +38,8 @@ func buildNews(before, after []metav1.Condition) []news {
 	changed := turned(before, after, v1alpha1.ConditionTriggered)
 	switch {
 	case changed == nil:
+	case changed.Reason == string(v1alpha1.ReasonNotAllTriggered) && reasonOf(before, changed.Type) != changed.Reason:
+		list = append(list, newsOf(corev1.EventTypeWarning, changed.Reason, "Trigger", changed.Message))
 	case changed.Status == metav1.ConditionTrue, changed.Reason == string(v1alpha1.ReasonBacklogFull) && reasonOf(before, changed.Type) != changed.Reason:
 		list = append(list, newsOf(corev1.EventTypeNormal, changed.Reason, "Trigger", changed.Message))
 	}

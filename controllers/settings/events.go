@@ -4,6 +4,8 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/penstock-cd/penstock/pkg/clip"
 )
 
 // Reasons of the events on the ConfigMap.
@@ -20,10 +22,12 @@ func (s *Settings) tellChanges(configMap *corev1.ConfigMap, changes []string) {
 	s.record(configMap, corev1.EventTypeNormal, reasonApplied, strings.Join(changes, "; "))
 }
 
-// tellRefusals tells each refusal once, until the value that it is about is mended.
+// tellRefusals tells each refusal once, until the value that it is about is mended; all
+// that are new in one event, since events of one object and reason are folded.
 func (s *Settings) tellRefusals(configMap *corev1.ConfigMap, refusals []error) {
 	told := s.refused
 	s.refused = map[string]bool{}
+	var news []string
 	for _, refusal := range refusals {
 		text := refusal.Error()
 		s.refused[text] = true
@@ -32,9 +36,15 @@ func (s *Settings) tellRefusals(configMap *corev1.ConfigMap, refusals []error) {
 		}
 		refused.Inc()
 		s.Log.Info("setting refused, the limit stays as it is", "problem", text)
-		s.record(configMap, corev1.EventTypeWarning, reasonRefused, text+"; the limit stays as it is")
+		news = append(news, text+"; the limit stays as it is")
+	}
+	if len(news) > 0 {
+		s.record(configMap, corev1.EventTypeWarning, reasonRefused, clip.Text(strings.Join(news, "\n"), maxNote))
 	}
 }
+
+// maxNote is the most bytes that the events API takes as a note.
+const maxNote = 1024
 
 // record leaves out the event where the ConfigMap does not exist (any more).
 func (s *Settings) record(configMap *corev1.ConfigMap, kind, reason, note string) {

@@ -85,4 +85,10 @@ func TestABadValueIsToldOnceAndTheOldOneStays(t *testing.T) {
 	require.Empty(t, s.sees(bad), "told once")
 	require.Empty(t, s.sees(map[string]string{"KUBE_API_QPS": "30", "KUBE_API_BURST": "7"}))
 	require.Len(t, s.sees(bad), 1, "told again after it was mended")
+	bad["MAX_ACTIVE_WORKFLOWS"], bad["TYPO"] = "many", "1"
+	told := s.sees(bad)
+	require.Len(t, told, 1, "the new ones together")
+	require.Contains(t, told[0], "MAX_ACTIVE_WORKFLOWS")
+	require.Contains(t, told[0], "TYPO")
+	require.NotContains(t, told[0], "fast", "it is told already")
 }

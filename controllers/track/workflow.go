@@ -94,7 +94,7 @@ func observationOf(workflow client.Object, deleted bool) store.Observation {
 	switch {
 	case status == store.StatusFailed || status == store.StatusError:
 		observation.Reason = v1alpha1.ReasonWorkflowFailed
-		observation.Message = fmt.Sprintf("Workflow %s ended as %s: kubectl describe workflow %s tells more", name, status, name)
+		observation.Message = fmt.Sprintf("Workflow %s ended as %s: kubectl -n %s describe workflow %s tells more", name, status, observation.Namespace, name)
 	case hasEnded(status):
 	case deleted || workflow.GetDeletionTimestamp() != nil:
 		observation.Status, observation.Reason = store.StatusError, v1alpha1.ReasonWorkflowDeleted

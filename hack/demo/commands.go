@@ -69,7 +69,7 @@ Everything is still running. To play with it:
   psql "$DATABASE_URL" -c 'SELECT outcome, reason, count(*) FROM penstock.trigger_decision GROUP BY 1, 2'
 
 make demo-down ends it.
-`, local.Kubeconfig, local.DatabaseURL, namespace, namespace, buildName)
+`, local.Kubeconfig, env.PlaygroundURL(local.DatabaseURL), namespace, namespace, buildName)
 }
 
 func downCommand(*cobra.Command, []string) error {

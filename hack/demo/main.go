@@ -9,13 +9,16 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
+	ctrl "sigs.k8s.io/controller-runtime"
 )
 
 func main() { os.Exit(run()) }
 
 // run returns the exit status.
 func run() int {
+	ctrl.SetLogger(logr.Discard()) // the parts log into files
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	root := &cobra.Command{Use: "demo", Short: "Penstock on real parts", SilenceUsage: true, SilenceErrors: true}

@@ -129,7 +129,7 @@ func findTemplate(ctx context.Context, reader client.Reader, namespace string, r
 	}
 	err := reader.Get(ctx, key, Template(kind))
 	if apierrors.IsNotFound(err) {
-		return refused(v1alpha1.ReasonTemplateNotFound, "%s %s does not exist: create it, or correct workflow.templateRef", kind, ref.Name)
+		return refused(v1alpha1.ReasonTemplateNotFound, "%s %s does not exist: create it, or correct workflow.templateRef, and then create a new CiBuild", kind, ref.Name)
 	}
 	if err != nil {
 		return fmt.Errorf("get %s: %w", kind, err)

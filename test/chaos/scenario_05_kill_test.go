@@ -59,7 +59,7 @@ func recovered(t *testing.T, w *world.World, controller *world.Controller) (time
 		return 0, err
 	}
 	began := time.Now()
-	ctx, cancel = context.WithTimeout(t.Context(), recovery)
+	ctx, cancel = context.WithTimeout(t.Context(), promised(recovery))
 	defer cancel()
 	go func() {
 		defer cancel()

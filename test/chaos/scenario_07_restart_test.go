@@ -61,7 +61,7 @@ func outage(t *testing.T, w *world.World, postgres *env.Postgres, controller *wo
 	w.Eventually("it is ready", func(ctx context.Context) bool { return controller.Probe(ctx, "/readyz") == http.StatusOK })
 	took := time.Since(back)
 	t.Logf("ready %s after Postgres", took.Round(time.Millisecond))
-	require.LessOrEqual(t, took, mostUnready)
+	require.LessOrEqual(t, took, promised(mostUnready))
 }
 
 // pause lets time pass for the controllers.

@@ -70,10 +70,12 @@ const (
 // StartPostgres starts a server and returns when it answers. The context bounds
 // the start alone.
 func StartPostgres(ctx context.Context, o PostgresOptions) (*Postgres, error) {
-	if given := os.Getenv("DATABASE_URL"); given != "" {
+	if given := os.Getenv("DATABASE_URL"); given != "" && !isPlayground(given) {
 		p := &Postgres{AdminURL: given}
-		err := p.ping(ctx)
-		return p, err
+		if err := p.ping(ctx); err != nil {
+			return p, fmt.Errorf("use the server of DATABASE_URL (unset it for one of our own): %w", err)
+		}
+		return p, nil
 	}
 	bin, err := postgresBin()
 	if err != nil {

@@ -60,7 +60,7 @@ var claims = []struct {
 
 // planned are the reasons of events that tell of a committed plan.
 var planned = map[v1alpha1.Reason]bool{
-	v1alpha1.ReasonPlanned: true, v1alpha1.ReasonAllTriggered: true, v1alpha1.ReasonNothingToDo: true, v1alpha1.ReasonBacklogFull: true,
+	v1alpha1.ReasonPlanned: true, v1alpha1.ReasonAllTriggered: true, v1alpha1.ReasonNotAllTriggered: true, v1alpha1.ReasonNothingToDo: true, v1alpha1.ReasonBacklogFull: true,
 }
 
 // isBacked is true of an event that tells of no row.

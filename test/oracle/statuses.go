@@ -75,8 +75,8 @@ func judgeBuild(build *v1alpha1.CiBuild, counted runs) []string {
 		}
 	}
 	triggered := meta.IsStatusConditionTrue(build.Status.Conditions, v1alpha1.ConditionTriggered)
-	if want := counted.Pending == 0 && build.Status.Phase == v1alpha1.BuildSucceeded; triggered != want {
-		found = append(found, fmt.Sprintf("I7: the condition Triggered of CiBuild %s is %t, with %d runs that wait", build.Name, triggered, counted.Pending))
+	if want := counted.Created == counted.Total && build.Status.Phase == v1alpha1.BuildSucceeded; triggered != want {
+		found = append(found, fmt.Sprintf("I7: the condition Triggered of CiBuild %s is %t, with %d of %d runs that have a Workflow", build.Name, triggered, counted.Created, counted.Total))
 	}
 	return found
 }

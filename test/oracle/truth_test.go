@@ -54,7 +54,7 @@ func TestWhatStatusesAndEventsTellMustBeInTheRows(t *testing.T) {
 			func(s *scene) {
 				meta.SetStatusCondition(&s.build.Status.Conditions, metav1.Condition{Type: v1alpha1.ConditionTriggered, Status: metav1.ConditionTrue})
 			},
-			"I7: the condition Triggered of CiBuild b1 is true, with 1 runs that wait",
+			"I7: the condition Triggered of CiBuild b1 is true, with 2 of 3 runs that have a Workflow",
 		},
 		"a build does not say that it is planned": {
 			func(s *scene) { meta.RemoveStatusCondition(&s.build.Status.Conditions, v1alpha1.ConditionPlanned) },
