@@ -40,7 +40,7 @@ func TestWhatAWorkflowMeansForItsRow(t *testing.T) {
 	badly := func(status store.Status) store.Observation {
 		observation := seen(status)
 		observation.Reason = v1alpha1.ReasonWorkflowFailed
-		observation.Message = "Workflow web-deploy-1 ended as " + string(status) + ": kubectl describe workflow web-deploy-1 tells more"
+		observation.Message = "Workflow web-deploy-1 ended as " + string(status) + ": kubectl -n default describe workflow web-deploy-1 tells more"
 		return observation
 	}
 	unended := seen(store.StatusError)
