@@ -65,6 +65,11 @@ func (l *losses) total() int {
 	return total
 }
 
+// enough tells whether so many replies were lost, and at least one to each query.
+func (l *losses) enough(trials int) bool {
+	return l.total() >= trials && len(l.counts()) == len(committed)
+}
+
 func TestALostReplyToACommitLosesAndDoublesNothing(t *testing.T) {
 	t.Parallel()
 	trials := sized(200, 30)
@@ -76,17 +81,14 @@ func TestALostReplyToACommitLosesAndDoublesNothing(t *testing.T) {
 	lost := &losses{lost: map[string]int{}}
 	proxy.Judge(lost.judge)
 	builds := 0
-	for began := time.Now(); lost.total() < trials; builds++ {
-		require.Less(t, time.Since(began), 4*world.Patience, "only %d replies lost so far", lost.total())
+	for began := time.Now(); !lost.enough(trials); builds++ {
+		require.Less(t, time.Since(began), 4*world.Patience, "only these replies lost so far: %v", lost.counts())
 		w.Create(given.CiBuild(fmt.Sprintf("b%d", builds)))
 		w.Succeed(fmt.Sprintf("b%d", builds))
 		w.Eventually("little is waiting", func(context.Context) bool { return w.Rows("Pending")+w.Rows("Submitting") < 10 })
 	}
 	proxy.Judge(nil)
 	t.Logf("%d builds, replies lost: %v", builds, lost.counts())
-	for name := range committed {
-		require.NotZero(t, lost.counts()[name], "no reply to %s was lost", name)
-	}
 	w.RowsAre(5*builds, "Succeeded")
 	require.Len(t, w.Workflows(), 5*builds)
 	w.Judge()

@@ -61,6 +61,9 @@ func (e *Environment) InstallController(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	// Of two that apply at once one would find that the other has created.
+	e.installing.Lock()
+	defer e.installing.Unlock()
 	_, err = e.Kubectl(ctx, "apply", "-k", filepath.Join(root, "config", "rbac"))
 	return err
 }

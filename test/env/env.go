@@ -74,6 +74,8 @@ type Environment struct {
 	// postgresDir is that of an attached environment.
 	postgresDir string
 
+	installing sync.Mutex
+
 	mu    sync.Mutex
 	ports []port
 	// tiers are stopped one after the other, each all at once: what uses the
