@@ -30,7 +30,7 @@ const (
 	// writeTimeout bounds one write, waiting for the API's token bucket included.
 	writeTimeout = 60 * time.Second
 	// groupSize is how many Workflows are released together, interval the least time
-	// between two groups: what failed comes back with the next.
+	// between two groups.
 	groupSize, interval = 200, time.Second
 	// maxWaiting bounds the Workflows whose release waits. One more is released
 	// after the next start.
@@ -61,6 +61,9 @@ func New(config Config) *Releaser {
 	r.over = batch.NewCoalescing(batch.Config[types.NamespacedName]{
 		Flush: r.releaseAll, FlushTimeout: groupSize / writers * writeTimeout,
 		MinInterval: interval, MaxSize: groupSize, MaxWaiting: maxWaiting,
+		OnError: func(err error, items int, retryIn time.Duration) {
+			r.Log.Info("workflows not released, will retry", "workflows", items, "retryIn", retryIn.String(), "error", err.Error())
+		},
 	}, func(name types.NamespacedName) types.NamespacedName { return name })
 	return r
 }
@@ -83,14 +86,21 @@ func (r *Releaser) Start(ctx context.Context) error {
 	return nil
 }
 
+// releaseAll puts those back that could not be released. Where that is all of them it
+// returns an error instead, so that they are tried again ever more rarely.
 func (r *Releaser) releaseAll(ctx context.Context, names []types.NamespacedName) error {
+	var failed []types.NamespacedName
+	var last error
 	for i, err := range bounded.ForEach(ctx, writers, writeTimeout, names, r.release) {
 		if err != nil {
+			failed, last = append(failed, names[i]), err
 			crash.Tell(r.Log, "release", err)
-			r.Log.V(1).Info("workflow not released, will retry", "workflow", names[i], "error", err.Error())
-			r.Recorded(names[i : i+1])
 		}
 	}
+	if len(failed) == len(names) {
+		return fmt.Errorf("release %d workflows: %w", len(failed), last)
+	}
+	r.Recorded(failed)
 	return nil
 }
 

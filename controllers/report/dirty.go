@@ -4,7 +4,6 @@ import (
 	"slices"
 	"sync"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 )
 
@@ -29,16 +28,6 @@ func (s *dirtySet) add(keys ...types.NamespacedName) { s.addTo(&s.first, keys) }
 
 // addLater marks what is looked at when nothing is left that has changed.
 func (s *dirtySet) addLater(keys ...types.NamespacedName) { s.addTo(&s.later, keys) }
-
-// retry marks what could not be written: behind all others, unless it has only changed
-// since it was read.
-func (s *dirtySet) retry(key types.NamespacedName, err error) {
-	if apierrors.IsConflict(err) {
-		s.add(key)
-		return
-	}
-	s.addLater(key)
-}
 
 func (s *dirtySet) addTo(queue *nameQueue, keys []types.NamespacedName) {
 	if len(keys) == 0 {

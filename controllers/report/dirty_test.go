@@ -1,14 +1,11 @@
 package report
 
 import (
-	"errors"
 	"fmt"
 	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 )
 
@@ -101,8 +98,7 @@ func TestWhatHasChangedGoesBeforeWhatIsOnlyLookedAtAgain(t *testing.T) {
 	set.addLater(key(1), key(2), key(1))
 	set.add(key(3))
 	require.Equal(t, []types.NamespacedName{key(3), key(1)}, set.take(2))
-	set.retry(key(4), apierrors.NewConflict(schema.GroupResource{}, "", nil))
-	set.retry(key(5), errors.New("refused"))
-	require.Equal(t, []types.NamespacedName{key(4), key(2), key(5)}, set.take(3))
+	set.add(key(4))
+	require.Equal(t, []types.NamespacedName{key(4), key(2)}, set.take(3))
 	require.Empty(t, set.take(3))
 }

@@ -216,21 +216,24 @@ func (r *Reporter) round(ctx context.Context, set *dirtySet, report func(context
 // write writes what is due. It returns false where nothing could be written: then the
 // rounds become smaller and rarer, until what refuses them is mended.
 func (r *Reporter) write(ctx context.Context, set *dirtySet, writes []write) bool {
-	failed := 0
-	var last error
+	var refused []error
 	for i, result := range bounded.Map(ctx, writers, writeTimeout, writes, r.apply) {
-		if client.IgnoreNotFound(result.Err) == nil {
-			continue // written, or gone
+		switch err := result.Err; {
+		case client.IgnoreNotFound(err) == nil: // written, or gone
+		case apierrors.IsConflict(err):
+			set.add(writes[i].key) // it has only changed since it was read
+		default:
+			refused = append(refused, err)
+			crash.Tell(r.Log, "report", err)
+			set.addLater(writes[i].key)
 		}
-		failed, last = failed+1, result.Err
-		crash.Tell(r.Log, "report", result.Err)
-		r.Log.V(1).Info("status write failed, will retry", "object", writes[i].key, "error", result.Err.Error())
-		set.retry(writes[i].key, result.Err)
 	}
-	if failed == 0 || failed < len(writes) || apierrors.IsConflict(last) {
+	if len(refused) == 0 || len(refused) < len(writes) {
 		return true
 	}
-	r.Log.Info("no status could be written, will retry", "objects", failed, "error", last.Error())
+	if ctx.Err() == nil { // a shutdown is no error
+		r.Log.Info("no status could be written, will retry", "objects", len(refused), "error", refused[0].Error())
+	}
 	return false
 }
 

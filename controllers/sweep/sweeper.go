@@ -128,9 +128,9 @@ func (s *Sweeper) planBuilds(ctx context.Context) error {
 			continue
 		}
 		key := client.ObjectKeyFromObject(&builds.Items[i])
-		err := bounded.Protect(func() error { return s.Planner.Plan(ctx, key) })
-		crash.Tell(s.Log.WithValues("build", key), "sweep", err)
-		errs = append(errs, err)
+		if err := bounded.Protect(func() error { return s.Planner.Plan(ctx, key) }); err != nil {
+			errs = append(errs, fmt.Errorf("plan %s: %w", key, err))
+		}
 	}
 	return errors.Join(errs...)
 }

@@ -13,9 +13,8 @@ const (
 // first is the most time to the first Workflow, on a machine that is ours alone.
 const first = 100 * time.Millisecond
 
-// mostFirst is first, longer by the share of the machine that others use: what runs
-// takes longer, and each of the processes on the way waits for its turn as well.
-func mostFirst(share float64) time.Duration { return scaled(first, share*share) }
+// mostFirst is first, longer by the share of the machine that others use.
+func mostFirst(share float64) time.Duration { return scaled(first, share) }
 
 // mostLast is a fifth more than what the token bucket and the API server's own
 // answers allow, longer by the share of the machine that others use.

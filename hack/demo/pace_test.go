@@ -35,5 +35,5 @@ func TestTheBoundsOfAQuietMachineAreThePromises(t *testing.T) {
 	quiet := slices.Repeat([]time.Duration{4 * time.Millisecond}, triggered)
 	require.Equal(t, 100*time.Millisecond, mostFirst(1))
 	require.Equal(t, (804*time.Millisecond)*12/10, mostLast(quiet, 1))
-	require.Equal(t, 400*time.Millisecond, mostFirst(0.5))
+	require.Equal(t, 200*time.Millisecond, mostFirst(0.5))
 }

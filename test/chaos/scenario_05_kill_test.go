@@ -59,7 +59,7 @@ func recovered(t *testing.T, w *world.World, controller *world.Controller) (time
 		return 0, err
 	}
 	began := time.Now()
-	ctx, cancel = context.WithTimeout(t.Context(), promised(recovery))
+	ctx, cancel = context.WithTimeout(t.Context(), recovery)
 	defer cancel()
 	go func() {
 		defer cancel()
@@ -134,7 +134,7 @@ func moments(random *rand.Rand) (failpoints string, survives time.Duration) {
 
 func TestKillsAtRandomLoseAndDoubleNothing(t *testing.T) {
 	const children = 8
-	kills := sized(100, 5)
+	kills := sized(100, 10)
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))

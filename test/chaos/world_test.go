@@ -53,15 +53,6 @@ func sized(whole, short int) int {
 	return whole
 }
 
-// promised is how long something may take. With -short others may use the machine, so
-// that it is only asked that it comes.
-func promised(most time.Duration) time.Duration {
-	if testing.Short() {
-		return world.Patience
-	}
-	return most
-}
-
 // exited waits until the controller has ended with status 0, and returns how long that
 // took.
 func exited(t *testing.T, controller *world.Controller, patience time.Duration) time.Duration {
