@@ -51,6 +51,10 @@ func TestCreatingACdPipeline(t *testing.T) {
 			func(p *v1alpha1.CdPipeline) { p.Spec.Deploy.Workflow.TemplateRef.Name = "" },
 			"spec.deploy.workflow.templateRef.name in body should be at least 1 chars long",
 		},
+		"a template's name is no path": {
+			given.Runs("workflowtemplates/deploy"), "spec.deploy.workflow.templateRef.name in body should match",
+		},
+		"a parent's name is no path":                            {given.BelowCd("../cd"), "spec.parentRef.name in body should match"},
 		"a filter of 4096 characters is accepted, valid or not": {given.Filter(strings.Repeat("(", 4096)), ""},
 		"a filter of 4097 characters is refused":                {given.Filter(strings.Repeat("(", 4097)), "may not be more than 4096 bytes"},
 		"64 parameters are accepted":                            {parameters(named(64)...), ""},

@@ -14,6 +14,7 @@ import (
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
 	"github.com/penstock-cd/penstock/pkg/store"
+	"github.com/penstock-cd/penstock/pkg/trigger"
 	"github.com/penstock-cd/penstock/test/given"
 )
 
@@ -44,6 +45,21 @@ func TestAStageThatSucceededIsFollowedByTheNextAndThenByThePipelinesBelow(t *tes
 	require.Equal(t, []string{"below goes on", "web Succeeded"}, s.table(ran))
 	require.True(t, s.told.builds["b1"])
 	require.True(t, s.told.pipelines["below"])
+}
+
+func TestAStageThatOnlyTheCacheTakesForManualStarts(t *testing.T) {
+	t.Parallel()
+	manual := given.ManualStage(trigger.StageDeploy)
+	s := planned(t, given.CdPipeline("web", given.WithPre), given.CdPipeline("held", given.WithPre, manual))
+	s.Cache = outdated{s.cache, func(object client.Object) {
+		if pipeline, ok := object.(*v1alpha1.CdPipeline); ok {
+			manual(pipeline)
+		}
+	}}
+	s.end(store.StatusSucceeded)
+	require.NoError(t, s.follower().runOnce(t.Context()))
+	require.Equal(t, []string{"web DEPLOY Pending"}, s.table(queued))
+	require.Equal(t, []string{"held Waiting/ManualStage", "web Triggered/Triggered"}, s.table(decided))
 }
 
 func TestAStageThatFailedBlocksThePipelinesBelow(t *testing.T) {

@@ -161,7 +161,7 @@ func describe(decision store.DecisionCount) string {
 	return fmt.Sprintf("%d %s/%s (%s)", decision.Count, decision.Outcome, decision.Reason, names)
 }
 
-// triggeredCondition says whether every run has been taken up, and which ended
+// triggeredCondition says whether every run has, or had, a Workflow, and which ended
 // badly.
 func triggeredCondition(build *v1alpha1.CiBuild, summary *store.Summary, gate Gate) metav1.Condition {
 	triggers := summary.Triggers
@@ -176,11 +176,11 @@ func triggeredCondition(build *v1alpha1.CiBuild, summary *store.Summary, gate Ga
 		reason, what := waitsFor(gate)
 		condition.Status, condition.Reason = metav1.ConditionFalse, string(reason)
 		condition.Message = fmt.Sprintf("%d of %d runs wait for %s", triggers.Pending, triggers.Total, what)
-	case summary.Triggered < triggers.Total:
-		condition.Status, condition.Reason = metav1.ConditionFalse, string(v1alpha1.ReasonNotAllTriggered)
-		condition.Message = fmt.Sprintf("%d of %d runs have a Workflow", summary.Triggered, triggers.Total)
 	default:
 		condition.Message = fmt.Sprintf("%d of %d runs have a Workflow", summary.Triggered, triggers.Total)
+		if summary.Triggered < triggers.Total {
+			condition.Status, condition.Reason = metav1.ConditionFalse, string(v1alpha1.ReasonNotAllTriggered)
+		}
 	}
 	condition.Message += describeFailures(summary)
 	return condition

@@ -10,9 +10,6 @@ import (
 	"github.com/penstock-cd/penstock/pkg/store"
 )
 
-// maxNote is the most bytes that the events API takes as a note.
-const maxNote = 1024
-
 // news is an event that a status write makes true.
 type news struct {
 	kind   string
@@ -22,7 +19,7 @@ type news struct {
 }
 
 func newsOf(kind, reason, action, note string) news {
-	return news{kind: kind, reason: reason, action: action, note: clip.Text(note, maxNote)}
+	return news{kind: kind, reason: reason, action: action, note: clip.Note(note)}
 }
 
 // buildNews tells what changed in a build's conditions.

@@ -39,12 +39,9 @@ func (s *Settings) tellRefusals(configMap *corev1.ConfigMap, refusals []error) {
 		news = append(news, text+"; the limit stays as it is")
 	}
 	if len(news) > 0 {
-		s.record(configMap, corev1.EventTypeWarning, reasonRefused, clip.Text(strings.Join(news, "\n"), maxNote))
+		s.record(configMap, corev1.EventTypeWarning, reasonRefused, clip.Note(strings.Join(news, "\n")))
 	}
 }
-
-// maxNote is the most bytes that the events API takes as a note.
-const maxNote = 1024
 
 // record leaves out the event where the ConfigMap does not exist (any more).
 func (s *Settings) record(configMap *corev1.ConfigMap, kind, reason, note string) {

@@ -11,3 +11,10 @@ func Text(text string, most int) string {
 	}
 	return strings.ToValidUTF8(text[:most-len("…")], "") + "…"
 }
+
+// maxNote is the most bytes that the events API takes (k8s.io/kubernetes,
+// pkg/apis/core/validation/events.go: NoteLengthLimit).
+const maxNote = 1024
+
+// Note returns as much of an event's note as the events API takes.
+func Note(text string) string { return Text(text, maxNote) }

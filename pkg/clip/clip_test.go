@@ -28,5 +28,5 @@ func TestTextFitsAndNoCharacterIsCut(t *testing.T) {
 			require.LessOrEqual(t, len(got), test.most)
 		})
 	}
-	require.Len(t, clip.Text(strings.Repeat("x", 5000), 1024), 1024)
+	require.Len(t, clip.Note(strings.Repeat("x", 5000)), 1024)
 }

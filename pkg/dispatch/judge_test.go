@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -65,6 +66,13 @@ func TestWhatTheEndOfASubmissionMeansForItsRow(t *testing.T) {
 				ID: 7, Attempt: 3, Status: tc.status, Reason: tc.reason, Message: tc.message,
 			}, completion)
 		})
+	}
+}
+
+func TestAMessageIsCutThatIsAsLongAsAWebhookLikes(t *testing.T) {
+	t.Parallel()
+	for _, err := range []error{errors.New(strings.Repeat("x", 1<<20)), &argo.Refusal{Status: store.StatusError, Message: strings.Repeat("x", 1<<20)}} {
+		require.Len(t, judge(store.Claim{ID: 7, Attempt: 3}, err).Message, maxMessage)
 	}
 }
 

@@ -117,6 +117,12 @@ func TestABadVariableStopsTheStartAndIsNamed(t *testing.T) {
 	require.NotContains(t, printed, "secret")
 }
 
+func TestALeaderOutsideAPodNeedsANamespaceForItsLease(t *testing.T) {
+	printed := runPenstock(t, local.Kubeconfig, "DATABASE_URL=postgres://localhost/x", "LEADER_ELECT=true")
+	require.Contains(t, printed, "LEADER_ELECT is true")
+	require.Contains(t, printed, "set POD_NAMESPACE")
+}
+
 func TestTheControllerThatIsShippedHasNoFailpoints(t *testing.T) {
 	printed := runPenstock(t, local.Kubeconfig, "DATABASE_URL=postgres://localhost/x", failpoint.Variable+"=plan/before-insert=kill")
 	require.Contains(t, printed, "PENSTOCK_FAILPOINTS is set, but this binary is built without failpoints")
