@@ -3,6 +3,8 @@ package main
 import (
 	"slices"
 	"time"
+
+	"github.com/penstock-cd/penstock/test/cpushare"
 )
 
 // The limits that the demo runs with: Penstock's defaults.
@@ -14,16 +16,12 @@ const (
 const first = 100 * time.Millisecond
 
 // mostFirst is first, longer by the share of the machine that others use.
-func mostFirst(share float64) time.Duration { return scaled(first, share) }
+func mostFirst(share float64) time.Duration { return cpushare.Scale(first, share) }
 
 // mostLast is a fifth more than what the token bucket and the API server's own
 // answers allow, longer by the share of the machine that others use.
 func mostLast(answers []time.Duration, share float64) time.Duration {
-	return scaled(replay(answers)*12/10, share)
-}
-
-func scaled(long time.Duration, share float64) time.Duration {
-	return time.Duration(float64(long) / share)
+	return cpushare.Scale(replay(answers)*12/10, share)
 }
 
 // replay is how long the answers take when the next request is sent as soon as the

@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
+	"github.com/penstock-cd/penstock/test/cpushare"
 	"github.com/penstock-cd/penstock/test/env"
 )
 
@@ -31,8 +32,8 @@ type stage struct {
 	database *pgxpool.Pool
 	auditLog string
 	watched  connections
-	cpu      cpuTime // when the build was finished
-	share    float64 // of the processors, from then until all were triggered
+	cpu      cpushare.Clock // when the build was finished
+	share    float64        // of the processors, from then until all were triggered
 }
 
 func newStage(ctx context.Context, local *env.Environment) (*stage, error) {
@@ -108,7 +109,7 @@ func (s *stage) settle(ctx context.Context) error {
 func (s *stage) finishBuild(ctx context.Context) (time.Time, error) {
 	fmt.Printf("Finishing build %s, as an external CI does: a merge patch of status.phase and status.artifacts\n", buildName)
 	s.watched = s.watchConnections(ctx)
-	s.cpu = readCPU()
+	s.cpu = cpushare.Start()
 	patch := fmt.Sprintf(`{"status":{"phase":"Succeeded","artifacts":[{"image":"registry.example.com/shop:1","digest":%q}]}}`, sampleDigest)
 	build := &v1alpha1.CiBuild{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: buildName}}
 	if err := s.cluster.Status().Patch(ctx, build, client.RawPatch(types.MergePatchType, []byte(patch))); err != nil {
@@ -137,7 +138,7 @@ func (s *stage) watch(ctx context.Context) error {
 			last = line
 		}
 		if s.share == 0 && triggers.Pending == 0 {
-			s.share = readCPU().shareSince(s.cpu)
+			s.share = s.cpu.Left()
 		}
 		return triggers.Total >= wantRuns && triggers.Succeeded+triggers.Failed == triggers.Total, nil
 	})

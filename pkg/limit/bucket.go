@@ -2,9 +2,9 @@
 // tokens, triggers first.
 //
 // A Bucket has two views, Trigger and Background, each a flowcontrol.RateLimiter for a rest.Config of its own. While
-// triggers are under way, Background has one token for every 50 of Trigger, so that a burst costs at most 1.02 API writes
-// for each trigger; at other times it flows freely. It is never starved: see Quiet. An answer of 429 stops both views for
-// as long as the server asks (WrapTransport).
+// triggers are under way, Background has one token for every 50 of Trigger, so that a burst costs 1.02 API writes for each
+// trigger; at other times it flows freely. Triggers that are slow and leave tokens over do not starve it: see Quiet. An
+// answer of 429 stops both views for as long as the server asks (WrapTransport).
 //
 // Time is that of package time; tests run in a bubble of testing/synctest, which replaces it.
 package limit
@@ -50,7 +50,6 @@ type waiter struct {
 func NewBucket(qps float64, burst int) *Bucket {
 	return &Bucket{
 		tokens: rate.NewLimiter(perSecond(qps), max(burst, 1)),
-		turns:  turns{quietSince: time.Now()},
 		lines:  map[string]*list.List{TriggerClass: list.New(), BackgroundClass: list.New()},
 	}
 }

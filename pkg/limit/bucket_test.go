@@ -81,7 +81,7 @@ func TestBackgroundHasOneTokenForEveryFiftyOfTriggersInABurst(t *testing.T) {
 		tr.SetBusy(true)
 		tr.ask(trigger, 1000)
 		tr.ask(background, 1000)
-		time.Sleep(30 * time.Second)
+		time.Sleep(21 * time.Second)
 		tr.require(1000, 20)
 		since := limit.Share
 		for _, g := range tr.grants {
@@ -135,7 +135,7 @@ func TestBackgroundFlowsAgainWhenTheLastWaitingTriggerGivesUp(t *testing.T) {
 	})
 }
 
-func TestBackgroundIsNotStarvedWhileBusyTriggersTakeNoTokens(t *testing.T) {
+func TestBackgroundFlowsFreelyWhileTriggersUnderWayTakeNoTokens(t *testing.T) {
 	inBubble(t, 50, 10, func(_ *testing.T, tr *trace) {
 		time.Sleep(time.Hour)
 		tr.SetBusy(true)
@@ -144,16 +144,37 @@ func TestBackgroundIsNotStarvedWhileBusyTriggersTakeNoTokens(t *testing.T) {
 		tr.SetBusy(true) // again changes nothing
 		tr.require(0, 0)
 		time.Sleep(time.Millisecond)
-		tr.require(0, 1)
-		time.Sleep(limit.Quiet)
-		tr.require(0, 2)
+		tr.require(0, 3)
 
-		time.Sleep(limit.Quiet / 2)
+		time.Sleep(time.Hour)
 		tr.ask(trigger, 1)
-		time.Sleep(limit.Quiet - time.Millisecond)
-		tr.require(1, 2)
-		time.Sleep(time.Millisecond)
-		tr.require(1, 3)
+		tr.ask(background, 1)
+		tr.require(1, 4) // due since long
+		tr.ask(background, 2)
+		time.Sleep(limit.Quiet)
+		tr.require(1, 6)
+	})
+}
+
+func TestBackgroundHasATokenInTimeWhileSlowTriggersLeaveTokensOver(t *testing.T) {
+	inBubble(t, 50, 10, func(_ *testing.T, tr *trace) {
+		tr.SetBusy(true)
+		tr.ask(background, 100)
+		for range 10 { // as from one create to the next
+			tr.ask(trigger, 1)
+			time.Sleep(limit.Quiet / 2)
+		}
+		tr.require(10, 5)
+	})
+}
+
+func TestALowRateDoesNotChangeTheShare(t *testing.T) {
+	inBubble(t, 0.1, 1, func(_ *testing.T, tr *trace) {
+		tr.SetBusy(true)
+		tr.ask(trigger, 40)
+		tr.ask(background, 2)
+		time.Sleep(390 * time.Second)
+		tr.require(40, 0)
 	})
 }
 

@@ -68,7 +68,7 @@ func (b *Bucket) serve(now time.Time) {
 			b.wake(at.Sub(now))
 			return
 		}
-		b.grant(b.turns.next(now, b.waiting(TriggerClass), b.waiting(BackgroundClass)), now)
+		b.grant(b.turns.next(b.waiting(TriggerClass), b.waiting(BackgroundClass)), now)
 	}
 }
 

@@ -13,49 +13,43 @@ const (
 	// each trigger.
 	Share = 50
 
-	// Quiet bounds how long background waits while triggers are under way but take no tokens: after this long without any
-	// grant it has one. So it waits for at most Share tokens, each at most Quiet after the one before.
-	Quiet = 10 * time.Second
+	// Quiet bounds how long background waits while triggers are under way and leave tokens over, as they do when creates
+	// are slow: it has one token in this time, and flows freely once triggers took none for as long. Where triggers wait
+	// for tokens, Share alone counts.
+	Quiet = 2 * time.Second
 )
 
 // turns decides which class has the next token. It knows nothing of tokens or lines.
 type turns struct {
 	busy            bool
-	sinceBackground int       // tokens that triggers had since background had its last
-	quietSince      time.Time // the last grant to either class, or when busy began
+	sinceBackground int // tokens that triggers had since background had its last
+	// The last grant to each class, or when busy began.
+	lastTrigger, lastBackground time.Time
 }
 
 // next is the class whose turn it is. Somebody waits, and at has passed.
-func (t *turns) next(now time.Time, triggers, backgrounds int) string {
-	underWay := t.busy || triggers > 0
-	if backgrounds > 0 && (!underWay || !t.backgroundAt().After(now)) {
-		return BackgroundClass
+func (t *turns) next(triggers, backgrounds int) string {
+	if triggers > 0 && (backgrounds == 0 || t.sinceBackground < Share) {
+		return TriggerClass
 	}
-	return TriggerClass
+	return BackgroundClass
 }
 
 // at is when somebody may have a turn: at once, unless only background waits while triggers are under way.
 func (t *turns) at(triggers int) time.Time {
-	if triggers > 0 || !t.busy {
+	if triggers > 0 || !t.busy || t.sinceBackground >= Share {
 		return time.Time{}
 	}
-	return t.backgroundAt()
-}
-
-// backgroundAt is when background may have a turn while triggers are under way.
-func (t *turns) backgroundAt() time.Time {
-	if t.sinceBackground >= Share {
-		return time.Time{}
-	}
-	return t.quietSince.Add(Quiet)
+	return earliest(t.lastTrigger, t.lastBackground).Add(Quiet)
 }
 
 func (t *turns) granted(class string, now time.Time) {
-	t.quietSince = now
-	t.sinceBackground++
 	if class == BackgroundClass {
-		t.sinceBackground = 0
+		t.sinceBackground, t.lastBackground = 0, now
+		return
 	}
+	t.sinceBackground++
+	t.lastTrigger = now
 }
 
 // returned takes a grant back. Background is due again then, since it was when it had its turn.
@@ -68,7 +62,14 @@ func (t *turns) returned(class string) {
 
 func (t *turns) setBusy(busy bool, now time.Time) {
 	if busy && !t.busy {
-		t.quietSince = now
+		t.lastTrigger, t.lastBackground = now, now
 	}
 	t.busy = busy
+}
+
+func earliest(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/penstock-cd/penstock/pkg/failpoint"
+	"github.com/penstock-cd/penstock/test/cpushare"
 	"github.com/penstock-cd/penstock/test/env"
 	"github.com/penstock-cd/penstock/test/given"
 	"github.com/penstock-cd/penstock/test/oracle"
@@ -58,8 +59,8 @@ func recovered(t *testing.T, w *world.World, controller *world.Controller) (time
 	if err := controller.WaitReady(ctx); err != nil {
 		return 0, err
 	}
-	began := time.Now()
-	ctx, cancel = context.WithTimeout(t.Context(), recovery)
+	began, cpu := time.Now(), cpushare.Start()
+	ctx, cancel = context.WithTimeout(t.Context(), world.Patience)
 	defer cancel()
 	go func() {
 		defer cancel()
@@ -69,7 +70,11 @@ func recovered(t *testing.T, w *world.World, controller *world.Controller) (time
 		}
 	}()
 	err := oracle.Quiesce(ctx, w.Database, w.Cluster)
-	return time.Since(began), err
+	took := time.Since(began)
+	if most := cpushare.Scale(recovery, cpu.Left()); err == nil && took > most {
+		err = fmt.Errorf("recovered after %s instead of %s: %w", took, most, context.DeadlineExceeded)
+	}
+	return took, err
 }
 
 // staged is two pipelines below CI, one of which has three stages and a child.

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"k8s.io/apimachinery/pkg/util/wait"
 
+	"github.com/penstock-cd/penstock/test/cpushare"
 	"github.com/penstock-cd/penstock/test/env"
 	"github.com/penstock-cd/penstock/test/given"
 	"github.com/penstock-cd/penstock/test/world"
@@ -57,11 +58,11 @@ func outage(t *testing.T, w *world.World, postgres *env.Postgres, controller *wo
 		pause(w, lease+time.Second)
 	}
 	require.NoError(t, postgres.Restart(t.Context()))
-	back := time.Now()
+	back, cpu := time.Now(), cpushare.Start()
 	w.Eventually("it is ready", func(ctx context.Context) bool { return controller.Probe(ctx, "/readyz") == http.StatusOK })
 	took := time.Since(back)
 	t.Logf("ready %s after Postgres", took.Round(time.Millisecond))
-	require.LessOrEqual(t, took, mostUnready)
+	require.LessOrEqual(t, took, cpushare.Scale(mostUnready, cpu.Left()))
 }
 
 // pause lets time pass for the controllers.

@@ -1,9 +1,10 @@
-package main
+package cpushare
 
 import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -35,4 +36,10 @@ func TestAProcessWhoseNameHoldsBracketsIsRead(t *testing.T) {
 	pid, parent, used, err := readProcess(file)
 	require.NoError(t, err)
 	require.Equal(t, []int{42, 7, 100}, []int{pid, parent, int(used)})
+}
+
+func TestABoundGrowsAsTheShareShrinks(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, 20*time.Second, Scale(10*time.Second, 0.5))
+	require.Equal(t, 10*time.Second, Scale(10*time.Second, 1))
 }

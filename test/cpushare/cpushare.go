@@ -1,4 +1,6 @@
-package main
+// Package cpushare measures how much of the machine others leave to a test, so that a
+// bound in seconds means the same on a machine that is shared as on one that is not.
+package cpushare
 
 import (
 	"bytes"
@@ -7,7 +9,23 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 )
+
+// Clock is what the processors had done at one moment.
+type Clock struct{ began cpuTime }
+
+// Start begins to measure.
+func Start() Clock { return Clock{readCPU()} }
+
+// Left is the part of the machine, between 0.1 and 1, that other processes than this
+// one and its children have left since Start. It is 1 where the system does not tell.
+func (c Clock) Left() float64 { return readCPU().shareSince(c.began) }
+
+// Scale is how long something may take that may take so long on a machine of its own.
+func Scale(long time.Duration, left float64) time.Duration {
+	return time.Duration(float64(long) / left)
+}
 
 // cpuTime is what the processors have done since the start of the machine, in clock
 // ticks: see proc(5).
