@@ -54,7 +54,7 @@ func TestAStallOfPostgresBlocksNothingForEver(t *testing.T) {
 	w.Eventually("it is ready", func(ctx context.Context) bool { return controller.Probe(ctx, "/readyz") == http.StatusOK })
 	ctx, cancel := context.WithTimeout(t.Context(), resumption+2*children/10*time.Second)
 	defer cancel()
-	require.NoError(t, oracle.Quiesce(ctx, w.Database, w.Cluster))
+	require.NoError(t, oracle.TakenUp(ctx, w.Database, w.Cluster))
 	t.Logf("everything was under way %s after the stall", time.Since(began).Round(time.Millisecond))
 	w.RowsAre(2*children, "Succeeded")
 	w.Eventually("no call hangs", func(ctx context.Context) bool {

@@ -62,33 +62,49 @@ func Violations(ctx context.Context, world World) ([]string, error) {
 }
 
 const (
-	// quiescePoll is the least time between two looks of Quiesce, lookShare how many
+	// quiescePoll is the least time between two looks, lookShare how many
 	// times longer it rests than it looks: a large world is not kept busy by it.
 	quiescePoll = 50 * time.Millisecond
 	lookShare   = 4
 )
 
-const underWay = `SELECT count(*) FROM cd_workflow_runner WHERE status IN ('Pending', 'Submitting')
-	OR (followed_at IS NULL AND status IN ('Succeeded', 'Failed', 'Error', 'Cancelled', 'Superseded'))`
+const (
+	waiting  = `status IN ('Pending', 'Submitting')`
+	unended  = `followed_at IS NULL AND status IN ('Succeeded', 'Failed', 'Error', 'Cancelled', 'Superseded')`
+	countOf  = `SELECT count(*) FROM cd_workflow_runner WHERE `
+	underWay = countOf + waiting + ` OR (` + unended + `)`
+)
 
 // Quiesce returns when every build that ended on one of the API servers is planned,
 // nothing waits for a slot, every end was followed, and every status tells of it.
 // The context bounds it.
 func Quiesce(ctx context.Context, database *pgxpool.Pool, clusters ...client.Reader) error {
-	world := World{Database: database, Clusters: clusters}
-	left := "nothing could be read"
+	return until(ctx, World{Database: database, Clusters: clusters}, unfinished)
+}
+
+// TakenUp returns when every build that ended on one of the API servers is planned,
+// and nothing waits for a slot. The context bounds it.
+func TakenUp(ctx context.Context, database *pgxpool.Pool, clusters ...client.Reader) error {
+	return until(ctx, World{Database: database, Clusters: clusters}, func(ctx context.Context, world World) (string, error) {
+		return left(ctx, world, countOf+waiting)
+	})
+}
+
+// until looks until nothing is left, of which look returns a sentence.
+func until(ctx context.Context, world World, look func(context.Context, World) (string, error)) error {
+	last := "nothing could be read"
 	for {
 		began := time.Now()
-		unfinished, err := unfinished(ctx, world)
+		sentence, err := look(ctx, world)
 		switch {
-		case err == nil && unfinished == "":
+		case err == nil && sentence == "":
 			return nil
 		case err == nil:
-			left = unfinished // else the database is down: it comes back, or the context ends
+			last = sentence // else the database is down: it comes back, or the context ends
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("%s: %w", left, ctx.Err())
+			return fmt.Errorf("%s: %w", last, ctx.Err())
 		case <-time.After(max(quiescePoll, lookShare*time.Since(began))):
 		}
 	}
@@ -96,22 +112,30 @@ func Quiesce(ctx context.Context, database *pgxpool.Pool, clusters ...client.Rea
 
 // unfinished says what is under way; empty where nothing is.
 func unfinished(ctx context.Context, world World) (string, error) {
-	builds, err := unplanned(ctx, world)
-	if err != nil {
-		return "", err
-	}
-	var rows int
-	if err := world.Database.QueryRow(ctx, underWay).Scan(&rows); err != nil {
-		return "", err
-	}
-	if builds+rows > 0 {
-		return fmt.Sprintf("%d builds are not planned, %d rows are still under way", builds, rows), nil
+	if sentence, err := left(ctx, world, underWay); err != nil || sentence != "" {
+		return sentence, err
 	}
 	untold, err := statuses(ctx, world)
 	if err != nil || len(untold) == 0 {
 		return "", err
 	}
 	return fmt.Sprintf("%d statuses are behind the rows: %s", len(untold), untold[0]), nil
+}
+
+// left says how many builds wait for their plan, and how many rows a query counts.
+func left(ctx context.Context, world World, query string) (string, error) {
+	builds, err := unplanned(ctx, world)
+	if err != nil {
+		return "", err
+	}
+	var rows int
+	if err := world.Database.QueryRow(ctx, query).Scan(&rows); err != nil {
+		return "", err
+	}
+	if builds+rows == 0 {
+		return "", nil
+	}
+	return fmt.Sprintf("%d builds are not planned, %d rows are still under way", builds, rows), nil
 }
 
 // unplanned counts the builds that ended and are not planned.

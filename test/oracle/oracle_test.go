@@ -321,6 +321,9 @@ func TestQuiesceWaitsForTheLastRow(t *testing.T) {
 	short, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
 	require.ErrorContains(t, oracle.Quiesce(short, s.store.Pool()), "0 builds are not planned, 1 rows are still under way")
+	over, end := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer end()
+	require.ErrorContains(t, oracle.TakenUp(over, s.store.Pool()), "0 builds are not planned, 1 rows are still under way")
 
 	done := make(chan error, 1)
 	go func() { done <- oracle.Quiesce(t.Context(), s.store.Pool()) }()
@@ -333,6 +336,7 @@ func TestQuiesceWaitsForTheLastRow(t *testing.T) {
 	ended, err := s.store.Unfollowed(t.Context(), 1, nil)
 	require.NoError(t, err)
 	require.Empty(t, done, "an end that is not followed is under way")
+	require.NoError(t, oracle.TakenUp(t.Context(), s.store.Pool()))
 	require.NoError(t, s.store.Follow(t.Context(), []store.Consequence{{Ended: ended[0], Outcome: store.StatusCancelled}}))
 	require.NoError(t, <-done)
 }
