@@ -19,7 +19,7 @@ const (
 	// Subcommand is how the bench starts itself to run one approach.
 	Subcommand = "approach"
 	// childTimeout bounds one approach.
-	childTimeout = 10 * time.Minute
+	childTimeout = 30 * time.Minute
 	// goroutinesInterval is how often goroutines are counted.
 	goroutinesInterval = time.Millisecond
 )
