@@ -17,11 +17,14 @@ const argoNamespace = "argo"
 
 // argoSettings is the configuration of Argo's controller. The patch puts pods
 // onto kwok's node, since there is no scheduler; a Workflow that brings a
-// podSpecPatch of its own has to name the node itself.
+// podSpecPatch of its own has to name the node itself. Without the delay a worker may
+// take a new Workflow before Argo's throttler knows it: such a one becomes Pending, is
+// never validated, and ends as Error where it should have Failed.
 const argoSettings = `
 metricsConfig: {enabled: false}
 telemetryConfig: {enabled: false}
 nodeEvents: {enabled: false}
+initialDelay: 50ms
 podGCDeleteDelayDuration: 0s
 workflowDefaults:
   spec:
