@@ -54,7 +54,6 @@ var Scenario = stage.Scenario{
 type Approach struct {
 	Name              string  `json:"name"`
 	Tasks             int     `json:"tasks"`
-	Rounds            int     `json:"rounds"` // whose medians these are
 	Succeeded         int     `json:"succeeded"`
 	SuccessRate       float64 `json:"success_rate"`
 	PeakGoroutines    int     `json:"peak_goroutines"`
@@ -146,7 +145,7 @@ func roundsOf(tasks, wanted int) int {
 // median takes every figure's own.
 func median(rounds []Approach) Approach {
 	a := Approach{
-		Name: rounds[0].Name, Tasks: rounds[0].Tasks, Rounds: len(rounds),
+		Name: rounds[0].Name, Tasks: rounds[0].Tasks,
 		Succeeded:         measure.MedianOf(rounds, func(a Approach) int { return a.Succeeded }),
 		PeakGoroutines:    measure.MedianOf(rounds, func(a Approach) int { return a.PeakGoroutines }),
 		PeakDBConnections: measure.MedianOf(rounds, func(a Approach) int { return a.PeakDBConnections }),
