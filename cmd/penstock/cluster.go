@@ -23,6 +23,7 @@ import (
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
 	"github.com/penstock-cd/penstock/controllers/gauge"
+	"github.com/penstock-cd/penstock/controllers/lookup"
 	limits "github.com/penstock-cd/penstock/controllers/settings"
 	"github.com/penstock-cd/penstock/controllers/track"
 	"github.com/penstock-cd/penstock/pkg/argo"
@@ -74,10 +75,11 @@ func (c clients) newCache(_ *rest.Config, options cache.Options) (cache.Cache, e
 }
 
 // cacheOptions: of Workflows only ours, and only what tracking reads; of templates only
-// that they exist; of ConfigMaps only the settings.
+// that they exist; of ConfigMaps only the settings; of all others what the controllers
+// look up.
 func cacheOptions(settings config.Config) cache.Options {
 	options := cache.Options{
-		DefaultTransform: cache.TransformStripManagedFields(),
+		DefaultTransform: lookup.Trim,
 		ByObject: map[client.Object]cache.ByObject{
 			track.Workflow(): {
 				Label:     labels.SelectorFromSet(labels.Set{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}),

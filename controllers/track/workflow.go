@@ -3,7 +3,6 @@ package track
 import (
 	"fmt"
 	"strconv"
-	"unique"
 
 	wfv1 "github.com/argoproj/argo-workflows/v3/pkg/apis/workflow/v1alpha1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -13,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
+	"github.com/penstock-cd/penstock/pkg/intern"
 	"github.com/penstock-cd/penstock/pkg/store"
 )
 
@@ -54,20 +54,19 @@ func Trim(object any) (any, error) {
 		return object, nil
 	}
 	labels := workflow.Labels
-	workflow.Kind, workflow.APIVersion = shared(workflow.Kind), shared(workflow.APIVersion)
-	workflow.Namespace = shared(workflow.Namespace)
+	intern.Fields(&workflow.Kind, &workflow.APIVersion, &workflow.Namespace)
+	for i := range workflow.Finalizers {
+		intern.Fields(&workflow.Finalizers[i])
+	}
 	workflow.Annotations, workflow.ManagedFields = nil, nil
 	workflow.OwnerReferences, workflow.GenerateName = ownerOf(workflow), ""
 	workflow.Labels = map[string]string{
 		v1alpha1.LabelManagedBy: v1alpha1.ManagedBy,
 		v1alpha1.LabelRunner:    labels[v1alpha1.LabelRunner],
-		phaseLabel:              shared(labels[phaseLabel]),
+		phaseLabel:              intern.Text(labels[phaseLabel]),
 	}
 	return workflow, nil
 }
-
-// shared is the same text, of which there is one for all Workflows.
-func shared(text string) string { return unique.Make(text).Value() }
 
 // ownerOf returns the owner that is the controller, its UID alone.
 func ownerOf(workflow metav1.Object) []metav1.OwnerReference {

@@ -1,0 +1,52 @@
+// Package intern keeps one copy of a text that many cached objects have in common, such
+// as the name of their namespace or of their template.
+//
+// unique.Make does not serve: its copy is forgotten once only the text, and no longer
+// the handle, is referred to, and what comes after the next garbage collection gets a
+// copy of its own.
+package intern
+
+import (
+	"strings"
+	"sync"
+)
+
+const (
+	// most bounds how many texts are known. Once they are that many, all are
+	// forgotten: what has been handed out stays as it is.
+	most = 8192
+	// longest is the most bytes of a text that is shared: longer ones are rarely the same.
+	longest = 512
+)
+
+var table = struct {
+	sync.Mutex
+	texts map[string]string
+}{texts: map[string]string{}}
+
+// Text returns the same text, of which there is one copy for all who ask. It is safe for
+// concurrent use.
+func Text[T ~string](text T) T {
+	if len(text) == 0 || len(text) > longest {
+		return text
+	}
+	table.Lock()
+	defer table.Unlock()
+	if known, ok := table.texts[string(text)]; ok {
+		return T(known)
+	}
+	if len(table.texts) >= most {
+		clear(table.texts)
+	}
+	// A clone, since the text may be a part of a larger one.
+	known := strings.Clone(string(text))
+	table.texts[known] = known
+	return T(known)
+}
+
+// Fields does so with each of these.
+func Fields[T ~string](fields ...*T) {
+	for _, field := range fields {
+		*field = Text(*field)
+	}
+}
