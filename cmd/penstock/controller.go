@@ -47,7 +47,7 @@ func controllerCommand() *cobra.Command {
 }
 
 func runController(ctx context.Context) error {
-	limitGarbage()
+	go boundGarbage(ctx)
 	settings, warnings, err := config.FromProcess()
 	if err != nil {
 		return err

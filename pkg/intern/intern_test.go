@@ -15,7 +15,9 @@ import (
 // kind is a type of text, as the API has them.
 type kind string
 
-func same[T ~string](a, b T) bool { return unsafe.StringData(string(a)) == unsafe.StringData(string(b)) }
+func same[T ~string](a, b T) bool {
+	return unsafe.StringData(string(a)) == unsafe.StringData(string(b))
+}
 
 func TestEqualTextsAreOneCopy(t *testing.T) {
 	t.Parallel()
