@@ -14,8 +14,8 @@ const mebibyte = 1 << 20
 func TestGarbageIsBoundedWhateverLives(t *testing.T) {
 	t.Parallel()
 	for live, want := range map[uint64]int{
-		0: 100, mebibyte: 100, 16 * mebibyte: 100, 17 * mebibyte: 94, 32 * mebibyte: 50, 48 * mebibyte: 33,
-		80 * mebibyte: 20, 81 * mebibyte: 20, 1024 * mebibyte: 20,
+		0: 100, mebibyte: 100, 12 * mebibyte: 100, 13 * mebibyte: 92, 24 * mebibyte: 50, 48 * mebibyte: 25,
+		60 * mebibyte: 20, 61 * mebibyte: 20, 1024 * mebibyte: 20,
 	} {
 		require.Equal(t, want, percentOf(live), "%d MiB", live/mebibyte)
 	}
