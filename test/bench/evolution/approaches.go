@@ -31,6 +31,8 @@ type approach struct {
 	run       func(context.Context) error
 	close     func()
 	throttled func() int
+	// lost is why tasks were lost, nil where none can be.
+	lost *losses
 }
 
 // prepare connects to the API server without a limit of the client's own.

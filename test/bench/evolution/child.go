@@ -37,6 +37,7 @@ type (
 		API429         int
 		PeakRSSBytes   int64
 		Seconds        float64
+		Lost           map[string]int
 	}
 )
 
@@ -118,5 +119,6 @@ func (j job) measure(ctx context.Context) (figures, error) {
 	memory, err := measure.MemoryOf(os.Getpid())
 	return figures{
 		PeakGoroutines: peak, API429: approach.throttled(), PeakRSSBytes: memory.Peak, Seconds: took.Seconds(),
+		Lost: approach.lost.count(),
 	}, err
 }

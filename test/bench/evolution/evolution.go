@@ -62,6 +62,8 @@ type Approach struct {
 	DBRefused         int     `json:"db_refused"` // connections that Postgres refused
 	PeakRSSBytes      int64   `json:"peak_rss_bytes"`
 	Seconds           float64 `json:"seconds"` // until the last task was through, well or badly
+
+	lost map[string]int // why, for those who watch
 }
 
 // Result is the JSON.
@@ -124,7 +126,7 @@ func compare(ctx context.Context, at *stage.Stage, trials *trials, tasks int) ([
 			if err != nil {
 				return nil, fmt.Errorf("%s with %d tasks: %w", name, tasks, err)
 			}
-			at.Say("round %d, %d tasks, %s: %d succeeded, in %.2f s", round+1, tasks, name, one.Succeeded, one.Seconds)
+			at.Say("round %d, %d tasks, %s: %d succeeded, in %.2f s%s", round+1, tasks, name, one.Succeeded, one.Seconds, describe(one.lost))
 			rounds[name] = append(rounds[name], one)
 		}
 	}

@@ -23,6 +23,7 @@ import (
 type story struct {
 	database  *sql.DB
 	workflows workflows.WorkflowInterface
+	lost      *losses
 }
 
 // story is one of those that came before.
@@ -43,7 +44,7 @@ func (j job) story(config *rest.Config) (*approach, error) {
 	if err != nil {
 		return nil, errors.New("open database")
 	}
-	s := &story{database: database, workflows: client.Workflows(namespace)}
+	s := &story{database: database, workflows: client.Workflows(namespace), lost: &losses{}}
 	triggerAll := map[string]func(context.Context, []workload.Trigger){
 		naive: s.naive, waitGroup: s.waitGroup, batchBarrier: s.batchBarrier,
 	}[j.Approach]
@@ -55,7 +56,7 @@ func (j job) story(config *rest.Config) (*approach, error) {
 		triggerAll(ctx, triggers)
 		return ctx.Err()
 	}
-	return &approach{run: run, close: func() { _ = database.Close() }}, nil
+	return &approach{run: run, close: func() { _ = database.Close() }, lost: s.lost}, nil
 }
 
 // naive starts a goroutine for each and returns at once. Here nobody would be left to
@@ -92,9 +93,13 @@ func (s *story) batchBarrier(ctx context.Context, triggers []workload.Trigger) {
 	}
 }
 
-// try does one trigger. The story logged the error and went on: what is lost is
+// try does one trigger. The story logged the error and went on: how much is lost is
 // counted afterwards, by what is there.
-func (s *story) try(ctx context.Context, trigger workload.Trigger) { _ = s.trigger(ctx, trigger) }
+func (s *story) try(ctx context.Context, trigger workload.Trigger) {
+	if err := s.trigger(ctx, trigger); err != nil {
+		s.lost.add(err)
+	}
+}
 
 const (
 	insertRun = `

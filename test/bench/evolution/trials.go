@@ -113,7 +113,7 @@ func (t *trials) spawn(ctx context.Context, approach string, load workload.Workl
 	refused, err := refusals.count()
 	return Approach{
 		PeakGoroutines: figures.PeakGoroutines, PeakRSSBytes: figures.PeakRSSBytes, Seconds: figures.Seconds,
-		API429: figures.API429, PeakDBConnections: peak, DBRefused: refused,
+		API429: figures.API429, PeakDBConnections: peak, DBRefused: refused, lost: figures.Lost,
 	}, err
 }
 
