@@ -76,10 +76,17 @@ func recovered(t *testing.T, w *world.World, controller *world.Controller) (time
 	if err := inTime(took, recovery, cpu); err != nil {
 		return took, err
 	}
-	if err := oracle.Quiesce(ctx, w.Database, w.Cluster); err != nil {
+	var slow []string
+	err := oracle.QuiesceTelling(ctx, func(left string) {
+		slow = append(slow, fmt.Sprintf("until %s: %s", time.Since(began).Round(time.Millisecond), left))
+	}, w.Database, w.Cluster)
+	if err != nil {
 		return took, err
 	}
-	return took, inTime(time.Since(began), telling, cpu)
+	if err := inTime(time.Since(began), telling, cpu); err != nil {
+		return took, fmt.Errorf("%w\n\t%s", err, strings.Join(slow, "\n\t"))
+	}
+	return took, nil
 }
 
 // inTime is an error where something took longer than it may with what others left of
@@ -151,10 +158,24 @@ func moments(random *rand.Rand) (failpoints string, survives time.Duration) {
 	return fmt.Sprintf("%s=%d*kill", name, 1+random.IntN(4)), time.Duration(random.IntN(2500)) * time.Millisecond
 }
 
+// Several controllers, each with its own world, are killed at a time. They share the
+// machine with each other alone.
+//
+//nolint:tparallel // so its subtests are parallel, and it is not
 func TestKillsAtRandomLoseAndDoubleNothing(t *testing.T) {
-	t.Parallel()
+	const worlds = 4
+	for i := range worlds {
+		t.Run(fmt.Sprint(i), func(t *testing.T) {
+			t.Parallel()
+			killAtRandom(t, sized(100/worlds, 3))
+		})
+	}
+}
+
+// killAtRandom kills one controller after the other.
+func killAtRandom(t *testing.T, kills int) {
+	t.Helper()
 	const children = 8
-	kills := sized(100, 10)
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))

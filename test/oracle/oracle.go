@@ -79,7 +79,18 @@ const (
 // nothing waits for a slot, every end was followed, and every status tells of it.
 // The context bounds it.
 func Quiesce(ctx context.Context, database *pgxpool.Pool, clusters ...client.Reader) error {
-	return until(ctx, World{Database: database, Clusters: clusters}, unfinished)
+	return QuiesceTelling(ctx, func(string) {}, database, clusters...)
+}
+
+// QuiesceTelling is Quiesce that tells, after each look, what is left.
+func QuiesceTelling(ctx context.Context, tell func(left string), database *pgxpool.Pool, clusters ...client.Reader) error {
+	return until(ctx, World{Database: database, Clusters: clusters}, func(ctx context.Context, world World) (string, error) {
+		left, err := unfinished(ctx, world)
+		if left != "" {
+			tell(left)
+		}
+		return left, err
+	})
 }
 
 // TakenUp returns when every build that ended on one of the API servers is planned,
