@@ -163,7 +163,7 @@ func moments(random *rand.Rand) (failpoints string, survives time.Duration) {
 //
 //nolint:tparallel // so its subtests are parallel, and it is not
 func TestKillsAtRandomLoseAndDoubleNothing(t *testing.T) {
-	const worlds = 4
+	const worlds = 2
 	for i := range worlds {
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
 			t.Parallel()

@@ -64,7 +64,9 @@ func Violations(ctx context.Context, world World) ([]string, error) {
 const (
 	// quiescePoll is the least time between two looks, lookShare how many
 	// times longer it rests than it looks: a large world is not kept busy by it.
+	// It rests for quiesceRest at most: who measures is told of an end soon.
 	quiescePoll = 50 * time.Millisecond
+	quiesceRest = time.Second
 	lookShare   = 4
 )
 
@@ -116,7 +118,7 @@ func until(ctx context.Context, world World, look func(context.Context, World) (
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("%s: %w", last, ctx.Err())
-		case <-time.After(max(quiescePoll, lookShare*time.Since(began))):
+		case <-time.After(min(max(quiescePoll, lookShare*time.Since(began)), quiesceRest)):
 		}
 	}
 }
@@ -133,20 +135,29 @@ func unfinished(ctx context.Context, world World) (string, error) {
 	return fmt.Sprintf("%d statuses are behind the rows: %s", len(untold), untold[0]), nil
 }
 
-// left says how many builds wait for their plan, and how many rows a query counts.
+// left says how many rows a query counts, or how many builds wait for their plan. Rows
+// are counted first, since that is soon done, and again at the end, since the last build
+// may have been planned between.
 func left(ctx context.Context, world World, query string) (string, error) {
+	if sentence, err := leftRows(ctx, world, query); err != nil || sentence != "" {
+		return sentence, err
+	}
 	builds, err := unplanned(ctx, world)
 	if err != nil {
 		return "", err
 	}
+	if builds > 0 {
+		return fmt.Sprintf("%d builds are not planned", builds), nil
+	}
+	return leftRows(ctx, world, query)
+}
+
+func leftRows(ctx context.Context, world World, query string) (string, error) {
 	var rows int
-	if err := world.Database.QueryRow(ctx, query).Scan(&rows); err != nil {
+	if err := world.Database.QueryRow(ctx, query).Scan(&rows); err != nil || rows == 0 {
 		return "", err
 	}
-	if builds+rows == 0 {
-		return "", nil
-	}
-	return fmt.Sprintf("%d builds are not planned, %d rows are still under way", builds, rows), nil
+	return fmt.Sprintf("%d rows are still under way", rows), nil
 }
 
 // unplanned counts the builds that ended and are not planned.
