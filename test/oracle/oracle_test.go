@@ -320,10 +320,10 @@ func TestQuiesceWaitsForTheLastRow(t *testing.T) {
 	s := newScene(t)
 	short, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
-	require.ErrorContains(t, oracle.Quiesce(short, s.store.Pool()), "0 builds are not planned, 1 rows are still under way")
+	require.ErrorContains(t, oracle.Quiesce(short, s.store.Pool()), "1 rows are still under way")
 	over, end := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer end()
-	require.ErrorContains(t, oracle.TakenUp(over, s.store.Pool()), "0 builds are not planned, 1 rows are still under way")
+	require.ErrorContains(t, oracle.TakenUp(over, s.store.Pool()), "1 rows are still under way")
 
 	done := make(chan error, 1)
 	go func() { done <- oracle.Quiesce(t.Context(), s.store.Pool()) }()
@@ -352,7 +352,7 @@ func TestQuiesceWaitsForTheLastPlanAndItsStatus(t *testing.T) {
 		defer cancel()
 		return oracle.Quiesce(ctx, s.store.Pool(), clusters...)
 	}
-	require.ErrorContains(t, within(200*time.Millisecond, cluster), "1 builds are not planned, 0 rows are still under way")
+	require.ErrorContains(t, within(200*time.Millisecond, cluster), "1 builds are not planned")
 	require.NoError(t, within(time.Minute), "without an API server the rows alone count")
 
 	planned, err := s.store.Plan(t.Context(), store.BuildPlan{Build: given.Build("b2")})
