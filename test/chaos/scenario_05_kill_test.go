@@ -167,7 +167,7 @@ func TestKillsAtRandomLoseAndDoubleNothing(t *testing.T) {
 	for i := range worlds {
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
 			t.Parallel()
-			killAtRandom(t, sized(100/worlds, 3))
+			killAtRandom(t, sized(100, 10)/worlds)
 		})
 	}
 }

@@ -28,6 +28,7 @@ func TestACacheThatNeverShowsNewWorkflowsMakesNoneTwice(t *testing.T) {
 	var blind fault.Gate
 	blind.Shut()
 	proxy.Disturb("workflows", fault.Held(&blind))
+	w.StartWith(env.ControllerOptions{Cluster: proxy.Through(local.ConfigFor(env.Penstock))})
 	healed := time.Now().Add(losing)
 	proxy.Break(func(_ context.Context, request fault.Request) fault.Fault {
 		if time.Now().Before(healed) && request.Verb == "create" && request.Resource == "workflows" && rand.IntN(2) == 0 {
@@ -35,7 +36,6 @@ func TestACacheThatNeverShowsNewWorkflowsMakesNoneTwice(t *testing.T) {
 		}
 		return fault.None
 	})
-	w.StartWith(env.ControllerOptions{Cluster: proxy.Through(local.ConfigFor(env.Penstock))})
 	w.Succeed("b1")
 	w.RowsAre(children, "Succeeded")
 	require.Len(t, w.Workflows(), children)
