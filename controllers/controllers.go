@@ -70,10 +70,11 @@ func Add(ctx context.Context, mgr manager.Manager, deps Dependencies) error {
 	l := newLoops(mgr, deps, trigger.Decider{Filters: filters})
 	limits := limits{bucket: deps.Bucket, dispatcher: l.dispatcher, adapter: l.adapter}
 	limits.apply(deps.Config)
-	if err := watchSettings(mgr, deps, limits.apply); err != nil {
+	load, err := watchSettings(mgr, deps, limits.apply)
+	if err != nil {
 		return err
 	}
-	return l.register(ctx, mgr)
+	return l.register(ctx, mgr, load)
 }
 
 // newLoops makes the loops, those first that others wake.
@@ -129,7 +130,7 @@ func (l *loops) wake() {
 	l.follower.Wake()
 }
 
-func (l *loops) register(ctx context.Context, mgr manager.Manager) error {
+func (l *loops) register(ctx context.Context, mgr manager.Manager, loadLimits func(context.Context) error) error {
 	if err := l.planner.Register(mgr); err != nil {
 		return err
 	}
@@ -139,7 +140,7 @@ func (l *loops) register(ctx context.Context, mgr manager.Manager) error {
 		}
 	}
 	for _, loop := range []manager.Runnable{
-		l.dispatcher, l.adapter, l.follower, l.tracker, l.releaser, l.reporter, l.sweeper, l.queue,
+		limited{l.dispatcher, loadLimits}, l.adapter, l.follower, l.tracker, l.releaser, l.reporter, l.sweeper, l.queue,
 	} {
 		if err := mgr.Add(loop); err != nil {
 			return fmt.Errorf("add %T: %w", loop, err)

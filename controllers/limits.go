@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"context"
 	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/manager"
@@ -51,14 +52,31 @@ func acquireWait(database *store.Store) func() (time.Duration, int64) {
 	}
 }
 
-// watchSettings has the ConfigMap change the limits, where there can be one.
-func watchSettings(mgr manager.Manager, deps Dependencies, apply func(config.Config)) error {
+// watchSettings has the ConfigMap change the limits, where there can be one. It
+// returns what loads it at once.
+func watchSettings(mgr manager.Manager, deps Dependencies, apply func(config.Config)) (load func(context.Context) error, err error) {
 	if deps.Namespace == "" {
 		deps.Log.Info("POD_NAMESPACE is not known, so that limits can't be changed while the controller runs")
-		return nil
+		return func(context.Context) error { return nil }, nil
 	}
-	return settings.New(settings.Config{
+	watched := settings.New(settings.Config{
 		Namespace: deps.Namespace, Cache: mgr.GetCache(), Environment: deps.Config, Apply: apply,
 		Events: mgr.GetEventRecorder("penstock"), Log: deps.Log.WithName("settings"),
-	}).Register(mgr)
+	})
+	return watched.Load, watched.Register(mgr)
+}
+
+// limited is a dispatcher that claims nothing before the ConfigMap's limits are in
+// force: the environment's may be higher.
+type limited struct {
+	*dispatch.Dispatcher
+	load func(context.Context) error
+}
+
+// Start loads the limits, and dispatches.
+func (l limited) Start(ctx context.Context) error {
+	if err := l.load(ctx); err != nil {
+		return err
+	}
+	return l.Dispatcher.Start(ctx)
 }

@@ -30,8 +30,10 @@ const (
 	// writeTimeout bounds one write, waiting for the API's token bucket included.
 	writeTimeout = 60 * time.Second
 	// groupSize is how many Workflows are released together, interval the least time
-	// between two groups.
-	groupSize, interval = 200, time.Second
+	// between two groups, and longest the most where none can be released.
+	groupSize, interval, longest = 200, time.Second, 30 * time.Second
+	// mostFailures are counted: interval << mostFailures is above longest.
+	mostFailures = 5
 	// maxWaiting bounds the Workflows whose release waits. One more is released
 	// after the next start.
 	maxWaiting = 1_000_000
@@ -53,17 +55,17 @@ type Config struct {
 type Releaser struct {
 	Config
 	over *batch.Committer[types.NamespacedName]
+	// failures are the groups in a row of which nothing could be released.
+	failures int
 }
 
 // New returns a releaser that does nothing until it is started.
 func New(config Config) *Releaser {
 	r := &Releaser{Config: config}
 	r.over = batch.NewCoalescing(batch.Config[types.NamespacedName]{
-		Flush: r.releaseAll, FlushTimeout: groupSize / writers * writeTimeout,
+		Flush: r.releaseAll, FlushTimeout: groupSize/writers*writeTimeout + longest,
 		MinInterval: interval, MaxSize: groupSize, MaxWaiting: maxWaiting,
-		OnError: func(err error, items int, retryIn time.Duration) {
-			r.Log.Info("workflows not released, will retry", "workflows", items, "retryIn", retryIn.String(), "error", err.Error())
-		},
+		OnError: r.tell,
 	}, func(name types.NamespacedName) types.NamespacedName { return name })
 	return r
 }
@@ -86,8 +88,9 @@ func (r *Releaser) Start(ctx context.Context) error {
 	return nil
 }
 
-// releaseAll puts those back that could not be released. Where that is all of them it
-// returns an error instead, so that they are tried again ever more rarely.
+// releaseAll puts those back that could not be released, behind those that have come
+// meanwhile: one that can never be released keeps no other waiting. Where nothing could
+// be released it rests, ever longer. It returns an error only where its time is over.
 func (r *Releaser) releaseAll(ctx context.Context, names []types.NamespacedName) error {
 	var failed []types.NamespacedName
 	var last error
@@ -97,11 +100,33 @@ func (r *Releaser) releaseAll(ctx context.Context, names []types.NamespacedName)
 			crash.Tell(r.Log, "release", err)
 		}
 	}
-	if len(failed) == len(names) {
+	if last != nil && ctx.Err() != nil {
 		return fmt.Errorf("release %d workflows: %w", len(failed), last)
 	}
 	r.Recorded(failed)
+	if len(failed) < len(names) {
+		r.failures = 0
+		return nil
+	}
+	pause := min(interval<<r.failures, longest)
+	r.failures = min(r.failures+1, mostFailures)
+	r.tell(last, len(failed), pause)
+	rest(ctx, pause)
 	return nil
+}
+
+func (r *Releaser) tell(err error, workflows int, retryIn time.Duration) {
+	r.Log.Info("workflows not released, will retry", "workflows", workflows, "retryIn", retryIn.String(), "error", err.Error())
+}
+
+// rest waits for as long, or until the context ends.
+func rest(ctx context.Context, pause time.Duration) {
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
 }
 
 // release believes the cache, unless the API server says that it is out of date.

@@ -139,6 +139,26 @@ func TestWhatFailsIsTriedAgain(t *testing.T) {
 	b.finalizersAre(name)
 }
 
+func TestOneThatCannotBeReleasedKeepsNoOtherWaiting(t *testing.T) {
+	t.Parallel()
+	b, proxy := newBench(t, upToDate)
+	stuck := b.workflow("stuck", v1alpha1.FinalizerRecorded)
+	other := b.workflow("other", v1alpha1.FinalizerRecorded)
+	proxy.Break(func(_ context.Context, request fault.Request) fault.Fault {
+		if request.Name == stuck.Name {
+			return fault.InternalError
+		}
+		return fault.None
+	})
+	b.Recorded([]types.NamespacedName{stuck})
+	require.Eventually(t, func() bool { return len(proxy.Requests()) >= 2 }, patience, 20*time.Millisecond)
+	b.Recorded([]types.NamespacedName{other})
+	b.finalizersAre(other)
+	b.finalizersAre(stuck, v1alpha1.FinalizerRecorded)
+	proxy.Break(nil)
+	b.finalizersAre(stuck)
+}
+
 func TestNothingIsWrittenWhereNothingHolds(t *testing.T) {
 	t.Parallel()
 	b, proxy := newBench(t, upToDate)

@@ -8,6 +8,7 @@ package settings
 import (
 	"context"
 	"fmt"
+	"sync"
 
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
@@ -48,6 +49,7 @@ type Config struct {
 // Settings keeps the limits as the ConfigMap has them.
 type Settings struct {
 	Config
+	mu      sync.Mutex
 	inForce config.Config
 	// refused are the refusals that were told, so that each is told once.
 	refused map[string]bool
@@ -83,10 +85,17 @@ func (s *Settings) Register(manager ctrl.Manager) error {
 
 // Reconcile puts in force what the ConfigMap says.
 func (s *Settings) Reconcile(ctx context.Context, _ reconcile.Request) (reconcile.Result, error) {
+	return reconcile.Result{}, s.Load(ctx)
+}
+
+// Load does so at once, for a loop that must not begin with other limits.
+func (s *Settings) Load(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	configMap := &corev1.ConfigMap{}
 	err := s.Cache.Get(ctx, s.name(), configMap)
 	if err != nil && !apierrors.IsNotFound(err) {
-		return reconcile.Result{}, fmt.Errorf("get settings: %w", err)
+		return fmt.Errorf("get settings: %w", err)
 	}
 	next, refusals := s.Environment.Override(s.inForce, configMap.Data)
 	changes := next.Changes(s.inForce)
@@ -96,5 +105,5 @@ func (s *Settings) Reconcile(ctx context.Context, _ reconcile.Request) (reconcil
 	}
 	s.tellChanges(configMap, changes)
 	s.tellRefusals(configMap, refusals)
-	return reconcile.Result{}, nil
+	return nil
 }

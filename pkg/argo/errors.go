@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -34,13 +35,16 @@ func cancelled(reason v1alpha1.Reason, format string, args ...any) *Refusal {
 }
 
 // classify tells an answer of the API server that can never change from one that
-// may. Forbidden may: a quota frees up, a role is granted.
+// may. Forbidden may: a quota frees up, a role is granted. So may what an admission
+// policy denies, with whatever code: it is changed, or reaches again what it asks.
 func classify(err error) error {
 	switch {
 	case err == nil:
 		return nil
 	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause), namespaceIsGone(err):
 		return cancelled(v1alpha1.ReasonNamespaceDeleted, "the namespace is being deleted")
+	case isByAdmission(err):
+		return fmt.Errorf("create workflow: %w", err)
 	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err), isTooLarge(err):
 		return refused(v1alpha1.ReasonWorkflowInvalid, "the API server refused the Workflow: %v", err)
 	default:
@@ -63,10 +67,17 @@ func isTooLarge(err error) bool {
 	})
 }
 
-// failedWebhook is how the API server begins to tell of an admission webhook that did
-// not answer, with a code of 500 (k8s.io/apiserver, admission/plugin/webhook/errors):
-// most are of some namespaces only.
-const failedWebhook = "failed calling webhook"
+// byAdmission is how the API server tells what it is not to blame for: an admission
+// webhook that did not answer, with a code of 500, or that denied the request, with
+// the webhook's code or 400 (k8s.io/apiserver, admission/plugin/webhook/errors), and a
+// ValidatingAdmissionPolicy that did, with 422 unless it says otherwise
+// (admission/plugin/policy/validating). Most are of some namespaces only.
+var byAdmission = regexp.MustCompile(`failed calling webhook "|admission webhook ".*" denied the request|ValidatingAdmissionPolicy '.*' denied request`)
+
+func isByAdmission(err error) bool {
+	var answer apierrors.APIStatus
+	return errors.As(err, &answer) && byAdmission.MatchString(answer.Status().Message)
+}
 
 // IsOutage tells a failure of the API server itself, or of the way to it, from one
 // that concerns this row alone, such as a quota. The error is one that may pass.
@@ -75,7 +86,7 @@ func IsOutage(err error) bool {
 	if !errors.As(err, &answer) {
 		return true
 	}
-	if strings.Contains(answer.Status().Message, failedWebhook) {
+	if isByAdmission(err) {
 		return false
 	}
 	code := answer.Status().Code

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -60,8 +61,14 @@ func TestWhichAnswersOfTheAPIServerAreFinal(t *testing.T) {
 		"500 is not":                   {apierrors.NewInternalError(errors.New("etcd")), "", ""},
 		"503 is not":                   {apierrors.NewServiceUnavailable("starting"), "", ""},
 		"504 is not":                   {apierrors.NewTimeoutError("slow", 1), "", ""},
-		"an end of time is not":        {context.DeadlineExceeded, "", ""},
-		"no connection is not":         {errors.New("connection refused"), "", ""},
+		"400 of a webhook that gives no code is not": {
+			deniedByWebhook(http.StatusBadRequest, ": image not verified"), "", "",
+		},
+		"422 of a webhook is not": {
+			deniedByWebhook(http.StatusUnprocessableEntity, " without explanation"), "", "",
+		},
+		"an end of time is not": {context.DeadlineExceeded, "", ""},
+		"no connection is not":  {errors.New("connection refused"), "", ""},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			t.Parallel()
@@ -77,6 +84,15 @@ func TestWhichAnswersOfTheAPIServerAreFinal(t *testing.T) {
 			require.Equal(t, tc.reason, refusal.Reason)
 		})
 	}
+}
+
+// deniedByWebhook is what the API server makes of a webhook's denial
+// (k8s.io/apiserver, admission/plugin/webhook/errors: ToStatusErr): 400 without a reason
+// where the webhook gives no code.
+func deniedByWebhook(code int32, explanation string) error {
+	return &apierrors.StatusError{ErrStatus: metav1.Status{
+		Status: metav1.StatusFailure, Code: code, Message: `admission webhook "policy.example.com" denied the request` + explanation,
+	}}
 }
 
 func TestNoErrorIsNone(t *testing.T) {
@@ -97,15 +113,17 @@ func TestAnOutageIsToldFromWhatConcernsOneRow(t *testing.T) {
 		err    error
 		outage bool
 	}{
-		"429 is":                 {apierrors.NewTooManyRequests("slow down", 1), true},
-		"500 is":                 {apierrors.NewInternalError(errors.New("etcd")), true},
-		"503 is":                 {apierrors.NewServiceUnavailable("starting"), true},
-		"401 is: all share it":   {apierrors.NewUnauthorized("token expired"), true},
-		"an end of time is":      {context.DeadlineExceeded, true},
-		"no connection is":       {errors.New("connection refused"), true},
-		"403 by a quota isn't":   {apierrors.NewForbidden(workflows, "web", errors.New("exceeded quota")), false},
-		"500 of a webhook isn't": {apierrors.NewInternalError(errors.New(`failed calling webhook "policy.example.com": no endpoints`)), false},
-		"409 isn't":              {apierrors.NewConflict(workflows, "web", errors.New("changed")), false},
+		"429 is":                               {apierrors.NewTooManyRequests("slow down", 1), true},
+		"500 is":                               {apierrors.NewInternalError(errors.New("etcd")), true},
+		"503 is":                               {apierrors.NewServiceUnavailable("starting"), true},
+		"401 is: all share it":                 {apierrors.NewUnauthorized("token expired"), true},
+		"an end of time is":                    {context.DeadlineExceeded, true},
+		"no connection is":                     {errors.New("connection refused"), true},
+		"403 by a quota isn't":                 {apierrors.NewForbidden(workflows, "web", errors.New("exceeded quota")), false},
+		"500 of a webhook isn't":               {apierrors.NewInternalError(errors.New(`failed calling webhook "policy.example.com": no endpoints`)), false},
+		"500 that a webhook denies with isn't": {deniedByWebhook(http.StatusInternalServerError, ": try later"), false},
+		"429 that a webhook denies with isn't": {deniedByWebhook(http.StatusTooManyRequests, ": try later"), false},
+		"409 isn't":                            {apierrors.NewConflict(workflows, "web", errors.New("changed")), false},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			t.Parallel()

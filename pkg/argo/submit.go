@@ -53,13 +53,22 @@ func (s *Submitter) Submit(ctx context.Context, claim store.Claim) error {
 // the API server has the last word; and an earlier attempt may have made the
 // Workflow without knowing it. Nil and nil mean that it has.
 func (s *Submitter) doubt(ctx context.Context, claim store.Claim) (*wfv1.Workflow, error) {
-	if claim.Attempt > 1 {
-		err := s.adopt(ctx, claim)
-		if !apierrors.IsNotFound(err) {
-			return nil, err
-		}
+	if made, err := s.madeBefore(ctx, claim); made || err != nil {
+		return nil, err
 	}
 	return s.prepare(ctx, s.Live, claim)
+}
+
+// madeBefore tells whether an earlier attempt has made the Workflow without knowing it.
+func (s *Submitter) madeBefore(ctx context.Context, claim store.Claim) (bool, error) {
+	if claim.Attempt <= 1 {
+		return false, nil
+	}
+	err := s.adopt(ctx, claim)
+	if apierrors.IsNotFound(err) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // prepare builds the Workflow of a row from what the reader says, or refuses it.
@@ -145,10 +154,19 @@ func (s *Submitter) create(ctx context.Context, claim store.Claim, workflow *wfv
 	if apierrors.IsAlreadyExists(err) {
 		return s.adopt(ctx, claim)
 	}
-	if err != nil {
-		return classify(err)
+	if err == nil {
+		return failpoint.Error(failpoint.SubmitAfterCreate)
 	}
-	return failpoint.Error(failpoint.SubmitAfterCreate)
+	err = classify(err)
+	var refusal *Refusal
+	if !errors.As(err, &refusal) {
+		return err
+	}
+	// Whether the name exists is looked at after admission and validation.
+	if made, doubt := s.madeBefore(ctx, claim); made || doubt != nil {
+		return doubt
+	}
+	return err
 }
 
 // adopt accepts the Workflow that has the row's name, where it is the row's.

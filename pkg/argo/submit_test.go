@@ -107,6 +107,22 @@ func TestACreateWhoseAnswerIsLostIsAdoptedByTheNextAttempt(t *testing.T) {
 	require.Len(t, w.workflows(t), 1)
 }
 
+func TestACreateThatIsRefusedAfterOneWhoseAnswerWasLostRefusesNothing(t *testing.T) {
+	t.Parallel()
+	pipeline := given.CdPipeline("web")
+	retried := claimOf(pipeline)
+	retried.Attempt = 2
+	refusing := interceptor.Funcs{Create: func(context.Context, client.WithWatch, client.Object, ...client.CreateOption) error {
+		return apierrors.NewBadRequest("the schema has changed")
+	}}
+	made := newWorld(t, pipeline, template())
+	require.NoError(t, made.Submit(t.Context(), claimOf(pipeline)), "nobody hears of it")
+	require.NoError(t, made.failing(refusing).Submit(t.Context(), retried))
+
+	never := newWorld(t, pipeline, template()).failing(refusing)
+	requireRefusal(t, never.Submit(t.Context(), retried), store.StatusError, v1alpha1.ReasonWorkflowInvalid, "the schema has changed")
+}
+
 func TestARowThatIsClaimedUnderANewIdAdoptsTheWorkflowOfItsIdentity(t *testing.T) {
 	t.Parallel()
 	pipeline := given.CdPipeline("web")

@@ -71,13 +71,14 @@ func BenchmarkErrgroup(b *testing.B) {
 	throughErrgroup(b.N)
 }
 
+// BenchmarkErrgroupTimeout can be ended as a whole, as a pool can.
 func BenchmarkErrgroupTimeout(b *testing.B) {
 	b.ReportAllocs()
-	var group errgroup.Group
+	group, life := errgroup.WithContext(context.Background())
 	group.SetLimit(benchmarkLimit)
 	for n := range b.N {
 		group.Go(func() error {
-			_, cancel := context.WithTimeout(context.Background(), time.Minute)
+			_, cancel := context.WithTimeout(life, time.Minute)
 			defer cancel()
 			return add(n)
 		})

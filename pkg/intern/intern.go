@@ -19,29 +19,37 @@ const (
 	longest = 512
 )
 
-var table = struct {
-	sync.Mutex
+// table holds the one copy of each text.
+type table struct {
+	mu    sync.Mutex
 	texts map[string]string
-}{texts: map[string]string{}}
+}
+
+// shared is the process's own: objects of all caches have texts in common.
+var shared = newTable()
+
+func newTable() *table { return &table{texts: map[string]string{}} }
 
 // Text returns the same text, of which there is one copy for all who ask. It is safe for
 // concurrent use.
-func Text[T ~string](text T) T {
+func Text[T ~string](text T) T { return T(shared.text(string(text))) }
+
+func (t *table) text(text string) string {
 	if len(text) == 0 || len(text) > longest {
 		return text
 	}
-	table.Lock()
-	defer table.Unlock()
-	if known, ok := table.texts[string(text)]; ok {
-		return T(known)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if known, ok := t.texts[text]; ok {
+		return known
 	}
-	if len(table.texts) >= most {
-		clear(table.texts)
+	if len(t.texts) >= most {
+		clear(t.texts)
 	}
 	// A clone, since the text may be a part of a larger one.
-	known := strings.Clone(string(text))
-	table.texts[known] = known
-	return T(known)
+	known := strings.Clone(text)
+	t.texts[known] = known
+	return known
 }
 
 // Fields does so with each of these.

@@ -1,4 +1,4 @@
-package intern_test
+package intern
 
 import (
 	"testing"

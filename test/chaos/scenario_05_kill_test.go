@@ -205,6 +205,7 @@ func killAtRandom(t *testing.T, kills int) {
 	took, err := recovered(t, w, w.Launch(env.ControllerOptions{}))
 	require.NoError(t, err)
 	t.Logf("%d kills, %d of them at a step; %d builds; the slowest recovery took %s", kills, atStep, builds, max(slowest, took).Round(time.Millisecond))
+	require.Positive(t, builds, "nothing was ever under way")
 	w.RowsAre(builds*children, "Succeeded")
 	w.Judge()
 }

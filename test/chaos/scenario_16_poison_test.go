@@ -8,7 +8,11 @@ import (
 	"testing"
 	"time"
 
+	wfv1 "github.com/argoproj/argo-workflows/v3/pkg/apis/workflow/v1alpha1"
 	"github.com/stretchr/testify/require"
+	admissionv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 
@@ -119,6 +123,63 @@ func TestAWorkflowThatTheAPIServerCannotStoreIsRefusedForGood(t *testing.T) {
 			require.Equal(t, v1alpha1.ReasonWorkflowInvalid, refusal.Reason)
 		})
 	}
+}
+
+// The API server answers with 422, as it does where a Workflow could never be.
+func TestWhatAnAdmissionPolicyDeniesWaitsUntilItIsAllowed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.Create(given.CiPipeline(given.CI), given.CiBuild("b1"), given.CdPipeline("denied"), given.CdPipeline("neighbour"))
+	allow := denyWorkflowsOf(t, w, "denied")
+	w.Start()
+	w.Succeed("b1")
+	w.RowsAre(1, "Succeeded")
+	w.Eventually("the row tells why it waits", func(context.Context) bool {
+		return w.Count(`SELECT count(*) FROM cd_workflow_runner WHERE reason = 'SubmissionDelayed' AND message LIKE '%denied request: not today%'`) == 1
+	})
+	allow()
+	w.RowsAre(2, "Succeeded")
+	w.Judge()
+}
+
+// denyWorkflowsOf has the API server deny the Workflows of one pipeline until allow is
+// called.
+func denyWorkflowsOf(t *testing.T, w *world.World, pipeline string) (allow func()) {
+	t.Helper()
+	meta := metav1.ObjectMeta{Name: "deny-" + w.Namespace}
+	workflows := admissionv1.NamedRuleWithOperations{RuleWithOperations: admissionv1.RuleWithOperations{
+		Operations: []admissionv1.OperationType{admissionv1.Create},
+		Rule:       admissionv1.Rule{APIGroups: []string{"argoproj.io"}, APIVersions: []string{"*"}, Resources: []string{"workflows"}},
+	}}
+	policy := &admissionv1.ValidatingAdmissionPolicy{ObjectMeta: meta, Spec: admissionv1.ValidatingAdmissionPolicySpec{
+		MatchConstraints: &admissionv1.MatchResources{
+			NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{corev1.LabelMetadataName: w.Namespace}},
+			ResourceRules:     []admissionv1.NamedRuleWithOperations{workflows},
+		},
+		Validations: []admissionv1.Validation{{
+			Expression: fmt.Sprintf("!object.metadata.?ownerReferences.orValue([]).exists(owner, owner.name == %q)", pipeline),
+			Message:    "not today",
+		}},
+	}}
+	binding := &admissionv1.ValidatingAdmissionPolicyBinding{ObjectMeta: meta, Spec: admissionv1.ValidatingAdmissionPolicyBindingSpec{
+		PolicyName: policy.Name, ValidationActions: []admissionv1.ValidationAction{admissionv1.Deny},
+	}}
+	allow = func() {
+		for _, object := range []client.Object{binding, policy} {
+			require.NoError(t, client.IgnoreNotFound(w.Everywhere.Delete(context.Background(), object)))
+		}
+	}
+	t.Cleanup(allow)
+	require.NoError(t, w.Everywhere.Create(t.Context(), policy))
+	require.NoError(t, w.Everywhere.Create(t.Context(), binding))
+	w.Eventually("the policy denies", func(ctx context.Context) bool {
+		workflow := &wfv1.Workflow{ObjectMeta: metav1.ObjectMeta{Name: "any", OwnerReferences: []metav1.OwnerReference{
+			{APIVersion: "v1", Kind: "ConfigMap", Name: pipeline, UID: "any"},
+		}}}
+		err := w.Cluster.Create(ctx, workflow, client.DryRunAll)
+		return err != nil && strings.Contains(err.Error(), "not today")
+	})
+	return allow
 }
 
 // parameters gives the pipeline so many bytes.

@@ -58,6 +58,30 @@ func TestLimitsAreChangedWhileTheControllerRuns(t *testing.T) {
 	require.Less(t, metricIs(w, controller, "penstock_trigger_limit", 5), inForce, "what the environment says")
 }
 
+func TestLimitsOfTheConfigMapHoldFromTheFirstClaimOn(t *testing.T) {
+	const children, most = 30, 3
+	w := newWorld(t) // the environment sets no such limit
+	set(t, w, map[string]string{"MAX_ACTIVE_WORKFLOWS": fmt.Sprint(most)})
+	w.CreateFamily(given.CdPipelines(children, "cd", given.Runs("for-ever")))
+	w.Create(forEver(), given.CiPipeline(given.CI), given.CiBuild("app-1"))
+	controller := w.Start()
+	w.Succeed("app-1")
+	metricIs(w, controller, "penstock_backlog_gate_closed", 1)
+	for range 3 { // with a queue that waits to be claimed
+		require.NoError(t, controller.Kill())
+		controller = w.Start()
+		metricIs(w, controller, "penstock_backlog_active_workflows", most)
+		require.Len(t, w.Workflows(), most)
+	}
+	set(t, w, map[string]string{"MAX_ACTIVE_WORKFLOWS": "0"})
+	w.RowsAre(children, "Running")
+	for _, workflow := range w.Workflows() {
+		require.NoError(t, w.Cluster.Delete(t.Context(), &workflow))
+	}
+	w.RowsAre(children, "Error")
+	w.Judge()
+}
+
 // settingsTell waits for an event on the ConfigMap.
 func settingsTell(w *world.World, reason, note string) {
 	w.Eventually("an event "+reason+" "+note, func(ctx context.Context) bool {

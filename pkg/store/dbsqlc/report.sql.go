@@ -194,7 +194,7 @@ JOIN LATERAL (
           FROM trigger_decision d
           WHERE d.pipeline_uid = p.pipeline_uid
           ORDER BY d.id DESC
-          LIMIT 200) n
+          LIMIT 256) n
     WHERE n.build_uid = n.last_build
     ORDER BY array_position(ARRAY['Triggered', 'Waiting', 'Blocked', 'Skipped'], n.outcome), n.id DESC
     LIMIT 1
@@ -212,7 +212,7 @@ type LastDecisionsRow struct {
 
 // What the last build that was planned came to for each pipeline: that it runs, where
 // it does for any artifact. A decision keeps its id when it is settled anew, so that
-// the ids are in the order of the builds. A build has at most 200 artifacts.
+// the ids are in the order of the builds. A build has at most 256 artifacts.
 func (q *Queries) LastDecisions(ctx context.Context, pipelineUids []string) ([]LastDecisionsRow, error) {
 	rows, err := q.db.Query(ctx, lastDecisions, pipelineUids)
 	if err != nil {

@@ -74,7 +74,7 @@ JOIN LATERAL (
 -- name: LastDecisions :many
 -- What the last build that was planned came to for each pipeline: that it runs, where
 -- it does for any artifact. A decision keeps its id when it is settled anew, so that
--- the ids are in the order of the builds. A build has at most 200 artifacts.
+-- the ids are in the order of the builds. A build has at most 256 artifacts.
 SELECT p.pipeline_uid::text AS pipeline_uid, l.build_name, l.outcome, l.reason, l.message, l.decided_at
 FROM (SELECT unnest(@pipeline_uids::text[]) AS pipeline_uid) p
 JOIN LATERAL (
@@ -83,7 +83,7 @@ JOIN LATERAL (
           FROM trigger_decision d
           WHERE d.pipeline_uid = p.pipeline_uid
           ORDER BY d.id DESC
-          LIMIT 200) n
+          LIMIT 256) n
     WHERE n.build_uid = n.last_build
     ORDER BY array_position(ARRAY['Triggered', 'Waiting', 'Blocked', 'Skipped'], n.outcome), n.id DESC
     LIMIT 1

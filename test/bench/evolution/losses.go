@@ -60,7 +60,7 @@ func causeOf(err error) string {
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &network) && network.Timeout():
 		return step + ": timeout"
 	default:
-		return err.Error()
+		return step + ": other" // a text may hold a port, and each be another
 	}
 }
 
