@@ -75,7 +75,7 @@ type limited struct {
 
 // Start loads the limits, and dispatches.
 func (l limited) Start(ctx context.Context) error {
-	if err := l.load(ctx); err != nil {
+	if err := l.load(ctx); err != nil && ctx.Err() == nil { // a shutdown is no error
 		return err
 	}
 	return l.Dispatcher.Start(ctx)

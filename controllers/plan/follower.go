@@ -12,6 +12,7 @@ import (
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
 	"github.com/penstock-cd/penstock/pkg/failpoint"
+	"github.com/penstock-cd/penstock/pkg/pause"
 	"github.com/penstock-cd/penstock/pkg/store"
 	"github.com/penstock-cd/penstock/pkg/trigger"
 )
@@ -58,12 +59,12 @@ func (f *Follower) NeedLeaderElection() bool { return true }
 // Start follows until the context ends. What a crash left open is found at once.
 func (f *Follower) Start(ctx context.Context) error {
 	for {
-		pause := followPoll
+		wait := followPoll
 		if err := f.runOnce(ctx); err != nil && ctx.Err() == nil {
 			f.Log.Error(err, "ended stages not followed, will retry")
-			pause = followRetry
+			wait = followRetry
 		}
-		timer := time.NewTimer(pause)
+		timer := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
 			timer.Stop()
@@ -89,19 +90,10 @@ func (f *Follower) runOnce(ctx context.Context) error {
 			return err
 		}
 		if children.asked() {
-			pause(ctx, listInterval)
+			pause.For(ctx, listInterval)
 		}
 	}
 	return nil
-}
-
-func pause(ctx context.Context, long time.Duration) {
-	timer := time.NewTimer(long)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
 }
 
 func (f *Follower) follow(ctx context.Context, ended []store.Ended, children *chained) error {

@@ -22,6 +22,7 @@ import (
 	"github.com/penstock-cd/penstock/pkg/batch"
 	"github.com/penstock-cd/penstock/pkg/bounded"
 	"github.com/penstock-cd/penstock/pkg/crash"
+	"github.com/penstock-cd/penstock/pkg/pause"
 )
 
 const (
@@ -108,25 +109,15 @@ func (r *Releaser) releaseAll(ctx context.Context, names []types.NamespacedName)
 		r.failures = 0
 		return nil
 	}
-	pause := min(interval<<r.failures, longest)
+	retryIn := min(interval<<r.failures, longest)
 	r.failures = min(r.failures+1, mostFailures)
-	r.tell(last, len(failed), pause)
-	rest(ctx, pause)
+	r.tell(last, len(failed), retryIn)
+	pause.For(ctx, retryIn)
 	return nil
 }
 
 func (r *Releaser) tell(err error, workflows int, retryIn time.Duration) {
 	r.Log.Info("workflows not released, will retry", "workflows", workflows, "retryIn", retryIn.String(), "error", err.Error())
-}
-
-// rest waits for as long, or until the context ends.
-func rest(ctx context.Context, pause time.Duration) {
-	timer := time.NewTimer(pause)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
 }
 
 // release believes the cache, unless the API server says that it is out of date.

@@ -18,6 +18,7 @@ import (
 
 	"github.com/penstock-cd/penstock/pkg/bounded"
 	"github.com/penstock-cd/penstock/pkg/crash"
+	"github.com/penstock-cd/penstock/pkg/pause"
 	"github.com/penstock-cd/penstock/pkg/store"
 	"github.com/penstock-cd/penstock/pkg/trigger"
 )
@@ -141,7 +142,7 @@ func (r *Reporter) Start(ctx context.Context) error {
 			return nil
 		case <-r.builds.wake:
 		}
-		if !rest(ctx, r.pause(r.runOnce(ctx))) {
+		if !pause.For(ctx, r.pause(r.runOnce(ctx))) {
 			return nil
 		}
 	}
@@ -235,16 +236,4 @@ func (r *Reporter) write(ctx context.Context, set *dirtySet, writes []write) boo
 		r.Log.Info("no status could be written, will retry", "objects", len(refused), "error", refused[0].Error())
 	}
 	return false
-}
-
-// rest waits; it returns false when the context ended first.
-func rest(ctx context.Context, pause time.Duration) bool {
-	timer := time.NewTimer(pause)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
 }

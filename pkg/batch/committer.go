@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/penstock-cd/penstock/pkg/bounded"
+	"github.com/penstock-cd/penstock/pkg/pause"
 )
 
 var (
@@ -126,7 +127,7 @@ func (c *Committer[T]) ready(ctx context.Context) bool {
 	case <-ctx.Done():
 		return false
 	case <-c.waiting.added:
-		return pause(ctx, time.Until(c.lastFlush.Add(c.config.MinInterval)))
+		return pause.For(ctx, time.Until(c.lastFlush.Add(c.config.MinInterval)))
 	}
 }
 
@@ -141,7 +142,7 @@ func (c *Committer[T]) commit(until, life context.Context, group []T) error {
 		if c.config.OnError != nil {
 			c.config.OnError(err, len(group), retryIn)
 		}
-		if !pause(until, retryIn) {
+		if !pause.For(until, retryIn) {
 			return err
 		}
 	}

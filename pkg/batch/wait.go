@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/penstock-cd/penstock/pkg/bounded"
+	"github.com/penstock-cd/penstock/pkg/pause"
 )
 
 const (
@@ -26,27 +27,12 @@ func (b *backoff) next() time.Duration {
 	return b.last
 }
 
-// pause waits for d, and reports false as soon as ctx has ended.
-func pause(ctx context.Context, d time.Duration) bool {
-	if d <= 0 {
-		return ctx.Err() == nil
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
-}
-
 // outlive returns a context that has the values of ctx and ends a grace time after it: what is being committed when the
 // process is told to stop must not be aborted by that. The returned function ends it earlier.
 func outlive(ctx context.Context, grace time.Duration) (context.Context, func()) {
 	life, end := context.WithCancelCause(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, func() {
-		if pause(life, grace) {
+		if pause.For(life, grace) {
 			end(&bounded.TimeoutError{After: grace})
 		}
 	})
