@@ -112,7 +112,7 @@ func newLoops(mgr manager.Manager, deps Dependencies, decider trigger.Decider) *
 		Planner: l.planner, Tracker: l.tracker, Report: l.reporter, Wake: l.wake,
 		Interval: deps.Config.SweepInterval, Log: deps.Log.WithName("sweep"),
 	})
-	l.queue = &gauge.Queue{Depth: deps.Store.QueueDepth, Log: deps.Log.WithName("gauge")}
+	l.queue = gauge.NewQueue(deps.Store.QueueDepth, deps.Log.WithName("gauge"))
 	return l
 }
 

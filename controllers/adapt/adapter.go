@@ -10,6 +10,7 @@ import (
 	"github.com/go-logr/logr"
 
 	"github.com/penstock-cd/penstock/pkg/limit"
+	"github.com/penstock-cd/penstock/pkg/loop"
 )
 
 // interval is how often the limit is looked at.
@@ -37,6 +38,7 @@ type Config struct {
 // Adapter moves the limit while it is automatic.
 type Adapter struct {
 	Config
+	*loop.Loop
 	mu       sync.Mutex
 	adaptive *limit.Adaptive // nil while the limit is fixed
 	ceiling  int
@@ -45,7 +47,11 @@ type Adapter struct {
 }
 
 // New returns an adapter that leaves the limit as it is.
-func New(config Config) *Adapter { return &Adapter{Config: config} }
+func New(config Config) *Adapter {
+	a := &Adapter{Config: config}
+	a.Loop = loop.New(loop.Config{Name: "adapt", Run: a.runOnce, Interval: interval, Log: config.Log})
+	return a
+}
 
 // Fix sets the limit, and leaves it so.
 func (a *Adapter) Fix(inFlight int) {
@@ -66,31 +72,15 @@ func (a *Adapter) Adapt(ceiling int) {
 	a.Limit.SetLimit(a.adaptive.Next(limit.Window{}, ceiling))
 }
 
-// NeedLeaderElection is true: only who dispatches has a limit.
-func (a *Adapter) NeedLeaderElection() bool { return true }
-
-// Start adapts until the context ends.
-func (a *Adapter) Start(ctx context.Context) error {
-	ticker := time.NewTicker(interval)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-ticker.C:
-			a.adapt()
-		}
-	}
-}
-
-// adapt looks once. What was seen while the limit was fixed is thrown away.
-func (a *Adapter) adapt() {
+// runOnce moves an automatic limit by what was seen since the last run. What was seen
+// while the limit was fixed is thrown away.
+func (a *Adapter) runOnce(context.Context) (time.Duration, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	window := a.Answers()
 	window.DatabaseWait = a.databaseWait()
 	if a.adaptive == nil {
-		return
+		return 0, nil
 	}
 	before := a.Limit.Limit()
 	if next := a.adaptive.Next(window, a.ceiling); next != before {
@@ -98,6 +88,7 @@ func (a *Adapter) adapt() {
 		a.Log.V(1).Info("limit adapted", "before", before, "after", next, "latency", window.Latency.String(),
 			"overrun", window.Overrun, "databaseWait", window.DatabaseWait.String())
 	}
+	return 0, nil
 }
 
 // databaseWait is the mean wait for a connection since the last look.

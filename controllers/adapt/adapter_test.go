@@ -9,8 +9,10 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/stretchr/testify/require"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
 
 	"github.com/penstock-cd/penstock/pkg/limit"
+	"github.com/penstock-cd/penstock/test/lifecycle"
 )
 
 // pool is a bound, and what the servers behind it answer.
@@ -119,5 +121,13 @@ func TestAnAutomaticLimitMovesBetweenOneAndItsCeiling(t *testing.T) {
 		p.answer(fast)
 		sleep(time.Minute)
 		require.Equal(t, 9, p.Limit())
+	})
+}
+
+func TestStartStopStress(t *testing.T) {
+	t.Parallel()
+	lifecycle.Stress(t, func() manager.Runnable {
+		p := &pool{inFlight: 5}
+		return New(Config{Limit: p, Answers: p.answers, DatabaseWait: p.databaseWait, Log: logr.Discard()})
 	})
 }

@@ -12,6 +12,8 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
+
+	"github.com/penstock-cd/penstock/pkg/loop"
 )
 
 // queueInterval is how often the queue is measured.
@@ -84,34 +86,35 @@ func (c countErrors) RoundTrip(request *http.Request) (*http.Response, error) {
 // WrappedRoundTripper lets apimachinery find the transport inside.
 func (c countErrors) WrappedRoundTripper() http.RoundTripper { return c.next }
 
-// Queue measures the queue until its context ends.
+// Depth returns the number of waiting rows and the age of the oldest.
+type Depth func(context.Context) (rows int64, oldest time.Duration, err error)
+
+// Queue measures the queue.
 type Queue struct {
-	// Depth returns the number of waiting rows and the age of the oldest.
-	Depth func(context.Context) (int64, time.Duration, error)
-	Log   logr.Logger
+	*loop.Loop
+	depth Depth
 }
 
-// NeedLeaderElection is true: one replica's figures are enough.
-func (q *Queue) NeedLeaderElection() bool { return true }
+// NewQueue returns a gauge that measures nothing until it is started.
+func NewQueue(depth Depth, log logr.Logger) *Queue {
+	q := &Queue{depth: depth}
+	q.Loop = loop.New(loop.Config{
+		Name: "gauge", Run: q.runOnce, Interval: queueInterval,
+		OnError: func(err error, _ time.Duration) { log.Error(err, "queue not measured") },
+		Log:     log,
+	})
+	return q
+}
 
-// Start measures at once and then every queueInterval.
-func (q *Queue) Start(ctx context.Context) error {
-	ticker := time.NewTicker(queueInterval)
-	defer ticker.Stop()
-	for {
-		depth, oldest, err := q.Depth(ctx)
-		if err == nil {
-			queueDepth.Set(float64(depth))
-			queueOldest.Set(oldest.Seconds())
-		} else if ctx.Err() == nil {
-			q.Log.Error(err, "queue not measured")
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-ticker.C:
-		}
+// runOnce measures. An error leaves the figures as they were.
+func (q *Queue) runOnce(ctx context.Context) (time.Duration, error) {
+	rows, oldest, err := q.depth(ctx)
+	if err != nil {
+		return 0, err
 	}
+	queueDepth.Set(float64(rows))
+	queueOldest.Set(oldest.Seconds())
+	return 0, nil
 }
 
 // Pool is a prometheus.Collector of a connection pool.

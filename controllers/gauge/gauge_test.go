@@ -15,9 +15,11 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"github.com/penstock-cd/penstock/controllers/gauge"
+	"github.com/penstock-cd/penstock/test/lifecycle"
 )
 
 const patience = 10 * time.Second
@@ -110,7 +112,7 @@ func measure(t *testing.T, log logr.Logger, depth func(context.Context) (int64, 
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	queue := &gauge.Queue{Depth: depth, Log: log}
+	queue := gauge.NewQueue(depth, log)
 	require.True(t, queue.NeedLeaderElection())
 	go func() { ended <- queue.Start(ctx) }()
 	assert.Eventually(t, until, patience, 10*time.Millisecond)
@@ -136,4 +138,10 @@ func TestConnectionsAreCountedByState(t *testing.T) {
 			require.InDelta(c, want, value(c, "penstock_db_connections", state), 0, state)
 		}
 	}, patience, 10*time.Millisecond)
+}
+
+func TestStartStopStress(t *testing.T) {
+	lifecycle.Stress(t, func() manager.Runnable {
+		return gauge.NewQueue(func(ctx context.Context) (int64, time.Duration, error) { return 1, time.Second, ctx.Err() }, logr.Discard())
+	})
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/penstock-cd/penstock/controllers/plan"
 	"github.com/penstock-cd/penstock/pkg/bounded"
 	"github.com/penstock-cd/penstock/pkg/crash"
+	"github.com/penstock-cd/penstock/pkg/loop"
 	"github.com/penstock-cd/penstock/pkg/store"
 )
 
@@ -65,7 +66,8 @@ type Config struct {
 	Tracker     Tracker
 	Report      Report
 	// Wake makes the other loops look for rows.
-	Wake     func()
+	Wake func()
+	// Interval is the pause between two sweeps.
 	Interval time.Duration
 	Log      logr.Logger
 }
@@ -73,32 +75,21 @@ type Config struct {
 // Sweeper repairs.
 type Sweeper struct {
 	Config
+	*loop.Loop
 	// missing are the rows whose Workflow the last sweep did not find.
 	missing map[int64]bool
 }
 
 // New returns a sweeper that does nothing until it is started.
-func New(config Config) *Sweeper { return &Sweeper{Config: config} }
-
-// NeedLeaderElection keeps two replicas from doing the same work.
-func (s *Sweeper) NeedLeaderElection() bool { return true }
-
-// Start sweeps at once, then every interval, until the context ends.
-func (s *Sweeper) Start(ctx context.Context) error {
-	ticker := time.NewTicker(s.Interval)
-	defer ticker.Stop()
-	for {
-		s.runOnce(ctx)
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-ticker.C:
-		}
-	}
+func New(config Config) *Sweeper {
+	s := &Sweeper{Config: config}
+	s.Loop = loop.New(loop.Config{Name: "sweep", Run: s.runOnce, Interval: config.Interval, Log: config.Log})
+	return s
 }
 
-// runOnce takes every step; one that fails does not keep the others.
-func (s *Sweeper) runOnce(ctx context.Context) {
+// runOnce takes every step; one that fails does not keep the others, and is repeated by
+// the next sweep.
+func (s *Sweeper) runOnce(ctx context.Context) (time.Duration, error) {
 	for _, step := range []struct {
 		name string
 		run  func(context.Context) error
@@ -113,6 +104,7 @@ func (s *Sweeper) runOnce(ctx context.Context) {
 		}
 	}
 	s.Wake()
+	return 0, nil
 }
 
 // planBuilds plans every finished build whose event was lost. One that fails does not

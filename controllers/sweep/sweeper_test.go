@@ -10,9 +10,11 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
 	"github.com/penstock-cd/penstock/test/given"
+	"github.com/penstock-cd/penstock/test/lifecycle"
 )
 
 // looked is what the reporter and the planner were told.
@@ -74,9 +76,18 @@ func TestABuildWhosePlanPanicsKeepsNoOtherAndIsToldWithItsStack(t *testing.T) {
 	t.Parallel()
 	s, told, lines := newSweeper(t,
 		build("first", v1alpha1.BuildSucceeded, nil), build("poison", v1alpha1.BuildSucceeded, nil), build("second", v1alpha1.BuildSucceeded, nil))
-	s.runOnce(t.Context())
+	_, err := s.runOnce(t.Context())
+	require.NoError(t, err)
 	require.ElementsMatch(t, []string{"first", "second"}, told.planned)
 	require.Contains(t, (*lines)[0], "spilled")
 	require.Contains(t, (*lines)[0], "sweeper_test.go")
 	require.ElementsMatch(t, []string{"first", "poison", "second"}, told.builds, "the other steps are taken all the same")
+}
+
+func TestStartStopStress(t *testing.T) {
+	t.Parallel()
+	lifecycle.Stress(t, func() manager.Runnable {
+		s, _, _ := newSweeper(t)
+		return s
+	})
 }
