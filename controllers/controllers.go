@@ -28,6 +28,9 @@ import (
 	"github.com/penstock-cd/penstock/pkg/trigger"
 )
 
+// LaneCD is the lane of CD triggers in the token bucket.
+const LaneCD = "cd"
+
 // Dependencies is what the loops share.
 type Dependencies struct {
 	Config config.Config
@@ -35,7 +38,7 @@ type Dependencies struct {
 	// Bucket is the token bucket of the manager's client (background) and of
 	// TriggerClient.
 	Bucket *limit.Bucket
-	// TriggerClient reads and writes at the API server in the trigger class.
+	// TriggerClient reads and writes at the API server in the trigger class, in LaneCD.
 	TriggerClient client.Client
 	// Answers are the samples of TriggerClient's transport.
 	Answers *limit.Samples
@@ -91,7 +94,8 @@ func newLoops(mgr manager.Manager, deps Dependencies, decider trigger.Decider) *
 		Queue:     deps.Store,
 		Submitter: &argo.Submitter{Cache: mgr.GetCache(), Live: deps.TriggerClient},
 		Limit:     firstLimit(deps.Config.BatchSize), Lease: deps.Config.TriggerLease, Grace: deps.Config.ShutdownGracePeriod,
-		Busy: deps.Bucket.SetBusy, Held: l.reporter.GateMoved, Moved: l.moved, Log: deps.Log.WithName("dispatch"),
+		Busy: func(busy bool) { deps.Bucket.SetBusy(LaneCD, busy) },
+		Held: l.reporter.GateMoved, Moved: l.moved, Log: deps.Log.WithName("dispatch"),
 	})
 	l.adapter = adapt.New(adapt.Config{
 		Limit: l.dispatcher, Answers: deps.Answers.Take, DatabaseWait: acquireWait(deps.Store), Log: deps.Log.WithName("adapt"),

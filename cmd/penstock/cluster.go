@@ -22,6 +22,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
+	"github.com/penstock-cd/penstock/controllers"
 	"github.com/penstock-cd/penstock/controllers/gauge"
 	"github.com/penstock-cd/penstock/controllers/lookup"
 	limits "github.com/penstock-cd/penstock/controllers/settings"
@@ -61,7 +62,7 @@ func newClients(cluster *rest.Config, bucket *limit.Bucket, answers *limit.Sampl
 		return limited
 	}
 	all := clients{trigger: limited(), background: limited(), watch: rest.CopyConfig(cluster), lease: rest.CopyConfig(cluster)}
-	all.trigger.RateLimiter = bucket.Trigger()
+	all.trigger.RateLimiter = bucket.Trigger(controllers.LaneCD)
 	all.trigger.Wrap(answers.WrapTransport)
 	all.background.RateLimiter = bucket.Background()
 	all.watch.QPS = -1 // the cache makes few requests, and must not wait

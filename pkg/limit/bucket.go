@@ -1,10 +1,14 @@
 // Package limit holds every request of the process to one rate: it observes who waits for the Kubernetes API and grants
 // tokens, triggers first.
 //
-// A Bucket has two views, Trigger and Background, each a flowcontrol.RateLimiter for a rest.Config of its own. While
-// triggers are under way, Background has one token for every 50 of Trigger, so that a burst costs 1.02 API writes for each
-// trigger; at other times it flows freely. Triggers that are slow and leave tokens over do not starve it: see Quiet. An
-// answer of 429 stops both views for as long as the server asks (WrapTransport).
+// A Bucket has two classes of views, Trigger and Background, each view a flowcontrol.RateLimiter for a rest.Config of its
+// own. While triggers are under way, Background has one token for every 50 of Trigger, so that a burst costs 1.02 API writes
+// for each trigger; at other times it flows freely. Triggers that are slow and leave tokens over do not starve it: see
+// Quiet. An answer of 429 stops all views for as long as the server asks (WrapTransport).
+//
+// Trigger has one view for each lane. The lanes in which requests wait are served round robin, one token each, so that a
+// lane with k others waits for at most k tokens between two of its own, however many requests wait in those. Tokens that a
+// lane does not ask for go to the others.
 //
 // Time is that of package time; tests run in a bubble of testing/synctest, which replaces it.
 package limit
@@ -18,7 +22,7 @@ import (
 	"k8s.io/client-go/util/flowcontrol"
 )
 
-// Bucket is a token bucket whose waiters stand in two lines. Its methods may be called at any time from any goroutine.
+// Bucket is a token bucket whose waiters stand in a line for each lane of triggers and one for background. Its methods may be called at any time from any goroutine.
 // It holds no goroutine and needs no end.
 type Bucket struct {
 	// OnWait is told, after every wait, the class (TriggerClass or BackgroundClass) and how long it took, also when it was
@@ -31,17 +35,17 @@ type Bucket struct {
 	mu          sync.Mutex
 	tokens      *rate.Limiter
 	turns       turns
-	lines       map[string]*list.List // of *waiter
+	classes     map[string]*lanes // background has one lane, with an empty name
 	pausedUntil time.Time
 	timer       *time.Timer // calls serve when the next grant is possible
 }
 
 // waiter is one call of Wait. The mutex of the bucket guards it.
 type waiter struct {
-	class   string
-	place   *list.Element // in the line of its class, until it is granted or leaves
-	granted bool
-	ready   chan struct{} // closed with the grant
+	class, lane string
+	place       *list.Element // in its lane, until it is granted or leaves
+	granted     bool
+	ready       chan struct{} // closed with the grant
 }
 
 // NewBucket returns a full bucket that gains qps tokens in a second and holds at most burst of them. A qps of 0 or less
@@ -49,13 +53,16 @@ type waiter struct {
 // come late, since there is no room for the token that is gained meanwhile.
 func NewBucket(qps float64, burst int) *Bucket {
 	return &Bucket{
-		tokens: rate.NewLimiter(perSecond(qps), max(burst, 1)),
-		lines:  map[string]*list.List{TriggerClass: list.New(), BackgroundClass: list.New()},
+		tokens:  rate.NewLimiter(perSecond(qps), max(burst, 1)),
+		turns:   turns{busy: map[string]bool{}},
+		classes: map[string]*lanes{TriggerClass: {}, BackgroundClass: {}},
 	}
 }
 
-// Trigger returns the view for requests that triggers wait for.
-func (b *Bucket) Trigger() flowcontrol.RateLimiter { return &view{bucket: b, class: TriggerClass} }
+// Trigger returns the view for requests that the triggers of a lane wait for. Views of the same lane share its line.
+func (b *Bucket) Trigger(lane string) flowcontrol.RateLimiter {
+	return &view{bucket: b, class: TriggerClass, lane: lane}
+}
 
 // Background returns the view for requests that can wait: status writes, events, reads that no cache answers.
 func (b *Bucket) Background() flowcontrol.RateLimiter {
@@ -72,17 +79,17 @@ func (b *Bucket) SetLimit(qps float64, burst int) {
 	b.serve(now)
 }
 
-// SetBusy says whether triggers are under way although none may be waiting for a token at this moment: work is claimed,
-// or the queue is not empty.
-func (b *Bucket) SetBusy(busy bool) {
+// SetBusy says whether triggers of a lane are under way although none may be waiting for a token at this moment: work is
+// claimed, or the queue is not empty. Triggers are under way while those of any lane are.
+func (b *Bucket) SetBusy(lane string, busy bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now := time.Now()
-	b.turns.setBusy(busy, now)
+	b.turns.setBusy(lane, busy, now)
 	b.serve(now)
 }
 
-// Pause grants nothing for d, to either class. A pause that already lasts longer stays as it is.
+// Pause grants nothing for d, to any view. A pause that already lasts longer stays as it is.
 func (b *Bucket) Pause(d time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -16,6 +16,8 @@ import (
 const (
 	trigger    = limit.TriggerClass
 	background = limit.BackgroundClass
+
+	cd, ci = "cd", "ci" // lanes
 )
 
 func TestABurstIsGrantedAtOnceAndTheRestAtTheRate(t *testing.T) {
@@ -35,14 +37,14 @@ func TestAQPSOfZeroLiftsTheLimit(t *testing.T) {
 		tr.ask(trigger, 100)
 		tr.ask(background, 100)
 		tr.require(100, 100)
-		require.True(t, math.IsInf(float64(tr.Trigger().QPS()), 1))
+		require.True(t, math.IsInf(float64(tr.Trigger(cd).QPS()), 1))
 	})
 }
 
 func TestABurstBelowOneMeansOne(t *testing.T) {
 	inBubble(t, 10, 0, func(t *testing.T, tr *trace) {
-		require.True(t, tr.Trigger().TryAccept())
-		require.False(t, tr.Trigger().TryAccept())
+		require.True(t, tr.Trigger(cd).TryAccept())
+		require.False(t, tr.Trigger(cd).TryAccept())
 	})
 }
 
@@ -78,14 +80,14 @@ func TestBackgroundFlowsFreelyWhenNoTriggerIsUnderWay(t *testing.T) {
 
 func TestBackgroundHasOneTokenForEveryFiftyOfTriggersInABurst(t *testing.T) {
 	inBubble(t, 50, 10, func(t *testing.T, tr *trace) {
-		tr.SetBusy(true)
+		tr.SetBusy(cd, true)
 		tr.ask(trigger, 1000)
 		tr.ask(background, 1000)
 		time.Sleep(21 * time.Second)
 		tr.require(1000, 20)
 		since := limit.Share
 		for _, g := range tr.grants {
-			if g.class == background {
+			if g.to == background {
 				require.GreaterOrEqual(t, since, limit.Share)
 				since = -1
 			}
@@ -96,13 +98,13 @@ func TestBackgroundHasOneTokenForEveryFiftyOfTriggersInABurst(t *testing.T) {
 
 func TestTheShareHoldsWhenTriggersComeOneAfterTheOther(t *testing.T) {
 	inBubble(t, 50, 10, func(t *testing.T, tr *trace) {
-		tr.SetBusy(true)
+		tr.SetBusy(cd, true)
 		tr.ask(background, 1000)
 		var pool sync.WaitGroup
 		for range 5 {
 			pool.Go(func() {
 				for range 40 {
-					tr.Trigger().Accept()
+					tr.Trigger(cd).Accept()
 					tr.record(trigger)
 				}
 			})
@@ -115,10 +117,10 @@ func TestTheShareHoldsWhenTriggersComeOneAfterTheOther(t *testing.T) {
 
 func TestBackgroundFlowsAgainOnceTriggersAreNoLongerUnderWay(t *testing.T) {
 	inBubble(t, 50, 10, func(_ *testing.T, tr *trace) {
-		tr.SetBusy(true)
+		tr.SetBusy(cd, true)
 		tr.ask(background, 5)
 		tr.require(0, 0)
-		tr.SetBusy(false)
+		tr.SetBusy(cd, false)
 		tr.require(0, 5)
 	})
 }
@@ -138,10 +140,10 @@ func TestBackgroundFlowsAgainWhenTheLastWaitingTriggerGivesUp(t *testing.T) {
 func TestBackgroundFlowsFreelyWhileTriggersUnderWayTakeNoTokens(t *testing.T) {
 	inBubble(t, 50, 10, func(_ *testing.T, tr *trace) {
 		time.Sleep(time.Hour)
-		tr.SetBusy(true)
+		tr.SetBusy(cd, true)
 		tr.ask(background, 3)
 		time.Sleep(limit.Quiet - time.Millisecond)
-		tr.SetBusy(true) // again changes nothing
+		tr.SetBusy(cd, true) // again changes nothing
 		tr.require(0, 0)
 		time.Sleep(time.Millisecond)
 		tr.require(0, 3)
@@ -158,7 +160,7 @@ func TestBackgroundFlowsFreelyWhileTriggersUnderWayTakeNoTokens(t *testing.T) {
 
 func TestBackgroundHasATokenInTimeWhileSlowTriggersLeaveTokensOver(t *testing.T) {
 	inBubble(t, 50, 10, func(_ *testing.T, tr *trace) {
-		tr.SetBusy(true)
+		tr.SetBusy(cd, true)
 		tr.ask(background, 100)
 		for range 10 { // as from one create to the next
 			tr.ask(trigger, 1)
@@ -170,7 +172,7 @@ func TestBackgroundHasATokenInTimeWhileSlowTriggersLeaveTokensOver(t *testing.T)
 
 func TestALowRateDoesNotChangeTheShare(t *testing.T) {
 	inBubble(t, 0.1, 1, func(_ *testing.T, tr *trace) {
-		tr.SetBusy(true)
+		tr.SetBusy(cd, true)
 		tr.ask(trigger, 40)
 		tr.ask(background, 2)
 		time.Sleep(390 * time.Second)
@@ -199,7 +201,7 @@ func TestAPauseStopsBothClasses(t *testing.T) {
 		tr.Pause(3 * time.Second)
 		tr.ask(trigger, 2)
 		tr.ask(background, 2)
-		require.False(t, tr.Trigger().TryAccept())
+		require.False(t, tr.Trigger(cd).TryAccept())
 		time.Sleep(3*time.Second - time.Nanosecond)
 		tr.require(0, 0)
 		time.Sleep(time.Nanosecond)
@@ -223,14 +225,14 @@ func TestAPauseIsExtendedButNeverShortened(t *testing.T) {
 func TestTryAcceptTakesATokenOnlyWhenNobodyIsBefore(t *testing.T) {
 	inBubble(t, 1, 2, func(t *testing.T, tr *trace) {
 		require.True(t, tr.Background().TryAccept())
-		tr.SetBusy(true)
+		tr.SetBusy(cd, true)
 		require.False(t, tr.Background().TryAccept(), "triggers are under way")
-		require.True(t, tr.Trigger().TryAccept())
-		require.False(t, tr.Trigger().TryAccept(), "the bucket is empty")
+		require.True(t, tr.Trigger(cd).TryAccept())
+		require.False(t, tr.Trigger(cd).TryAccept(), "the bucket is empty")
 		tr.ask(trigger, 1)
 		time.Sleep(time.Second)
 		tr.require(1, 0)
-		require.False(t, tr.Trigger().TryAccept(), "the one that waited had it")
+		require.False(t, tr.Trigger(cd).TryAccept(), "the one that waited had it")
 	})
 }
 

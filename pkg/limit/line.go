@@ -9,25 +9,26 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// enter stands in line, and leaves it again where the answer is known at once: granted, or not before the deadline.
-func (b *Bucket) enter(ctx context.Context, class string) (*waiter, error) {
+// enter lets w stand in line, and leave it again where the answer is known at once: granted, or not before the deadline.
+func (b *Bucket) enter(ctx context.Context, w *waiter) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now := time.Now()
-	w := b.push(class)
+	b.classes[w.class].push(w)
 	b.serve(now)
 	deadline, limited := ctx.Deadline()
 	if w.granted || !limited {
-		return w, nil
+		return nil
 	}
-	if at := b.earliest(class, now); at.After(deadline) {
-		b.lines[class].Remove(w.place)
-		return nil, fmt.Errorf("wait %s for an API token: %w", at.Sub(now), context.DeadlineExceeded)
+	if at := b.earliest(w, now); at.After(deadline) {
+		b.classes[w.class].remove(w)
+		return fmt.Errorf("wait %s for an API token: %w", at.Sub(now), context.DeadlineExceeded)
 	}
-	return w, nil
+	return nil
 }
 
-// leave gives up the place in line, or the token when that was granted in the same moment.
+// leave gives up the place in line, or the token when that was granted in the same moment. That token goes to the next
+// lane: this one has had its turn.
 func (b *Bucket) leave(w *waiter) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -36,27 +37,21 @@ func (b *Bucket) leave(w *waiter) {
 		b.tokens.AllowN(now, -1) // Cancel of a Reservation gives nothing back once its time has come
 		b.turns.returned(w.class)
 	} else {
-		b.lines[w.class].Remove(w.place)
+		b.classes[w.class].remove(w)
 	}
 	b.serve(now)
 }
 
 // try takes a token if there is one that nobody else is before.
-func (b *Bucket) try(class string) bool {
+func (b *Bucket) try(w *waiter) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	w := b.push(class)
+	b.classes[w.class].push(w)
 	b.serve(time.Now())
 	if !w.granted {
-		b.lines[class].Remove(w.place)
+		b.classes[w.class].remove(w)
 	}
 	return w.granted
-}
-
-func (b *Bucket) push(class string) *waiter {
-	w := &waiter{class: class, ready: make(chan struct{})}
-	w.place = b.lines[class].PushBack(w)
-	return w
 }
 
 // serve grants what can be granted now, and sets the timer for what can't. The caller holds the lock, and has read the
@@ -73,8 +68,7 @@ func (b *Bucket) serve(now time.Time) {
 }
 
 func (b *Bucket) grant(class string, now time.Time) {
-	line := b.lines[class]
-	w, _ := line.Remove(line.Front()).(*waiter)
+	w := b.classes[class].pop()
 	w.granted = b.tokens.AllowN(now, 1)
 	b.turns.granted(class, now)
 	close(w.ready)
@@ -92,15 +86,16 @@ func (b *Bucket) wake(after time.Duration) {
 	})
 }
 
-func (b *Bucket) waiting(class string) int { return b.lines[class].Len() }
+func (b *Bucket) waiting(class string) int { return b.classes[class].waiting }
 
-// earliest is when the last in the line of class can have its token if nobody comes before it any more.
-func (b *Bucket) earliest(class string, now time.Time) time.Time {
-	before := b.waiting(TriggerClass)
-	if class == BackgroundClass {
-		before += b.waiting(BackgroundClass)
+// earliest is when w, the last of its lane, can have its token if nobody comes or leaves. It is never later than the truth.
+// It is earlier where background has a token before a trigger, or waits while triggers are under way.
+func (b *Bucket) earliest(w *waiter, now time.Time) time.Time {
+	tokens := b.classes[w.class].position(w.lane)
+	if w.class == BackgroundClass {
+		tokens += b.turns.triggersBefore(tokens, b.waiting(TriggerClass))
 	}
-	return b.tokensAt(latest(now, b.pausedUntil), before)
+	return b.tokensAt(latest(now, b.pausedUntil), tokens)
 }
 
 // tokensAt is when the bucket has gained n tokens, at or after the given time.

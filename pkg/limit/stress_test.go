@@ -9,16 +9,13 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"k8s.io/client-go/util/flowcontrol"
 
 	"github.com/penstock-cd/penstock/pkg/limit"
 )
 
 // wait takes tokens, gives up on some, and counts those that it had.
-func wait(bucket *limit.Bucket, class string, had *atomic.Int64) {
-	view := bucket.Trigger()
-	if class == background {
-		view = bucket.Background()
-	}
+func wait(view flowcontrol.RateLimiter, had *atomic.Int64) {
 	for range 500 {
 		ctx, cancel := context.WithCancel(context.Background())
 		if rand.IntN(3) == 0 {
@@ -34,7 +31,8 @@ func wait(bucket *limit.Bucket, class string, had *atomic.Int64) {
 // change does to the bucket what can be done to it while it is in use.
 func change(ctx context.Context, bucket *limit.Bucket) {
 	for busy := false; ctx.Err() == nil; busy = !busy {
-		bucket.SetBusy(busy)
+		bucket.SetBusy(cd, busy)
+		bucket.SetBusy(ci, rand.IntN(2) == 0)
 		bucket.SetLimit(20_000+float64(rand.IntN(20_000)), 1+rand.IntN(20))
 		bucket.Pause(time.Duration(rand.IntN(200)) * time.Microsecond)
 		bucket.Background().TryAccept()
@@ -51,19 +49,22 @@ func TestStressNobodyWaitsForEverAndTheBucketIsWholeAfterwards(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	var changer, waiters sync.WaitGroup
 	changer.Go(func() { change(ctx, bucket) })
-	var triggers, backgrounds atomic.Int64
-	for range 8 {
-		waiters.Go(func() { wait(bucket, trigger, &triggers) })
-		waiters.Go(func() { wait(bucket, background, &backgrounds) })
+	views := []flowcontrol.RateLimiter{bucket.Trigger(cd), bucket.Trigger(ci), bucket.Background()}
+	had := make([]atomic.Int64, len(views))
+	for i, view := range views {
+		for range 6 {
+			waiters.Go(func() { wait(view, &had[i]) })
+		}
 	}
 	waiters.Wait()
 	stop()
 	changer.Wait()
-	require.Positive(t, triggers.Load())
-	require.Positive(t, backgrounds.Load())
 
-	bucket.SetBusy(false)
+	bucket.SetBusy(cd, false)
+	bucket.SetBusy(ci, false)
 	bucket.SetLimit(0, 1)
-	bucket.Background().Accept()
-	bucket.Trigger().Accept()
+	for i, view := range views {
+		require.Positive(t, had[i].Load())
+		view.Accept()
+	}
 }

@@ -15,7 +15,7 @@ import (
 
 // grant is a token that somebody had, so long after the trace began.
 type grant struct {
-	class string
+	to    string // see view
 	after time.Duration
 }
 
@@ -38,42 +38,55 @@ func inBubble(t *testing.T, qps float64, burst int, test func(*testing.T, *trace
 	})
 }
 
-// ask lets n callers wait, each in its turn in the line.
-func (tr *trace) ask(class string, n int) {
-	tr.askWith(tr.t.Context(), class, n)
+// ask lets n callers wait, each in its turn in the line of a view.
+func (tr *trace) ask(view string, n int) {
+	tr.askWith(tr.t.Context(), view, n)
 }
 
-func (tr *trace) askWith(ctx context.Context, class string, n int) {
+func (tr *trace) askWith(ctx context.Context, view string, n int) {
 	for range n {
 		go func() {
-			if tr.view(class).Wait(ctx) == nil {
-				tr.record(class)
+			if tr.view(view).Wait(ctx) == nil {
+				tr.record(view)
 			}
 		}()
 		synctest.Wait()
 	}
 }
 
-func (tr *trace) view(class string) flowcontrol.RateLimiter {
-	if class == limit.TriggerClass {
-		return tr.Trigger()
+// view is that of background or of the lane of that name; trigger is lane cd, for tests of one lane.
+func (tr *trace) view(name string) flowcontrol.RateLimiter {
+	switch name {
+	case background:
+		return tr.Background()
+	case trigger:
+		return tr.Trigger(cd)
+	default:
+		return tr.Trigger(name)
 	}
-	return tr.Background()
 }
 
-func (tr *trace) record(class string) {
+func (tr *trace) record(to string) {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
-	tr.grants = append(tr.grants, grant{class, time.Since(tr.begin)})
+	tr.grants = append(tr.grants, grant{to, time.Since(tr.begin)})
 }
 
-// count returns how many tokens a class had so far.
-func (tr *trace) count(class string) (n int) {
+// order returns who had the tokens so far, the first one first.
+func (tr *trace) order() (order []string) {
 	synctest.Wait()
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
 	for _, g := range tr.grants {
-		if g.class == class {
+		order = append(order, g.to)
+	}
+	return order
+}
+
+// count returns how many tokens a view had so far.
+func (tr *trace) count(view string) (n int) {
+	for _, to := range tr.order() {
+		if to == view {
 			n++
 		}
 	}
@@ -82,13 +95,13 @@ func (tr *trace) count(class string) (n int) {
 
 // drain takes the tokens that are at hand.
 func (tr *trace) drain() {
-	for tr.Trigger().TryAccept() {
+	for tr.Trigger(cd).TryAccept() {
 	}
 }
 
 // require asserts how many tokens each class had so far.
 func (tr *trace) require(triggers, backgrounds int) {
 	tr.t.Helper()
-	require.Equal(tr.t, triggers, tr.count(limit.TriggerClass), "tokens of trigger")
-	require.Equal(tr.t, backgrounds, tr.count(limit.BackgroundClass), "tokens of background")
+	require.Equal(tr.t, triggers, tr.count(trigger), "tokens of trigger")
+	require.Equal(tr.t, backgrounds, tr.count(background), "tokens of background")
 }

@@ -38,7 +38,7 @@ func requirePause(t *testing.T, header string) {
 	response, err := transport.RoundTrip(nil)
 	require.NoError(t, err)
 	require.Same(t, answer, response)
-	bucket.Trigger().Accept()
+	bucket.Trigger(cd).Accept()
 	require.Equal(t, pauseOf(header, began), time.Since(began))
 }
 

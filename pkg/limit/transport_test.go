@@ -70,7 +70,7 @@ func TestATransportErrorPassesAndDoesNotPause(t *testing.T) {
 		rt := tr.WrapTransport(roundTrip(func(*http.Request) (*http.Response, error) { return nil, failure }))
 		_, err := rt.RoundTrip(nil)
 		require.Equal(t, failure, err)
-		require.True(t, tr.Trigger().TryAccept())
+		require.True(t, tr.Trigger(cd).TryAccept())
 		synctest.Wait()
 	})
 }
@@ -87,7 +87,7 @@ func TestOneTaskThatMeets429SlowsTheWholeProcess(t *testing.T) {
 	err := get(t, bucket, server)
 	require.ErrorContains(t, err, "too many requests")
 
-	require.False(t, bucket.Trigger().TryAccept())
+	require.False(t, bucket.Trigger(cd).TryAccept())
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	require.ErrorIs(t, bucket.Background().Wait(ctx), context.DeadlineExceeded)
@@ -96,7 +96,7 @@ func TestOneTaskThatMeets429SlowsTheWholeProcess(t *testing.T) {
 // get sends one request the way client-go does for everybody, but without its own retries.
 func get(t *testing.T, bucket *limit.Bucket, server *httptest.Server) error {
 	t.Helper()
-	config := &rest.Config{Host: server.URL, RateLimiter: bucket.Trigger()}
+	config := &rest.Config{Host: server.URL, RateLimiter: bucket.Trigger(cd)}
 	config.GroupVersion = &schema.GroupVersion{Version: "v1"}
 	config.NegotiatedSerializer = scheme.Codecs.WithoutConversion()
 	config.Wrap(bucket.WrapTransport)

@@ -19,11 +19,11 @@ const (
 	Quiet = 2 * time.Second
 )
 
-// turns decides which class has the next token. It knows nothing of tokens or lines.
+// turns decides which class has the next token. It knows nothing of tokens or waiters.
 type turns struct {
-	busy            bool
-	sinceBackground int // tokens that triggers had since background had its last
-	// The last grant to each class, or when busy began.
+	busy            map[string]bool // the lanes whose triggers are under way
+	sinceBackground int             // tokens that triggers had since background had its last
+	// The last grant to each class, or when the first lane began to be busy.
 	lastTrigger, lastBackground time.Time
 }
 
@@ -37,10 +37,15 @@ func (t *turns) next(triggers, backgrounds int) string {
 
 // at is when somebody may have a turn: at once, unless only background waits while triggers are under way.
 func (t *turns) at(triggers int) time.Time {
-	if triggers > 0 || !t.busy || t.sinceBackground >= Share {
+	if triggers > 0 || len(t.busy) == 0 || t.sinceBackground >= Share {
 		return time.Time{}
 	}
 	return earliest(t.lastTrigger, t.lastBackground).Add(Quiet)
+}
+
+// triggersBefore is how many of the triggers that wait have their turn before the nth of background.
+func (t *turns) triggersBefore(n, triggers int) int {
+	return min(triggers, max(Share-t.sinceBackground, 0)+(n-1)*Share)
 }
 
 func (t *turns) granted(class string, now time.Time) {
@@ -60,11 +65,15 @@ func (t *turns) returned(class string) {
 	}
 }
 
-func (t *turns) setBusy(busy bool, now time.Time) {
-	if busy && !t.busy {
+func (t *turns) setBusy(lane string, busy bool, now time.Time) {
+	if !busy {
+		delete(t.busy, lane)
+		return
+	}
+	if len(t.busy) == 0 {
 		t.lastTrigger, t.lastBackground = now, now
 	}
-	t.busy = busy
+	t.busy[lane] = true
 }
 
 func earliest(a, b time.Time) time.Time {

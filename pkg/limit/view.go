@@ -7,16 +7,16 @@ import (
 	"k8s.io/client-go/util/flowcontrol"
 )
 
-// view is the bucket as one class of requests sees it.
+// view is the bucket as the requests of one lane see it.
 type view struct {
-	bucket *Bucket
-	class  string
+	bucket      *Bucket
+	class, lane string
 }
 
 var _ flowcontrol.RateLimiter = (*view)(nil)
 
-// TryAccept takes a token if there is one for this class now.
-func (v *view) TryAccept() bool { return v.bucket.try(v.class) }
+// TryAccept takes a token if there is one for this lane now.
+func (v *view) TryAccept() bool { return v.bucket.try(v.waiter()) }
 
 // Accept waits for a token however long that takes.
 func (v *view) Accept() { _ = v.Wait(context.Background()) }
@@ -36,8 +36,8 @@ func (v *view) Wait(ctx context.Context) error {
 }
 
 func (v *view) wait(ctx context.Context) error {
-	w, err := v.bucket.enter(ctx, v.class)
-	if err != nil {
+	w := v.waiter()
+	if err := v.bucket.enter(ctx, w); err != nil {
 		return err
 	}
 	select {
@@ -54,7 +54,11 @@ func (v *view) wait(ctx context.Context) error {
 	}
 }
 
-// Stop does nothing: the other view goes on.
+func (v *view) waiter() *waiter {
+	return &waiter{class: v.class, lane: v.lane, ready: make(chan struct{})}
+}
+
+// Stop does nothing: the other views go on.
 func (v *view) Stop() {}
 
 // QPS returns the rate of the whole bucket, in tokens per second; +Inf without a limit.

@@ -14,7 +14,7 @@ func TestACancelledWaitReturnsAtOnceAndGivesItsTurnToTheNext(t *testing.T) {
 		tr.drain()
 		ctx, cancel := context.WithCancel(t.Context())
 		cancelled := make(chan error, 1)
-		go func() { cancelled <- tr.Trigger().Wait(ctx) }()
+		go func() { cancelled <- tr.Trigger(cd).Wait(ctx) }()
 		synctest.Wait()
 		tr.ask(trigger, 1)
 
@@ -45,9 +45,9 @@ func TestATokenGrantedToACancelledWaitIsGivenBack(t *testing.T) {
 					if err != nil {
 						require.ErrorIs(t, err, context.DeadlineExceeded)
 						refused++
-						require.True(t, tr.Trigger().TryAccept(), "its token is there for the next")
+						require.True(t, tr.Trigger(cd).TryAccept(), "its token is there for the next")
 					}
-					require.False(t, tr.Trigger().TryAccept(), "there was one token")
+					require.False(t, tr.Trigger(cd).TryAccept(), "there was one token")
 				}
 				t.Logf("%d of 200 gave their token back", refused)
 			})
@@ -97,11 +97,11 @@ func TestOnWaitIsToldHowLongEachClassWaited(t *testing.T) {
 	inBubble(t, 1, 1, func(t *testing.T, tr *trace) {
 		waits := make(chan grant, 10)
 		tr.OnWait = func(class string, waited time.Duration) { waits <- grant{class, waited} }
-		tr.Trigger().Accept()
+		tr.Trigger(cd).Accept()
 		tr.Background().Accept()
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(300*time.Millisecond, cancel)
-		require.Error(t, tr.Trigger().Wait(ctx))
+		require.Error(t, tr.Trigger(cd).Wait(ctx))
 		require.Equal(t, grant{trigger, 0}, <-waits)
 		require.Equal(t, grant{background, time.Second}, <-waits)
 		require.Equal(t, grant{trigger, 300 * time.Millisecond}, <-waits)

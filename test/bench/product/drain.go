@@ -26,7 +26,8 @@ func (p *Product) Drain(ctx context.Context, inFlight, workflows int) (time.Dura
 	dispatcher := dispatch.New(dispatch.Config{
 		Queue: p.Store, Submitter: counter, Limit: inFlight,
 		Lease: p.settings.TriggerLease, Grace: p.settings.ShutdownGracePeriod,
-		Busy: p.bucket.SetBusy, Held: func() {}, Moved: func([]store.Moved) {}, Log: logr.Discard(),
+		Busy: func(busy bool) { p.bucket.SetBusy(lane, busy) },
+		Held: func() {}, Moved: func([]store.Moved) {}, Log: logr.Discard(),
 	})
 	running, stop := context.WithCancel(ctx)
 	defer stop()

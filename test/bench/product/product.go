@@ -75,6 +75,9 @@ func Open(ctx context.Context, o Options) (*Product, error) {
 	return p, nil
 }
 
+// lane is where the product's triggers wait for tokens.
+const lane = "cd"
+
 // connect makes the Submitter.
 func (p *Product) connect(ctx context.Context, o Options) error {
 	scheme, err := fixture.Scheme()
@@ -84,7 +87,7 @@ func (p *Product) connect(ctx context.Context, o Options) error {
 	triggers := rest.CopyConfig(o.Cluster)
 	triggers.Wrap(o.Wrap)
 	triggers.Wrap(p.bucket.WrapTransport)
-	triggers.RateLimiter = p.bucket.Trigger()
+	triggers.RateLimiter = p.bucket.Trigger(lane)
 	live, err := client.New(triggers, client.Options{Scheme: scheme})
 	if err != nil {
 		return fmt.Errorf("create client: %w", err)
