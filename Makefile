@@ -14,7 +14,12 @@ TEST_TIMEOUT ?= 20m
 # Narrow a run down: make test PACKAGES=./pkg/store/... TEST_FLAGS='-run TestClaim -v'
 PACKAGES ?= ./...
 TEST_FLAGS ?=
-# What make bench measures; go run ./test/bench list tells the names.
+# Modules of their own, so that what only they need stays out of the product's go.mod.
+TEST_MODULES := test/bench test/monitoring
+# The modules that are tested and checked: all, or the product's alone where PACKAGES is
+# narrowed down. For a test module: make test MODULES=test/bench PACKAGES=./threshold
+MODULES ?= . $(if $(filter ./...,$(PACKAGES)),$(TEST_MODULES))
+# What make bench measures; go -C test/bench run . list prints the names.
 SCENARIO ?=
 # --small is for a quick look, --rounds=1 for a quicker one.
 BENCH_FLAGS ?=
@@ -28,6 +33,11 @@ TEST_FUZZTIME := 10s
 export GOFLAGS := $(filter-out -buildvcs=%,$(GOFLAGS)) -buildvcs=false
 # A workspace above this folder must not change what is built.
 export GOWORK := off
+
+# $(call each-module,COMMAND) runs it in the folder of each module, up to the first failure.
+each-module = for module in $(MODULES); do (cd "$$module" && $(1)) || exit; done
+# Not empty where every test of the product is to run.
+WHOLE := $(and $(filter .,$(MODULES)),$(filter ./...,$(PACKAGES)))
 
 # The steps of verify read and write the same files.
 .NOTPARALLEL:
@@ -55,13 +65,13 @@ demo-down: ## End what demo-up started.
 .PHONY: test
 test: parts build bin/penstock-failpoints ## Run every test (unit, integration, end to end) with the race detector, then fuzz shortly.
 	CGO_ENABLED=1 go build -race -p $(PARALLEL) -o bin/penstock-race ./cmd/penstock
-	CGO_ENABLED=1 go test -race -p $(PARALLEL) -timeout $(TEST_TIMEOUT) $(TEST_FLAGS) \
-	  $(if $(filter ./...,$(PACKAGES)),$$(go list ./... | grep -v /test/chaos),$(PACKAGES))
+	$(call each-module,CGO_ENABLED=1 go test -race -p $(PARALLEL) -timeout $(TEST_TIMEOUT) $(TEST_FLAGS) \
+	  $(if $(filter ./...,$(PACKAGES)),$$(go list ./... | grep -v /test/chaos),$(PACKAGES)))
 	@# The scenarios measure time, so that nothing runs beside them. make chaos runs them at full length.
-	$(if $(filter ./...,$(PACKAGES)),CGO_ENABLED=1 go test -race -short -parallel 4 -timeout $(TEST_TIMEOUT) $(TEST_FLAGS) ./test/chaos)
+	$(if $(WHOLE),CGO_ENABLED=1 go test -race -short -parallel 4 -timeout $(TEST_TIMEOUT) $(TEST_FLAGS) ./test/chaos)
 	CGO_ENABLED=1 go test -race -p $(PARALLEL) -tags failpoints ./pkg/failpoint
 	@# Not where the run was narrowed down: go test has tried the kept inputs.
-	$(if $(filter ./...,$(PACKAGES)),FUZZTIME=$(TEST_FUZZTIME) FUZZ_PARALLEL=$(PARALLEL) hack/fuzz.sh)
+	$(if $(WHOLE),FUZZTIME=$(TEST_FUZZTIME) FUZZ_PARALLEL=$(PARALLEL) hack/fuzz.sh)
 
 .PHONY: chaos
 chaos: parts build bin/penstock-failpoints ## Break what Penstock stands on, at full length; TEST_FLAGS='-run SIGTERM' picks scenarios.
@@ -79,16 +89,16 @@ verify: verify-generated verify-modules vet lint vulncheck ## Fail unless genera
 ##@ Measure
 
 .PHONY: bench
-bench: parts build ## Measure all, or SCENARIO="at_limit queue": tables here, JSON in bin/bench.
-	go run -p $(PARALLEL) ./test/bench run $(BENCH_FLAGS) $(SCENARIO)
+bench: parts build bin/penstock-bench ## Measure all, or SCENARIO="at_limit queue": tables here, JSON in bin/bench.
+	bin/penstock-bench run $(BENCH_FLAGS) $(SCENARIO)
 
 .PHONY: figures
-figures: ## Copy what make bench measured in full into the documents.
-	go run -p $(PARALLEL) ./hack/figures
+figures: bin/penstock-bench ## Copy what make bench measured in full into the documents.
+	bin/penstock-bench figures
 
 .PHONY: perf
-perf: parts build ## Fail when the ratios that any machine can measure are worse than test/bench/thresholds.yaml.
-	go run -p $(PARALLEL) ./test/bench gate
+perf: parts build bin/penstock-bench ## Fail when the ratios that any machine can measure are worse than test/bench/thresholds.yaml.
+	bin/penstock-bench gate
 
 ##@ Build
 
@@ -136,17 +146,21 @@ sqlc: generators ## Write the Go code of the SQL queries.
 fmt: linter ## Format the Go code.
 	$(TOOLS)/golangci-lint fmt
 
+.PHONY: tidy
+tidy: ## Tidy go.mod and go.sum of every module.
+	$(call each-module,go mod tidy)
+
 .PHONY: vet
 vet: ## Run go vet.
-	go vet -p $(PARALLEL) ./...
+	$(call each-module,go vet -p $(PARALLEL) ./...)
 
 .PHONY: lint
 lint: linter ## Run the linters of .golangci.yml.
-	$(TOOLS)/golangci-lint run --allow-serial-runners --concurrency $(PARALLEL)
+	$(call each-module,$(CURDIR)/$(TOOLS)/golangci-lint run --allow-serial-runners --concurrency $(PARALLEL))
 
 .PHONY: vulncheck
 vulncheck: generators ## Look for known vulnerabilities (see hack/vulncheck.sh for offline use).
-	hack/vulncheck.sh
+	hack/vulncheck.sh $(MODULES)
 
 # Steps of the above that nobody calls by hand.
 
@@ -156,13 +170,18 @@ verify-generated:
 
 .PHONY: verify-modules
 verify-modules:
-	@go mod tidy -diff || { echo "verify: go.mod or go.sum is not tidy: run go mod tidy" >&2; exit 1; }
+	@$(call each-module,go mod tidy -diff || { echo "verify: go.mod or go.sum of $$module is not tidy: run make tidy" >&2; exit 1; })
 
 # The controller that breaks where PENSTOCK_FAILPOINTS says, for the tests alone. Go
 # itself knows whether it must be built again.
 .PHONY: bin/penstock-failpoints
 bin/penstock-failpoints: c-compiler
 	CGO_ENABLED=1 go build -race -tags failpoints -p $(PARALLEL) -o $@ ./cmd/penstock
+
+# The benchmarks' command, which runs in this folder.
+.PHONY: bin/penstock-bench
+bin/penstock-bench:
+	go -C test/bench build -p $(PARALLEL) -o $(CURDIR)/$@ .
 
 .PHONY: c-compiler
 c-compiler:

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Gives every Fuzz function of this module FUZZTIME of its own, and ends at the first
+# Gives every Fuzz function of our modules FUZZTIME of its own, and ends at the first
 # finding, with the file that repeats it.
 #
 #   FUZZTIME (default 5m)        time for each function, or 1000x for that many inputs
@@ -30,7 +30,7 @@ ended_busy() {
 
 fuzz() {
   local folder=$1 function=$2 log=$3
-  if go test -run '^$' -fuzz "^$function\$" -fuzztime "${FUZZTIME:-5m}" -parallel 1 -timeout 0 "./$folder" 2>&1 |
+  if go -C "$folder" test -run '^$' -fuzz "^$function\$" -fuzztime "${FUZZTIME:-5m}" -parallel 1 -timeout 0 2>&1 |
     tee "$log" | awk -v name="$function" '/^fuzz: elapsed|new interesting/ { print name ": " $0; fflush() }'; then
     return
   fi

@@ -2,6 +2,9 @@
 # Looks for known vulnerabilities in code that Penstock really calls, and fails
 # when there is one that hack/vulncheck/accepted.yaml does not accept.
 #
+#   hack/vulncheck.sh                the product's module
+#   hack/vulncheck.sh . test/bench   the modules in these folders
+#
 #   GOVULNDB              another copy of the Go vulnerability database: a mirror's
 #                         URL, or file:///folder (default https://vuln.go.dev)
 #   VULNCHECK=required  fail, too, when the database cannot be reached. Without
@@ -14,6 +17,8 @@ govulncheck=$root/bin/tools/govulncheck
 database=${GOVULNDB:-https://vuln.go.dev}
 cd "$root"
 
+[[ $# -gt 0 ]] || set -- .
+
 # govulncheck names the database's date only when it could read the database.
 # A host that swallows packets must not hold up the build.
 database_answers() {
@@ -21,8 +26,16 @@ database_answers() {
   answer=$(timeout 60 "$govulncheck" -db "$database" -version 2>&1) && [[ $answer == *"DB updated:"* ]]
 }
 
+# scan MODULE...: what govulncheck finds in each, as one stream.
+scan() {
+  local module
+  for module in "$@"; do
+    "$govulncheck" -C "$module" -db "$database" -format json ./... || return
+  done
+}
+
 if database_answers; then
-  "$govulncheck" -db "$database" -format json ./... | go run ./hack/vulncheck hack/vulncheck/accepted.yaml
+  scan "$@" | go run ./hack/vulncheck hack/vulncheck/accepted.yaml
   exit
 fi
 

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"time"
 
-	"github.com/penstock-cd/penstock/test/bench/measure"
+	"github.com/penstock-cd/penstock/test/measure"
 )
 
 // connectionsInterval is how often Postgres is asked who is connected.

@@ -1,5 +1,5 @@
-// Command vulncheck reads what govulncheck -format json prints, and fails when code
-// of this module calls what is vulnerable, unless that is accepted with a reason.
+// Command vulncheck reads what govulncheck -format json prints, and fails when our
+// code calls what is vulnerable, unless that is accepted with a reason.
 //
 //	govulncheck -format json ./... | go run ./hack/vulncheck hack/vulncheck/accepted.yaml
 package main

@@ -30,6 +30,7 @@ func TestOnlyWhatIsCalledAndNotAcceptedFails(t *testing.T) {
 		"what is imported and not called is well":  {known + imported, "", "nothing vulnerable is called", ""},
 		"what is called fails":                     {known + imported + called, "", "GO-1 in example.com/m v1.0.0 (mended in v1.0.1): spills", "1 vulnerabilities"},
 		"what is called and mended nowhere":        {known + unmended, "", "(mended nowhere): spills", "1 vulnerabilities"},
+		"what two modules call fails once":         {known + called + known + called, "", "GO-1 in example.com/m", "1 vulnerabilities"},
 		"what is accepted is told":                 {known + called, "GO-1: a reason", "accepted GO-1: a reason", ""},
 		"what is accepted without a reason fails":  {known + called, `GO-1: ""`, "GO-1 in example.com/m", "1 vulnerabilities"},
 		"what is accepted and gone is to be taken": {known, "GO-1: a reason", "GO-1 is accepted", "1 vulnerabilities"},

@@ -10,7 +10,7 @@ import (
 	"slices"
 )
 
-// vulnerability is one that code of this module reaches.
+// vulnerability is one that our code reaches.
 type vulnerability struct {
 	ID, Summary     string
 	Module, Version string

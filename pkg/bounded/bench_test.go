@@ -7,9 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/alitto/pond/v2"
-	"github.com/panjf2000/ants/v2"
-	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/penstock-cd/penstock/pkg/bounded"
@@ -19,10 +16,9 @@ import (
 // allocs/op are its overhead:
 //
 //	go test ./pkg/bounded -run '^$' -bench . -benchmem -count 5
-const (
-	benchmarkLimit = 16
-	benchmarkGrace = 10 * time.Second
-)
+//
+// test/bench/pools does the same through the pools of others.
+const benchmarkLimit = 16
 
 var done atomic.Int64
 
@@ -93,31 +89,6 @@ func throughErrgroup(tasks int) {
 		group.Go(func() error { return add(n) })
 	}
 	_ = group.Wait()
-}
-
-func BenchmarkPond(b *testing.B) {
-	b.ReportAllocs()
-	pool := pond.NewPool(benchmarkLimit)
-	for n := range b.N {
-		pool.SubmitErr(func() error { return add(n) })
-	}
-	pool.StopAndWait()
-}
-
-func BenchmarkAnts(b *testing.B) {
-	b.ReportAllocs()
-	pool, err := ants.NewPool(benchmarkLimit)
-	require.NoError(b, err)
-	defer func() { require.NoError(b, pool.ReleaseTimeout(benchmarkGrace)) }()
-	var group sync.WaitGroup
-	for n := range b.N {
-		group.Add(1)
-		require.NoError(b, pool.Submit(func() {
-			defer group.Done()
-			_ = add(n)
-		}))
-	}
-	group.Wait()
 }
 
 // BenchmarkGoroutines has no bound at all.

@@ -9,8 +9,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/penstock-cd/penstock/test/bench/measure"
 	"github.com/penstock-cd/penstock/test/env"
+	"github.com/penstock-cd/penstock/test/measure"
 )
 
 // Log is finished requests, in the order in which they ended.

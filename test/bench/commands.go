@@ -10,10 +10,17 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/penstock-cd/penstock/test/bench/evolution"
+	"github.com/penstock-cd/penstock/test/bench/figures"
 	"github.com/penstock-cd/penstock/test/bench/stage"
 )
 
 const defaultRounds = 3
+
+// Where the results go, and the documents that show them, from the repository's root.
+var (
+	resultsDir   = filepath.Join("bin", "bench")
+	documentsDir = "docs"
+)
 
 func listCommand() *cobra.Command {
 	return &cobra.Command{
@@ -68,7 +75,14 @@ func gateCommand() *cobra.Command {
 
 func addFlags(command *cobra.Command, at *stage.Stage, out *string) {
 	command.Flags().IntVar(&at.Rounds, "rounds", defaultRounds, "how often each member of a comparison runs; medians are reported")
-	command.Flags().StringVar(out, "out", filepath.Join("bin", "bench"), "folder for the JSON files")
+	command.Flags().StringVar(out, "out", resultsDir, "folder for the JSON files")
+}
+
+func figuresCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "figures", Short: "Copy what was measured in full sizes into the documents", Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error { return figures.Copy(resultsDir, documentsDir) },
+	}
 }
 
 // approachCommand is what the scenario evolution starts, so that each approach has a

@@ -1,5 +1,6 @@
-// Command bench measures the product against real parts: it prints a table for
-// each scenario, and writes one JSON object to bin/bench.
+// Command bench measures the product against real parts: it prints a table for each
+// scenario, and writes one JSON object to bin/bench. Its paths are relative to the
+// repository's root, where it runs: make bench builds it into bin/penstock-bench.
 package main
 
 import (
@@ -22,7 +23,7 @@ func run() int {
 	defer stop()
 	ctrl.SetLogger(logr.Discard()) // the parts log into files; what matters is returned
 	root := &cobra.Command{Use: "bench", Short: "Measure Penstock on real parts", SilenceUsage: true, SilenceErrors: true}
-	root.AddCommand(listCommand(), runCommand(), gateCommand(), approachCommand())
+	root.AddCommand(listCommand(), runCommand(), gateCommand(), figuresCommand(), approachCommand())
 	if err := root.ExecuteContext(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		return 1

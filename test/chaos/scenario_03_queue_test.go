@@ -12,9 +12,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/penstock-cd/penstock/pkg/store/dbsqlc"
-	"github.com/penstock-cd/penstock/test/bench/measure"
 	"github.com/penstock-cd/penstock/test/env"
 	"github.com/penstock-cd/penstock/test/given"
+	"github.com/penstock-cd/penstock/test/measure"
 	"github.com/penstock-cd/penstock/test/world"
 )
 

@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"github.com/penstock-cd/penstock/test/bench/fixture"
-	"github.com/penstock-cd/penstock/test/bench/measure"
 	"github.com/penstock-cd/penstock/test/env"
+	"github.com/penstock-cd/penstock/test/measure"
 )
 
 // logSettings have Postgres log each message that a client waits for the answer to,

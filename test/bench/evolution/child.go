@@ -11,8 +11,8 @@ import (
 	"runtime"
 	"time"
 
-	"github.com/penstock-cd/penstock/test/bench/measure"
 	"github.com/penstock-cd/penstock/test/bench/workload"
+	"github.com/penstock-cd/penstock/test/measure"
 )
 
 const (

@@ -17,10 +17,10 @@ import (
 	"fmt"
 
 	"github.com/penstock-cd/penstock/test/bench/fixture"
-	"github.com/penstock-cd/penstock/test/bench/measure"
 	"github.com/penstock-cd/penstock/test/bench/stage"
 	"github.com/penstock-cd/penstock/test/env"
 	"github.com/penstock-cd/penstock/test/given"
+	"github.com/penstock-cd/penstock/test/measure"
 )
 
 const (

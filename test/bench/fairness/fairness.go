@@ -14,10 +14,10 @@ import (
 	"time"
 
 	"github.com/penstock-cd/penstock/test/bench/fixture"
-	"github.com/penstock-cd/penstock/test/bench/measure"
 	"github.com/penstock-cd/penstock/test/bench/stage"
 	"github.com/penstock-cd/penstock/test/bench/witness"
 	"github.com/penstock-cd/penstock/test/env"
+	"github.com/penstock-cd/penstock/test/measure"
 )
 
 const (

@@ -13,9 +13,9 @@ import (
 
 	"github.com/penstock-cd/penstock/pkg/store"
 	"github.com/penstock-cd/penstock/test/bench/fixture"
-	"github.com/penstock-cd/penstock/test/bench/measure"
 	"github.com/penstock-cd/penstock/test/bench/stage"
 	"github.com/penstock-cd/penstock/test/env"
+	"github.com/penstock-cd/penstock/test/measure"
 )
 
 const (

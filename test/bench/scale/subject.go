@@ -9,9 +9,9 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/penstock-cd/penstock/test/bench/fixture"
-	"github.com/penstock-cd/penstock/test/bench/measure"
 	"github.com/penstock-cd/penstock/test/bench/witness"
 	"github.com/penstock-cd/penstock/test/env"
+	"github.com/penstock-cd/penstock/test/measure"
 )
 
 const (

@@ -6,12 +6,12 @@ import (
 	"time"
 
 	"github.com/penstock-cd/penstock/test/bench/fixture"
-	"github.com/penstock-cd/penstock/test/bench/measure"
 	"github.com/penstock-cd/penstock/test/bench/product"
 	"github.com/penstock-cd/penstock/test/bench/stage"
 	"github.com/penstock-cd/penstock/test/bench/workload"
 	"github.com/penstock-cd/penstock/test/env"
 	"github.com/penstock-cd/penstock/test/given"
+	"github.com/penstock-cd/penstock/test/measure"
 )
 
 // race runs both, again and again, on the same parts.

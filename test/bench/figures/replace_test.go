@@ -1,4 +1,4 @@
-package main
+package figures
 
 import (
 	"encoding/json"
@@ -63,8 +63,9 @@ func TestAFigureThatCannotBeIsRefused(t *testing.T) {
 // A figure that no result can have would be found out only after an hour of measuring.
 func TestTheDocumentsAskForFiguresThatThereCanBe(t *testing.T) {
 	t.Parallel()
-	pages, err := filepath.Glob("../../" + documents)
+	pages, err := filepath.Glob("../../../docs/*.md")
 	require.NoError(t, err)
+	require.NotEmpty(t, pages)
 	for _, page := range pages {
 		text, err := os.ReadFile(page)
 		require.NoError(t, err)

@@ -1,4 +1,4 @@
-package main
+package figures
 
 import (
 	"encoding/json"
@@ -102,9 +102,9 @@ func machine(measured result) (string, error) {
 	return fmt.Sprintf("%v cores, %v, %v, commit %v, %s", on["cores"], on["os"], on["go"], on["commit"], day.Format(time.DateOnly)), nil
 }
 
-// resultOf reads what make bench wrote. A small run is for a quick look, and no figure.
-func resultOf(scenario string) (result, error) {
-	text, err := os.ReadFile(filepath.Join(resultsDir, scenario+".json"))
+// resultOf reads what make bench wrote into the folder. A small run is for a quick look, and no figure.
+func resultOf(folder, scenario string) (result, error) {
+	text, err := os.ReadFile(filepath.Join(folder, scenario+".json"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, errNotMeasured
 	}
