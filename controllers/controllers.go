@@ -8,39 +8,50 @@ import (
 	"slices"
 
 	"github.com/go-logr/logr"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
 	"github.com/penstock-cd/penstock/controllers/adapt"
+	"github.com/penstock-cd/penstock/controllers/dispatch"
 	"github.com/penstock-cd/penstock/controllers/gauge"
+	"github.com/penstock-cd/penstock/controllers/hold"
 	"github.com/penstock-cd/penstock/controllers/lookup"
+	"github.com/penstock-cd/penstock/controllers/mirror"
 	"github.com/penstock-cd/penstock/controllers/plan"
 	"github.com/penstock-cd/penstock/controllers/release"
 	"github.com/penstock-cd/penstock/controllers/report"
+	"github.com/penstock-cd/penstock/controllers/request"
+	"github.com/penstock-cd/penstock/controllers/stop"
 	"github.com/penstock-cd/penstock/controllers/sweep"
 	"github.com/penstock-cd/penstock/controllers/track"
 	"github.com/penstock-cd/penstock/pkg/argo"
 	"github.com/penstock-cd/penstock/pkg/config"
-	"github.com/penstock-cd/penstock/pkg/dispatch"
 	"github.com/penstock-cd/penstock/pkg/limit"
 	"github.com/penstock-cd/penstock/pkg/store"
 	"github.com/penstock-cd/penstock/pkg/trigger"
 )
 
-// LaneCD is the lane of CD triggers in the token bucket.
-const LaneCD = "cd"
+// The lanes: each has a pool of its own, and they share the token bucket.
+var (
+	LaneCd = store.Lane{Kind: store.KindCd}
+	LaneCi = store.Lane{Kind: store.KindCi}
+)
 
 // Dependencies is what the loops share.
 type Dependencies struct {
 	Config config.Config
 	Store  *store.Store
 	// Bucket is the token bucket of the manager's client (background) and of
-	// TriggerClient.
+	// TriggerClients.
 	Bucket *limit.Bucket
-	// TriggerClient reads and writes at the API server in the trigger class, in LaneCD.
-	TriggerClient client.Client
-	// Answers are the samples of TriggerClient's transport.
+	// TriggerClients read and write at the API server in the trigger class, each in the
+	// lane of its key.
+	TriggerClients map[store.Lane]client.Client
+	// Builders make the Workflows, by the kind of task.
+	Builders argo.Builders
+	// Answers are the samples of the transport of LaneCd.
 	Answers *limit.Samples
 	// Namespace is where Penstock itself lives, with its settings; without one there
 	// are none.
@@ -52,11 +63,16 @@ type Dependencies struct {
 type loops struct {
 	planner    *plan.Controller
 	follower   *plan.Follower
+	requests   *request.Controller
+	holder     *hold.Holder
 	dispatcher *dispatch.Dispatcher
+	builds     *dispatch.Dispatcher
 	adapter    *adapt.Adapter
 	tracker    *track.Tracker
+	stopper    *stop.Stopper
 	releaser   *release.Releaser
 	reporter   *report.Reporter
+	mirror     *mirror.Mirror
 	sweeper    *sweep.Sweeper
 	queue      *gauge.Queue
 }
@@ -71,7 +87,7 @@ func Add(ctx context.Context, mgr manager.Manager, deps Dependencies) error {
 		return err
 	}
 	l := newLoops(mgr, deps, trigger.Decider{Filters: filters})
-	limits := limits{bucket: deps.Bucket, dispatcher: l.dispatcher, adapter: l.adapter}
+	limits := limits{bucket: deps.Bucket, dispatcher: l.dispatcher, builds: l.builds, adapter: l.adapter}
 	limits.apply(deps.Config)
 	load, err := watchSettings(mgr, deps, limits.apply)
 	if err != nil {
@@ -84,67 +100,93 @@ func Add(ctx context.Context, mgr manager.Manager, deps Dependencies) error {
 func newLoops(mgr manager.Manager, deps Dependencies, decider trigger.Decider) *loops {
 	l := &loops{}
 	l.reporter = report.New(report.Config{
-		Cache: mgr.GetCache(), Writer: mgr.GetClient(), Rows: deps.Store, Decider: decider,
+		Cache: mgr.GetCache(), Writer: mgr.GetClient(), Rows: deps.Store, History: deps.Store, Decider: decider,
 		Events: mgr.GetEventRecorder("penstock"),
-		Busy:   func() bool { return l.dispatcher.IsBusy() },
+		Busy:   func() bool { return l.dispatcher.IsBusy() || l.builds.IsBusy() },
 		Gate:   func() (bool, int, int) { return l.dispatcher.Backlog() },
 		Log:    deps.Log.WithName("report"),
 	})
-	l.dispatcher = dispatch.New(dispatch.Config{
-		Queue:     deps.Store,
-		Submitter: &argo.Submitter{Cache: mgr.GetCache(), Live: deps.TriggerClient},
-		Limit:     firstLimit(deps.Config.BatchSize), Lease: deps.Config.TriggerLease, Grace: deps.Config.ShutdownGracePeriod,
-		Busy: func(busy bool) { deps.Bucket.SetBusy(LaneCD, busy) },
-		Held: l.reporter.GateMoved, Moved: l.moved, Log: deps.Log.WithName("dispatch"),
-	})
+	l.dispatcher = dispatch.New(l.dispatching(mgr, deps, LaneCd, firstLimit(deps.Config.BatchSize)))
+	l.builds = dispatch.New(l.dispatching(mgr, deps, LaneCi, deps.Config.CiBatchSize))
 	l.adapter = adapt.New(adapt.Config{
 		Limit: l.dispatcher, Answers: deps.Answers.Take, DatabaseWait: acquireWait(deps.Store), Log: deps.Log.WithName("adapt"),
 	})
 	planning := plan.Config{
-		Cache: mgr.GetCache(), Live: deps.TriggerClient, Rows: deps.Store, Decider: decider,
-		Planned: l.dispatcher.Wake, Report: l.reporter,
+		Cache: mgr.GetCache(), Live: deps.TriggerClients[LaneCd], Rows: deps.Store, Decider: decider,
+		Planned: l.wake, OnUnplanned: func(build types.NamespacedName) { l.reporter.Builds(build) },
 	}
 	l.planner, l.follower = plan.New(planning), plan.NewFollower(planning, deps.Log.WithName("follow"))
+	l.requests = request.New(request.Config{
+		Cache: mgr.GetCache(), Live: mgr.GetAPIReader(), Writer: mgr.GetClient(), Rows: deps.Store, Decider: decider,
+		Events: mgr.GetEventRecorder("penstock"), OnCommit: l.wake,
+	})
+	l.holder = hold.New(hold.Config{
+		Cache: mgr.GetCache(), Live: mgr.GetAPIReader(), Rows: deps.Store,
+		Interval: deps.Config.SweepInterval, OnCommit: l.wake, Log: deps.Log.WithName("hold"),
+	})
+	l.stopper = stop.New(stop.Config{Rows: deps.Store, Writer: deps.TriggerClients[LaneCd], Log: deps.Log.WithName("stop")})
 	l.releaser = release.New(release.Config{
 		Cache: mgr.GetCache(), Live: mgr.GetAPIReader(), Writer: mgr.GetClient(), Log: deps.Log.WithName("release"),
 	})
 	l.tracker = track.New(track.Config{
-		Rows: deps.Store, Moved: l.moved, Recorded: l.releaser.Recorded, Log: deps.Log.WithName("track"),
+		Rows: deps.Store, Live: mgr.GetAPIReader(), Writer: mgr.GetClient(), Moved: l.moved, Recorded: l.releaser.Recorded, Log: deps.Log.WithName("track"),
 	})
+	l.mirror = mirror.New(mirror.Config{Cache: mgr.GetCache(), Rows: deps.Store, Log: deps.Log.WithName("mirror")})
 	l.sweeper = sweep.New(sweep.Config{
-		Cache: mgr.GetCache(), Live: mgr.GetAPIReader(), Rows: deps.Store,
-		Planner: l.planner, Tracker: l.tracker, Report: l.reporter, Wake: l.wake,
+		Cache: mgr.GetCache(), Live: mgr.GetAPIReader(), Writer: mgr.GetClient(), Events: mgr.GetEventRecorder("penstock"), Rows: deps.Store,
+		Planner: l.planner, Tracker: l.tracker, Wake: l.wake,
 		Interval: deps.Config.SweepInterval, Log: deps.Log.WithName("sweep"),
 	})
 	l.queue = gauge.NewQueue(deps.Store.QueueDepth, deps.Log.WithName("gauge"))
 	return l
 }
 
-// moved tells of rows that changed, after the commit.
-func (l *loops) moved(rows []store.Moved) {
-	l.reporter.Moved(rows)
-	if slices.ContainsFunc(rows, store.Moved.HasEnded) {
+// dispatching is what the dispatcher of one lane needs.
+func (l *loops) dispatching(mgr manager.Manager, deps Dependencies, lane store.Lane, inFlight int) dispatch.Config {
+	return dispatch.Config{
+		Lane: lane, Queue: deps.Store,
+		Submitter: &argo.Submitter{Builders: deps.Builders, Cache: mgr.GetCache(), Live: deps.TriggerClients[lane]},
+		Limit:     inFlight, Lease: deps.Config.TriggerLease, Grace: deps.Config.ShutdownGracePeriod,
+		Busy: func(busy bool) { deps.Bucket.SetBusy(lane.Name(), busy) },
+		Held: l.reporter.GateMoved, Moved: l.moved, Log: deps.Log.WithName("dispatch").WithValues("lane", lane.Name()),
+	}
+}
+
+// moved wakes those who act on tasks that changed, after the commit.
+func (l *loops) moved(tasks []store.Moved) {
+	l.reporter.Feed.Wake()
+	l.stopper.Wake()
+	if slices.ContainsFunc(tasks, store.Moved.HasEnded) {
 		l.follower.Wake()
 	}
 }
 
-// wake makes the loops look that wait to be told of rows.
+// wake makes every loop look that acts on rows.
 func (l *loops) wake() {
 	l.dispatcher.Wake()
+	l.builds.Wake()
 	l.follower.Wake()
+	l.stopper.Wake()
+	l.reporter.Feed.Wake()
 }
 
 func (l *loops) register(ctx context.Context, mgr manager.Manager, loadLimits func(context.Context) error) error {
 	if err := l.planner.Register(mgr); err != nil {
 		return err
 	}
-	for _, watch := range []func(context.Context, cache.Informers) error{l.reporter.Watch, l.tracker.Watch, watchTemplates} {
+	if err := l.requests.Register(mgr); err != nil {
+		return err
+	}
+	for _, watch := range []func(context.Context, cache.Informers) error{
+		l.reporter.Watch, l.tracker.Watch, l.holder.Watch, l.mirror.Watch, watchTemplates,
+	} {
 		if err := watch(ctx, mgr.GetCache()); err != nil {
 			return err
 		}
 	}
 	for _, loop := range []manager.Runnable{
-		limited{l.dispatcher, loadLimits}, l.adapter, l.follower, l.tracker, l.releaser, l.reporter, l.sweeper, l.queue,
+		limited{l.dispatcher, loadLimits}, limited{l.builds, loadLimits}, l.adapter, l.follower, l.holder, l.tracker, l.stopper, l.releaser,
+		l.reporter.Feed, l.reporter, l.mirror, l.sweeper, l.queue,
 	} {
 		if err := mgr.Add(loop); err != nil {
 			return fmt.Errorf("add %T: %w", loop, err)

@@ -7,9 +7,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
 	"github.com/penstock-cd/penstock/controllers/adapt"
+	"github.com/penstock-cd/penstock/controllers/dispatch"
 	"github.com/penstock-cd/penstock/controllers/settings"
 	"github.com/penstock-cd/penstock/pkg/config"
-	"github.com/penstock-cd/penstock/pkg/dispatch"
 	"github.com/penstock-cd/penstock/pkg/limit"
 	"github.com/penstock-cd/penstock/pkg/store"
 )
@@ -28,14 +28,18 @@ func firstLimit(size config.BatchSize) int {
 type limits struct {
 	bucket     *limit.Bucket
 	dispatcher *dispatch.Dispatcher
+	builds     *dispatch.Dispatcher
 	adapter    *adapt.Adapter
 }
 
 // apply puts the limits of a configuration in force, also while everything runs.
 func (l limits) apply(c config.Config) {
 	l.bucket.SetLimit(float64(c.KubeAPIQPS), c.KubeAPIBurst)
-	l.dispatcher.SetRate(c.KubeAPIQPS)
-	l.dispatcher.SetMaxActive(c.MaxActiveWorkflows)
+	for _, lane := range []*dispatch.Dispatcher{l.dispatcher, l.builds} {
+		lane.SetRate(c.KubeAPIQPS)
+		lane.SetMaxActive(c.MaxActiveWorkflows)
+	}
+	l.builds.SetLimit(c.CiBatchSize)
 	if c.BatchSize.Auto {
 		l.adapter.Adapt(c.BatchSizeCeiling)
 		return

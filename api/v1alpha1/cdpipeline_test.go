@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -12,7 +13,7 @@ import (
 	"github.com/penstock-cd/penstock/test/given"
 )
 
-const reserved = "image, digest, revision, application, environment, stage and build are set by Penstock: rename the parameter"
+const reserved = "image, digest, artifacts, revision, application, environment, stage and build are set by Penstock: rename the parameter"
 
 func TestCreatingACdPipeline(t *testing.T) {
 	t.Parallel()
@@ -35,6 +36,21 @@ func TestCreatingACdPipeline(t *testing.T) {
 			func(p *v1alpha1.CdPipeline) { p.Name = "same"; given.BelowCi("same")(p) }, "",
 		},
 		"a parent may be created later": {given.BelowCd("later"), ""},
+		"another concurrency policy is refused": {
+			given.Concurrency("Newest"), `spec.concurrencyPolicy: Unsupported value: "Newest": supported values: "Queue", "Latest", "Replace", "Allow"`,
+		},
+		"another mode of artifacts is refused": {
+			func(p *v1alpha1.CdPipeline) { p.Spec.Artifacts = "First" },
+			`spec.artifacts: Unsupported value: "First": supported values: "Each", "All"`,
+		},
+		"a pipeline may be held":     {given.Held, ""},
+		"20 retries are accepted":    {given.WithRetries(20, time.Minute), ""},
+		"no retries may be asked":    {given.WithRetries(0, 0), ""},
+		"21 retries are refused":     {given.WithRetries(21, time.Minute), "spec.deploy.retries.max in body should be less than or equal to 20"},
+		"fewer than none is refused": {given.WithRetries(-1, time.Minute), "spec.deploy.retries.max in body should be greater than or equal to 0"},
+		"retries need no backoff": {
+			func(p *v1alpha1.CdPipeline) { p.Spec.Deploy.Retries = &v1alpha1.Retries{Max: 1} }, "",
+		},
 		"a parent of another kind is refused": {
 			func(p *v1alpha1.CdPipeline) { p.Spec.ParentRef.Kind = "Deployment" }, `supported values: "CiPipeline", "CdPipeline"`,
 		},
@@ -61,9 +77,14 @@ func TestCreatingACdPipeline(t *testing.T) {
 		"65 parameters are refused":                             {parameters(named(65)...), "must have at most 64 items"},
 		"a parameter given twice is refused":                    {parameters("region", "region"), "Duplicate value"},
 		"a parameter needs a name":                              {parameters(""), "parameters[0].name in body should be at least 1 chars long"},
+		"a parameter's name with a dot is refused": {
+			func(p *v1alpha1.CdPipeline) {
+				p.Spec.Deploy.Workflow.Parameters = []v1alpha1.Parameter{{Name: "my.param"}}
+			}, "parameters[0].name in body should match",
+		},
 		"a parameter's value of 16385 characters is refused": {
 			func(p *v1alpha1.CdPipeline) {
-				p.Spec.Deploy.Workflow.Parameters = []v1alpha1.Parameter{{Name: "a", Value: strings.Repeat("a", 16385)}}
+				p.Spec.Deploy.Workflow.Parameters = []v1alpha1.Parameter{{Name: "a", Value: new(strings.Repeat("a", 16385))}}
 			},
 			"may not be more than 16384 bytes",
 		},
@@ -82,7 +103,7 @@ func TestCreatingACdPipeline(t *testing.T) {
 			"spec.postDeploy.workflow.parameters: Invalid value: " + reserved,
 		},
 	}
-	for _, name := range []string{"image", "digest", "revision", "application", "environment", "stage", "build"} {
+	for _, name := range []string{"image", "digest", "artifacts", "revision", "application", "environment", "stage", "build"} {
 		tests["the parameter "+name+" is reserved"] = struct {
 			change  func(*v1alpha1.CdPipeline)
 			refusal string
@@ -97,6 +118,57 @@ func TestCreatingACdPipeline(t *testing.T) {
 	}
 }
 
+func TestTheDurationsOfAStage(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	const (
+		timeout = "timeout must be a duration from 1s to 720h, such as 90s or 1h30m"
+		backoff = "backoff must be a duration from 0s to 1h, such as 30s or 5m"
+	)
+	pipeline := given.CdPipeline("web", given.WithPre, given.WithPost)
+	require.NoError(t, p.create(t, pipeline))
+	for sentence, tc := range map[string]struct {
+		patch   string
+		refusal string
+	}{
+		"a timeout of a second is accepted":            {`{"timeout":"1s"}`, ""},
+		"a timeout of 30 days is accepted":             {`{"timeout":"720h"}`, ""},
+		"a timeout as Go writes it is accepted":        {`{"timeout":"1h30m0.5s"}`, ""},
+		"a timeout of several units is accepted":       {`{"timeout":"1h30m10s500ms"}`, ""},
+		"a timeout of many seconds is accepted":        {`{"timeout":"2592000s"}`, ""},
+		"a timeout below a second is refused":          {`{"timeout":"999ms"}`, timeout},
+		"a timeout of nothing is refused":              {`{"timeout":"0s"}`, timeout},
+		"a timeout above 30 days is refused":           {`{"timeout":"720h1s"}`, timeout},
+		"a negative timeout is refused":                {`{"timeout":"-5m"}`, timeout},
+		"a timeout without a unit is refused":          {`{"timeout":"90"}`, timeout},
+		"a timeout in days is refused":                 {`{"timeout":"1d"}`, timeout},
+		"a timeout with a space is refused":            {`{"timeout":"1 h"}`, timeout},
+		"a timeout in words is refused":                {`{"timeout":"1 hour"}`, timeout},
+		"an empty timeout is refused":                  {`{"timeout":""}`, timeout},
+		"a timeout of a number is refused":             {`{"timeout":90}`, `must be of type string`},
+		"a timeout that overflows is refused":          {`{"timeout":"9999999999999999999h"}`, timeout},
+		"a timeout with the units reversed is refused": {`{"timeout":"30m1h"}`, timeout},
+		"a timeout of 33 characters is refused":        {`{"timeout":"` + strings.Repeat("0", 32) + `s"}`, "may not be more than 32 bytes"},
+		"a backoff of nothing is accepted":             {`{"retries":{"max":1,"backoff":"0s"}}`, ""},
+		"a backoff of milliseconds is accepted":        {`{"retries":{"max":1,"backoff":"100ms"}}`, ""},
+		"a backoff of an hour is accepted":             {`{"retries":{"max":1,"backoff":"1h0m0s"}}`, ""},
+		"a backoff above an hour is refused":           {`{"retries":{"max":1,"backoff":"61m"}}`, backoff},
+		"a negative backoff is refused":                {`{"retries":{"max":1,"backoff":"-1s"}}`, backoff},
+		"a backoff in words is refused":                {`{"retries":{"max":1,"backoff":"a minute"}}`, backoff},
+	} {
+		for _, stage := range []string{"preDeploy", "deploy", "postDeploy"} {
+			t.Run(sentence+" in "+stage, func(t *testing.T) {
+				t.Parallel()
+				err := p.patch(t, pipeline.DeepCopy(), fmt.Sprintf(`{"spec":{%q:%s}}`, stage, tc.patch))
+				requireAdmission(t, tc.refusal, err)
+				if tc.refusal != "" {
+					require.Contains(t, err.Error(), "spec."+stage+".", "the message names the stage")
+				}
+			})
+		}
+	}
+}
+
 func TestACdPipelineNeedsItsParentAndItsDeployStage(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
@@ -107,10 +179,11 @@ func TestACdPipelineNeedsItsParentAndItsDeployStage(t *testing.T) {
 		"spec.deploy.workflow":                  "spec.deploy.workflow: Required value",
 		"spec.deploy.workflow.templateRef":      "spec.deploy.workflow.templateRef: Required value",
 		"spec.deploy.workflow.templateRef.name": "spec.deploy.workflow.templateRef.name: Required value",
+		"spec.deploy.retries.max":               "spec.deploy.retries.max: Required value",
 	} {
 		t.Run(path, func(t *testing.T) {
 			t.Parallel()
-			requireAdmission(t, refusal, p.create(t, without(t, given.CdPipeline("web"), strings.Split(path, ".")...)))
+			requireAdmission(t, refusal, p.create(t, without(t, given.CdPipeline("web", given.WithRetries(1, time.Minute)), strings.Split(path, ".")...)))
 		})
 	}
 }
@@ -134,6 +207,33 @@ func TestTriggersOfACdPipelineAreAutomaticUnlessSaidOtherwise(t *testing.T) {
 	require.Equal(t, v1alpha1.TriggerAutomatic, pipeline.Spec.Trigger)
 	require.Equal(t, v1alpha1.TriggerAutomatic, pipeline.Spec.Deploy.Trigger)
 	require.Equal(t, v1alpha1.TriggerManual, pipeline.Spec.PreDeploy.Trigger)
+}
+
+func TestACdPipelineRunsOneBuildAtATimeAndEachArtifactUnlessSaidOtherwise(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	silent, said := given.CdPipeline("silent"), given.CdPipeline("said", given.Concurrency(v1alpha1.ConcurrencyReplace), given.AllArtifacts)
+	require.NoError(t, p.create(t, silent))
+	require.NoError(t, p.create(t, said))
+	require.Equal(t, v1alpha1.ConcurrencyQueue, silent.Spec.ConcurrencyPolicy)
+	require.Equal(t, v1alpha1.ArtifactsEach, silent.Spec.Artifacts)
+	require.Equal(t, v1alpha1.ConcurrencyReplace, said.Spec.ConcurrencyPolicy)
+	require.Equal(t, v1alpha1.ArtifactsAll, said.Spec.Artifacts)
+}
+
+func TestEveryConcurrencyPolicyIsAccepted(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	for _, policy := range []v1alpha1.ConcurrencyPolicy{
+		v1alpha1.ConcurrencyQueue, v1alpha1.ConcurrencyLatest, v1alpha1.ConcurrencyReplace, v1alpha1.ConcurrencyAllow,
+	} {
+		t.Run(string(policy), func(t *testing.T) {
+			t.Parallel()
+			pipeline := given.CdPipeline(strings.ToLower(string(policy)), given.Concurrency(policy))
+			require.NoError(t, p.create(t, pipeline))
+			require.Equal(t, policy, pipeline.Spec.ConcurrencyPolicy)
+		})
+	}
 }
 
 func TestCdPipelinesAreSelectedByTheirParent(t *testing.T) {

@@ -24,6 +24,39 @@ const (
 	ParentCdPipeline ParentKind = "CdPipeline"
 )
 
+// ConcurrencyPolicy says what happens to a build while another one runs in the same
+// pipeline. Builds are ordered by their creation.
+//
+// +kubebuilder:validation:Enum=Queue;Latest;Replace;Allow
+type ConcurrencyPolicy string
+
+// The concurrency policies.
+const (
+	// ConcurrencyQueue: one build at a time, in the order of the builds.
+	ConcurrencyQueue ConcurrencyPolicy = "Queue"
+	// ConcurrencyLatest: one build at a time; of the builds that wait only the newest
+	// stays, the others are Superseded.
+	ConcurrencyLatest ConcurrencyPolicy = "Latest"
+	// ConcurrencyReplace: as Latest, and the build that runs is stopped; the newer one
+	// starts when it has ended.
+	ConcurrencyReplace ConcurrencyPolicy = "Replace"
+	// ConcurrencyAllow: any number at once, in no order.
+	ConcurrencyAllow ConcurrencyPolicy = "Allow"
+)
+
+// ArtifactsMode says how many runs a build with several artifacts becomes.
+//
+// +kubebuilder:validation:Enum=Each;All
+type ArtifactsMode string
+
+// The modes.
+const (
+	// ArtifactsEach: one run for each digest that passes the filter.
+	ArtifactsEach ArtifactsMode = "Each"
+	// ArtifactsAll: one run that is given all artifacts that pass the filter.
+	ArtifactsAll ArtifactsMode = "All"
+)
+
 // ParentReference names what a CdPipeline hangs below, in the same namespace.
 type ParentReference struct {
 	Kind ParentKind `json:"kind"`
@@ -68,8 +101,27 @@ type CdPipelineSpec struct {
 	// +kubebuilder:validation:MaxLength=4096
 	Filter string `json:"filter,omitempty"`
 
-	// Suspend true means that nothing is triggered, and that what still waits for
-	// a slot is cancelled.
+	// Artifacts is Each (one run for each digest) or All (one run that is given all
+	// artifacts, as a JSON list in the parameter artifacts).
+	// +kubebuilder:default=Each
+	// +optional
+	Artifacts ArtifactsMode `json:"artifacts,omitempty"`
+
+	// ConcurrencyPolicy is what happens to a build while another one runs in this
+	// pipeline: Queue (one at a time, in the order of the builds), Latest (one at a
+	// time; of those that wait only the newest stays), Replace (as Latest, and what runs
+	// is stopped) or Allow (no order).
+	// +kubebuilder:default=Queue
+	// +optional
+	ConcurrencyPolicy ConcurrencyPolicy `json:"concurrencyPolicy,omitempty"`
+
+	// Hold true means that new builds are planned, and that their runs wait until Hold
+	// is false again.
+	// +optional
+	Hold bool `json:"hold,omitempty"`
+
+	// Suspend true means that new builds are skipped, and that what still waits is
+	// cancelled at once.
 	// +optional
 	Suspend bool `json:"suspend,omitempty"`
 
@@ -91,10 +143,39 @@ type StageSpec struct {
 	Workflow WorkflowSpec `json:"workflow"`
 
 	// Trigger Manual means that the stage waits although the one before it
-	// succeeded. On the first stage it makes the whole pipeline wait.
+	// succeeded, until a RunRequest resumes it. On the first stage the whole run waits.
 	// +kubebuilder:default=Automatic
 	// +optional
 	Trigger TriggerMode `json:"trigger,omitempty"`
+
+	// Timeout is how long the Workflow may run before Argo stops it; the stage then ends
+	// as Failed/TimedOut. From 1s to 720h, such as 90s or 1h30m. Empty means the
+	// template's own.
+	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="size(self) > 0 && self.matches('^([0-9]{1,4}h)?([0-9]{1,6}m)?([0-9]{1,8}([.][0-9]{1,9})?s)?([0-9]{1,9}ms)?$') && duration(self) >= duration('1s') && duration(self) <= duration('720h')",message="timeout must be a duration from 1s to 720h, such as 90s or 1h30m"
+	Timeout *metav1.Duration `json:"timeout,omitempty"`
+
+	// Retries says how often the stage is tried again after its Workflow failed.
+	// +optional
+	Retries *Retries `json:"retries,omitempty"`
+}
+
+// Retries says how often a stage is tried again, each time with a new Workflow.
+type Retries struct {
+	// Max is the number of retries after the first attempt, from 0 to 20.
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=20
+	Max int32 `json:"max"`
+
+	// Backoff is the pause before the first retry; it doubles with each further one, up
+	// to an hour. From 0s to 1h, such as 30s or 5m. Empty means 30s.
+	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="size(self) > 0 && self.matches('^([0-9]{1,4}h)?([0-9]{1,6}m)?([0-9]{1,8}([.][0-9]{1,9})?s)?([0-9]{1,9}ms)?$') && duration(self) >= duration('0s') && duration(self) <= duration('1h')",message="backoff must be a duration from 0s to 1h, such as 30s or 5m"
+	Backoff *metav1.Duration `json:"backoff,omitempty"`
 }
 
 // WorkflowSpec says which template a Workflow runs and with what.
@@ -102,13 +183,14 @@ type WorkflowSpec struct {
 	// TemplateRef names the WorkflowTemplate or ClusterWorkflowTemplate.
 	TemplateRef TemplateReference `json:"templateRef"`
 
-	// Parameters are passed to the Workflow beside image, digest, revision,
-	// application, environment, stage and build, which Penstock sets.
+	// Parameters are passed to the Workflow beside image, digest, artifacts, revision,
+	// application, environment, stage and build, which Penstock sets. A revision or
+	// environment that nobody set is not passed, so that the template's default holds.
 	// +optional
 	// +listType=map
 	// +listMapKey=name
 	// +kubebuilder:validation:MaxItems=64
-	// +kubebuilder:validation:XValidation:rule="self.all(p, !(p.name in ['image','digest','revision','application','environment','stage','build']))",message="image, digest, revision, application, environment, stage and build are set by Penstock: rename the parameter"
+	// +kubebuilder:validation:XValidation:rule="self.all(p, !(p.name in ['image','digest','artifacts','revision','application','environment','stage','build']))",message="image, digest, artifacts, revision, application, environment, stage and build are set by Penstock: rename the parameter"
 	Parameters []Parameter `json:"parameters,omitempty"`
 
 	// ServiceAccountName is the account that the Workflow runs as. Empty means
@@ -132,17 +214,25 @@ type TemplateReference struct {
 
 // Parameter is one argument of a Workflow.
 type Parameter struct {
+	// Name is the template's parameter: letters, digits, _ and -.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=128
+	// +kubebuilder:validation:Pattern=`^[-a-zA-Z0-9_]+$`
 	Name string `json:"name"`
 
+	// Value is passed as it is written here; Argo evaluates expressions in it, such as
+	// {{workflow.name}}. A parameter without a value is not passed, so that the template's
+	// default holds; the empty text is a value.
 	// +optional
 	// +kubebuilder:validation:MaxLength=16384
-	Value string `json:"value,omitempty"`
+	Value *string `json:"value,omitempty"`
 }
 
 // LastRun is the newest run of a CdPipeline.
 type LastRun struct {
+	// Run is the run's number, by which a RunRequest names it.
+	// +optional
+	Run int64 `json:"run,omitempty"`
 	// BuildName is the CiBuild that it came of.
 	BuildName string `json:"buildName"`
 	Image     string `json:"image"`
@@ -161,6 +251,16 @@ type LastRun struct {
 	At metav1.Time `json:"at"`
 }
 
+// Deployed is the last artifact of one repository whose DEPLOY succeeded.
+type Deployed struct {
+	Image  string `json:"image"`
+	Digest string `json:"digest"`
+	// BuildName is the CiBuild that it came of.
+	BuildName string `json:"buildName"`
+	// At is when its DEPLOY succeeded.
+	At metav1.Time `json:"at"`
+}
+
 // CdPipelineStatus is written by Penstock alone.
 type CdPipelineStatus struct {
 	// ObservedGeneration is the generation that the conditions tell of.
@@ -170,6 +270,13 @@ type CdPipelineStatus struct {
 	// LastRun is the newest run.
 	// +optional
 	LastRun *LastRun `json:"lastRun,omitempty"`
+
+	// Deployed is what is deployed: of each repository the last artifact whose DEPLOY
+	// succeeded, newest first, at most 64 repositories.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=64
+	Deployed []Deployed `json:"deployed,omitempty"`
 
 	// Conditions: Ready (the pipeline can be triggered), Triggered (what was
 	// decided at the last finished build, and why).
@@ -190,6 +297,8 @@ type CdPipelineStatus struct {
 // +kubebuilder:printcolumn:name="Trigger",type=string,JSONPath=`.spec.trigger`
 // +kubebuilder:printcolumn:name="Stage",type=string,JSONPath=`.status.lastRun.stage`,priority=1
 // +kubebuilder:printcolumn:name="Last Phase",type=string,JSONPath=`.status.lastRun.phase`
+// +kubebuilder:printcolumn:name="Deployed",type=string,JSONPath=`.status.deployed[0].image`
+// +kubebuilder:printcolumn:name="Policy",type=string,JSONPath=`.spec.concurrencyPolicy`,priority=1
 // +kubebuilder:printcolumn:name="Triggered",type=string,JSONPath=`.status.conditions[?(@.type=="Triggered")].reason`,priority=1
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`,priority=1
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`

@@ -57,6 +57,18 @@ func TestCreatingACiBuild(t *testing.T) {
 		"a revision of 254 characters is refused": {
 			func(b *v1alpha1.CiBuild) { b.Spec.Revision = strings.Repeat("a", 254) }, "may not be more than 253 bytes",
 		},
+		"a revision that Argo would evaluate is refused": {
+			func(b *v1alpha1.CiBuild) { b.Spec.Revision = "x{{=1+1}}" }, "revision must hold neither {{ nor }}",
+		},
+		"a revision that closes an expression is refused": {
+			func(b *v1alpha1.CiBuild) { b.Spec.Revision = "a}}" }, "revision must hold neither {{ nor }}",
+		},
+		"a branch with single braces is accepted": {
+			func(b *v1alpha1.CiBuild) { b.Spec.Revision = "feat/{a}-ü" }, "",
+		},
+		"a revision with a control character is refused": {
+			func(b *v1alpha1.CiBuild) { b.Spec.Revision = "main\n" }, "spec.revision in body should match",
+		},
 		"a cause of every type is accepted": {
 			func(b *v1alpha1.CiBuild) { b.Spec.Cause = &v1alpha1.BuildCause{Type: v1alpha1.CauseBaseImage} }, "",
 		},
@@ -152,7 +164,7 @@ func TestReportingOnABuild(t *testing.T) {
 		"the same report may come twice": {finished(given.Artifacts(2)), finished(given.Artifacts(2)), ""},
 		"Penstock may write its part after success": {
 			finished(given.Artifacts(1)),
-			`{"status":{"observedGeneration":1,"triggers":{"total":1,"pending":0,"submitted":1,"running":0,"succeeded":0,"failed":0,"skipped":0,"progress":"1/1"}}}`,
+			`{"status":{"observedGeneration":1,"triggers":{"total":2,"pending":0,"held":1,"submitted":1,"running":0,"succeeded":0,"failed":0,"skipped":0,"progress":"1/2"}}}`,
 			"",
 		},
 	} {
@@ -182,8 +194,44 @@ func TestArtifactsAreBounded(t *testing.T) {
 		"one image with two digests is two artifacts": {
 			[]v1alpha1.Artifact{given.Artifact(0), {Image: given.Artifact(0).Image, Digest: given.Artifact(1).Digest}}, "",
 		},
-		"a digest of another algorithm is accepted": {
-			[]v1alpha1.Artifact{{Image: "app", Digest: "sha512+b64:" + strings.Repeat("0", 128)}}, "",
+		"a digest of an algorithm that no registry has is refused": {
+			[]v1alpha1.Artifact{{Image: "app", Digest: "md5:" + strings.Repeat("0", 32)}}, "digest in body should match",
+		},
+		"a sha512 digest is accepted": {
+			[]v1alpha1.Artifact{{Image: "app", Digest: "sha512:" + strings.Repeat("0", 128)}}, "",
+		},
+		"a sha512 digest of 64 digits is refused": {
+			[]v1alpha1.Artifact{{Image: "app", Digest: "sha512:" + strings.Repeat("0", 64)}}, "digest in body should match",
+		},
+		"a digest in upper case is refused": {
+			[]v1alpha1.Artifact{{Image: "app", Digest: "sha256:" + strings.Repeat("A", 64)}}, "digest in body should match",
+		},
+		"a registry with a port and no tag is accepted": {
+			[]v1alpha1.Artifact{{Image: "registry.example.com:5000/team/app", Digest: digest}}, "",
+		},
+		"a registry without a dot needs a port": {
+			[]v1alpha1.Artifact{{Image: "registry:5000/app:1", Digest: digest}}, "",
+		},
+		"a registry on an IPv6 address is accepted": {
+			[]v1alpha1.Artifact{{Image: "[2001:db8::1]:5000/app:v1.2_3-rc", Digest: digest}}, "",
+		},
+		"a repository with separators is accepted": {
+			[]v1alpha1.Artifact{{Image: "localhost/a.b/c__d/e---f", Digest: digest}}, "",
+		},
+		"an image with a scheme is refused": {
+			[]v1alpha1.Artifact{{Image: "https://registry.example.com/app:1", Digest: digest}}, "image in body should match",
+		},
+		"an image with its digest behind a colon is refused": {
+			[]v1alpha1.Artifact{{Image: "r/app:" + digest, Digest: digest}}, "image in body should match",
+		},
+		"an image with its digest behind an @ is refused": {
+			[]v1alpha1.Artifact{{Image: "app:1@" + digest, Digest: digest}}, "image in body should match",
+		},
+		"a repository in upper case is refused": {
+			[]v1alpha1.Artifact{{Image: "registry.example.com/Team/app", Digest: digest}}, "image in body should match",
+		},
+		"an expression in an image is refused": {
+			[]v1alpha1.Artifact{{Image: "app:{{workflow.uid}}", Digest: digest}}, "image in body should match",
 		},
 		"a digest without an algorithm is refused": {
 			[]v1alpha1.Artifact{{Image: "app", Digest: strings.Repeat("0", 64)}}, "artifacts[0].digest in body should match",

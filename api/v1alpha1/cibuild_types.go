@@ -38,9 +38,12 @@ type CiBuildSpec struct {
 	// PipelineRef names the CiPipeline, in the same namespace.
 	PipelineRef PipelineReference `json:"pipelineRef"`
 
-	// Revision is the commit, tag or branch that is built.
+	// Revision is the commit, tag or branch that is built. It reaches templates as data:
+	// what Argo would evaluate is refused.
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^[^\x00-\x1f\x7f]*$`
+	// +kubebuilder:validation:XValidation:rule="!self.contains('{{') && !self.contains('}}')",message="revision must hold neither {{ nor }}: Argo would evaluate what stands between them"
 	Revision string `json:"revision,omitempty"`
 
 	// Cause is why this build exists.
@@ -48,9 +51,10 @@ type CiBuildSpec struct {
 	Cause *BuildCause `json:"cause,omitempty"`
 }
 
-// PipelineReference names a CiPipeline in the same namespace.
+// PipelineReference names an object in the same namespace. The field that holds it
+// says of which kind.
 type PipelineReference struct {
-	// Name of the CiPipeline.
+	// Name of the object.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`
@@ -74,14 +78,15 @@ type BuildCause struct {
 
 // Artifact is one image that a build produced.
 type Artifact struct {
-	// Image is the repository and tag, without the digest.
+	// Image is the repository and tag, without the digest and without a scheme, such as
+	// registry.example.com:5000/team/shop:1.2.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=512
-	// +kubebuilder:validation:Pattern=`^[!-~]+$`
+	// +kubebuilder:validation:Pattern=`^(((localhost|[a-zA-Z0-9]([-a-zA-Z0-9]*[a-zA-Z0-9])?(\.[a-zA-Z0-9]([-a-zA-Z0-9]*[a-zA-Z0-9])?)+|\[[0-9a-fA-F:]+\])(:[0-9]{1,5})?|[a-zA-Z0-9]([-a-zA-Z0-9]*[a-zA-Z0-9])?:[0-9]{1,5})/)?[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*(:[a-zA-Z0-9_][-a-zA-Z0-9_.]{0,127})?$`
 	Image string `json:"image"`
 
-	// Digest is the manifest's digest, such as sha256:… .
-	// +kubebuilder:validation:Pattern=`^[a-z0-9]+([+._-][a-z0-9]+)*:[0-9a-fA-F]{32,128}$`
+	// Digest is the manifest's digest: sha256, sha384 or sha512 in lower-case hexadecimal.
+	// +kubebuilder:validation:Pattern=`^(sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128})$`
 	// +kubebuilder:validation:MaxLength=255
 	Digest string `json:"digest"`
 }
@@ -102,10 +107,12 @@ type TriggerSummary struct {
 	Total int32 `json:"total"`
 	// Pending runs wait for a slot.
 	Pending int32 `json:"pending"`
+	// Held runs wait for their turn, for a person, or for hold to be false.
+	// +optional
+	Held int32 `json:"held"`
 	// Submitted runs have a Workflow that Argo has not started.
 	Submitted int32 `json:"submitted"`
-	// Running runs have a Workflow that Argo has started, or wait between two
-	// stages.
+	// Running runs have a Workflow that Argo has started, or go on to their next stage.
 	Running int32 `json:"running"`
 	// Succeeded runs have finished their last stage.
 	Succeeded int32 `json:"succeeded"`
@@ -206,4 +213,12 @@ func (p BuildPhase) IsTerminal() bool {
 	default:
 		return false
 	}
+}
+
+// Cause is why the build exists; API where it does not say.
+func (b *CiBuild) Cause() CauseType {
+	if b.Spec.Cause == nil {
+		return CauseAPI
+	}
+	return b.Spec.Cause.Type
 }

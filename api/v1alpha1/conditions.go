@@ -34,9 +34,13 @@ type Reason string
 
 // Reasons of decisions, and of a CdPipeline's condition Triggered.
 const (
-	ReasonTriggered           Reason = "Triggered"
+	ReasonTriggered Reason = "Triggered"
+	// ReasonSameRun: the artifact is part of another artifact's run.
+	ReasonSameRun Reason = "SameRun"
+	// ReasonRequested: a RunRequest triggered it.
+	ReasonRequested           Reason = "Requested"
 	ReasonParentRunning       Reason = "ParentRunning"
-	ReasonManualStage         Reason = "ManualStage"
+	ReasonSuperseded          Reason = "Superseded"
 	ReasonSuspended           Reason = "Suspended"
 	ReasonParentSuspended     Reason = "ParentSuspended"
 	ReasonManualTrigger       Reason = "ManualTrigger"
@@ -61,7 +65,9 @@ const (
 	ReasonRecordsLost     Reason = "RecordsLost"
 	ReasonTriggersPending Reason = "TriggersPending"
 	ReasonBacklogFull     Reason = "BacklogFull"
-	ReasonAllTriggered    Reason = "AllTriggered"
+	// ReasonRunsHeld: no run waits for a slot, and some for their turn or for a person.
+	ReasonRunsHeld     Reason = "RunsHeld"
+	ReasonAllTriggered Reason = "AllTriggered"
 	// ReasonNotAllTriggered: nothing waits any more, and some runs never got a Workflow.
 	ReasonNotAllTriggered Reason = "NotAllTriggered"
 	ReasonNothingToDo     Reason = "NothingToTrigger"
@@ -73,8 +79,30 @@ const (
 	ReasonParentCycle Reason = "ParentCycle"
 )
 
-// Reasons of a run that ended without a Workflow, or whose Workflow vanished.
+// Reasons of a task that is Held.
 const (
+	// ReasonStageBefore: the stage before has not succeeded yet.
+	ReasonStageBefore Reason = "StageBefore"
+	// ReasonPerson: the stage's trigger is Manual, and nobody has resumed it.
+	ReasonPerson Reason = "Person"
+	// ReasonHold: the pipeline's spec.hold is true.
+	ReasonHold Reason = "Hold"
+	// ReasonTurn: another build has its turn in the pipeline.
+	ReasonTurn Reason = "Turn"
+)
+
+// Reasons of a task that ended without a Workflow, or whose Workflow vanished or failed.
+const (
+	// ReasonStageBeforeFailed: a stage before did not succeed.
+	ReasonStageBeforeFailed Reason = "StageBeforeFailed"
+	// ReasonReplaced: a newer build took the pipeline (concurrencyPolicy Replace).
+	ReasonReplaced Reason = "Replaced"
+	// ReasonCancelled: a RunRequest cancelled it.
+	ReasonCancelled Reason = "Cancelled"
+	// ReasonTimedOut: its Workflow ran longer than the stage's timeout.
+	ReasonTimedOut Reason = "TimedOut"
+	// ReasonUnknownKind: no builder is registered for the task's kind.
+	ReasonUnknownKind       Reason = "UnknownKind"
 	ReasonNameConflict      Reason = "NameConflict"
 	ReasonTemplateNotFound  Reason = "TemplateNotFound"
 	ReasonWorkflowInvalid   Reason = "WorkflowInvalid"
@@ -97,10 +125,12 @@ const (
 	LabelManagedBy = "app.kubernetes.io/managed-by"
 	// ManagedBy is the value of LabelManagedBy.
 	ManagedBy = "penstock"
-	// LabelRunner is the id of the row in cd_workflow_runner.
-	LabelRunner = "penstock.dev/runner"
-	// LabelIdentity is the hash of build, artifact, pipeline, run and stage: what
-	// makes a Workflow ours whatever its row's id.
+	// LabelTask is the id of the task, for people: the Workflow's name is what makes it
+	// the task's.
+	LabelTask = "penstock.dev/task"
+	// LabelTimeout is how many seconds the Workflow may run, where its stage says so.
+	LabelTimeout = "penstock.dev/timeout"
+	// LabelIdentity is the task's identity, of which the Workflow's name holds a part.
 	LabelIdentity = "penstock.dev/identity"
 	// LabelStage is pre, deploy or post.
 	LabelStage = "penstock.dev/stage"

@@ -25,7 +25,8 @@ func addKnownTypes(scheme *runtime.Scheme) error {
 	scheme.AddKnownTypes(GroupVersion,
 		&CiPipeline{}, &CiPipelineList{},
 		&CiBuild{}, &CiBuildList{},
-		&CdPipeline{}, &CdPipelineList{},
+		&CdPipeline{}, &CdPipelineList{}, &CdPipeline{}, &CdPipelineList{},
+		&RunRequest{}, &RunRequestList{},
 	)
 	metav1.AddToGroupVersion(scheme, GroupVersion)
 	return nil

@@ -2,6 +2,7 @@ package v1alpha1_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -23,13 +24,14 @@ func TestEveryKindHasAShortNameAndACategory(t *testing.T) {
 	for _, resource := range resources.APIResources {
 		found[resource.Name] = resource
 	}
-	for name, short := range map[string]string{"cipipelines": "cip", "cibuilds": "cib", "cdpipelines": "cdp"} {
+	for name, short := range map[string]string{"cipipelines": "cip", "cibuilds": "cib", "cdpipelines": "cdp", "runrequests": "rr"} {
 		require.Equal(t, []string{short}, found[name].ShortNames, name)
 		require.Equal(t, []string{"penstock"}, found[name].Categories, name)
 		require.True(t, found[name].Namespaced, name)
 	}
 	require.Contains(t, found, "cibuilds/status")
 	require.Contains(t, found, "cdpipelines/status")
+	require.Contains(t, found, "runrequests/status")
 }
 
 // table is what `kubectl get` prints, with its columns of lower priority left out
@@ -59,9 +61,9 @@ func row(columns []metav1.TableColumnDefinition, cell func(int) any) string {
 		if column.Priority > 0 || column.Name == "Age" {
 			continue
 		}
-		text, _ := cell(i).(string)
-		if text == "" {
-			text = "-"
+		text := "-"
+		if value := cell(i); value != nil && value != "" {
+			text = fmt.Sprint(value)
 		}
 		cells = append(cells, text)
 	}
@@ -89,7 +91,19 @@ func TestATableTellsHowAPipelineIsDoing(t *testing.T) {
 	})
 	require.NoError(t, p.create(t, pipeline))
 	require.NoError(t, p.patchStatus(t, pipeline, `{"status":{"lastRun":{"buildName":"b1","image":"i","digest":"d",`+
-		`"stage":"DEPLOY","phase":"Running","at":"2026-01-02T03:04:05Z"}}}`))
-	require.Equal(t, "Name | Application | Environment | Parent | Trigger | Last Phase\nweb | shop | staging | ci | Manual | Running",
-		table(t, p, "cdpipelines"))
+		`"stage":"DEPLOY","phase":"Running","at":"2026-01-02T03:04:05Z"},`+
+		`"deployed":[{"image":"new","digest":"d","buildName":"b0","at":"2026-01-01T03:04:05Z"},`+
+		`{"image":"old","digest":"d","buildName":"b0","at":"2026-01-01T03:04:04Z"}]}}`))
+	require.Equal(t, "Name | Application | Environment | Parent | Trigger | Last Phase | Deployed\n"+
+		"web | shop | staging | ci | Manual | Running | new", table(t, p, "cdpipelines"))
+}
+
+func TestATableTellsWhatARequestAskedForAndWhatCameOfIt(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	request := given.RunRequest("again", v1alpha1.ActionRetry, given.OfPipeline("web"), given.OfBuild("b1"))
+	require.NoError(t, p.create(t, request))
+	require.Equal(t, "Name | Action | Pipeline | Build | Phase | Run\nagain | Retry | web | b1 | - | -", table(t, p, "runrequests"))
+	require.NoError(t, p.patchStatus(t, request, `{"status":{"phase":"Done","run":7,"message":"made run 7","at":"2026-01-02T03:04:05Z"}}`))
+	require.Equal(t, "Name | Action | Pipeline | Build | Phase | Run\nagain | Retry | web | b1 | Done | 7", table(t, p, "runrequests"))
 }

@@ -26,10 +26,10 @@ import (
 	"github.com/penstock-cd/penstock/controllers/gauge"
 	"github.com/penstock-cd/penstock/controllers/lookup"
 	limits "github.com/penstock-cd/penstock/controllers/settings"
-	"github.com/penstock-cd/penstock/controllers/track"
 	"github.com/penstock-cd/penstock/pkg/argo"
 	"github.com/penstock-cd/penstock/pkg/config"
 	"github.com/penstock-cd/penstock/pkg/limit"
+	"github.com/penstock-cd/penstock/pkg/store"
 )
 
 var scheme = newScheme()
@@ -45,7 +45,10 @@ func newScheme() *runtime.Scheme {
 // clients are the ways to the API server: triggers and all else share one token
 // bucket; watches and the leader's lease are outside of it, so that a full bucket
 // never costs leadership.
-type clients struct{ trigger, background, watch, lease *rest.Config }
+type clients struct {
+	triggers                 map[store.Lane]*rest.Config
+	background, watch, lease *rest.Config
+}
 
 // requestTimeout bounds one request, but for a watch, once its token is there: an answer
 // that is lost must not hold up what waits for it.
@@ -61,9 +64,14 @@ func newClients(cluster *rest.Config, bucket *limit.Bucket, answers *limit.Sampl
 		limited.Timeout = requestTimeout
 		return limited
 	}
-	all := clients{trigger: limited(), background: limited(), watch: rest.CopyConfig(cluster), lease: rest.CopyConfig(cluster)}
-	all.trigger.RateLimiter = bucket.Trigger(controllers.LaneCD)
-	all.trigger.Wrap(answers.WrapTransport)
+	all := clients{
+		triggers:   map[store.Lane]*rest.Config{controllers.LaneCd: limited(), controllers.LaneCi: limited()},
+		background: limited(), watch: rest.CopyConfig(cluster), lease: rest.CopyConfig(cluster),
+	}
+	for lane, trigger := range all.triggers {
+		trigger.RateLimiter = bucket.Trigger(lane.Name())
+	}
+	all.triggers[controllers.LaneCd].Wrap(answers.WrapTransport)
 	all.background.RateLimiter = bucket.Background()
 	all.watch.QPS = -1 // the cache makes few requests, and must not wait
 	return all
@@ -82,9 +90,9 @@ func cacheOptions(settings config.Config) cache.Options {
 	options := cache.Options{
 		DefaultTransform: lookup.Trim,
 		ByObject: map[client.Object]cache.ByObject{
-			track.Workflow(): {
+			argo.Workflow(): {
 				Label:     labels.SelectorFromSet(labels.Set{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}),
-				Transform: track.Trim,
+				Transform: argo.Trim,
 			},
 			argo.Template("WorkflowTemplate"):        {Transform: argo.TrimTemplate},
 			argo.Template("ClusterWorkflowTemplate"): {Transform: argo.TrimTemplate},
@@ -111,6 +119,7 @@ var requiredKinds = []struct {
 	{v1alpha1.GroupVersion.WithKind("CiPipeline"), "Penstock's CRDs: kubectl apply -k config/crd"},
 	{v1alpha1.GroupVersion.WithKind("CiBuild"), "Penstock's CRDs: kubectl apply -k config/crd"},
 	{v1alpha1.GroupVersion.WithKind("CdPipeline"), "Penstock's CRDs: kubectl apply -k config/crd"},
+	{v1alpha1.GroupVersion.WithKind("RunRequest"), "Penstock's CRDs: kubectl apply -k config/crd"},
 	{wfv1.SchemeGroupVersion.WithKind("Workflow"), "Argo Workflows"},
 	{wfv1.SchemeGroupVersion.WithKind("WorkflowTemplate"), "Argo Workflows"},
 	{wfv1.SchemeGroupVersion.WithKind("ClusterWorkflowTemplate"), "Argo Workflows"},

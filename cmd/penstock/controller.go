@@ -21,10 +21,10 @@ import (
 
 	"github.com/penstock-cd/penstock/controllers"
 	"github.com/penstock-cd/penstock/controllers/gauge"
+	"github.com/penstock-cd/penstock/pkg/argo"
 	"github.com/penstock-cd/penstock/pkg/config"
 	"github.com/penstock-cd/penstock/pkg/failpoint"
 	"github.com/penstock-cd/penstock/pkg/limit"
-	"github.com/penstock-cd/penstock/pkg/loop"
 	"github.com/penstock-cd/penstock/pkg/store"
 )
 
@@ -98,9 +98,12 @@ func newManager(ctx context.Context, cluster *rest.Config, settings config.Confi
 	if err != nil {
 		return nil, fmt.Errorf("create manager: %w", err)
 	}
-	triggers, err := client.New(clients.trigger, client.Options{Scheme: scheme, Mapper: mgr.GetRESTMapper()})
-	if err != nil {
-		return nil, fmt.Errorf("create client: %w", err)
+	triggers := map[store.Lane]client.Client{}
+	for lane, config := range clients.triggers {
+		triggers[lane], err = client.New(config, client.Options{Scheme: scheme, Mapper: mgr.GetRESTMapper()})
+		if err != nil {
+			return nil, fmt.Errorf("create client of lane %s: %w", lane.Name(), err)
+		}
 	}
 	if err := metrics.Registry.Register(gauge.Pool{Stat: database.Pool().Stat}); err != nil {
 		return nil, fmt.Errorf("register metrics: %w", err)
@@ -108,11 +111,12 @@ func newManager(ctx context.Context, cluster *rest.Config, settings config.Confi
 	if err := addProbes(mgr, database); err != nil {
 		return nil, err
 	}
-	if err := mgr.Add(newMigrations(database, log.WithName("migrate"))); err != nil {
+	if err := mgr.Add(&migrator{database: database, log: log.WithName("migrate")}); err != nil {
 		return nil, fmt.Errorf("add migrations: %w", err)
 	}
 	return mgr, controllers.Add(ctx, mgr, controllers.Dependencies{
-		Config: settings, Store: database, Bucket: bucket, TriggerClient: triggers, Answers: answers,
+		Config: settings, Store: database, Bucket: bucket, TriggerClients: triggers, Answers: answers,
+		Builders:  argo.Builders{store.KindCd: argo.Stages{}},
 		Namespace: podNamespace(settings), Log: log,
 	})
 }
@@ -150,19 +154,34 @@ func addProbes(mgr manager.Manager, database *store.Store) error {
 	return nil
 }
 
+// migrator applies the missing migrations at start, however long the database
+// takes to come. The loops retry until then.
+type migrator struct {
+	database *store.Store
+	log      logr.Logger
+}
+
 // migrateRetry is the pause after a failed attempt.
 const migrateRetry = 2 * time.Second
 
-// newMigrations returns a loop that applies the missing migrations once, however long the
-// database takes to come. The other loops retry until then. It needs no leadership: an
-// advisory lock keeps replicas apart.
-func newMigrations(database *store.Store, log logr.Logger) *loop.Loop {
-	return loop.New(loop.Config{
-		Name: "migrate", EveryReplica: true, Retry: migrateRetry,
-		Run: func(ctx context.Context) (time.Duration, error) { return 0, database.Migrate(ctx) },
-		OnError: func(err error, retryIn time.Duration) {
-			log.Error(err, "database not ready, will retry", "retryIn", retryIn.String())
-		},
-		Log: log,
-	})
+// NeedLeaderElection is false: an advisory lock keeps replicas apart.
+func (m *migrator) NeedLeaderElection() bool { return false }
+
+// Start returns once the schema is there.
+func (m *migrator) Start(ctx context.Context) error {
+	for {
+		err := m.database.Migrate(ctx)
+		if errors.Is(err, store.ErrNewerSchema) {
+			return err
+		}
+		if err == nil || ctx.Err() != nil {
+			return nil //nolint:nilerr // what a shutdown interrupts is taken up at the next start
+		}
+		m.log.Error(err, "database not ready, will retry", "retryIn", migrateRetry.String())
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(migrateRetry):
+		}
+	}
 }

@@ -22,11 +22,11 @@ const queueInterval = 15 * time.Second
 var (
 	queueDepth = prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "penstock_trigger_queue_depth",
-		Help: "Rows that wait for a slot.",
+		Help: "Tasks that wait for a slot.",
 	})
 	queueOldest = prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "penstock_trigger_queue_oldest_seconds",
-		Help: "Age of the oldest row that waits for a slot, in seconds.",
+		Help: "Age of the oldest task that waits for a slot, in seconds.",
 	})
 	apiWait = prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name:    "penstock_kube_api_wait_seconds",

@@ -64,7 +64,10 @@ func trimStage(stage *v1alpha1.StageSpec) {
 	intern.Fields(&stage.Workflow.TemplateRef.Name, &stage.Workflow.ServiceAccountName)
 	for i := range stage.Workflow.Parameters {
 		parameter := &stage.Workflow.Parameters[i]
-		intern.Fields(&parameter.Name, &parameter.Value)
+		intern.Fields(&parameter.Name)
+		if parameter.Value != nil {
+			intern.Fields(parameter.Value)
+		}
 	}
 }
 

@@ -42,7 +42,7 @@ func conditions() []metav1.Condition {
 func fullPipeline() *v1alpha1.CdPipeline {
 	pipeline := given.CdPipeline("web", given.WithPre, given.WithPost, given.Filter("artifact.image != ''"))
 	pipeline.Labels = map[string]string{"team": "shop"}
-	pipeline.Spec.Deploy.Workflow.Parameters = []v1alpha1.Parameter{{Name: "region", Value: "north"}}
+	pipeline.Spec.Deploy.Workflow.Parameters = []v1alpha1.Parameter{{Name: "region", Value: new("north")}}
 	pipeline.Status.LastRun = &v1alpha1.LastRun{BuildName: "build-1", Image: "shop/web", Stage: "DEPLOY", Phase: "Running", At: conditions()[0].LastTransitionTime}
 	pipeline.Status.Conditions = conditions()
 	return pipeline

@@ -63,14 +63,8 @@ type Config struct {
 	Decider trigger.Decider
 	// Planned is told, after the commit, that there are rows to dispatch.
 	Planned func()
-	// Report is told whose status may have changed.
-	Report Report
-}
-
-// Report takes note of objects whose status is to be written.
-type Report interface {
-	Builds(keys ...types.NamespacedName)
-	Pipelines(keys ...types.NamespacedName)
+	// OnUnplanned is called with a build that could not be planned, whose status says why.
+	OnUnplanned func(build types.NamespacedName)
 }
 
 // Controller plans finished builds.
@@ -106,8 +100,10 @@ func (c *Controller) Reconcile(ctx context.Context, request reconcile.Request) (
 	if !NeedsPlan(build) {
 		return reconcile.Result{}, nil
 	}
-	err := c.planOnce(ctx, build)
-	c.Report.Builds(request.NamespacedName)
+	planned, err := c.planOnce(ctx, build)
+	if !planned {
+		c.OnUnplanned(request.NamespacedName)
+	}
 	switch {
 	case ctx.Err() != nil:
 		return reconcile.Result{}, nil //nolint:nilerr // what a shutdown interrupts is planned at the next start
@@ -118,10 +114,12 @@ func (c *Controller) Reconcile(ctx context.Context, request reconcile.Request) (
 	}
 }
 
-func (c *Controller) planOnce(ctx context.Context, build *v1alpha1.CiBuild) error {
+// planOnce returns whether the build is planned now. One that was planned before may have
+// a status that does not say so.
+func (c *Controller) planOnce(ctx context.Context, build *v1alpha1.CiBuild) (bool, error) {
 	planned, err := c.Rows.IsPlanned(ctx, string(build.UID))
 	if err != nil || planned {
-		return err
+		return false, err
 	}
 	return c.plan(ctx, build)
 }
@@ -145,14 +143,14 @@ func NeedsPlan(build *v1alpha1.CiBuild) bool {
 
 // plan decides for every pipeline below the build, and commits all of it at once.
 // A build without its CiPipeline waits for it.
-func (c *Controller) plan(ctx context.Context, build *v1alpha1.CiBuild) error {
+func (c *Controller) plan(ctx context.Context, build *v1alpha1.CiBuild) (bool, error) {
 	parent, err := c.parent(ctx, build)
 	if err != nil || parent == nil {
-		return err
+		return false, err
 	}
 	direct, err := c.below(ctx, build.Namespace, v1alpha1.ParentCiPipeline, parent.Name)
 	if err != nil {
-		return err
+		return false, err
 	}
 	children := &family{
 		Family: lookup.NewFamily(ctx, c.Cache, build.Namespace),
@@ -161,19 +159,18 @@ func (c *Controller) plan(ctx context.Context, build *v1alpha1.CiBuild) error {
 	facts := factsOf(build)
 	decisions := c.Decider.Build(facts, parent, build.Status.Artifacts, children)
 	if children.Err != nil {
-		return children.Err
+		return false, children.Err
 	}
 	failpoint.Hit(failpoint.PlanBeforeInsert)
 	planned, err := c.Rows.Plan(ctx, store.BuildPlan{Build: facts, Artifacts: build.Status.Artifacts, Decisions: decisions})
 	if err != nil || !planned {
-		return err
+		return false, err
 	}
 	failpoint.Hit(failpoint.PlanAfterCommit)
 	c.Planned()
-	c.reportPipelines(build.Namespace, decisions)
 	observe(decisions)
 	log.FromContext(ctx).Info("planned build", "phase", build.Status.Phase, "decisions", len(decisions))
-	return nil
+	return true, nil
 }
 
 // parent returns the build's CiPipeline, or nil where there is none. That it is
@@ -198,21 +195,11 @@ func (c *Controller) parent(ctx context.Context, build *v1alpha1.CiBuild) (*v1al
 	return parent, nil
 }
 
-func (c *Controller) reportPipelines(namespace string, decisions []trigger.Decision) {
-	for _, decision := range decisions {
-		c.Report.Pipelines(types.NamespacedName{Namespace: namespace, Name: decision.Pipeline.Name})
-	}
-}
-
 func factsOf(build *v1alpha1.CiBuild) trigger.Build {
-	cause := v1alpha1.CauseAPI
-	if build.Spec.Cause != nil {
-		cause = build.Spec.Cause.Type
-	}
 	return trigger.Build{
 		UID: string(build.UID), Namespace: build.Namespace, Name: build.Name,
 		CiPipeline: build.Spec.PipelineRef.Name, Revision: build.Spec.Revision,
-		Cause: string(cause), Phase: build.Status.Phase,
+		Cause: string(build.Cause()), Phase: build.Status.Phase, CreatedAt: build.CreationTimestamp.Time,
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
 	"github.com/penstock-cd/penstock/pkg/store"
+	"github.com/penstock-cd/penstock/pkg/trigger"
 	"github.com/penstock-cd/penstock/test/given"
 )
 
@@ -62,8 +63,8 @@ func TestAFinishedBuildIsPlannedOnceHoweverOftenItIsLookedAt(t *testing.T) {
 	require.Equal(t, []string{"a Triggered/Triggered", "below Waiting/ParentRunning", "off Skipped/Suspended"}, s.table(decided))
 	require.Equal(t, []string{"a DEPLOY Pending"}, s.table(queued))
 	require.Equal(t, 1, s.woken, "the dispatcher is woken by the plan alone")
-	require.Equal(t, map[string]bool{"b1": true}, s.told.builds)
-	require.Equal(t, map[string]bool{"a": true, "off": true, "below": true}, s.told.pipelines)
+	require.Equal(t, []string{"Decision b1 a", "Decision b1 below", "Decision b1 off", "Task b1 a"}, s.table(logged))
+	require.Equal(t, []string{"b1", "b1", "b1", "b1"}, s.unplanned, "its status may not say yet that it is planned")
 }
 
 func TestABuildThatDidNotSucceedTellsEveryPipelineBelow(t *testing.T) {
@@ -108,7 +109,7 @@ func TestABuildWaitsForItsCiPipeline(t *testing.T) {
 	s.finish(other, v1alpha1.BuildSucceeded)
 	require.NoError(t, s.look("b1"))
 	require.Empty(t, s.table(decided))
-	require.True(t, s.told.builds["b1"], "its status is to say what it waits for")
+	require.Equal(t, []string{"b1"}, s.unplanned, "its status is to say what it waits for")
 
 	parent := given.CiPipeline(given.CI)
 	s.create(parent)
@@ -121,7 +122,34 @@ func TestABuildThatIsGoneIsNotPlanned(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, given.CiPipeline(given.CI))
 	require.NoError(t, s.look("gone"))
-	require.Empty(t, s.told.builds)
+	require.Empty(t, s.unplanned)
+}
+
+func TestABuildIsPlannedAsWhatItIs(t *testing.T) {
+	t.Parallel()
+	build := given.CiBuild("b1", func(b *v1alpha1.CiBuild) {
+		b.Spec.Revision, b.Spec.Cause = "v1.2", &v1alpha1.BuildCause{Type: v1alpha1.CauseWebhook}
+	})
+	s := newScene(t, given.CiPipeline(given.CI), build)
+	s.finish(build, v1alpha1.BuildSucceeded)
+	require.Equal(t, trigger.Build{
+		UID: string(build.UID), Namespace: s.namespace, Name: "b1", CiPipeline: given.CI, Revision: "v1.2", Cause: "Webhook",
+		Phase: v1alpha1.BuildSucceeded, CreatedAt: build.CreationTimestamp.Time,
+	}, factsOf(build))
+	require.False(t, build.CreationTimestamp.IsZero(), "builds are ordered by their creation")
+}
+
+func TestAllStagesOfARunAreRowsFromPlanningOn(t *testing.T) {
+	t.Parallel()
+	build := given.CiBuild("b1")
+	s := newScene(t, given.CiPipeline(given.CI), build,
+		given.CdPipeline("web", given.WithPre, given.WithPost), given.CdPipeline("waits", given.WithPost, given.ManualStage(trigger.StageDeploy)),
+		given.CdPipeline("held", given.Held))
+	s.finish(build, v1alpha1.BuildSucceeded)
+	require.NoError(t, s.look("b1"))
+	require.Equal(t, []string{"held DEPLOY Held/Hold", "waits DEPLOY Held/Person", "web PRE Pending"}, s.table(queued))
+	require.Equal(t, []string{"waits POST Held/StageBefore", "web DEPLOY Held/StageBefore", "web POST Held/StageBefore"}, s.table(later))
+	require.Equal(t, []string{"held Triggered/Triggered", "waits Triggered/Triggered", "web Triggered/Triggered"}, s.table(decided))
 }
 
 // To take a failure for the absence of children would lose them all.
@@ -135,6 +163,7 @@ func TestAnAPIServerThatFailsLeavesTheBuildUnplanned(t *testing.T) {
 	require.ErrorIs(t, s.look("b1"), broken)
 	require.Empty(t, s.table("SELECT build_name FROM ci_build"))
 	require.Zero(t, s.woken)
+	require.Equal(t, []string{"b1"}, s.unplanned)
 	s.Live = s.cluster
 	require.NoError(t, s.look("b1"))
 	require.Equal(t, []string{"a DEPLOY Pending"}, s.table(queued))

@@ -12,6 +12,7 @@ import (
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
 	"github.com/penstock-cd/penstock/pkg/failpoint"
+	"github.com/penstock-cd/penstock/pkg/loop"
 	"github.com/penstock-cd/penstock/pkg/pause"
 	"github.com/penstock-cd/penstock/pkg/store"
 	"github.com/penstock-cd/penstock/pkg/trigger"
@@ -34,66 +35,44 @@ const (
 // Follower commits what follows an ended stage: the next stage, or the end of the
 // run and the decisions on the pipelines below.
 type Follower struct {
+	*loop.Loop
 	Config
 	Log  logr.Logger
-	wake chan struct{}
+	wake loop.Signal
 	line followLine
 }
 
-// NewFollower returns a follower that does nothing until it is started.
+// NewFollower returns a follower that does nothing until it is started. What a crash left
+// open is found at once then.
 func NewFollower(config Config, log logr.Logger) *Follower {
-	return &Follower{Config: config, Log: log, wake: make(chan struct{}, 1)}
+	f := &Follower{Config: config, Log: log}
+	f.Loop = loop.New(loop.Config{
+		Name: "follow", Run: f.runOnce, Signal: &f.wake, Interval: followPoll, Retry: followRetry, Log: log,
+	})
+	return f
 }
 
 // Wake says that stages may have ended. It never blocks.
-func (f *Follower) Wake() {
-	select {
-	case f.wake <- struct{}{}:
-	default:
-	}
-}
-
-// NeedLeaderElection keeps two replicas from doing the same work.
-func (f *Follower) NeedLeaderElection() bool { return true }
-
-// Start follows until the context ends. What a crash left open is found at once.
-func (f *Follower) Start(ctx context.Context) error {
-	for {
-		wait := followPoll
-		if err := f.runOnce(ctx); err != nil && ctx.Err() == nil {
-			f.Log.Error(err, "ended stages not followed, will retry")
-			wait = followRetry
-		}
-		timer := time.NewTimer(wait)
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return nil
-		case <-f.wake:
-			timer.Stop()
-		case <-timer.C:
-		}
-	}
-}
+func (f *Follower) Wake() { f.wake.Notify() }
 
 // runOnce follows every ended stage that there is.
-func (f *Follower) runOnce(ctx context.Context) error {
+func (f *Follower) runOnce(ctx context.Context) (time.Duration, error) {
 	for ctx.Err() == nil {
 		ended, err := f.Rows.Unfollowed(ctx, f.line.size(), f.line.aside(time.Now()))
 		if err != nil || len(ended) == 0 {
-			return err
+			return 0, err
 		}
 		children := newChained(&f.Config)
 		err = f.follow(ctx, ended, children)
 		f.line.followed(ended, err, time.Now())
 		if err != nil && !errors.Is(err, store.ErrStale) {
-			return err
+			return 0, err
 		}
 		if children.asked() {
 			pause.For(ctx, listInterval)
 		}
 	}
-	return nil
+	return 0, nil
 }
 
 func (f *Follower) follow(ctx context.Context, ended []store.Ended, children *chained) error {
@@ -110,57 +89,106 @@ func (f *Follower) follow(ctx context.Context, ended []store.Ended, children *ch
 	}
 	failpoint.Hit(failpoint.FollowAfterCommit)
 	f.Planned()
-	f.report(consequences)
+	observeAll(consequences)
 	return nil
 }
 
 // consequence decides what follows one ended stage, by the pipeline as it is now.
 func (f *Follower) consequence(ctx context.Context, ended store.Ended, children *chained) (store.Consequence, error) {
-	consequence := store.Consequence{Ended: ended, Outcome: ended.Status}
-	how := string(ended.Status)
-	if ended.Status == store.StatusSucceeded {
-		pipeline, step, err := f.step(ctx, ended)
-		if err != nil {
-			return store.Consequence{}, err
-		}
-		if !step.Done {
-			consequence.Next, consequence.Hold, consequence.Outcome = step.Next, step.Hold, ""
-			return consequence, nil
-		}
-		if pipeline == nil {
-			consequence.Outcome, how = store.StatusCancelled, "deleted"
-		}
+	pipeline, err := f.current(ctx, ended)
+	if err != nil {
+		return store.Consequence{}, err
+	}
+	consequence := store.Consequence{Ended: ended}
+	if pipeline != nil {
+		consequence.Policy = pipeline.Spec.ConcurrencyPolicy
+	}
+	switch {
+	case goesOn(pipeline, ended):
+		consequence.Next, consequence.Hold = next(pipeline, ended), holdOfNext(pipeline, ended)
+		return consequence, nil
+	case retries(pipeline, ended):
+		consequence.RetryAfter, consequence.Retries = trigger.RetryAfter(pipeline, ended.Stage, ended.Attempt)
+		return consequence, nil
+	}
+	consequence.Outcome = outcome(pipeline, ended)
+	if !ended.Descends {
+		return consequence, nil
 	}
 	family, err := children.of(ctx, ended.Namespace, ended.Pipeline)
 	if err != nil {
 		return store.Consequence{}, err
 	}
 	if consequence.Outcome == store.StatusSucceeded {
-		consequence.Decisions = f.Decider.Succeeded(ended.Build, ended.Artifact, ended.Pipeline, family)
+		consequence.Decisions = f.Decider.Succeeded(ended.Build, ended.Artifacts, ended.Pipeline, family)
 	} else {
-		consequence.Decisions = f.Decider.Ended(ended.Artifact, ended.Pipeline, how, family)
+		consequence.Decisions = f.Decider.Ended(ended.Artifacts, ended.Pipeline, how(pipeline, consequence.Outcome), family)
 	}
 	return consequence, family.Err
 }
 
-// step returns the pipeline that the run is of, or nil where it is gone, and what
-// follows the success of the stage. That it waits for a person is asked of the API
-// server: the cache may be behind, and nobody would come.
-func (f *Follower) step(ctx context.Context, ended store.Ended) (*v1alpha1.CdPipeline, trigger.Step, error) {
-	pipeline, err := f.pipeline(ctx, ended)
-	if step := after(pipeline, ended.Stage); err != nil || step.Hold == "" {
-		return pipeline, step, err
-	}
-	pipeline, err = f.livePipeline(ctx, ended)
-	return pipeline, after(pipeline, ended.Stage), err
+// goesOn tells whether another stage comes.
+func goesOn(pipeline *v1alpha1.CdPipeline, ended store.Ended) bool {
+	return pipeline != nil && ended.Status == store.StatusSucceeded && !ended.Stopped && next(pipeline, ended) != ""
 }
 
-// after is what follows the success of a stage; nothing where the pipeline is gone.
-func after(pipeline *v1alpha1.CdPipeline, stage trigger.Stage) trigger.Step {
-	if pipeline == nil {
-		return trigger.Step{Done: true}
+// next is the stage behind the one that ended; empty where that was the last. A run from
+// before all its stages were rows has those that the pipeline has now.
+func next(pipeline *v1alpha1.CdPipeline, ended store.Ended) trigger.Stage {
+	if len(ended.Later) > 0 {
+		return ended.Later[0]
 	}
-	return trigger.AfterSuccess(pipeline, stage)
+	if ended.Whole {
+		return ""
+	}
+	return trigger.NextStage(pipeline, ended.Stage)
+}
+
+// holdOfNext is what holds the next stage.
+func holdOfNext(pipeline *v1alpha1.CdPipeline, ended store.Ended) trigger.Hold {
+	return trigger.HoldOf(pipeline, next(pipeline, ended), false)
+}
+
+// retries tells whether the stage is tried again: its Workflow has failed, and nobody
+// wants it to end.
+func retries(pipeline *v1alpha1.CdPipeline, ended store.Ended) bool {
+	failed := ended.Status == store.StatusFailed || (ended.Status == store.StatusError && ended.HadWorkflow)
+	if pipeline == nil || !failed || ended.Stopped {
+		return false
+	}
+	_, more := trigger.RetryAfter(pipeline, ended.Stage, ended.Attempt)
+	return more
+}
+
+// outcome is how the run ended, of which no stage is left: one whose pipeline is gone, or
+// that is to be stopped, did not succeed while there were stages to come.
+func outcome(pipeline *v1alpha1.CdPipeline, ended store.Ended) store.Status {
+	switch {
+	case ended.Status != store.StatusSucceeded:
+		return ended.Status
+	case pipeline == nil, next(pipeline, ended) != "":
+		return store.StatusCancelled
+	default:
+		return store.StatusSucceeded
+	}
+}
+
+func how(pipeline *v1alpha1.CdPipeline, outcome store.Status) string {
+	if pipeline == nil && outcome == store.StatusCancelled {
+		return "deleted"
+	}
+	return string(outcome)
+}
+
+// current returns the pipeline that the run is of, or nil where it is gone. That the next
+// stage is held is asked of the API server: the cache may be behind, and nobody would
+// release it.
+func (f *Follower) current(ctx context.Context, ended store.Ended) (*v1alpha1.CdPipeline, error) {
+	pipeline, err := f.pipeline(ctx, ended)
+	if err != nil || !goesOn(pipeline, ended) || holdOfNext(pipeline, ended) == (trigger.Hold{}) {
+		return pipeline, err
+	}
+	return f.livePipeline(ctx, ended)
 }
 
 // pipeline returns the pipeline that the run is of, or nil where it is gone; one of
@@ -189,14 +217,8 @@ func (f *Follower) livePipeline(ctx context.Context, ended store.Ended) (*v1alph
 	return pipeline, nil
 }
 
-func (f *Follower) report(consequences []store.Consequence) {
+func observeAll(consequences []store.Consequence) {
 	for _, consequence := range consequences {
-		ended := consequence.Ended
-		f.Report.Builds(types.NamespacedName{Namespace: ended.Namespace, Name: ended.Build.Name})
-		f.Report.Pipelines(types.NamespacedName{Namespace: ended.Namespace, Name: ended.Pipeline})
-		for _, decision := range consequence.Decisions {
-			f.Report.Pipelines(types.NamespacedName{Namespace: ended.Namespace, Name: decision.Pipeline.Name})
-		}
 		observe(consequence.Decisions)
 	}
 }

@@ -29,22 +29,28 @@ func planned(t *testing.T, pipelines ...client.Object) *scene {
 	return s
 }
 
+// follow commits what follows all that has ended.
+func follow(t *testing.T, follower *Follower) {
+	t.Helper()
+	_, err := follower.runOnce(t.Context())
+	require.NoError(t, err)
+}
+
 func TestAStageThatSucceededIsFollowedByTheNextAndThenByThePipelinesBelow(t *testing.T) {
 	t.Parallel()
 	s := planned(t, given.CdPipeline("web", given.WithPre), given.CdPipeline("below", given.BelowCd("web")))
 	follower := s.follower()
 	s.end(store.StatusSucceeded)
-	require.NoError(t, follower.runOnce(t.Context()))
+	follow(t, follower)
 	require.Equal(t, []string{"web DEPLOY Pending"}, s.table(queued))
 	require.Equal(t, []string{"web goes on"}, s.table(ran))
 	require.Positive(t, s.woken)
 
 	s.end(store.StatusSucceeded)
-	require.NoError(t, follower.runOnce(t.Context()))
+	follow(t, follower)
 	require.Equal(t, []string{"below DEPLOY Pending"}, s.table(queued))
 	require.Equal(t, []string{"below goes on", "web Succeeded"}, s.table(ran))
-	require.True(t, s.told.builds["b1"])
-	require.True(t, s.told.pipelines["below"])
+	require.Equal(t, []string{"Decision b1 below", "Decision b1 web", "Run b1 web", "Task b1 below", "Task b1 web"}, s.table(logged))
 }
 
 func TestAStageThatOnlyTheCacheTakesForManualStarts(t *testing.T) {
@@ -57,19 +63,38 @@ func TestAStageThatOnlyTheCacheTakesForManualStarts(t *testing.T) {
 		}
 	}}
 	s.end(store.StatusSucceeded)
-	require.NoError(t, s.follower().runOnce(t.Context()))
-	require.Equal(t, []string{"web DEPLOY Pending"}, s.table(queued))
-	require.Equal(t, []string{"held Waiting/ManualStage", "web Triggered/Triggered"}, s.table(decided))
+	follow(t, s.follower())
+	require.Equal(t, []string{"held DEPLOY Held/Person", "web DEPLOY Pending"}, s.table(queued))
+	require.Equal(t, []string{"held Triggered/Triggered", "web Triggered/Triggered"}, s.table(decided))
 }
 
 func TestAStageThatFailedBlocksThePipelinesBelow(t *testing.T) {
 	t.Parallel()
 	s := planned(t, given.CdPipeline("web", given.WithPre), given.CdPipeline("below", given.BelowCd("web")))
 	s.end(store.StatusFailed)
-	require.NoError(t, s.follower().runOnce(t.Context()))
+	follow(t, s.follower())
 	require.Empty(t, s.table(queued))
 	require.Equal(t, []string{"web Failed"}, s.table(ran))
 	require.Equal(t, []string{"below Blocked/ParentNotSucceeded", "web Triggered/Triggered"}, s.table(decided))
+	require.Equal(t, []string{"web DEPLOY Cancelled/StageBeforeFailed"}, s.table(later))
+}
+
+func TestAStageThatFailedIsTriedAgainInTheSameRun(t *testing.T) {
+	t.Parallel()
+	s := planned(t, given.CdPipeline("web", given.WithPost, given.WithRetries(1, 0)), given.CdPipeline("below", given.BelowCd("web")))
+	s.end(store.StatusFailed)
+	follow(t, s.follower())
+	require.Equal(t, []string{"web DEPLOY Pending"}, s.table(queued), "with another Workflow")
+	require.Equal(t, []string{"web POST Held/StageBefore"}, s.table(later))
+	require.Equal(t, []string{"web goes on"}, s.table(ran))
+	require.Equal(t, []string{"below Waiting/ParentRunning", "web Triggered/Triggered"}, s.table(decided))
+
+	s.end(store.StatusFailed)
+	follow(t, s.follower())
+	require.Empty(t, s.table(queued), "there was one retry")
+	require.Equal(t, []string{"web Failed"}, s.table(ran))
+	require.Equal(t, []string{"below Blocked/ParentNotSucceeded", "web Triggered/Triggered"}, s.table(decided))
+	require.Len(t, s.table("SELECT DISTINCT workflow_name FROM task WHERE inputs->>'stage' = 'DEPLOY'"), 2)
 }
 
 func TestAChildOfAPipelineThatTheCacheDoesNotShowYetIsTriggered(t *testing.T) {
@@ -77,7 +102,7 @@ func TestAChildOfAPipelineThatTheCacheDoesNotShowYetIsTriggered(t *testing.T) {
 	s := planned(t, given.CdPipeline("web"), given.CdPipeline("below", given.BelowCd("web")))
 	s.Cache = blind{s.cache}
 	s.end(store.StatusSucceeded)
-	require.NoError(t, s.follower().runOnce(t.Context()))
+	follow(t, s.follower())
 	require.Equal(t, []string{"below DEPLOY Pending"}, s.table(queued))
 }
 
@@ -100,7 +125,7 @@ func TestTheRunOfAPipelineThatIsGoneEnds(t *testing.T) {
 			require.Eventually(t, func() bool {
 				return s.cache.Get(t.Context(), s.named("web"), &v1alpha1.CdPipeline{}) != nil == !again
 			}, patience, 5*time.Millisecond)
-			require.NoError(t, s.follower().runOnce(t.Context()))
+			follow(t, s.follower())
 			require.Empty(t, s.table(queued), "the next stage is none of the new one's business")
 			require.Equal(t, []string{"web Cancelled"}, s.table(ran))
 			require.Equal(t, []string{"below Blocked/ParentNotSucceeded", "web Triggered/Triggered"}, s.table(decided))
@@ -121,7 +146,7 @@ func TestTheAPIServerIsAskedOnceForABatch(t *testing.T) {
 		return c.List(ctx, list, options...)
 	}})
 	s.end(store.StatusSucceeded)
-	require.NoError(t, s.follower().runOnce(t.Context()))
+	follow(t, s.follower())
 	require.Len(t, s.table(ran+" LIMIT 30"), 30)
 	require.Empty(t, s.table(queued))
 	require.EqualValues(t, 1, lists.Load())
@@ -143,14 +168,14 @@ func TestAStageThatCannotBeFollowedKeepsNoOther(t *testing.T) {
 	s.end(store.StatusSucceeded)
 	follower := s.follower()
 	require.Eventually(t, func() bool {
-		err := follower.runOnce(t.Context())
+		_, err := follower.runOnce(t.Context())
 		return err == nil || !errors.Is(err, broken)
 	}, patience, time.Millisecond)
 	require.Equal(t, []string{"poison DEPLOY Succeeded"}, s.table(queued))
 	require.Equal(t, []string{"a Succeeded", "poison goes on", "z Succeeded"}, s.table(ran))
 
 	s.Live = s.cluster
-	require.NoError(t, s.follower().runOnce(t.Context()))
+	follow(t, s.follower())
 	require.Equal(t, []string{"a Succeeded", "poison Succeeded", "z Succeeded"}, s.table(ran))
 }
 

@@ -2,7 +2,6 @@ package plan
 
 import (
 	"context"
-	"sync"
 	"testing"
 	"time"
 
@@ -34,25 +33,9 @@ type scene struct {
 	cluster   client.WithWatch
 	cache     cache.Cache
 	store     *store.Store
-	told      *told
 	woken     int
-}
-
-// told is what the reporter was told.
-type told struct {
-	mu                sync.Mutex
-	builds, pipelines map[string]bool
-}
-
-func (r *told) Builds(keys ...types.NamespacedName)    { r.note(r.builds, keys) }
-func (r *told) Pipelines(keys ...types.NamespacedName) { r.note(r.pipelines, keys) }
-
-func (r *told) note(into map[string]bool, keys []types.NamespacedName) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, key := range keys {
-		into[key.Name] = true
-	}
+	// unplanned are the builds whose status is to say why they are not planned.
+	unplanned []string
 }
 
 // newScene creates the objects in a namespace of their own, and has the cache see them.
@@ -69,11 +52,11 @@ func newScene(t *testing.T, objects ...client.Object) *scene {
 	require.NoError(t, err)
 	s := &scene{
 		t: t, namespace: local.NewNamespace(t), cluster: cluster, cache: local.NewCache(t, lookup.AddIndexes), store: rows,
-		told: &told{builds: map[string]bool{}, pipelines: map[string]bool{}},
 	}
 	s.Controller = New(Config{
 		Cache: s.cache, Live: cluster, Rows: rows, Decider: trigger.Decider{Filters: filters},
-		Planned: func() { s.woken++ }, Report: s.told,
+		Planned:     func() { s.woken++ },
+		OnUnplanned: func(build types.NamespacedName) { s.unplanned = append(s.unplanned, build.Name) },
 	})
 	s.create(objects...)
 	return s
@@ -130,21 +113,27 @@ func (s *scene) table(query string) []string {
 
 const (
 	decided = "SELECT pipeline || ' ' || outcome || '/' || reason FROM trigger_decision ORDER BY 1"
-	queued  = `SELECT w.pipeline || ' ' || r.stage || ' ' || r.status FROM cd_workflow_runner r JOIN cd_workflow w ON w.id = r.cd_workflow_id
-		WHERE r.followed_at IS NULL ORDER BY 1`
+	// queued are the stages that have come, and whose end has no consequence yet.
+	queued = stages + " WHERE t.settled_at IS NULL AND t.reason <> 'StageBefore' ORDER BY 1"
+	// later are those that have not come, or never will.
+	later  = stages + " WHERE t.reason IN ('StageBefore', 'StageBeforeFailed') ORDER BY 1"
+	stages = `SELECT w.pipeline || ' ' || r.stage || ' ' || t.status || COALESCE('/' || NULLIF(t.reason, ''), '')
+		FROM cd_workflow_runner r JOIN cd_workflow w ON w.id = r.cd_workflow_id JOIN task t ON t.id = r.task_id`
 	ran = "SELECT pipeline || ' ' || COALESCE(outcome, 'goes on') FROM cd_workflow ORDER BY 1"
+	// logged are the events that the reporter and all others follow.
+	logged = "SELECT DISTINCT kind || ' ' || build_name || ' ' || pipeline FROM event ORDER BY 1"
 )
 
 // end lets every row in the queue end.
 func (s *scene) end(status store.Status) {
 	s.t.Helper()
-	claims, err := s.store.Claim(s.t.Context(), "w", 1000, time.Hour)
+	claims, err := s.store.Claim(s.t.Context(), store.Lane{Kind: store.KindCd}, "w", 1000, time.Hour)
 	require.NoError(s.t, err)
 	require.NotEmpty(s.t, claims)
 	observations := make([]store.Observation, len(claims))
 	for i, claim := range claims {
 		observations[i] = store.Observation{
-			ID: claim.ID, Namespace: claim.Namespace, Owner: claim.PipelineUID, WorkflowName: claim.WorkflowName, Status: status,
+			Namespace: claim.Namespace, WorkflowName: claim.WorkflowName, Identity: claim.Identity, Status: status,
 		}
 	}
 	_, err = s.store.Observe(s.t.Context(), observations)

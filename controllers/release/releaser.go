@@ -18,7 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
-	"github.com/penstock-cd/penstock/controllers/track"
+	"github.com/penstock-cd/penstock/pkg/argo"
 	"github.com/penstock-cd/penstock/pkg/batch"
 	"github.com/penstock-cd/penstock/pkg/bounded"
 	"github.com/penstock-cd/penstock/pkg/crash"
@@ -131,7 +131,7 @@ func (r *Releaser) release(ctx context.Context, name types.NamespacedName) error
 
 // releaseAs takes the finalizer off the Workflow as the reader has it, and no other's.
 func (r *Releaser) releaseAs(ctx context.Context, reader client.Reader, name types.NamespacedName) error {
-	workflow := track.Workflow()
+	workflow := argo.Workflow()
 	if err := reader.Get(ctx, name, workflow); err != nil {
 		return fmt.Errorf("get workflow: %w", err)
 	}

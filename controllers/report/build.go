@@ -154,11 +154,7 @@ func describe(decision store.DecisionCount) string {
 	if decision.Outcome == v1alpha1.OutcomeTriggered {
 		return fmt.Sprintf("%d triggered", decision.Count)
 	}
-	names := strings.Join(decision.Examples, ", ")
-	if int(decision.Count) > len(decision.Examples) {
-		names += ", …"
-	}
-	return fmt.Sprintf("%d %s/%s (%s)", decision.Count, decision.Outcome, decision.Reason, names)
+	return fmt.Sprintf("%d %s/%s (%s)", decision.Count, decision.Outcome, decision.Reason, names(decision.Examples, decision.Count))
 }
 
 // triggeredCondition says whether every run has, or had, a Workflow, and which ended
@@ -172,6 +168,9 @@ func triggeredCondition(build *v1alpha1.CiBuild, summary *store.Summary, gate Ga
 		condition.Message = fmt.Sprintf("a build that ended as %s triggers nothing", build.Status.Phase)
 	case triggers.Total == 0:
 		condition.Reason, condition.Message = string(v1alpha1.ReasonNothingToDo), "no pipeline is to be triggered"
+	case triggers.Pending == 0 && triggers.Held > 0 && summary.Triggered < triggers.Total:
+		condition.Status, condition.Reason = metav1.ConditionFalse, string(v1alpha1.ReasonRunsHeld)
+		condition.Message = fmt.Sprintf("%d of %d runs have a Workflow", summary.Triggered, triggers.Total)
 	case triggers.Pending > 0:
 		reason, what := waitsFor(gate)
 		condition.Status, condition.Reason = metav1.ConditionFalse, string(reason)
@@ -182,8 +181,40 @@ func triggeredCondition(build *v1alpha1.CiBuild, summary *store.Summary, gate Ga
 			condition.Status, condition.Reason = metav1.ConditionFalse, string(v1alpha1.ReasonNotAllTriggered)
 		}
 	}
-	condition.Message += describeFailures(summary)
+	condition.Message += describeHeld(summary) + describeFailures(summary)
 	return condition
+}
+
+// describeHeld says what runs wait for beside a slot.
+func describeHeld(summary *store.Summary) string {
+	var text strings.Builder
+	for _, held := range summary.Held {
+		fmt.Fprintf(&text, "; %s for %s (%s)", counted(held.Count), waitedFor[held.Reason], names(held.Examples, held.Count))
+	}
+	return text.String()
+}
+
+func counted(runs int64) string {
+	if runs == 1 {
+		return "1 run waits"
+	}
+	return fmt.Sprintf("%d runs wait", runs)
+}
+
+// waitedFor says what ends a hold.
+var waitedFor = map[v1alpha1.Reason]string{
+	v1alpha1.ReasonPerson: "a person (RunRequest with action Resume)",
+	v1alpha1.ReasonHold:   "spec.hold to be false",
+	v1alpha1.ReasonTurn:   "a turn",
+}
+
+// names lists a few names, and that there are more.
+func names(examples []string, of int64) string {
+	list := strings.Join(examples, ", ")
+	if int(of) > len(examples) {
+		list += ", …"
+	}
+	return list
 }
 
 // waitsFor is what a row waits for that nobody has taken up.

@@ -90,6 +90,52 @@ func TestWhatABuildsConditionsTell(t *testing.T) {
 			"False NotAllTriggered: 2 of 3 runs have a Workflow" +
 				"; web PRE ended as Error (TemplateNotFound: WorkflowTemplate x does not exist); api DEPLOY ended as Failed (exit code 1)",
 		},
+		"runs that are all held are told with what they wait for": {
+			v1alpha1.BuildSucceeded,
+			&store.Summary{
+				Triggers: v1alpha1.TriggerSummary{Total: 9, Held: 9}, Triggered: 2,
+				Decisions: []store.DecisionCount{decided(v1alpha1.OutcomeTriggered, v1alpha1.ReasonTriggered, 9)},
+				Held: []store.HeldCount{
+					{Reason: v1alpha1.ReasonHold, Count: 1, Examples: []string{"api"}},
+					{Reason: v1alpha1.ReasonPerson, Count: 7, Examples: []string{"a", "b", "c", "d", "e"}},
+					{Reason: v1alpha1.ReasonTurn, Count: 1, Examples: []string{"web"}},
+				},
+			},
+			"True BuildSucceeded: the build ended as Succeeded", "True Planned: 9 triggered",
+			"False RunsHeld: 2 of 9 runs have a Workflow" +
+				"; 1 run waits for spec.hold to be false (api); 7 runs wait for a person (RunRequest with action Resume) (a, b, c, d, e, …); 1 run waits for a turn (web)",
+		},
+		"while runs wait for a slot that is told first, and then what is held": {
+			v1alpha1.BuildSucceeded,
+			&store.Summary{
+				Triggers: v1alpha1.TriggerSummary{Total: 3, Pending: 1, Held: 1, Running: 1}, Triggered: 1,
+				Decisions: []store.DecisionCount{decided(v1alpha1.OutcomeTriggered, v1alpha1.ReasonTriggered, 3)},
+				Held:      []store.HeldCount{{Reason: v1alpha1.ReasonTurn, Count: 1, Examples: []string{"web"}}},
+			},
+			"True BuildSucceeded: the build ended as Succeeded", "True Planned: 3 triggered",
+			"False TriggersPending: 1 of 3 runs wait for a slot, or to be tried again; 1 run waits for a turn (web)",
+		},
+		"a run that is held after a stage has had its Workflow": {
+			v1alpha1.BuildSucceeded,
+			&store.Summary{
+				Triggers: v1alpha1.TriggerSummary{Total: 2, Held: 1, Succeeded: 1}, Triggered: 2,
+				Decisions: []store.DecisionCount{decided(v1alpha1.OutcomeTriggered, v1alpha1.ReasonTriggered, 2)},
+				Held:      []store.HeldCount{{Reason: v1alpha1.ReasonPerson, Count: 1, Examples: []string{"web"}}},
+			},
+			"True BuildSucceeded: the build ended as Succeeded", "True Planned: 2 triggered",
+			"True AllTriggered: 2 of 2 runs have a Workflow; 1 run waits for a person (RunRequest with action Resume) (web)",
+		},
+		"a failure is told behind what is held": {
+			v1alpha1.BuildSucceeded,
+			&store.Summary{
+				Triggers: v1alpha1.TriggerSummary{Total: 2, Held: 1, Failed: 1}, Triggered: 1,
+				Decisions: []store.DecisionCount{decided(v1alpha1.OutcomeTriggered, v1alpha1.ReasonTriggered, 2)},
+				Held:      []store.HeldCount{{Reason: v1alpha1.ReasonHold, Count: 1, Examples: []string{"web"}}},
+				Failures:  []store.Failure{{Pipeline: "api", Stage: trigger.StageDeploy, Status: store.StatusFailed, Message: "exit code 1"}},
+			},
+			"True BuildSucceeded: the build ended as Succeeded", "True Planned: 2 triggered",
+			"False RunsHeld: 1 of 2 runs have a Workflow; 1 run waits for spec.hold to be false (web); api DEPLOY ended as Failed (exit code 1)",
+		},
 		"a build whose children are all skipped has nothing to trigger": {
 			v1alpha1.BuildSucceeded,
 			&store.Summary{
@@ -202,6 +248,9 @@ func TestMessagesOfManyFailuresFitIntoACondition(t *testing.T) {
 		summary.Decisions = append(summary.Decisions,
 			decided(v1alpha1.OutcomeBlocked, v1alpha1.ReasonParentNotSucceeded, 10_000, name, name, name, name, name))
 	}
+	for _, reason := range []v1alpha1.Reason{v1alpha1.ReasonHold, v1alpha1.ReasonPerson, v1alpha1.ReasonTurn} {
+		summary.Held = append(summary.Held, store.HeldCount{Reason: reason, Count: 10_000, Examples: []string{name, name, name, name, name}})
+	}
 	status := buildStatus(ended(v1alpha1.BuildSucceeded), summary, true, open)
 	for _, condition := range status.Conditions {
 		require.LessOrEqual(t, len(condition.Message), most)
@@ -225,6 +274,10 @@ func TestEventsOfABuild(t *testing.T) {
 	pending := build(&store.Summary{Triggers: v1alpha1.TriggerSummary{Total: 2, Pending: 2}, Decisions: triggered}, true, none)
 	fewer := build(&store.Summary{Triggers: v1alpha1.TriggerSummary{Total: 2, Pending: 1}, Decisions: triggered}, true, pending)
 	done := build(&store.Summary{Triggers: v1alpha1.TriggerSummary{Total: 2, Running: 2}, Triggered: 2, Decisions: triggered}, true, fewer)
+	held := build(&store.Summary{
+		Triggers: v1alpha1.TriggerSummary{Total: 2, Held: 1, Running: 1}, Triggered: 1, Decisions: triggered,
+		Held: []store.HeldCount{{Reason: v1alpha1.ReasonPerson, Count: 1, Examples: []string{"web"}}},
+	}, true, fewer)
 	refused := build(&store.Summary{Triggers: v1alpha1.TriggerSummary{Total: 2, Running: 1, Failed: 1}, Triggered: 1, Decisions: triggered}, true, fewer)
 	over := build(&store.Summary{
 		Triggers: v1alpha1.TriggerSummary{Total: 2, Failed: 2}, Triggered: 1, Decisions: triggered, Failures: []store.Failure{{Pipeline: "web"}},
@@ -236,7 +289,11 @@ func TestEventsOfABuild(t *testing.T) {
 		"a plan is told": {none, pending, []news{{corev1.EventTypeNormal, "Planned", "Plan", "2 triggered"}}},
 		"progress is not: there would be one for each trigger": {pending, fewer, nil},
 		"that all are triggered is told":                       {fewer, done, []news{{corev1.EventTypeNormal, "AllTriggered", "Trigger", "2 of 2 runs have a Workflow"}}},
-		"nothing is told twice":                                {done, done, nil},
+		"that some are held is told by their pipelines":        {fewer, held, nil},
+		"that all are triggered is told after that some were held": {
+			held, done, []news{{corev1.EventTypeNormal, "AllTriggered", "Trigger", "2 of 2 runs have a Workflow"}},
+		},
+		"nothing is told twice": {done, done, nil},
 		"that some never will be is a warning, once": {
 			fewer, refused, []news{{corev1.EventTypeWarning, "NotAllTriggered", "Trigger", "1 of 2 runs have a Workflow"}},
 		},

@@ -1,9 +1,14 @@
 package report
 
 import (
+	"os"
 	"testing"
 
-	"go.uber.org/goleak"
+	"github.com/penstock-cd/penstock/test/env"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+var postgres *env.Postgres
+
+func TestMain(m *testing.M) {
+	os.Exit(env.RunTestsWithPostgres(m, env.PostgresOptions{}, &postgres))
+}

@@ -27,6 +27,10 @@ func (r *Reporter) reportPipelines(ctx context.Context, keys []types.NamespacedN
 	if err != nil {
 		return nil, err
 	}
+	deployed, err := r.Rows.Deployed(ctx, uids)
+	if err != nil {
+		return nil, err
+	}
 	decisions, err := r.Rows.LastDecisions(ctx, uids)
 	if err != nil {
 		return nil, err
@@ -39,7 +43,9 @@ func (r *Reporter) reportPipelines(ctx context.Context, keys []types.NamespacedN
 		if parents.Err != nil {
 			return nil, fmt.Errorf("find parents: %w", parents.Err)
 		}
-		changed.Status = pipelineStatus(pipeline, readiness, find(runs, uids[i]), find(decisions, uids[i]))
+		changed.Status = pipelineStatus(pipeline, readiness, facts{
+			run: find(runs, uids[i]), decision: find(decisions, uids[i]), deployed: deployed[uids[i]],
+		})
 		if equality.Semantic.DeepEqual(pipeline.Status, changed.Status) {
 			continue
 		}
@@ -69,7 +75,19 @@ func (r *Reporter) livePipelines(ctx context.Context, keys []types.NamespacedNam
 	return pipelines, uids, nil
 }
 
-func pipelineStatus(pipeline *v1alpha1.CdPipeline, ready trigger.Readiness, run *store.LastRun, decision *store.LastDecision) v1alpha1.CdPipelineStatus {
+// facts are what the rows say of a pipeline; nil where they say nothing.
+type facts struct {
+	run      *store.LastRun
+	decision *store.LastDecision
+	deployed []v1alpha1.Deployed
+}
+
+// held tells whether what was triggered last waits for something else than a slot.
+func (f facts) held() bool {
+	return f.run != nil && f.run.Status == store.StatusHeld && f.decision != nil && f.run.BuildName == f.decision.BuildName
+}
+
+func pipelineStatus(pipeline *v1alpha1.CdPipeline, ready trigger.Readiness, rows facts) v1alpha1.CdPipelineStatus {
 	status := *pipeline.Status.DeepCopy()
 	status.ObservedGeneration = pipeline.Generation
 	set := func(kind string, isTrue bool, reason v1alpha1.Reason, message string) {
@@ -83,12 +101,19 @@ func pipelineStatus(pipeline *v1alpha1.CdPipeline, ready trigger.Readiness, run 
 		meta.SetStatusCondition(&status.Conditions, condition)
 	}
 	set(v1alpha1.ConditionReady, ready.Ready, ready.Reason, ready.Message)
-	if decision != nil {
-		message := fmt.Sprintf("build %s: %s", decision.BuildName, decision.Message)
-		set(v1alpha1.ConditionTriggered, decision.Outcome == v1alpha1.OutcomeTriggered, decision.Reason, message)
+	switch decision := rows.decision; {
+	case rows.held():
+		set(v1alpha1.ConditionTriggered, false, rows.run.Reason,
+			fmt.Sprintf("build %s: stage %s of run %d waits: %s", rows.run.BuildName, rows.run.Stage, rows.run.Run, rows.run.Message))
+	case decision != nil:
+		set(v1alpha1.ConditionTriggered, decision.Outcome == v1alpha1.OutcomeTriggered, decision.Reason,
+			fmt.Sprintf("build %s: %s", decision.BuildName, decision.Message))
 	}
-	if run != nil {
-		status.LastRun = lastRun(run)
+	if rows.run != nil {
+		status.LastRun = lastRun(rows.run)
+	}
+	if rows.deployed != nil {
+		status.Deployed = rows.deployed
 	}
 	return status
 }
@@ -99,7 +124,7 @@ func lastRun(run *store.LastRun) *v1alpha1.LastRun {
 		message = fmt.Sprintf("%s: %s", run.Reason, run.Message)
 	}
 	last := &v1alpha1.LastRun{
-		BuildName: run.BuildName, Image: run.Image, Digest: run.Digest,
+		Run: run.Run, BuildName: run.BuildName, Image: run.Image, Digest: run.Digest,
 		Stage: string(run.Stage), Phase: string(run.Status), Message: message,
 		// The API server keeps whole seconds.
 		At: metav1.Unix(run.At.Unix(), 0),

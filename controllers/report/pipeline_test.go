@@ -36,6 +36,18 @@ func ran(status store.Status, change ...func(*store.LastRun)) *store.LastRun {
 	return run
 }
 
+// waits is a run of which a stage is held.
+func waits(stage trigger.Stage, reason v1alpha1.Reason, message string) *store.LastRun {
+	return ran(store.StatusHeld, func(r *store.LastRun) {
+		r.Run, r.Stage, r.HasWorkflow, r.Reason, r.Message = 7, stage, false, reason, message
+	})
+}
+
+// holdOf is what holds DEPLOY of such a pipeline says.
+func holdOf(with func(*v1alpha1.CdPipeline)) string {
+	return trigger.HoldOf(given.CdPipeline("web", with), trigger.StageDeploy, false).Message
+}
+
 func TestWhatAPipelinesStatusTells(t *testing.T) {
 	t.Parallel()
 	skipped := &store.LastDecision{BuildName: "b1", Outcome: v1alpha1.OutcomeSkipped, Reason: v1alpha1.ReasonSuspended, Message: "spec.suspend is true"}
@@ -45,22 +57,23 @@ func TestWhatAPipelinesStatusTells(t *testing.T) {
 		ready     trigger.Readiness
 		run       *store.LastRun
 		decision  *store.LastDecision
+		deployed  []v1alpha1.Deployed
 		wantReady string
 		triggered string
 		lastRun   *v1alpha1.LastRun
 	}{
 		"a new pipeline is ready and was never triggered": {
-			ready, nil, nil, "True Ready: triggered by builds of CiPipeline ci", "", nil,
+			ready, nil, nil, nil, "True Ready: triggered by builds of CiPipeline ci", "", nil,
 		},
 		"a pipeline without its parent is not ready": {
-			orphaned, nil, nil, `False ParentNotFound: CiPipeline "ci" does not exist`, "", nil,
+			orphaned, nil, nil, nil, `False ParentNotFound: CiPipeline "ci" does not exist`, "", nil,
 		},
 		"a pipeline that was skipped knows for which build and why": {
-			ready, nil, skipped, "True Ready: triggered by builds of CiPipeline ci",
+			ready, nil, skipped, nil, "True Ready: triggered by builds of CiPipeline ci",
 			"False Suspended: build b1: spec.suspend is true", nil,
 		},
 		"a pipeline that was triggered shows its run": {
-			ready, ran(store.StatusRunning), triggered, "True Ready: triggered by builds of CiPipeline ci",
+			ready, ran(store.StatusRunning), triggered, nil, "True Ready: triggered by builds of CiPipeline ci",
 			"True Triggered: build b1: by build b1",
 			&v1alpha1.LastRun{
 				BuildName: "b1", Image: "app", Digest: "sha256:0", Stage: "DEPLOY", Phase: "Running",
@@ -68,7 +81,7 @@ func TestWhatAPipelinesStatusTells(t *testing.T) {
 			},
 		},
 		"a run that has no Workflow yet names none": {
-			ready, ran(store.StatusPending, func(r *store.LastRun) { r.HasWorkflow = false }), triggered,
+			ready, ran(store.StatusPending, func(r *store.LastRun) { r.HasWorkflow = false }), triggered, nil,
 			"True Ready: triggered by builds of CiPipeline ci", "True Triggered: build b1: by build b1",
 			&v1alpha1.LastRun{BuildName: "b1", Image: "app", Digest: "sha256:0", Stage: "DEPLOY", Phase: "Pending", At: at},
 		},
@@ -77,19 +90,76 @@ func TestWhatAPipelinesStatusTells(t *testing.T) {
 			ran(store.StatusError, func(r *store.LastRun) {
 				r.HasWorkflow, r.Reason, r.Message = false, v1alpha1.ReasonTemplateNotFound, "no such template"
 			}),
-			nil, "True Ready: triggered by builds of CiPipeline ci", "",
+			nil, nil, "True Ready: triggered by builds of CiPipeline ci", "",
 			&v1alpha1.LastRun{
 				BuildName: "b1", Image: "app", Digest: "sha256:0", Stage: "DEPLOY", Phase: "Error",
 				Message: "TemplateNotFound: no such template", At: at,
 			},
 		},
+		"a stage that waits for a person says what to do": {
+			ready, waits(trigger.StageDeploy, v1alpha1.ReasonPerson, holdOf(given.ManualStage(trigger.StageDeploy))), triggered, nil,
+			"True Ready: triggered by builds of CiPipeline ci",
+			"False Person: build b1: stage DEPLOY of run 7 waits: the trigger of stage DEPLOY is Manual: create a RunRequest with action Resume to go on",
+			&v1alpha1.LastRun{
+				Run: 7, BuildName: "b1", Image: "app", Digest: "sha256:0", Stage: "DEPLOY", Phase: "Held",
+				Message: "Person: the trigger of stage DEPLOY is Manual: create a RunRequest with action Resume to go on", At: at,
+			},
+		},
+		"a run that is on hold says what to do": {
+			ready, waits(trigger.StageDeploy, v1alpha1.ReasonHold, holdOf(given.Held)), triggered, nil,
+			"True Ready: triggered by builds of CiPipeline ci",
+			"False Hold: build b1: stage DEPLOY of run 7 waits: spec.hold of the pipeline is true: set it to false to go on",
+			&v1alpha1.LastRun{
+				Run: 7, BuildName: "b1", Image: "app", Digest: "sha256:0", Stage: "DEPLOY", Phase: "Held",
+				Message: "Hold: spec.hold of the pipeline is true: set it to false to go on", At: at,
+			},
+		},
+		"a run that waits its turn says so": {
+			ready, waits(trigger.StageDeploy, v1alpha1.ReasonTurn, trigger.TurnHold.Message), triggered, nil,
+			"True Ready: triggered by builds of CiPipeline ci",
+			"False Turn: build b1: stage DEPLOY of run 7 waits: another build has its turn in this pipeline",
+			&v1alpha1.LastRun{
+				Run: 7, BuildName: "b1", Image: "app", Digest: "sha256:0", Stage: "DEPLOY", Phase: "Held",
+				Message: "Turn: another build has its turn in this pipeline", At: at,
+			},
+		},
+		"an earlier run that waits says nothing of the last build": {
+			ready, waits(trigger.StageDeploy, v1alpha1.ReasonPerson, "resume it"), &store.LastDecision{
+				BuildName: "b2", Outcome: v1alpha1.OutcomeSkipped, Reason: v1alpha1.ReasonSuspended, Message: "spec.suspend is true",
+			}, nil,
+			"True Ready: triggered by builds of CiPipeline ci", "False Suspended: build b2: spec.suspend is true",
+			&v1alpha1.LastRun{
+				Run: 7, BuildName: "b1", Image: "app", Digest: "sha256:0", Stage: "DEPLOY", Phase: "Held",
+				Message: "Person: resume it", At: at,
+			},
+		},
+		"a run that was superseded says by what": {
+			ready, ran(store.StatusSuperseded, func(r *store.LastRun) {
+				r.HasWorkflow, r.Reason, r.Message = false, v1alpha1.ReasonSuperseded, "the newer build b2 went first"
+			}), triggered, nil,
+			"True Ready: triggered by builds of CiPipeline ci", "True Triggered: build b1: by build b1",
+			&v1alpha1.LastRun{
+				BuildName: "b1", Image: "app", Digest: "sha256:0", Stage: "DEPLOY", Phase: "Superseded",
+				Message: "Superseded: the newer build b2 went first", At: at,
+			},
+		},
+		"what is deployed is told, whatever runs": {
+			ready, ran(store.StatusRunning), triggered,
+			[]v1alpha1.Deployed{{Image: "app:2", Digest: "sha256:2", BuildName: "b0", At: at}, {Image: "db:1", Digest: "sha256:1", BuildName: "b0", At: at}},
+			"True Ready: triggered by builds of CiPipeline ci", "True Triggered: build b1: by build b1",
+			&v1alpha1.LastRun{
+				BuildName: "b1", Image: "app", Digest: "sha256:0", Stage: "DEPLOY", Phase: "Running",
+				WorkflowName: "web-deploy-1", At: at,
+			},
+		},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			t.Parallel()
-			status := pipelineStatus(web(), tc.ready, tc.run, tc.decision)
+			status := pipelineStatus(web(), tc.ready, facts{run: tc.run, decision: tc.decision, deployed: tc.deployed})
 			require.Equal(t, tc.wantReady, line(status.Conditions, v1alpha1.ConditionReady))
 			require.Equal(t, tc.triggered, line(status.Conditions, v1alpha1.ConditionTriggered))
 			require.Equal(t, tc.lastRun, status.LastRun)
+			require.Equal(t, tc.deployed, status.Deployed)
 			requireObserved(t, status.Conditions, status.ObservedGeneration)
 		})
 	}
@@ -100,22 +170,22 @@ func TestAPipelinesStatusChangesOnlyWithWhatItTells(t *testing.T) {
 	decision := &store.LastDecision{BuildName: "b1", Outcome: v1alpha1.OutcomeTriggered, Reason: v1alpha1.ReasonTriggered, Message: "by build b1"}
 	pipeline := web()
 	before := pipeline.DeepCopy()
-	first := pipelineStatus(pipeline, ready, ran(store.StatusRunning), decision)
+	first := pipelineStatus(pipeline, ready, facts{run: ran(store.StatusRunning), decision: decision})
 	require.Equal(t, before, pipeline, "the object of the cache was changed")
 
 	pipeline.Status = first
 	// The API server keeps whole seconds, the database keeps more.
 	later := ran(store.StatusRunning, func(r *store.LastRun) { r.At = time.Unix(1000, 123456) })
-	require.True(t, equality.Semantic.DeepEqual(first, pipelineStatus(pipeline, ready, later, decision)))
-	require.False(t, equality.Semantic.DeepEqual(first, pipelineStatus(pipeline, ready, ran(store.StatusFailed), decision)))
-	require.NotNil(t, pipelineStatus(pipeline, ready, nil, nil).LastRun, "what was known is kept when the rows are gone")
+	require.True(t, equality.Semantic.DeepEqual(first, pipelineStatus(pipeline, ready, facts{run: later, decision: decision})))
+	require.False(t, equality.Semantic.DeepEqual(first, pipelineStatus(pipeline, ready, facts{run: ran(store.StatusFailed), decision: decision})))
+	require.NotNil(t, pipelineStatus(pipeline, ready, facts{}).LastRun, "what was known is kept when the rows are gone")
 }
 
 func TestEventsOfAPipeline(t *testing.T) {
 	t.Parallel()
 	none := v1alpha1.CdPipelineStatus{}
 	status := func(ready trigger.Readiness, run *store.LastRun, decision *store.LastDecision) v1alpha1.CdPipelineStatus {
-		return pipelineStatus(web(), ready, run, decision)
+		return pipelineStatus(web(), ready, facts{run: run, decision: decision})
 	}
 	decision := func(outcome v1alpha1.Outcome, reason v1alpha1.Reason) *store.LastDecision {
 		return &store.LastDecision{BuildName: "b1", Outcome: outcome, Reason: reason, Message: "why"}
@@ -135,6 +205,14 @@ func TestEventsOfAPipeline(t *testing.T) {
 		"a missing parent is a warning": {
 			status(ready, nil, nil), status(orphaned, nil, nil),
 			[]news{{corev1.EventTypeWarning, "ParentNotFound", "Decide", `CiPipeline "ci" does not exist`}},
+		},
+		"being held is told, with what to do": {
+			none, status(ready, waits(trigger.StageDeploy, v1alpha1.ReasonPerson, "resume it"), decision(v1alpha1.OutcomeTriggered, v1alpha1.ReasonTriggered)),
+			[]news{{corev1.EventTypeNormal, "Person", "Decide", "build b1: stage DEPLOY of run 7 waits: resume it"}},
+		},
+		"going on is no news": {
+			status(ready, waits(trigger.StageDeploy, v1alpha1.ReasonPerson, "resume it"), decision(v1alpha1.OutcomeTriggered, v1alpha1.ReasonTriggered)),
+			status(ready, ran(store.StatusRunning), decision(v1alpha1.OutcomeTriggered, v1alpha1.ReasonTriggered)), nil,
 		},
 		"a missing parent is told once": {status(orphaned, nil, nil), status(orphaned, nil, nil), nil},
 		"being skipped as configured is told": {

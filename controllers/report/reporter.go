@@ -16,6 +16,7 @@ import (
 	"k8s.io/client-go/tools/events"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/penstock-cd/penstock/api/v1alpha1"
 	"github.com/penstock-cd/penstock/pkg/bounded"
 	"github.com/penstock-cd/penstock/pkg/crash"
 	"github.com/penstock-cd/penstock/pkg/pause"
@@ -52,6 +53,8 @@ type Rows interface {
 	Summaries(ctx context.Context, buildUIDs []string) (map[string]*store.Summary, error)
 	// LastRuns returns the newest run of each pipeline that has one, by UID.
 	LastRuns(ctx context.Context, pipelineUIDs []string) (map[string]store.LastRun, error)
+	// Deployed returns what is deployed by each pipeline, by UID.
+	Deployed(ctx context.Context, pipelineUIDs []string) (map[string][]v1alpha1.Deployed, error)
 	// LastDecisions returns the newest decision on each pipeline that has one, by UID.
 	LastDecisions(ctx context.Context, pipelineUIDs []string) (map[string]store.LastDecision, error)
 	// WaitingBuilds returns the builds whose rows are at the head of the queue.
@@ -68,8 +71,9 @@ type Config struct {
 	Cache client.Reader
 	// Writer patches status in the background class of the API's token bucket.
 	Writer client.Client
-	// Rows are the tables.
-	Rows Rows
+	// Rows are the tables, and History their events.
+	Rows    Rows
+	History Events
 	// Decider tells whether a pipeline is ready.
 	Decider trigger.Decider
 	// Events records events on the objects.
@@ -82,9 +86,11 @@ type Config struct {
 	Log logr.Logger
 }
 
-// Reporter writes status. Builds and Pipelines say what may have changed.
+// Reporter writes status. Its Feed says what may have changed.
 type Reporter struct {
 	Config
+	// Feed must be started beside the reporter.
+	Feed      *Feed
 	builds    *dirtySet
 	pipelines *dirtySet
 	gateMoved atomic.Bool
@@ -94,7 +100,12 @@ type Reporter struct {
 // New returns a reporter that does nothing until it is started.
 func New(config Config) *Reporter {
 	wake := make(chan struct{}, 1)
-	return &Reporter{Config: config, builds: newDirtySet(wake), pipelines: newDirtySet(wake)}
+	r := &Reporter{Config: config, builds: newDirtySet(wake), pipelines: newDirtySet(wake)}
+	r.Feed = newFeed(config.History, func(builds, pipelines []types.NamespacedName) {
+		r.Builds(builds...)
+		r.Pipelines(pipelines...)
+	}, config.Log)
+	return r
 }
 
 // Builds says that the status of these CiBuilds may have changed. It never blocks.
@@ -103,21 +114,6 @@ func (r *Reporter) Builds(keys ...types.NamespacedName) { r.builds.add(keys...) 
 // Pipelines says that the status of these CdPipelines may have changed. It never
 // blocks.
 func (r *Reporter) Pipelines(keys ...types.NamespacedName) { r.pipelines.add(keys...) }
-
-// LookAgain says that the status of these objects may be behind, though nothing is
-// known to have changed. What has changed goes first. It never blocks.
-func (r *Reporter) LookAgain(builds, pipelines []types.NamespacedName) {
-	r.builds.addLater(builds...)
-	r.pipelines.addLater(pipelines...)
-}
-
-// Moved says that rows have moved.
-func (r *Reporter) Moved(rows []store.Moved) {
-	for _, row := range rows {
-		r.Builds(types.NamespacedName{Namespace: row.Namespace, Name: row.BuildName})
-		r.Pipelines(types.NamespacedName{Namespace: row.Namespace, Name: row.Pipeline})
-	}
-}
 
 // GateMoved says that the backlog gate has closed or opened. It never blocks.
 func (r *Reporter) GateMoved() {
@@ -129,8 +125,14 @@ func (r *Reporter) GateMoved() {
 func (r *Reporter) NeedLeaderElection() bool { return true }
 
 // Start reports until the context ends. Only now do the informers tell, first of all
-// what there is: a replica that stands by gathers nothing.
+// what there is: a replica that stands by gathers nothing. The feed begins before anything
+// is read, so that no change is missed.
 func (r *Reporter) Start(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-r.Feed.Started():
+	}
 	stop, err := r.listen(ctx)
 	defer stop()
 	if err != nil {

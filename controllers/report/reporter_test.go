@@ -10,6 +10,7 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/stretchr/testify/require"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
@@ -26,9 +27,11 @@ import (
 
 // tables are the rows of one build and one pipeline, in memory.
 type tables struct {
-	summary *store.Summary
-	run     store.LastRun
-	err     error
+	summary  *store.Summary
+	run      store.LastRun
+	deployed []v1alpha1.Deployed
+	decision *store.LastDecision
+	err      error
 }
 
 func (s *tables) Summaries(_ context.Context, uids []string) (map[string]*store.Summary, error) {
@@ -45,8 +48,15 @@ func (s *tables) LastRuns(_ context.Context, uids []string) (map[string]store.La
 	return map[string]store.LastRun{uids[0]: s.run}, s.err
 }
 
-func (s *tables) LastDecisions(context.Context, []string) (map[string]store.LastDecision, error) {
-	return map[string]store.LastDecision{}, s.err
+func (s *tables) Deployed(_ context.Context, uids []string) (map[string][]v1alpha1.Deployed, error) {
+	return map[string][]v1alpha1.Deployed{uids[0]: s.deployed}, s.err
+}
+
+func (s *tables) LastDecisions(_ context.Context, uids []string) (map[string]store.LastDecision, error) {
+	if s.decision == nil {
+		return map[string]store.LastDecision{}, s.err
+	}
+	return map[string]store.LastDecision{uids[0]: *s.decision}, s.err
 }
 
 func (s *tables) WaitingBuilds(context.Context) ([]types.NamespacedName, error) {
@@ -86,7 +96,7 @@ func newDesk(t *testing.T, objects ...client.Object) *desk {
 	d := &desk{server: builder.Build(), rows: &tables{}, events: events.NewFakeRecorder(100)}
 	d.Reporter = New(Config{
 		Cache: d.server, Writer: interceptor.NewClient(d.server, interceptor.Funcs{SubResourcePatch: d.patch}),
-		Rows: d.rows, Decider: trigger.Decider{Filters: filters}, Events: d.events,
+		Rows: d.rows, History: &history{}, Decider: trigger.Decider{Filters: filters}, Events: d.events,
 		Busy: func() bool { return d.busy }, Gate: func() (bool, int, int) { return d.shut, 7, 7 }, Log: logr.Discard(),
 	})
 	return d
@@ -133,7 +143,8 @@ func TestARoundWritesWhatChangedAndNothingElse(t *testing.T) {
 	d.rows.summary = &store.Summary{Triggers: v1alpha1.TriggerSummary{Total: 1, Running: 1, Progress: "1/1"}, Triggered: 1}
 	d.rows.run = *ran(store.StatusRunning)
 	mark := func() {
-		d.Moved([]store.Moved{{Namespace: given.Namespace, BuildName: "b1", Pipeline: "web"}})
+		d.Builds(named("b1"))
+		d.Pipelines(named("web"))
 	}
 	mark()
 	require.True(t, d.runOnce(t.Context()))
@@ -154,6 +165,30 @@ func TestARoundWritesWhatChangedAndNothingElse(t *testing.T) {
 	require.True(t, d.runOnce(t.Context()))
 	require.Equal(t, 3, d.patches)
 	require.Equal(t, 1, d.told())
+
+	d.rows.deployed = []v1alpha1.Deployed{{Image: "app", Digest: "sha256:0", BuildName: "b1", At: metav1.Unix(1000, 0)}}
+	mark()
+	require.True(t, d.runOnce(t.Context()))
+	require.Equal(t, 4, d.patches)
+	require.Equal(t, "app", d.pipeline(t).Status.Deployed[0].Image)
+	require.Zero(t, d.told(), "the Workflow tells")
+	mark()
+	require.True(t, d.runOnce(t.Context()))
+	require.Equal(t, 4, d.patches, "nothing has changed")
+}
+
+func TestAPipelineWhoseRunIsHeldSaysWhatToDo(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, web(), given.CiPipeline(given.CI))
+	d.rows.run = *waits(trigger.StageDeploy, v1alpha1.ReasonPerson, "resume it")
+	d.rows.decision = &store.LastDecision{BuildName: "b1", Outcome: v1alpha1.OutcomeTriggered, Reason: v1alpha1.ReasonTriggered, Message: "by build b1"}
+	d.Pipelines(named("web"))
+	require.True(t, d.runOnce(t.Context()))
+	require.Equal(t, "False Person: build b1: stage DEPLOY of run 7 waits: resume it", line(d.pipeline(t).Status.Conditions, v1alpha1.ConditionTriggered))
+	require.Equal(t, 1, d.told())
+	d.Pipelines(named("web"))
+	require.True(t, d.runOnce(t.Context()))
+	require.Zero(t, d.told(), "told once")
 }
 
 func TestPipelinesWaitWhileTriggersWait(t *testing.T) {
@@ -246,9 +281,19 @@ func TestAReporterWritesSoonAndEndsWithItsContext(t *testing.T) {
 		time.Sleep(time.Minute)
 		d.Builds(named("b1"))
 		synctest.Wait()
-		require.Equal(t, 1, d.patches, "a first change is written at once")
+		require.Zero(t, d.patches, "what changes before the feed has begun would be missed")
+		fed := make(chan error, 1)
+		go func() { fed <- d.Feed.Start(ctx) }()
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		require.Equal(t, 1, d.patches)
+		d.rows.summary = &store.Summary{}
+		d.Builds(named("b1"))
+		synctest.Wait()
+		require.Equal(t, 2, d.patches, "a change after a quiet time is written at once")
 		cancel()
 		require.NoError(t, <-done)
+		require.NoError(t, <-fed)
 	})
 }
 

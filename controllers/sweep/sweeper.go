@@ -12,6 +12,7 @@ import (
 
 	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
@@ -37,11 +38,8 @@ type Rows interface {
 	// StaleActive lists rows by id whose Workflow should exist and which have been
 	// quiet.
 	StaleActive(ctx context.Context, quiet time.Duration, after int64, most int) ([]store.Active, error)
-}
-
-// Report takes note of objects whose status may be behind.
-type Report interface {
-	LookAgain(builds, pipelines []types.NamespacedName)
+	// Orphans returns those of the Workflows whose task has ended and never had a Workflow.
+	Orphans(ctx context.Context, workflows []types.NamespacedName) ([]store.Orphan, error)
 }
 
 // Planner plans one build.
@@ -52,8 +50,8 @@ type Planner interface {
 
 // Tracker takes note of Workflows.
 type Tracker interface {
-	Found(row store.Active, workflow client.Object)
-	Gone(row store.Active)
+	Found(identity string, workflow client.Object)
+	Gone(task store.Active)
 }
 
 // Config is what a Sweeper needs.
@@ -61,10 +59,13 @@ type Config struct {
 	// Cache reads objects from memory; Live at the API server, in the background
 	// class of its token bucket.
 	Cache, Live client.Reader
-	Rows        Rows
-	Planner     Planner
-	Tracker     Tracker
-	Report      Report
+	// Writer patches Workflows in the same class.
+	Writer client.Writer
+	// Events records events on Workflows.
+	Events  events.EventRecorder
+	Rows    Rows
+	Planner Planner
+	Tracker Tracker
 	// Wake makes the other loops look for rows.
 	Wake func()
 	// Interval is the pause between two sweeps.
@@ -96,7 +97,7 @@ func (s *Sweeper) runOnce(ctx context.Context) (time.Duration, error) {
 	}{
 		{"plan finished builds", s.planBuilds},
 		{"look for workflows", s.findWorkflows},
-		{"look at statuses again", s.lookAgain},
+		{"stop orphans", s.stopOrphans},
 	} {
 		if err := bounded.Protect(func() error { return step.run(ctx) }); err != nil && ctx.Err() == nil {
 			crash.Tell(s.Log, "sweep", err)
@@ -125,37 +126,4 @@ func (s *Sweeper) planBuilds(ctx context.Context) error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// lookAgain has status looked at again that may be behind the rows, since the reply to
-// a commit was lost: of every pipeline, and of every build of which something is still
-// to come. All else differs only after a crash, and a start looks at everything.
-func (s *Sweeper) lookAgain(ctx context.Context) error {
-	var builds v1alpha1.CiBuildList
-	if err := s.Cache.List(ctx, &builds, client.UnsafeDisableDeepCopy); err != nil {
-		return fmt.Errorf("list CiBuilds: %w", err)
-	}
-	var pipelines v1alpha1.CdPipelineList
-	if err := s.Cache.List(ctx, &pipelines, client.UnsafeDisableDeepCopy); err != nil {
-		return fmt.Errorf("list CdPipelines: %w", err)
-	}
-	var open, all []types.NamespacedName
-	for i := range builds.Items {
-		if isOpen(&builds.Items[i]) {
-			open = append(open, client.ObjectKeyFromObject(&builds.Items[i]))
-		}
-	}
-	for i := range pipelines.Items {
-		all = append(all, client.ObjectKeyFromObject(&pipelines.Items[i]))
-	}
-	s.Report.LookAgain(open, all)
-	return nil
-}
-
-// isOpen is false where the build's status says that every run has ended: then none
-// will ever follow.
-func isOpen(build *v1alpha1.CiBuild) bool {
-	triggers := build.Status.Triggers
-	return build.Status.Phase.IsTerminal() &&
-		(triggers == nil || triggers.Pending+triggers.Submitted+triggers.Running > 0)
 }

@@ -10,7 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/penstock-cd/penstock/controllers/track"
+	"github.com/penstock-cd/penstock/pkg/argo"
 	"github.com/penstock-cd/penstock/pkg/store"
 )
 
@@ -42,7 +42,7 @@ func (s *Sweeper) findWorkflowsIn(ctx context.Context, namespace string, rows []
 	var errs []error
 	for _, row := range rows {
 		if workflow, ok := unfinished[row.WorkflowName]; ok {
-			s.Tracker.Found(row, workflow)
+			s.Tracker.Found(row.Identity, workflow)
 			continue
 		}
 		errs = append(errs, s.findWorkflow(ctx, row, missing))
@@ -82,8 +82,8 @@ func (s *Sweeper) quietRows(ctx context.Context) (map[string][]store.Active, err
 // name.
 func (s *Sweeper) unfinished(ctx context.Context, namespace string) (map[string]*metav1.PartialObjectMetadata, error) {
 	found := map[string]*metav1.PartialObjectMetadata{}
-	for page := track.Workflows(); ; {
-		err := s.list(ctx, page, client.InNamespace(namespace), client.MatchingLabelsSelector{Selector: track.Unfinished()},
+	for page := argo.Workflows(); ; {
+		err := s.list(ctx, page, client.InNamespace(namespace), client.MatchingLabelsSelector{Selector: argo.Unfinished()},
 			client.Limit(pageSize), client.Continue(page.Continue))
 		if err != nil {
 			return nil, fmt.Errorf("list unfinished workflows: %w", err)
@@ -109,11 +109,11 @@ func (s *Sweeper) list(ctx context.Context, list client.ObjectList, options ...c
 func (s *Sweeper) findWorkflow(ctx context.Context, row store.Active, missing map[int64]bool) error {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
-	workflow := track.Workflow()
+	workflow := argo.Workflow()
 	err := s.Live.Get(ctx, types.NamespacedName{Namespace: row.Namespace, Name: row.WorkflowName}, workflow)
 	switch {
 	case err == nil:
-		s.Tracker.Found(row, workflow)
+		s.Tracker.Found(row.Identity, workflow)
 	case !apierrors.IsNotFound(err):
 		s.keepMissing([]store.Active{row}, missing)
 		return fmt.Errorf("get workflow: %w", err)

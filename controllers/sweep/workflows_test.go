@@ -20,8 +20,9 @@ import (
 
 // table is rows that are quiet, and what the tracker was told of them.
 type table struct {
-	rows []store.Active
-	told []string
+	rows    []store.Active
+	told    []string
+	orphans []string // names of Workflows whose task has ended without them
 }
 
 func (t *table) StaleActive(_ context.Context, _ time.Duration, after int64, most int) ([]store.Active, error) {
@@ -32,7 +33,7 @@ func (t *table) StaleActive(_ context.Context, _ time.Duration, after int64, mos
 	return t.rows[from:min(len(t.rows), from+most)], nil
 }
 
-func (t *table) Found(_ store.Active, workflow client.Object) {
+func (t *table) Found(identity string, workflow client.Object) {
 	t.told = append(t.told, workflow.GetName()+" "+workflow.GetLabels()["workflows.argoproj.io/phase"])
 }
 

@@ -7,6 +7,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
+	"github.com/penstock-cd/penstock/pkg/argo"
 	"github.com/penstock-cd/penstock/pkg/store"
 )
 
@@ -15,11 +16,13 @@ import (
 type sighting struct {
 	store.Observation
 	held types.NamespacedName
+	// doubtful tells that it may have failed because it ran for too long.
+	doubtful bool
 }
 
 func sightingOf(workflow client.Object, deleted bool) sighting {
-	seen := sighting{Observation: observationOf(workflow, deleted)}
-	if hasEnded(seen.Status) && slices.Contains(workflow.GetFinalizers(), v1alpha1.FinalizerRecorded) {
+	seen := sighting{Observation: argo.Observe(workflow, deleted), doubtful: argo.MayHaveTimedOut(workflow)}
+	if seen.Status.HasEnded() && slices.Contains(workflow.GetFinalizers(), v1alpha1.FinalizerRecorded) {
 		seen.held = client.ObjectKeyFromObject(workflow)
 	}
 	return seen
@@ -28,12 +31,12 @@ func sightingOf(workflow client.Object, deleted bool) sighting {
 // key is what one sighting of counts. All of it is part of it, so that a foreign
 // Workflow that wears our label hides nothing.
 type key struct {
-	id                     int64
-	namespace, name, owner string
+	gone                           int64
+	namespace, name, uid, identity string
 }
 
 func keyOf(seen sighting) key {
-	return key{id: seen.ID, namespace: seen.Namespace, name: seen.WorkflowName, owner: seen.Owner}
+	return key{gone: seen.Gone, namespace: seen.Namespace, name: seen.WorkflowName, uid: seen.WorkflowUID, identity: seen.Identity}
 }
 
 // further returns the sighting of the later state. They come out of order where a
@@ -47,9 +50,7 @@ func further(waiting, added sighting) sighting {
 
 func progress(observation store.Observation) int {
 	switch {
-	case hasEnded(observation.Status):
-		return 3
-	case observation.Gone:
+	case observation.Status.HasEnded():
 		return 2
 	case observation.Status == store.StatusRunning:
 		return 1

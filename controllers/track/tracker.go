@@ -9,14 +9,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/go-logr/logr"
+	"golang.org/x/sync/errgroup"
 	"k8s.io/apimachinery/pkg/types"
 	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/penstock-cd/penstock/pkg/argo"
 	"github.com/penstock-cd/penstock/pkg/batch"
 	"github.com/penstock-cd/penstock/pkg/crash"
 	"github.com/penstock-cd/penstock/pkg/failpoint"
@@ -38,15 +41,21 @@ const (
 type Rows interface {
 	// Observe moves rows forward and returns those that moved.
 	Observe(ctx context.Context, observations []store.Observation) ([]store.Moved, error)
+	// Open returns those of the Workflows that are of a task which has not ended.
+	Open(ctx context.Context, workflows []types.NamespacedName) ([]types.NamespacedName, error)
 }
 
 // Config is what a Tracker needs.
 type Config struct {
 	Rows Rows
+	// Live reads, and Writer patches, Workflows at the API server, in the background class
+	// of its token bucket.
+	Live   client.Reader
+	Writer client.Writer
 	// Moved is told of rows that moved, after the commit.
 	Moved func([]store.Moved)
 	// Recorded is told of Workflows that carry our finalizer and whose end is
-	// committed.
+	// committed, or that no task waits for.
 	Recorded func([]types.NamespacedName)
 	Log      logr.Logger
 }
@@ -55,6 +64,7 @@ type Config struct {
 type Tracker struct {
 	Config
 	seen     *batch.Committer[sighting]
+	departed *batch.Committer[departure]
 	informer cache.Informer
 }
 
@@ -68,13 +78,14 @@ func New(config Config) *Tracker {
 			t.Log.Error(err, "observations not committed, will retry", "workflows", items, "retryIn", retryIn.String())
 		},
 	}, keyOf, further)
+	t.departed = t.newDepartures()
 	return t
 }
 
 // Watch makes the tracker see, once it is started, every Workflow that the informer
 // sees.
 func (t *Tracker) Watch(ctx context.Context, informers cache.Informers) error {
-	informer, err := informers.GetInformer(ctx, Workflow())
+	informer, err := informers.GetInformer(ctx, argo.Workflow())
 	if err != nil {
 		return fmt.Errorf("watch Workflows: %w", err)
 	}
@@ -95,7 +106,10 @@ func (t *Tracker) Start(ctx context.Context) error {
 		}
 		defer func() { _ = t.informer.RemoveEventHandler(handler) }() // its only error is that there is none
 	}
-	return t.seen.Run(ctx)
+	var both errgroup.Group
+	both.Go(func() error { return t.departed.Run(ctx) })
+	both.Go(func() error { return t.seen.Run(ctx) })
+	return both.Wait()
 }
 
 // OnAdd implements toolscache.ResourceEventHandler.
@@ -113,26 +127,36 @@ func (t *Tracker) OnDelete(object any) {
 	if unknown, ok := object.(toolscache.DeletedFinalStateUnknown); ok {
 		object = unknown.Obj
 	}
-	t.observe(object, true)
+	workflow, ok := object.(client.Object)
+	if !ok || argo.HasEnded(workflow) {
+		t.observe(object, true)
+		return
+	}
+	if left := departureOf(workflow); left.lost.Identity != "" {
+		t.depart(left)
+	}
 }
 
-// Found takes note of the Workflow that a row wants and that exists, whichever row it
-// names: the tables may have been restored, and the row have another number.
-func (t *Tracker) Found(row store.Active, workflow client.Object) {
-	seen := sightingOf(workflow, false)
-	seen.ID = row.ID
-	t.add(seen)
+// Found takes note of the Workflow that a task of this identity wants and that exists.
+func (t *Tracker) Found(identity string, workflow client.Object) {
+	if isLabelled(workflow, identity) {
+		t.add(sightingOf(workflow, false))
+		return
+	}
+	left := departureOf(workflow)
+	left.lost.Identity = identity
+	t.depart(left)
 }
 
-// Gone takes note of a row whose Workflow does not exist.
-func (t *Tracker) Gone(row store.Active) { t.add(sighting{Observation: gone(row)}) }
+// Gone takes note of a task whose Workflow does not exist.
+func (t *Tracker) Gone(task store.Active) { t.add(sighting{Observation: argo.Gone(task)}) }
 
 func (t *Tracker) observe(object any, deleted bool) {
 	workflow, ok := object.(client.Object)
 	if !ok {
 		return
 	}
-	if seen := sightingOf(workflow, deleted); seen.ID != 0 {
+	if seen := sightingOf(workflow, deleted); seen.Identity != "" {
 		t.add(seen)
 	}
 }
@@ -140,7 +164,7 @@ func (t *Tracker) observe(object any, deleted bool) {
 func (t *Tracker) add(seen sighting) {
 	err := t.seen.Add(seen)
 	if err != nil && !errors.Is(err, batch.ErrClosed) {
-		t.Log.Error(err, "observation dropped, the next sweep repeats it", "runner", seen.ID)
+		t.Log.Error(err, "observation dropped, the next sweep repeats it", "workflow", seen.WorkflowName, "namespace", seen.Namespace)
 	}
 }
 
@@ -155,7 +179,7 @@ func (t *Tracker) commit(ctx context.Context, sightings []sighting) error {
 	for i, seen := range sightings {
 		err := t.record(ctx, sightings[i:i+1])
 		if store.IsInvalid(err) {
-			t.Log.Error(err, "observation dropped, the database can't store it", "runner", seen.ID, "workflow", seen.WorkflowName, "namespace", seen.Namespace)
+			t.Log.Error(err, "observation dropped, the database can't store it", "workflow", seen.WorkflowName, "namespace", seen.Namespace)
 			continue
 		}
 		if err != nil {
@@ -166,6 +190,9 @@ func (t *Tracker) commit(ctx context.Context, sightings []sighting) error {
 }
 
 func (t *Tracker) record(ctx context.Context, sightings []sighting) error {
+	if err := t.findTimeouts(ctx, sightings); err != nil {
+		return err
+	}
 	observations := make([]store.Observation, len(sightings))
 	for i, seen := range sightings {
 		observations[i] = seen.Observation
@@ -176,18 +203,44 @@ func (t *Tracker) record(ctx context.Context, sightings []sighting) error {
 	if len(moved) > 0 {
 		t.Moved(moved)
 	}
-	if err == nil {
-		t.recorded(sightings)
+	if err != nil {
+		return err
 	}
-	return err
+	return t.recorded(ctx, sightings, moved)
 }
 
-func (t *Tracker) recorded(sightings []sighting) {
-	var held []types.NamespacedName
+// recorded lets go of Workflows whose end a task has taken, or can't take since there is
+// none. One that a task waits for is kept, such as one that only looks like the task's.
+func (t *Tracker) recorded(ctx context.Context, sightings []sighting, moved []store.Moved) error {
+	taken := make(map[types.NamespacedName]bool, len(moved))
+	for _, task := range moved {
+		taken[types.NamespacedName{Namespace: task.Namespace, Name: task.WorkflowName}] = task.HasEnded()
+	}
+	var release, doubtful []types.NamespacedName
 	for _, seen := range sightings {
-		if seen.held.Name != "" {
-			held = append(held, seen.held)
+		switch {
+		case seen.held.Name == "":
+		case taken[seen.held]:
+			release = append(release, seen.held)
+		default:
+			doubtful = append(doubtful, seen.held)
 		}
 	}
-	t.Recorded(held)
+	if len(doubtful) > 0 {
+		open, err := t.Rows.Open(ctx, doubtful)
+		if err != nil {
+			return err
+		}
+		release = append(release, slices.DeleteFunc(doubtful, func(name types.NamespacedName) bool { return slices.Contains(open, name) })...)
+	}
+	t.Recorded(release)
+	return nil
+}
+
+// sameState is false where a change of the Workflow may mean something for its task.
+func sameState(before, after any) bool {
+	old, isOld := before.(client.Object)
+	current, isCurrent := after.(client.Object)
+	return isOld && isCurrent && argo.Phase(old) == argo.Phase(current) &&
+		old.GetUID() == current.GetUID() && (old.GetDeletionTimestamp() == nil) == (current.GetDeletionTimestamp() == nil)
 }

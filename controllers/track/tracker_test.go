@@ -13,12 +13,16 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/require"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	toolscache "k8s.io/client-go/tools/cache"
 	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
+	"github.com/penstock-cd/penstock/pkg/argo"
 	"github.com/penstock-cd/penstock/pkg/store"
 	"github.com/penstock-cd/penstock/test/given"
 )
@@ -27,7 +31,7 @@ import (
 type rows struct {
 	mu      sync.Mutex
 	down    bool
-	refused string // owner of which the database can't store the name
+	refused string // identity that the database can't store
 	batches [][]store.Observation
 }
 
@@ -37,15 +41,22 @@ func (r *rows) Observe(_ context.Context, observations []store.Observation) ([]s
 	if r.down {
 		return nil, errors.New("database is down")
 	}
-	if slices.ContainsFunc(observations, func(o store.Observation) bool { return r.refused != "" && o.Owner == r.refused }) {
+	if slices.ContainsFunc(observations, func(o store.Observation) bool { return r.refused != "" && o.Identity == r.refused }) {
 		return nil, fmt.Errorf("observe workflows: %w", &pgconn.PgError{Code: "22021"})
 	}
 	r.batches = append(r.batches, observations)
 	moved := make([]store.Moved, len(observations))
 	for i, observation := range observations {
-		moved[i] = store.Moved{ID: observation.ID, Status: string(observation.Status)}
+		moved[i] = store.Moved{
+			ID: int64(i) + 1, Status: string(observation.Status), Namespace: observation.Namespace, WorkflowName: observation.WorkflowName,
+		}
 	}
 	return moved, nil
+}
+
+// Open returns nothing: no other task waits for a Workflow.
+func (r *rows) Open(context.Context, []types.NamespacedName) ([]types.NamespacedName, error) {
+	return nil, nil
 }
 
 func (r *rows) statuses() []store.Status {
@@ -60,20 +71,67 @@ func (r *rows) statuses() []store.Status {
 	return statuses
 }
 
+// workflow is that of the task with the identity abc, in a phase; a Workflow that Argo has
+// not seen yet has none.
+func workflow(phase string) *metav1.PartialObjectMetadata {
+	object := argo.Workflow()
+	object.Namespace, object.Name, object.UID = given.Namespace, "web-deploy-1", given.UID("web-deploy-1")
+	object.Labels = map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy, v1alpha1.LabelIdentity: "abc"}
+	if phase != "" {
+		object.Labels["workflows.argoproj.io/phase"] = phase
+	}
+	return object
+}
+
+// task is one that wants the workflow.
+var task = store.Active{ID: 7, Namespace: given.Namespace, WorkflowName: "web-deploy-1"}
+
+// cluster has one Workflow, or none.
+type cluster struct {
+	client.Client
+	mu       sync.Mutex
+	workflow *metav1.PartialObjectMetadata
+	down     int // how many requests fail
+	patches  []string
+}
+
+func (c *cluster) Get(_ context.Context, _ client.ObjectKey, into client.Object, _ ...client.GetOption) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.down > 0 {
+		c.down--
+		return errors.New("API server is down")
+	}
+	if c.workflow == nil {
+		return apierrors.NewNotFound(schema.GroupResource{Resource: "workflows"}, "any")
+	}
+	c.workflow.DeepCopyInto(into.(*metav1.PartialObjectMetadata))
+	return nil
+}
+
+func (c *cluster) Patch(_ context.Context, _ client.Object, patch client.Patch, _ ...client.PatchOption) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	data, err := patch.Data(nil)
+	c.patches = append(c.patches, string(data))
+	return err
+}
+
 // tracking is a tracker, how often Moved was told of a row, and which Workflows
 // Recorded was told of.
 type tracking struct {
 	*Tracker
 	rows     *rows
+	cluster  *cluster
 	told     int
 	recorded []string
 }
 
 // newTracking returns a tracker that does nothing until run.
 func newTracking() *tracking {
-	k := &tracking{rows: &rows{}}
+	k := &tracking{rows: &rows{}, cluster: &cluster{}}
 	k.Tracker = New(Config{
-		Rows:  k.rows,
+		Rows: k.rows, Live: k.cluster, Writer: k.cluster,
 		Moved: func(rows []store.Moved) { k.told += len(rows) },
 		Recorded: func(names []types.NamespacedName) {
 			for _, name := range names {
@@ -154,8 +212,7 @@ func TestADeletionIsObservedHoweverItIsTold(t *testing.T) {
 	t.Parallel()
 	going := workflow("Running")
 	going.DeletionTimestamp = ptr.To(metav1.Now())
-	unended := observationOf(workflow("Running"), true)
-	row := store.Active{ID: 7, Namespace: given.Namespace, WorkflowName: "web-deploy-1"}
+	unended := argo.Observe(workflow("Running"), true)
 	for sentence, c := range map[string]struct {
 		tell func(*tracking)
 		want store.Observation
@@ -165,7 +222,7 @@ func TestADeletionIsObservedHoweverItIsTold(t *testing.T) {
 		"by a list that lacks it": {func(k *tracking) {
 			k.OnDelete(toolscache.DeletedFinalStateUnknown{Key: "default/web-deploy-1", Obj: workflow("Running")})
 		}, unended},
-		"by a sweep": {func(k *tracking) { k.Gone(row) }, gone(row)},
+		"by a sweep": {func(k *tracking) { k.Gone(task) }, argo.Gone(task)},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			t.Parallel()
@@ -230,13 +287,24 @@ func TestAWorkflowMadeAnewUnderTheSameNameIsLookedAt(t *testing.T) {
 	require.False(t, sameState("no object", workflow("Running")))
 }
 
+func TestEveryReasonToLookAgainIsToldFromTheEchoOfOthersWrites(t *testing.T) {
+	t.Parallel()
+	going, noted := workflow("Running"), workflow("Running")
+	going.DeletionTimestamp = ptr.To(metav1.Now())
+	noted.Labels["team"], noted.ResourceVersion = "blue", "2"
+	require.True(t, sameState(workflow("Running"), noted))
+	require.False(t, sameState(workflow("Running"), going))
+	require.False(t, sameState(workflow("Running"), "no object"))
+	require.False(t, sameState(workflow(""), workflow("Running")))
+}
+
 func TestWhatIsNoWorkflowOfOursIsIgnored(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		k := newTracking()
 		k.run(t, func() {
 			k.OnAdd("no object", false)
-			k.OnAdd(Workflow(), false)
+			k.OnAdd(argo.Workflow(), false)
 			k.OnDelete(toolscache.DeletedFinalStateUnknown{Key: "default/web", Obj: nil})
 			settle()
 		})
@@ -246,42 +314,78 @@ func TestWhatIsNoWorkflowOfOursIsIgnored(t *testing.T) {
 
 func TestWhatIsToldOutOfOrderTakesNoEndBack(t *testing.T) {
 	t.Parallel()
-	row := store.Active{ID: 7, Namespace: given.Namespace, WorkflowName: "web-deploy-1", PipelineUid: "web-uid"}
-	for sentence, late := range map[string]func(*tracking){
-		"a sweep that does not find it any more": func(k *tracking) { k.Gone(row) },
-		"a sweep whose cache lags":               func(k *tracking) { k.Found(row, workflow("Running")) },
+	synctest.Test(t, func(t *testing.T) {
+		k := newTracking()
+		k.OnUpdate(workflow("Running"), workflow("Succeeded"))
+		k.Found("abc", workflow("Running")) // a sweep whose cache lags
+		k.run(t, settle)
+		require.Equal(t, []store.Status{store.StatusSucceeded}, k.rows.statuses())
+	})
+}
+
+// The database ends a task as lost only after what was seen of its Workflow in the same
+// group, and only where it has not ended.
+func TestAnEndIsCommittedWithOrBeforeThatItsWorkflowIsGone(t *testing.T) {
+	t.Parallel()
+	for sentence, tell := range map[string]func(*tracking){
+		"the end is seen first": func(k *tracking) {
+			k.OnUpdate(workflow("Running"), workflow("Succeeded"))
+			k.Gone(task)
+		},
+		"a sweep misses the Workflow first": func(k *tracking) {
+			k.Gone(task)
+			k.OnUpdate(workflow("Running"), workflow("Succeeded"))
+		},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				k := newTracking()
-				k.OnUpdate(workflow("Running"), workflow("Succeeded"))
-				late(k)
+				tell(k)
 				k.run(t, settle)
-				require.Equal(t, []store.Status{store.StatusSucceeded}, k.rows.statuses())
+				require.Len(t, k.rows.batches, 1)
+				require.ElementsMatch(t, []store.Observation{argo.Observe(workflow("Succeeded"), false), argo.Gone(task)}, k.rows.batches[0])
 			})
 		})
 	}
 }
 
-func TestAWorkflowThatNamesAnotherRowIsOfTheRowThatFoundIt(t *testing.T) {
+func TestAWorkflowIsTheTasksByItsNameAndIdentityWhateverIdItsLabelSays(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		k := newTracking()
-		k.Found(store.Active{ID: 8}, workflow("Succeeded"))
+		relabelled := workflow("Succeeded")
+		relabelled.Labels[v1alpha1.LabelTask] = "4711"
+		k.Found("abc", relabelled)
 		k.run(t, settle)
-		require.Equal(t, int64(8), k.rows.batches[0][0].ID)
+		require.Equal(t, [][]store.Observation{{argo.Observe(workflow("Succeeded"), false)}}, k.rows.batches)
 	})
 }
 
-// Somebody may give a Workflow our labels and an owner that Postgres can't store.
+// Somebody may copy our labels to a Workflow of another name, or make the Workflow anew
+// under its name: what is seen of one hides nothing of the other.
+func TestWhatIsSeenOfOneWorkflowHidesNothingOfAnother(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		k := newTracking()
+		copied, anew, elsewhere := workflow("Failed"), workflow("Failed"), workflow("Failed")
+		copied.Name, anew.UID, elsewhere.Namespace = "copy", "another", "other"
+		for _, object := range []*metav1.PartialObjectMetadata{copied, anew, elsewhere, workflow("Running")} {
+			k.OnAdd(object, false)
+		}
+		k.run(t, settle)
+		require.ElementsMatch(t, []store.Status{store.StatusFailed, store.StatusFailed, store.StatusFailed, store.StatusRunning}, k.rows.statuses())
+	})
+}
+
+// Somebody may give a Workflow a label that Postgres can't store.
 func TestWhatTheDatabaseRefusesKeepsNothingElseBack(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		k := newTracking()
 		k.rows.refused = "hostile"
 		hostile := workflow("Running")
-		hostile.Name, hostile.OwnerReferences = "hostile", []metav1.OwnerReference{{UID: "hostile", Controller: ptr.To(true)}}
+		hostile.Name, hostile.Labels[v1alpha1.LabelIdentity] = "hostile", "hostile"
 		k.run(t, func() {
 			k.OnAdd(hostile, false)
 			k.OnAdd(workflow("Succeeded"), false)

@@ -63,6 +63,6 @@ func pipeline(name string, kind v1alpha1.ParentKind, parent string) *v1alpha1.Cd
 func stageSpec(task string) *v1alpha1.StageSpec {
 	return &v1alpha1.StageSpec{Workflow: v1alpha1.WorkflowSpec{
 		TemplateRef: v1alpha1.TemplateReference{Name: "deploy"},
-		Parameters:  []v1alpha1.Parameter{{Name: "task", Value: task}},
+		Parameters:  []v1alpha1.Parameter{{Name: "task", Value: new(task)}},
 	}}
 }

@@ -15,7 +15,7 @@ const connectionsInterval = 5 * time.Millisecond
 const (
 	allConnections = `SELECT count(*) FROM pg_stat_activity WHERE application_name = 'penstock' AND datname = current_database()`
 	// A statement begins with a comment that names it.
-	dispatchConnections = allConnections + ` AND state <> 'idle' AND query ~ 'name: (ClaimRunners|CompleteRunners|ReclaimExpired)'`
+	dispatchConnections = allConnections + ` AND state <> 'idle' AND query ~ 'name: (ClaimTasks|CompleteTasks|ReclaimExpired)'`
 )
 
 // connections are the most that the controller, and dispatch in it, use at once.

@@ -131,13 +131,13 @@ func (s *stage) watch(ctx context.Context) error {
 		if triggers == nil {
 			return false, nil
 		}
-		line := fmt.Sprintf("triggered %-7s pending %-3d submitted %-3d running %-3d succeeded %-3d failed %-3d skipped %d",
-			triggers.Progress, triggers.Pending, triggers.Submitted, triggers.Running, triggers.Succeeded, triggers.Failed, triggers.Skipped)
+		line := fmt.Sprintf("triggered %-7s pending %-3d held %-3d submitted %-3d running %-3d succeeded %-3d failed %-3d skipped %d",
+			triggers.Progress, triggers.Pending, triggers.Held, triggers.Submitted, triggers.Running, triggers.Succeeded, triggers.Failed, triggers.Skipped)
 		if line != last {
 			fmt.Printf("  %5.1f s  %s\n", time.Since(began).Seconds(), line)
 			last = line
 		}
-		if s.share == 0 && triggers.Pending == 0 {
+		if s.share == 0 && triggers.Pending == 0 && triggers.Held == 0 {
 			s.share = s.cpu.Left()
 		}
 		return triggers.Total >= wantRuns && triggers.Succeeded+triggers.Failed == triggers.Total, nil

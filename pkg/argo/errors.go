@@ -15,9 +15,9 @@ import (
 	"github.com/penstock-cd/penstock/pkg/store"
 )
 
-// Refusal ends a row without a Workflow: trying again cannot help.
+// Refusal ends a task without a Workflow: trying again cannot help.
 type Refusal struct {
-	// Status is Error where something must be mended, Cancelled where the row's
+	// Status is Error where something must be mended, Cancelled where the task's
 	// reason to exist is gone.
 	Status  store.Status
 	Reason  v1alpha1.Reason
@@ -80,7 +80,7 @@ func isByAdmission(err error) bool {
 }
 
 // IsOutage tells a failure of the API server itself, or of the way to it, from one
-// that concerns this row alone, such as a quota. The error is one that may pass.
+// that concerns this task alone, such as a quota. The error is one that may pass.
 func IsOutage(err error) bool {
 	var answer apierrors.APIStatus
 	if !errors.As(err, &answer) {

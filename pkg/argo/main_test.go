@@ -13,14 +13,18 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// claimOf is a claimed row of the pipeline's stage DEPLOY, for the build b1.
+// claimOf is a claimed task of the pipeline's stage DEPLOY, for the build b1.
 func claimOf(pipeline *v1alpha1.CdPipeline) store.Claim {
-	claim := store.Claim{
-		ID: 42, Attempt: 1, Stage: trigger.StageDeploy, Run: 1,
-		Namespace: pipeline.Namespace, Pipeline: pipeline.Name, PipelineUID: string(pipeline.UID),
-		Image: given.Artifact(0).Image, Digest: given.Artifact(0).Digest,
-		BuildUID: string(given.UID("b1")), BuildName: "b1", Revision: "main",
+	identity := trigger.Identity{
+		BuildUID: string(given.UID("b1")), Image: given.Artifact(0).Image, Digest: given.Artifact(0).Digest,
+		PipelineUID: string(pipeline.UID), Run: 1, Stage: trigger.StageDeploy,
 	}
-	claim.WorkflowName = trigger.WorkflowName(claim.Pipeline, claim.Identity())
-	return claim
+	return store.Claim{
+		ID: 42, Attempt: 1, Kind: store.KindCd, Namespace: pipeline.Namespace,
+		Owner:    store.Owner{Kind: "CdPipeline", Name: pipeline.Name, UID: string(pipeline.UID)},
+		Identity: identity.Hash(), WorkflowName: trigger.WorkflowName(pipeline.Name, identity),
+		Inputs: trigger.Inputs{
+			Build: "b1", Revision: "main", Image: identity.Image, Digest: identity.Digest, Stage: identity.Stage, Run: 7,
+		},
+	}
 }

@@ -15,7 +15,6 @@ import (
 	"github.com/penstock-cd/penstock/api/v1alpha1"
 	"github.com/penstock-cd/penstock/pkg/failpoint"
 	"github.com/penstock-cd/penstock/pkg/store"
-	"github.com/penstock-cd/penstock/pkg/trigger"
 )
 
 // RequestTimeout bounds one request to the API server, waiting for its token bucket
@@ -27,6 +26,8 @@ const RequestTimeout = 8 * time.Second
 
 // Submitter creates Workflows. It is safe for concurrent use.
 type Submitter struct {
+	// Builders make the Workflows.
+	Builders Builders
 	// Cache answers from memory, and may lag behind.
 	Cache client.Reader
 	// Live reads and writes at the API server, in the trigger class of the
@@ -34,83 +35,60 @@ type Submitter struct {
 	Live client.Client
 }
 
-// Submit makes sure that the claimed row's Workflow exists. A *Refusal means that
-// it never will; any other error may pass. Submitting a row again, from wherever,
+// Made is a Workflow that exists.
+type Made struct {
+	UID string
+}
+
+// Submit makes sure that the claimed task's Workflow exists. A *Refusal means that
+// it never will; any other error may pass. Submitting a task again, from wherever,
 // makes no second Workflow.
-func (s *Submitter) Submit(ctx context.Context, claim store.Claim) error {
+func (s *Submitter) Submit(ctx context.Context, claim store.Claim) (Made, error) {
+	if claim.StopReason != "" {
+		return s.confirmStopped(ctx, claim)
+	}
 	workflow, err := s.prepare(ctx, s.Cache, claim)
 	var refusal *Refusal
 	if errors.As(err, &refusal) {
-		workflow, err = s.doubt(ctx, claim)
+		// It is final: the cache may lag behind, so that the API server has the last word,
+		// and an earlier attempt may have made the Workflow without knowing it.
+		if made, err := s.alreadyCreated(ctx, claim); made != (Made{}) || err != nil {
+			return made, err
+		}
+		workflow, err = s.prepare(ctx, s.Live, claim)
 	}
-	if err != nil || workflow == nil {
-		return err
+	if err != nil {
+		return Made{}, err
 	}
 	return s.create(ctx, claim, workflow)
 }
 
-// doubt is what follows a refusal, which is final: the cache may lag behind, so that
-// the API server has the last word; and an earlier attempt may have made the
-// Workflow without knowing it. Nil and nil mean that it has.
-func (s *Submitter) doubt(ctx context.Context, claim store.Claim) (*wfv1.Workflow, error) {
-	if made, err := s.madeBefore(ctx, claim); made || err != nil {
-		return nil, err
+// confirmStopped ends a task that is to be stopped, unless an earlier attempt has made its
+// Workflow: that is stopped once the task knows of it.
+func (s *Submitter) confirmStopped(ctx context.Context, claim store.Claim) (Made, error) {
+	if made, err := s.alreadyCreated(ctx, claim); made != (Made{}) || err != nil {
+		return made, err
 	}
-	return s.prepare(ctx, s.Live, claim)
+	return Made{}, cancelled(claim.StopReason, "stopped before its turn came")
 }
 
-// madeBefore tells whether an earlier attempt has made the Workflow without knowing it.
-func (s *Submitter) madeBefore(ctx context.Context, claim store.Claim) (bool, error) {
+// alreadyCreated returns the Workflow that an earlier attempt has made without knowing it.
+func (s *Submitter) alreadyCreated(ctx context.Context, claim store.Claim) (Made, error) {
 	if claim.Attempt <= 1 {
-		return false, nil
+		return Made{}, nil
 	}
-	err := s.adopt(ctx, claim)
+	made, err := s.adopt(ctx, claim)
 	if apierrors.IsNotFound(err) {
-		return false, nil
+		return Made{}, nil
 	}
-	return err == nil, err
+	return made, err
 }
 
-// prepare builds the Workflow of a row from what the reader says, or refuses it.
+// prepare builds the Workflow of a task from what the reader says, or refuses it.
 func (s *Submitter) prepare(ctx context.Context, reader client.Reader, claim store.Claim) (*wfv1.Workflow, error) {
 	ctx, cancel := context.WithTimeout(ctx, RequestTimeout)
 	defer cancel()
-	pipeline, err := pipelineOf(ctx, reader, claim)
-	if err != nil {
-		return nil, err
-	}
-	stage := trigger.StageSpec(pipeline, claim.Stage)
-	if stage == nil {
-		return nil, cancelled(v1alpha1.ReasonStageRemoved, "CdPipeline %s has no stage %s any more", claim.Pipeline, claim.Stage)
-	}
-	if !pipeline.DeletionTimestamp.IsZero() {
-		return nil, deleted(claim)
-	}
-	if pipeline.Spec.Suspend {
-		return nil, cancelled(v1alpha1.ReasonSuspended, "CdPipeline %s was suspended before its turn came", claim.Pipeline)
-	}
-	if err := findTemplate(ctx, reader, claim.Namespace, stage.Workflow.TemplateRef); err != nil {
-		return nil, err
-	}
-	return Build(claim, pipeline, stage), nil
-}
-
-// pipelineOf returns the pipeline that the row was planned for, and no other of the
-// same name.
-func pipelineOf(ctx context.Context, reader client.Reader, claim store.Claim) (*v1alpha1.CdPipeline, error) {
-	pipeline := &v1alpha1.CdPipeline{}
-	err := reader.Get(ctx, types.NamespacedName{Namespace: claim.Namespace, Name: claim.Pipeline}, pipeline)
-	if apierrors.IsNotFound(err) || (err == nil && string(pipeline.UID) != claim.PipelineUID) {
-		return nil, deleted(claim)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("get CdPipeline: %w", err)
-	}
-	return pipeline, nil
-}
-
-func deleted(claim store.Claim) *Refusal {
-	return cancelled(v1alpha1.ReasonPipelineDeleted, "CdPipeline %s was deleted before its turn came", claim.Pipeline)
+	return s.Builders.Build(ctx, reader, claim)
 }
 
 // Template returns an empty template, of which only the metadata is known, of kind
@@ -146,7 +124,7 @@ func findTemplate(ctx context.Context, reader client.Reader, namespace string, r
 	return nil
 }
 
-func (s *Submitter) create(ctx context.Context, claim store.Claim, workflow *wfv1.Workflow) error {
+func (s *Submitter) create(ctx context.Context, claim store.Claim, workflow *wfv1.Workflow) (Made, error) {
 	createCtx, cancel := context.WithTimeout(ctx, RequestTimeout)
 	defer cancel()
 	failpoint.Hit(failpoint.SubmitBeforeCreate)
@@ -155,39 +133,39 @@ func (s *Submitter) create(ctx context.Context, claim store.Claim, workflow *wfv
 		return s.adopt(ctx, claim)
 	}
 	if err == nil {
-		return failpoint.Error(failpoint.SubmitAfterCreate)
+		return madeOf(workflow), failpoint.Error(failpoint.SubmitAfterCreate)
 	}
 	err = classify(err)
 	var refusal *Refusal
 	if !errors.As(err, &refusal) {
-		return err
+		return Made{}, err
 	}
 	// Whether the name exists is looked at after admission and validation.
-	if made, doubt := s.madeBefore(ctx, claim); made || doubt != nil {
-		return doubt
+	if made, doubt := s.alreadyCreated(ctx, claim); made != (Made{}) || doubt != nil {
+		return made, doubt
 	}
-	return err
+	return Made{}, err
 }
 
-// adopt accepts the Workflow that has the row's name, where it is the row's.
-func (s *Submitter) adopt(ctx context.Context, claim store.Claim) error {
+func madeOf(workflow metav1.Object) Made { return Made{UID: string(workflow.GetUID())} }
+
+// adopt accepts the Workflow that has the task's name, where it is the task's.
+func (s *Submitter) adopt(ctx context.Context, claim store.Claim) (Made, error) {
 	ctx, cancel := context.WithTimeout(ctx, RequestTimeout)
 	defer cancel()
-	existing := &metav1.PartialObjectMetadata{}
-	existing.SetGroupVersionKind(wfv1.SchemeGroupVersion.WithKind("Workflow"))
+	existing := Workflow()
 	key := types.NamespacedName{Namespace: claim.Namespace, Name: claim.WorkflowName}
 	if err := s.Live.Get(ctx, key, existing); err != nil {
-		return fmt.Errorf("get existing workflow: %w", err)
+		return Made{}, fmt.Errorf("get existing workflow: %w", err)
 	}
 	if !isOurs(existing, claim) {
-		return refused(v1alpha1.ReasonNameConflict, "a Workflow named %s exists and is not Penstock's: delete or rename it", claim.WorkflowName)
+		return Made{}, refused(v1alpha1.ReasonNameConflict, "a Workflow named %s exists and is not Penstock's: delete or rename it", claim.WorkflowName)
 	}
-	return nil
+	return madeOf(existing), nil
 }
 
+// isOurs tells whether a Workflow of the task's name, which is derived from the task's
+// identity, carries the whole of it.
 func isOurs(workflow metav1.Object, claim store.Claim) bool {
-	controller := metav1.GetControllerOf(workflow)
-	return workflow.GetLabels()[v1alpha1.LabelManagedBy] == v1alpha1.ManagedBy &&
-		workflow.GetLabels()[v1alpha1.LabelIdentity] == claim.Identity().Hash() &&
-		controller != nil && string(controller.UID) == claim.PipelineUID
+	return workflow.GetLabels()[v1alpha1.LabelIdentity] == claim.Identity
 }

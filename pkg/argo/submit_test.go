@@ -30,9 +30,20 @@ type world struct {
 func newWorld(t *testing.T, objects ...client.Object) *world {
 	t.Helper()
 	w := &world{server: newServer(t, objects...)}
+	w.Builders = Builders{store.KindCd: Stages{}}
 	w.Cache = newServer(t, objects...)
 	w.Live = w.server
 	return w
+}
+
+// submit tells only whether the claim's Workflow exists.
+func (w *world) submit(t *testing.T, claim store.Claim) error {
+	t.Helper()
+	made, err := w.Submit(t.Context(), claim)
+	if err != nil {
+		require.Zero(t, made, "a Workflow is told of that may not exist")
+	}
+	return err
 }
 
 func newServer(t *testing.T, objects ...client.Object) client.WithWatch {
@@ -44,7 +55,14 @@ func newServer(t *testing.T, objects ...client.Object) client.WithWatch {
 	for i, object := range objects {
 		copies[i] = object.DeepCopyObject().(client.Object)
 	}
-	return fake.NewClientBuilder().WithScheme(scheme).WithObjects(copies...).Build()
+	server := fake.NewClientBuilder().WithScheme(scheme).WithObjects(copies...).Build()
+	// What is created has a UID, as at a real API server.
+	return interceptor.NewClient(server, interceptor.Funcs{
+		Create: func(ctx context.Context, server client.WithWatch, object client.Object, opts ...client.CreateOption) error {
+			object.SetUID(given.UID(object.GetName()))
+			return server.Create(ctx, object, opts...)
+		},
+	})
 }
 
 // failing makes requests to the server end otherwise than they do.
@@ -80,11 +98,23 @@ func TestSubmitCreatesTheWorkflowOnce(t *testing.T) {
 	pipeline := given.CdPipeline("web")
 	w := newWorld(t, pipeline, template())
 	for range 3 {
-		require.NoError(t, w.Submit(t.Context(), claimOf(pipeline)))
+		require.NoError(t, w.submit(t, claimOf(pipeline)))
 	}
 	workflows := w.workflows(t)
 	require.Len(t, workflows, 1)
 	require.True(t, isOurs(&workflows[0], claimOf(pipeline)))
+}
+
+func TestSubmitTellsWhichWorkflowThereIs(t *testing.T) {
+	t.Parallel()
+	pipeline := given.CdPipeline("web")
+	w := newWorld(t, pipeline, template())
+	claim := claimOf(pipeline)
+	for _, how := range []string{"created", "adopted", "adopted again"} {
+		made, err := w.Submit(t.Context(), claim)
+		require.NoError(t, err, how)
+		require.Equal(t, Made{UID: string(given.UID(claim.WorkflowName))}, made, how)
+	}
 }
 
 func TestACreateWhoseAnswerIsLostIsAdoptedByTheNextAttempt(t *testing.T) {
@@ -98,12 +128,12 @@ func TestACreateWhoseAnswerIsLostIsAdoptedByTheNextAttempt(t *testing.T) {
 			return context.DeadlineExceeded
 		},
 	})
-	err := w.Submit(t.Context(), claimOf(pipeline))
+	err := w.submit(t, claimOf(pipeline))
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	requireNoRefusal(t, err)
 	retried := claimOf(pipeline)
 	retried.Attempt = 2
-	require.NoError(t, w.Submit(t.Context(), retried))
+	require.NoError(t, w.submit(t, retried))
 	require.Len(t, w.workflows(t), 1)
 }
 
@@ -116,37 +146,58 @@ func TestACreateThatIsRefusedAfterOneWhoseAnswerWasLostRefusesNothing(t *testing
 		return apierrors.NewBadRequest("the schema has changed")
 	}}
 	made := newWorld(t, pipeline, template())
-	require.NoError(t, made.Submit(t.Context(), claimOf(pipeline)), "nobody hears of it")
-	require.NoError(t, made.failing(refusing).Submit(t.Context(), retried))
+	require.NoError(t, made.submit(t, claimOf(pipeline)), "nobody hears of it")
+	require.NoError(t, made.failing(refusing).submit(t, retried))
 
 	never := newWorld(t, pipeline, template()).failing(refusing)
-	requireRefusal(t, never.Submit(t.Context(), retried), store.StatusError, v1alpha1.ReasonWorkflowInvalid, "the schema has changed")
+	requireRefusal(t, never.submit(t, retried), store.StatusError, v1alpha1.ReasonWorkflowInvalid, "the schema has changed")
 }
 
 func TestARowThatIsClaimedUnderANewIdAdoptsTheWorkflowOfItsIdentity(t *testing.T) {
 	t.Parallel()
 	pipeline := given.CdPipeline("web")
 	w := newWorld(t, pipeline, template())
-	require.NoError(t, w.Submit(t.Context(), claimOf(pipeline)))
+	require.NoError(t, w.submit(t, claimOf(pipeline)))
 	again := claimOf(pipeline)
 	again.ID = 4711
-	require.NoError(t, w.Submit(t.Context(), again))
+	require.NoError(t, w.submit(t, again))
 	require.Len(t, w.workflows(t), 1)
 }
 
 func TestAForeignWorkflowOfTheNameIsLeftAlone(t *testing.T) {
 	t.Parallel()
-	pipeline := given.CdPipeline("web")
-	claim := claimOf(pipeline)
-	foreign := &wfv1.Workflow{
-		ObjectMeta: metav1.ObjectMeta{Namespace: claim.Namespace, Name: claim.WorkflowName, Labels: map[string]string{"team": "blue"}},
-		Spec:       wfv1.WorkflowSpec{Entrypoint: "theirs"},
+	for sentence, labels := range map[string]map[string]string{
+		"one without any of our labels": {"team": "blue"},
+		"one that says it is ours":      {v1alpha1.LabelManagedBy: v1alpha1.ManagedBy, v1alpha1.LabelTask: "42"},
+		"one with another identity":     {v1alpha1.LabelManagedBy: v1alpha1.ManagedBy, v1alpha1.LabelIdentity: "other"},
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			t.Parallel()
+			pipeline := given.CdPipeline("web")
+			claim := claimOf(pipeline)
+			foreign := &wfv1.Workflow{
+				ObjectMeta: metav1.ObjectMeta{Namespace: claim.Namespace, Name: claim.WorkflowName, UID: "theirs", Labels: labels},
+				Spec:       wfv1.WorkflowSpec{Entrypoint: "theirs"},
+			}
+			w := newWorld(t, pipeline, template(), foreign)
+			before := w.workflows(t)
+			requireRefusal(t, w.submit(t, claim), store.StatusError, v1alpha1.ReasonNameConflict,
+				"a Workflow named "+claim.WorkflowName+" exists and is not Penstock's: delete or rename it")
+			require.Equal(t, before, w.workflows(t))
+		})
 	}
-	w := newWorld(t, pipeline, template(), foreign)
-	before := w.workflows(t)
-	requireRefusal(t, w.Submit(t.Context(), claim), store.StatusError, v1alpha1.ReasonNameConflict,
-		"a Workflow named "+claim.WorkflowName+" exists and is not Penstock's: delete or rename it")
-	require.Equal(t, before, w.workflows(t))
+}
+
+func TestEachAttemptOfAStageHasAWorkflowOfItsOwn(t *testing.T) {
+	t.Parallel()
+	pipeline := given.CdPipeline("web")
+	w := newWorld(t, pipeline, template())
+	second := claimOf(pipeline)
+	identity := trigger.Identity{BuildUID: "b1", PipelineUID: string(pipeline.UID), Run: 1, Stage: trigger.StageDeploy, Attempt: 2}
+	second.ID, second.Identity, second.WorkflowName = 43, identity.Hash(), trigger.WorkflowName(pipeline.Name, identity)
+	require.NoError(t, w.submit(t, claimOf(pipeline)))
+	require.NoError(t, w.submit(t, second))
+	require.Len(t, w.workflows(t), 2)
 }
 
 func TestSubmitRefusesWhatCanNeverBe(t *testing.T) {
@@ -178,7 +229,7 @@ func TestSubmitRefusesWhatCanNeverBe(t *testing.T) {
 			store.StatusCancelled, v1alpha1.ReasonSuspended, "CdPipeline web was suspended before its turn came",
 		},
 		"a stage that was removed meanwhile": {
-			[]client.Object{web, template()}, func(c *store.Claim) { c.Stage = trigger.StagePost },
+			[]client.Object{web, template()}, func(c *store.Claim) { c.Inputs.Stage = trigger.StagePost },
 			store.StatusCancelled, v1alpha1.ReasonStageRemoved, "CdPipeline web has no stage POST any more",
 		},
 		"a template that does not exist": {
@@ -201,7 +252,7 @@ func TestSubmitRefusesWhatCanNeverBe(t *testing.T) {
 				tc.change(&claim)
 			}
 			w := newWorld(t, tc.objects...)
-			requireRefusal(t, w.Submit(t.Context(), claim), tc.status, tc.reason, tc.message)
+			requireRefusal(t, w.submit(t, claim), tc.status, tc.reason, tc.message)
 			require.Empty(t, w.workflows(t))
 		})
 	}
@@ -216,7 +267,7 @@ func TestACacheThatLagsNeverRefusesARow(t *testing.T) {
 		t.Run(sentence, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, pipeline, template(), clusterTemplate()).blind(t)
-			require.NoError(t, w.Submit(t.Context(), claimOf(pipeline)))
+			require.NoError(t, w.submit(t, claimOf(pipeline)))
 			require.Len(t, w.workflows(t), 1)
 		})
 	}
@@ -225,7 +276,7 @@ func TestACacheThatLagsNeverRefusesARow(t *testing.T) {
 		pipeline := given.CdPipeline("web")
 		w := newWorld(t, pipeline, template())
 		w.Cache = newServer(t, given.CdPipeline("web", func(p *v1alpha1.CdPipeline) { p.UID = given.UID("former") }))
-		require.NoError(t, w.Submit(t.Context(), claimOf(pipeline)))
+		require.NoError(t, w.submit(t, claimOf(pipeline)))
 		require.Len(t, w.workflows(t), 1)
 	})
 }
@@ -244,7 +295,7 @@ func TestOneRequestSubmitsARowThatTheCacheKnowsAllOf(t *testing.T) {
 			return server.Create(ctx, object, opts...)
 		},
 	})
-	require.NoError(t, w.Submit(t.Context(), claimOf(pipeline)))
+	require.NoError(t, w.submit(t, claimOf(pipeline)))
 	require.Equal(t, 1, requests)
 }
 
@@ -280,7 +331,7 @@ func TestARequestThatFailsMayPass(t *testing.T) {
 			t.Parallel()
 			pipeline := given.CdPipeline("web")
 			w := newWorld(t, pipeline, template()).blind(t).failing(tc.faults)
-			err := w.Submit(t.Context(), claimOf(pipeline))
+			err := w.submit(t, claimOf(pipeline))
 			require.ErrorContains(t, err, tc.message)
 			requireNoRefusal(t, err)
 			require.Empty(t, w.workflows(t))
@@ -301,16 +352,20 @@ func TestEveryRequestHasItsDeadline(t *testing.T) {
 			return server.Create(ctx, object, opts...)
 		},
 	})
-	require.NoError(t, w.Submit(t.Context(), claimOf(pipeline)))
-	require.NoError(t, w.Submit(t.Context(), claimOf(pipeline)))
+	require.NoError(t, w.submit(t, claimOf(pipeline)))
+	require.NoError(t, w.submit(t, claimOf(pipeline)))
 }
 
 // named is the kind of what is asked for.
 func named(object client.Object) string {
-	if _, ok := object.(*v1alpha1.CdPipeline); ok {
+	switch object.(type) {
+	case *v1alpha1.CdPipeline:
 		return "CdPipeline"
+	case *wfv1.Workflow:
+		return "Workflow"
+	default:
+		return object.GetObjectKind().GroupVersionKind().Kind
 	}
-	return object.GetObjectKind().GroupVersionKind().Kind
 }
 
 func requireDeadline(ctx context.Context, t *testing.T) {
@@ -352,7 +407,7 @@ func TestWhatAnOutdatedCacheSaysAgainstARowIsDoubted(t *testing.T) {
 		t.Run(sentence, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, now, template()).outdated(t, was, template())
-			require.NoError(t, w.Submit(t.Context(), claimOf(now)))
+			require.NoError(t, w.submit(t, claimOf(now)))
 			require.Len(t, w.workflows(t), 1)
 		})
 	}
@@ -360,9 +415,9 @@ func TestWhatAnOutdatedCacheSaysAgainstARowIsDoubted(t *testing.T) {
 		t.Parallel()
 		staged := given.CdPipeline("web", given.WithPre)
 		claim := claimOf(staged)
-		claim.Stage = trigger.StagePre
+		claim.Inputs.Stage = trigger.StagePre
 		w := newWorld(t, staged, template()).outdated(t, now, template())
-		require.NoError(t, w.Submit(t.Context(), claim))
+		require.NoError(t, w.submit(t, claim))
 		require.Len(t, w.workflows(t), 1)
 	})
 }
@@ -371,7 +426,7 @@ func TestARetryFindsWhatAnEarlierAttemptMadeBeforeItRefuses(t *testing.T) {
 	t.Parallel()
 	asleep := given.CdPipeline("web", given.Suspended)
 	w := newWorld(t, given.CdPipeline("web"), template())
-	require.NoError(t, w.Submit(t.Context(), claimOf(asleep)))
+	require.NoError(t, w.submit(t, claimOf(asleep)))
 	known := &v1alpha1.CdPipeline{}
 	require.NoError(t, w.server.Get(t.Context(), client.ObjectKeyFromObject(asleep), known))
 	known.Spec.Suspend = true
@@ -380,10 +435,54 @@ func TestARetryFindsWhatAnEarlierAttemptMadeBeforeItRefuses(t *testing.T) {
 
 	first, second := claimOf(asleep), claimOf(asleep)
 	second.Attempt = 2
-	require.NoError(t, w.Submit(t.Context(), second), "its Workflow runs")
+	require.NoError(t, w.submit(t, second), "its Workflow runs")
 	require.NoError(t, w.server.Delete(t.Context(), &w.workflows(t)[0]))
-	requireRefusal(t, w.Submit(t.Context(), first), store.StatusCancelled, v1alpha1.ReasonSuspended,
+	requireRefusal(t, w.submit(t, first), store.StatusCancelled, v1alpha1.ReasonSuspended,
 		"CdPipeline web was suspended before its turn came")
+}
+
+func TestATaskThatIsToBeStoppedEndsUnlessItsWorkflowWasMade(t *testing.T) {
+	t.Parallel()
+	pipeline := given.CdPipeline("web")
+	claim := claimOf(pipeline)
+	claim.StopReason = v1alpha1.ReasonReplaced
+	retried := claim
+	retried.Attempt = 2
+	refuse := func(t *testing.T, w *world, claim store.Claim) {
+		t.Helper()
+		requireRefusal(t, w.submit(t, claim), store.StatusCancelled, v1alpha1.ReasonReplaced, "stopped before its turn came")
+		require.Empty(t, w.workflows(t))
+	}
+	t.Run("a first attempt ends without a request", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t, pipeline, template())
+		w.Cache, w.Live = nil, nil
+		refuse(t, w, claim)
+	})
+	t.Run("a further attempt ends once no Workflow is found", func(t *testing.T) {
+		t.Parallel()
+		refuse(t, newWorld(t, pipeline, template()), retried)
+	})
+	t.Run("a further attempt adopts what an earlier one has made, so that it can be stopped", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t, pipeline, template())
+		require.NoError(t, w.submit(t, claimOf(pipeline)))
+		made, err := w.Submit(t.Context(), retried)
+		require.NoError(t, err)
+		require.Equal(t, Made{UID: string(given.UID(claim.WorkflowName))}, made)
+	})
+	t.Run("a further attempt is repeated where nobody knows", func(t *testing.T) {
+		t.Parallel()
+		down := errors.New("connection refused")
+		w := newWorld(t, pipeline, template()).failing(interceptor.Funcs{
+			Get: func(context.Context, client.WithWatch, client.ObjectKey, client.Object, ...client.GetOption) error {
+				return down
+			},
+		})
+		err := w.submit(t, retried)
+		require.ErrorIs(t, err, down)
+		requireNoRefusal(t, err)
+	})
 }
 
 func TestOfATemplateOnlyItsNameIsKept(t *testing.T) {

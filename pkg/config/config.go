@@ -27,6 +27,10 @@ type Config struct {
 	// BatchSizeCeiling is the most that an automatic batch size grows to.
 	BatchSizeCeiling int `env:"CI_SUCCESS_AUTO_TRIGGER_BATCH_SIZE_CEILING" envDefault:"50" min:"1" max:"10000" live:"true" meaning:"most triggers in flight at once where the batch size is auto"`
 
+	// CiBatchSize is how many builds are triggered at once. They have a pool of their own,
+	// so that deployments do not wait for them, nor they for deployments.
+	CiBatchSize int `env:"CI_BATCH_SIZE" envDefault:"5" min:"1" max:"10000" live:"true" meaning:"builds in flight at once: CI Workflows that are being created"`
+
 	// KubeAPIQPS is the refill rate, in requests per second, of the one token bucket
 	// that every request waits for which no cache answers. Leases and watches have a
 	// client of their own.

@@ -24,6 +24,7 @@ func defaults() Config {
 	return Config{
 		BatchSize:              BatchSize{Size: 5},
 		BatchSizeCeiling:       50,
+		CiBatchSize:            5,
 		KubeAPIQPS:             50,
 		KubeAPIBurst:           10,
 		DatabaseURL:            goodURL,
@@ -52,7 +53,7 @@ func TestLoadAccepts(t *testing.T) {
 		},
 		"every variable reaches its field": {
 			environ: with(
-				"CI_SUCCESS_AUTO_TRIGGER_BATCH_SIZE", "20", "CI_SUCCESS_AUTO_TRIGGER_BATCH_SIZE_CEILING", "30", "KUBE_API_QPS", "100", "KUBE_API_BURST", "200",
+				"CI_SUCCESS_AUTO_TRIGGER_BATCH_SIZE", "20", "CI_SUCCESS_AUTO_TRIGGER_BATCH_SIZE_CEILING", "30", "CI_BATCH_SIZE", "7", "KUBE_API_QPS", "100", "KUBE_API_BURST", "200",
 				"DATABASE_URL", "host=/run/postgresql dbname=penstock", "DATABASE_MAX_CONNS", "4", "DATABASE_SCHEMA", "team_a",
 				"MAX_ACTIVE_WORKFLOWS", "500", "LEADER_ELECT", "false", "POD_NAMESPACE", "penstock-system",
 				"WATCH_NAMESPACES", "team-a,team-b", "METRICS_BIND_ADDRESS", "0", "HEALTH_PROBE_BIND_ADDRESS", "127.0.0.1:0",
@@ -60,7 +61,7 @@ func TestLoadAccepts(t *testing.T) {
 			),
 			change: func(c *Config) {
 				*c = Config{
-					BatchSize: BatchSize{Size: 20}, BatchSizeCeiling: 30, KubeAPIQPS: 100, KubeAPIBurst: 200,
+					BatchSize: BatchSize{Size: 20}, BatchSizeCeiling: 30, CiBatchSize: 7, KubeAPIQPS: 100, KubeAPIBurst: 200,
 					DatabaseURL: "host=/run/postgresql dbname=penstock", DatabaseMaxConns: 4, DatabaseSchema: "team_a",
 					MaxActiveWorkflows: 500, LeaderElect: false, PodNamespace: "penstock-system",
 					WatchNamespaces: []string{"team-a", "team-b"}, MetricsBindAddress: "0", HealthProbeBindAddress: "127.0.0.1:0",

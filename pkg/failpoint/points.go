@@ -20,6 +20,10 @@ const (
 	TrackAfterCommit     Name = "track/after-commit"
 	FollowBeforeCommit   Name = "follow/before-commit"
 	FollowAfterCommit    Name = "follow/after-commit"
+	RequestBeforeRecord  Name = "request/before-record"
+	RequestBeforeCommit  Name = "request/before-commit"
+	RequestAfterCommit   Name = "request/after-commit"
+	StopBeforePatch      Name = "stop/before-patch"
 	ReportBeforeStatus   Name = "report/before-status"
 	ReportAfterStatus    Name = "report/after-status"
 )
@@ -39,6 +43,10 @@ func Points() map[Name]bool {
 		TrackAfterCommit:     false,
 		FollowBeforeCommit:   true,
 		FollowAfterCommit:    false,
+		RequestBeforeRecord:  false,
+		RequestBeforeCommit:  true,
+		RequestAfterCommit:   false,
+		StopBeforePatch:      false,
 		ReportBeforeStatus:   false,
 		ReportAfterStatus:    false,
 	}

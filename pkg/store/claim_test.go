@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"fmt"
 	"slices"
 	"sync"
 	"testing"
@@ -19,7 +20,7 @@ const lease = time.Hour
 func pipelines(claims []store.Claim) []string {
 	names := make([]string, len(claims))
 	for i, claim := range claims {
-		names[i] = claim.Pipeline
+		names[i] = claim.Owner.Name
 	}
 	return names
 }
@@ -28,21 +29,26 @@ func TestAClaimHasAllThatAWorkflowIsMadeOf(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	planned(t, s, "b1", given.FamilyOf(given.CdPipeline("web", given.WithPre)))
-	execute(t, s, "UPDATE cd_workflow_runner SET created_at = created_at - interval '90 s'")
+	execute(t, s, "UPDATE task SET created_at = created_at - interval '1 day', queued_at = queued_at - interval '90 s'")
 	got := claim(t, s, "w", 1)[0]
 	require.GreaterOrEqual(t, got.Waited, 90*time.Second)
 	require.Less(t, got.Waited, 10*time.Minute)
 	build, artifact := given.Build("b1"), given.Artifact(0)
+	identity := trigger.Identity{
+		BuildUID: build.UID, Image: artifact.Image, Digest: artifact.Digest, PipelineUID: string(given.UID("web")), Run: 1, Stage: trigger.StagePre, Attempt: 1,
+	}
 	want := store.Claim{
-		ID: got.ID, Attempt: 1, Stage: trigger.StagePre, WorkflowName: trigger.WorkflowName("web", got.Identity()),
-		Namespace: given.Namespace, Pipeline: "web", PipelineUID: string(given.UID("web")), Run: 1,
-		Image: artifact.Image, Digest: artifact.Digest,
-		BuildUID: build.UID, BuildName: "b1", Revision: "main",
+		ID: got.ID, Attempt: 1, Kind: store.KindCd, Namespace: given.Namespace,
+		Owner:    store.Owner{Kind: "CdPipeline", Name: "web", UID: string(given.UID("web"))},
+		Identity: identity.Hash(), WorkflowName: trigger.WorkflowName("web", identity),
+		Inputs: trigger.Inputs{
+			Build: "b1", Revision: "main", Image: artifact.Image, Digest: artifact.Digest, Stage: trigger.StagePre, Run: got.Inputs.Run,
+		},
 		Waited: got.Waited,
 	}
 	require.Equal(t, want, got)
-	require.Equal(t, []string{"Submitting w 1"},
-		table(t, s, "SELECT status, claimed_by, attempt FROM cd_workflow_runner"))
+	require.Equal(t, []string{fmt.Sprint("Submitting w 1 ", got.Inputs.Run), "Held  0 " + fmt.Sprint(got.Inputs.Run)},
+		table(t, s, "SELECT status, claimed_by, t.attempt, cd_workflow_id FROM task t JOIN cd_workflow_runner r ON r.task_id = t.id ORDER BY t.id"))
 }
 
 func TestTheQueueIsServedByPriorityThenFairness(t *testing.T) {
@@ -56,7 +62,7 @@ func TestTheQueueIsServedByPriorityThenFairness(t *testing.T) {
 	// Within one build a comes a quantum before b; c is second in its build.
 	require.Equal(t, []string{"a", "c", "b"}, pipelines(claim(t, s, "w", 3)))
 	require.Equal(t, []string{"low"}, pipelines(claim(t, s, "w", 1)))
-	rest, err := s.Claim(t.Context(), "w", 5, lease)
+	rest, err := s.Claim(t.Context(), cd, "w", 5, lease)
 	require.NoError(t, err)
 	require.Empty(t, rest)
 }
@@ -82,7 +88,7 @@ func TestClaimersNeverShareARow(t *testing.T) {
 	for _, worker := range []string{"a", "b", "c", "d"} {
 		group.Go(func() {
 			for {
-				claims, err := s.Claim(t.Context(), worker, 7, lease)
+				claims, err := s.Claim(t.Context(), cd, worker, 7, lease)
 				if err != nil {
 					t.Error(err)
 					return
@@ -103,7 +109,7 @@ func TestClaimersNeverShareARow(t *testing.T) {
 		ids = append(ids, id)
 	}
 	slices.Sort(ids)
-	require.Equal(t, runners(t, s), ids)
+	require.Equal(t, taskIDs(t, s), ids)
 }
 
 func TestALeaseIsCountedByTheDatabasesClock(t *testing.T) {
@@ -111,16 +117,16 @@ func TestALeaseIsCountedByTheDatabasesClock(t *testing.T) {
 	s := newStore(t)
 	planned(t, s, "b1", given.CdPipelines(2, "web"))
 	claims := claim(t, s, "gone", 2)
-	require.Equal(t, 2, count(t, s, "cd_workflow_runner WHERE lease_until = changed_at + interval '1 hour'"))
+	require.Equal(t, 2, count(t, s, "task WHERE lease_until = changed_at + interval '1 hour'"))
 	reclaimed, err := s.ReclaimExpired(t.Context())
 	require.NoError(t, err)
 	require.Zero(t, reclaimed, "no lease has run out")
 
-	execute(t, s, "UPDATE cd_workflow_runner SET lease_until = now() - interval '1 ms' WHERE id = $1", claims[0].ID)
+	execute(t, s, "UPDATE task SET lease_until = now() - interval '1 ms' WHERE id = $1", claims[0].ID)
 	reclaimed, err = s.ReclaimExpired(t.Context())
 	require.NoError(t, err)
 	require.EqualValues(t, 1, reclaimed)
-	require.Equal(t, 1, count(t, s, "cd_workflow_runner WHERE status = 'Pending' AND claimed_by = '' AND lease_until IS NULL"))
+	require.Equal(t, 1, count(t, s, "task WHERE status = 'Pending' AND claimed_by = '' AND lease_until IS NULL"))
 
 	again := claim(t, s, "next", 1)[0]
 	require.Equal(t, claims[0].ID, again.ID)
@@ -137,7 +143,7 @@ func TestTheQueueIsMeasured(t *testing.T) {
 	require.Zero(t, oldest)
 
 	planned(t, s, "b1", given.CdPipelines(5, "web"))
-	execute(t, s, "UPDATE cd_workflow_runner SET created_at = created_at - interval '90 s' WHERE id = (SELECT max(id) FROM cd_workflow_runner)")
+	execute(t, s, "UPDATE task SET created_at = created_at - interval '1 day', queued_at = queued_at - interval '90 s' WHERE id = (SELECT max(id) FROM task)")
 	for _, claim := range claim(t, s, "w", 2) {
 		_, err = s.Complete(t.Context(), "w", []store.Completion{{ID: claim.ID, Attempt: 1, Status: store.StatusSubmitted}})
 		require.NoError(t, err)
@@ -162,13 +168,13 @@ func TestRowsOfNamespacesThatAreNotWatchedWait(t *testing.T) {
 	config.Namespaces = []string{"another", given.Namespace}
 	here := openStore(t, config)
 
-	claims, err := elsewhere.Claim(t.Context(), "w", 10, lease)
+	claims, err := elsewhere.Claim(t.Context(), cd, "w", 10, lease)
 	require.NoError(t, err)
 	require.Empty(t, claims)
 	depth, _, err := elsewhere.QueueDepth(t.Context())
 	require.NoError(t, err)
 	require.Zero(t, depth)
-	claims, err = here.Claim(t.Context(), "w", 1, lease)
+	claims, err = here.Claim(t.Context(), cd, "w", 1, lease)
 	require.NoError(t, err)
 	require.Len(t, claims, 1)
 	claim(t, everywhere, "w", 1)
@@ -197,7 +203,7 @@ func TestRowsThatFailAgainAndAgainDoNotKeepOthersWaiting(t *testing.T) {
 		_, err := s.Complete(t.Context(), "w", []store.Completion{{ID: bad.ID, Attempt: 1, Status: store.StatusPending, Delay: time.Minute}})
 		require.NoError(t, err)
 	}
-	execute(t, s, "UPDATE cd_workflow_runner SET available_at = now()") // their minute is over, but by the queue's order
+	execute(t, s, "UPDATE task SET available_at = now()") // their minute is over, but by the queue's order
 	planned(t, s, "b2", given.CdPipelines(3, "good"))
 	require.Equal(t, []string{"good-000", "good-001", "good-002"}, pipelines(claim(t, s, "w", 3)))
 	require.Equal(t, []string{"bad-000", "bad-001", "bad-002"}, pipelines(claim(t, s, "w", 3)))
@@ -207,5 +213,5 @@ func TestADatabaseClockThatStepsBackHidesNoNewRow(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	planned(t, s, "b1", given.CdPipelines(1, "web"))
-	require.Equal(t, 1, count(t, s, "cd_workflow_runner WHERE available_at < now() - interval '100 years'"))
+	require.Equal(t, 1, count(t, s, "task WHERE available_at < now() - interval '100 years'"))
 }

@@ -10,10 +10,10 @@ import (
 	"github.com/penstock-cd/penstock/test/given"
 )
 
-func TestAClaimedRowIsCompletedOnlyByItsWorker(t *testing.T) {
+func TestAClaimedTaskIsCompletedOnlyByItsWorker(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	const state = "SELECT status, reason, attempt, submitted_at IS NOT NULL, finished_at IS NOT NULL, lease_until IS NULL FROM cd_workflow_runner WHERE id = $1"
+	const state = "SELECT status, reason, attempt, submitted_at IS NOT NULL, finished_at IS NOT NULL, lease_until IS NULL FROM task WHERE id = $1"
 	for sentence, tc := range map[string]struct {
 		// before happens between the claim and the completion.
 		before  string
@@ -31,30 +31,31 @@ func TestAClaimedRowIsCompletedOnlyByItsWorker(t *testing.T) {
 			"", "other", 1, store.StatusSubmitted, false, "Submitting  1 false false false",
 		},
 		"an older attempt writes nothing": {
-			"UPDATE cd_workflow_runner SET attempt = 2 WHERE id = $1",
+			"UPDATE task SET attempt = 2 WHERE id = $1",
 			"w", 1, store.StatusSubmitted, false, "Submitting  2 false false false",
 		},
-		"a row that was reclaimed stays": {
-			"UPDATE cd_workflow_runner SET status = 'Pending', claimed_by = '', lease_until = NULL WHERE id = $1",
+		"a task that was reclaimed stays": {
+			"UPDATE task SET status = 'Pending', claimed_by = '', lease_until = NULL WHERE id = $1",
 			"w", 1, store.StatusSubmitted, false, "Pending  1 false false true",
 		},
-		"a row that was seen running stays": {
-			"UPDATE cd_workflow_runner SET status = 'Running', lease_until = NULL, submitted_at = now() WHERE id = $1",
+		"a task that was seen running stays": {
+			"UPDATE task SET status = 'Running', lease_until = NULL, submitted_at = now() WHERE id = $1",
 			"w", 1, store.StatusSubmitted, false, "Running  1 true false true",
 		},
-		"a row that has ended stays": {
-			"UPDATE cd_workflow_runner SET status = 'Succeeded', lease_until = NULL WHERE id = $1",
+		"a task that has ended stays": {
+			"UPDATE task SET status = 'Succeeded', lease_until = NULL WHERE id = $1",
 			"w", 1, store.StatusError, false, "Succeeded  1 false false true",
 		},
 		"a worker can't say that it runs":      {"", "w", 1, store.StatusRunning, false, "Submitting  1 false false false"},
 		"a worker can't say that it succeeded": {"", "w", 1, store.StatusSucceeded, false, "Submitting  1 false false false"},
 		"a lease that has run out and that nobody took is still the worker's": {
-			"UPDATE cd_workflow_runner SET lease_until = now() - interval '1 h' WHERE id = $1",
+			"UPDATE task SET lease_until = now() - interval '1 h' WHERE id = $1",
 			"w", 1, store.StatusSubmitted, true, "Submitted r 1 true false true",
 		},
 	} {
-		planned(t, s, sentence, given.CdPipelines(1, "web"))
-		id := claim(t, s, "w", 1)[0].ID
+		planned(t, s, sentence, given.CdPipelines(1, "web", unordered))
+		row := claim(t, s, "w", 1)[0]
+		id := row.ID
 		if tc.before != "" {
 			execute(t, s, tc.before, id)
 		}
@@ -63,20 +64,20 @@ func TestAClaimedRowIsCompletedOnlyByItsWorker(t *testing.T) {
 		})
 		require.NoError(t, err, sentence)
 		require.Equal(t, []string{tc.want}, table(t, s, state, id), sentence)
-		require.Equal(t, told(tc.moves, id, tc.status, sentence), moved, sentence)
+		require.Equal(t, told(tc.moves, row, tc.status), moved, sentence)
 		// Out of the way of the next claim.
-		execute(t, s, "UPDATE cd_workflow_runner SET status = 'Superseded' WHERE id = $1", id)
+		execute(t, s, "UPDATE task SET status = 'Superseded' WHERE id = $1", id)
 	}
 }
 
-// told is what a transition returns: the row, where it moved, and whom it concerns.
-func told(moved bool, id int64, status store.Status, build string) []store.Moved {
+// told is what a transition returns: the task, where it moved, and the objects it belongs to.
+func told(moved bool, row store.Claim, status store.Status) []store.Moved {
 	if !moved {
 		return []store.Moved{}
 	}
 	return []store.Moved{{
-		ID: id, Status: string(status), Namespace: given.Namespace, Pipeline: "web-000", PipelineUid: string(given.UID("web-000")),
-		BuildUid: given.Build(build).UID, BuildName: build,
+		ID: row.ID, WorkflowName: row.WorkflowName, Status: string(status), Namespace: given.Namespace,
+		Pipeline: "web-000", PipelineUid: string(given.UID("web-000")), BuildName: row.Inputs.Build,
 	}}
 }
 
@@ -85,7 +86,7 @@ func TestCompletionsOfOneBatchAreIndependent(t *testing.T) {
 	s := newStore(t)
 	planned(t, s, "b1", given.CdPipelines(4, "web"))
 	claims := claim(t, s, "w", 4)
-	execute(t, s, "UPDATE cd_workflow_runner SET claimed_by = 'thief' WHERE id = $1", claims[1].ID)
+	execute(t, s, "UPDATE task SET claimed_by = 'thief' WHERE id = $1", claims[1].ID)
 	moved, err := s.Complete(t.Context(), "w", []store.Completion{
 		{ID: claims[3].ID, Attempt: 1, Status: store.StatusSubmitted},
 		{ID: claims[2].ID, Attempt: 1, Status: store.StatusError, Reason: "NameConflict"},
@@ -96,7 +97,7 @@ func TestCompletionsOfOneBatchAreIndependent(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, moved, 3)
 	require.Equal(t, []string{"Pending", "Submitting", "Error", "Submitted"},
-		table(t, s, "SELECT status FROM cd_workflow_runner ORDER BY id"))
+		table(t, s, "SELECT status FROM task ORDER BY id"))
 }
 
 func TestNothingToCompleteIsNoError(t *testing.T) {
@@ -106,7 +107,7 @@ func TestNothingToCompleteIsNoError(t *testing.T) {
 	require.Empty(t, moved)
 }
 
-func TestARowThatIsGivenBackIsLeftAloneForItsDelay(t *testing.T) {
+func TestATaskThatIsGivenBackIsLeftAloneForItsDelay(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	planned(t, s, "b1", given.CdPipelines(1, "web"))
@@ -115,14 +116,14 @@ func TestARowThatIsGivenBackIsLeftAloneForItsDelay(t *testing.T) {
 		{ID: id, Attempt: 1, Status: store.StatusPending, Delay: 10 * time.Minute},
 	})
 	require.NoError(t, err)
-	require.Equal(t, 1, count(t, s, "cd_workflow_runner WHERE available_at = changed_at + interval '10 min'"))
-	claims, err := s.Claim(t.Context(), "w", 1, lease)
+	require.Equal(t, 1, count(t, s, "task WHERE available_at = changed_at + interval '10 min'"))
+	claims, err := s.Claim(t.Context(), cd, "w", 1, lease)
 	require.NoError(t, err)
 	require.Empty(t, claims)
 	depth, _, err := s.QueueDepth(t.Context())
 	require.NoError(t, err)
 	require.EqualValues(t, 1, depth, "it still waits")
 
-	execute(t, s, "UPDATE cd_workflow_runner SET available_at = now()")
+	execute(t, s, "UPDATE task SET available_at = now()")
 	require.EqualValues(t, 2, claim(t, s, "w", 1)[0].Attempt)
 }

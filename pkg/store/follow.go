@@ -1,9 +1,12 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"time"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
 	"github.com/penstock-cd/penstock/pkg/failpoint"
@@ -13,31 +16,53 @@ import (
 
 // ErrStale means that another worker has committed part of a batch first: read
 // again and retry.
-var ErrStale = errors.New("rows were followed by another worker meanwhile")
+var ErrStale = errors.New("stages were followed by another worker meanwhile")
 
 // Ended is a stage that has ended and whose consequence is not committed.
 type Ended struct {
-	ID           int64
-	CdWorkflowID int64
-	Stage        trigger.Stage
-	Status       Status
-	Priority     int32
-	Namespace    string
-	Pipeline     string
-	PipelineUID  string
-	Run          int32
-	Artifact     v1alpha1.Artifact
-	Build        trigger.Build
+	// ID is the task's.
+	ID      int64
+	StageID int64
+	RunID   int64
+	TurnID  int64
+	Stage   trigger.Stage
+	// Attempt counts the Workflows of the stage from 1 on.
+	Attempt int32
+	Status  Status
+	Reason  v1alpha1.Reason
+	// Stopped tells that somebody wants the run to end here.
+	Stopped     bool
+	HadWorkflow bool
+	Priority    int32
+	Namespace   string
+	Pipeline    string
+	PipelineUID string
+	// Number is the run's among those of its artifact.
+	Number int32
+	// Artifacts are those that the run was given, at least one.
+	Artifacts []v1alpha1.Artifact
+	All       bool
+	// Descends tells whether the pipelines below follow.
+	Descends bool
+	// Later are the stages behind this one. Whole false means that they are not known,
+	// since the run is from before they were.
+	Later []trigger.Stage
+	Whole bool
+	Build trigger.Build
 }
 
-// Consequence is what follows an ended stage: exactly one of Next, Hold and
-// Outcome is set.
+// Consequence is what follows an ended stage: exactly one of Next, Retries and Outcome
+// is set.
 type Consequence struct {
 	Ended Ended
-	// Next is the stage that starts now.
+	// Policy is that of the run's pipeline as it is now.
+	Policy v1alpha1.ConcurrencyPolicy
+	// Next is the stage that comes now, and Hold what holds it.
 	Next trigger.Stage
-	// Hold says why the next stage waits for a person.
-	Hold string
+	Hold trigger.Hold
+	// Retries true means that the stage is tried again, after RetryAfter.
+	Retries    bool
+	RetryAfter time.Duration
 	// Outcome is how the whole run ended.
 	Outcome Status
 	// Decisions are about the pipelines below, when the run ended.
@@ -45,7 +70,7 @@ type Consequence struct {
 }
 
 // Unfollowed returns up to most ended stages whose consequence is not committed, but
-// for the rows with these ids.
+// for the tasks with these ids.
 func (s *Store) Unfollowed(ctx context.Context, most int, passedOver []int64) ([]Ended, error) {
 	ctx, cancel := context.WithTimeout(ctx, ReadTimeout)
 	defer cancel()
@@ -53,22 +78,49 @@ func (s *Store) Unfollowed(ctx context.Context, most int, passedOver []int64) ([
 		Most: int32(most), Namespaces: s.namespaces, PassedOver: append([]int64{}, passedOver...), //nolint:gosec // most is a batch size
 	})
 	if err != nil {
-		return nil, fmt.Errorf("list ended runners: %w", err)
+		return nil, fmt.Errorf("list ended stages: %w", err)
 	}
-	return convert(rows, ended), nil
+	list := convert(rows, ended)
+	return list, s.addAll(ctx, list)
 }
 
 func ended(row dbsqlc.UnfollowedRow) Ended {
+	artifacts := []v1alpha1.Artifact{{Image: row.Image, Digest: row.Digest}}
+	for _, image := range row.Also {
+		artifacts = append(artifacts, v1alpha1.Artifact{Image: image, Digest: row.Digest})
+	}
 	return Ended{
-		ID: row.ID, CdWorkflowID: row.CdWorkflowID,
-		Stage: trigger.Stage(row.Stage), Status: Status(row.Status), Priority: row.Priority,
-		Namespace: row.Namespace, Pipeline: row.Pipeline, PipelineUID: row.PipelineUid, Run: row.Run,
-		Artifact: v1alpha1.Artifact{Image: row.Image, Digest: row.Digest},
+		ID: row.ID, StageID: row.StageID, RunID: row.CdWorkflowID, TurnID: row.TurnID,
+		Stage: trigger.Stage(row.Stage), Attempt: row.Attempt, Status: Status(row.Status), Reason: v1alpha1.Reason(row.Reason),
+		Stopped: row.StopReason != "", HadWorkflow: row.HadWorkflow, Priority: row.Priority,
+		Namespace: row.Namespace, Pipeline: row.Pipeline, PipelineUID: row.PipelineUid, Number: row.Run,
+		Artifacts: artifacts, All: row.Artifacts == string(v1alpha1.ArtifactsAll), Descends: row.Descends,
+		Later: convert(row.Later, func(stage string) trigger.Stage { return trigger.Stage(stage) }), Whole: row.Whole,
 		Build: trigger.Build{
 			UID: row.BuildUid, Namespace: row.Namespace, Name: row.BuildName, CiPipeline: row.CiPipeline,
 			Revision: row.Revision, Cause: row.Cause, Phase: v1alpha1.BuildPhase(row.Phase),
 		},
 	}
+}
+
+// addAll reads the artifacts of runs that were given all of their build.
+func (s *Store) addAll(ctx context.Context, list []Ended) error {
+	var runs []int64
+	for i := range list {
+		if list[i].All {
+			runs = append(runs, list[i].RunID)
+		}
+	}
+	if len(runs) == 0 {
+		return nil
+	}
+	artifacts, err := runArtifacts(ctx, s.queries, runs)
+	for i := range list {
+		if all := artifacts[list[i].RunID]; len(all) > 0 {
+			list[i].Artifacts = all
+		}
+	}
+	return err
 }
 
 // Follow commits the consequences of ended stages in one transaction. It returns
@@ -77,92 +129,303 @@ func (s *Store) Follow(ctx context.Context, consequences []Consequence) error {
 	ctx, cancel := context.WithTimeout(ctx, PlanTimeout)
 	defer cancel()
 	err := s.transaction(ctx, func(queries *dbsqlc.Queries) error {
-		ids := convert(consequences, func(c Consequence) int64 { return c.Ended.ID })
-		marked, err := queries.MarkFollowed(ctx, ids)
-		if err != nil {
-			return err
-		}
-		if int(marked) != len(ids) {
-			return ErrStale
-		}
-		if err := writeConsequences(ctx, queries, consequences); err != nil {
+		f := &following{queries: queries, consequences: consequences}
+		if err := f.commit(ctx); err != nil {
 			return err
 		}
 		return failpoint.Error(failpoint.FollowBeforeCommit)
 	})
 	if err != nil {
-		return fmt.Errorf("follow ended runners: %w", err)
+		return fmt.Errorf("follow ended stages: %w", err)
 	}
 	return nil
 }
 
-func writeConsequences(ctx context.Context, queries *dbsqlc.Queries, consequences []Consequence) error {
-	if err := insertStages(ctx, queries, consequences); err != nil {
+// following is one transaction that follows ended stages.
+type following struct {
+	queries      *dbsqlc.Queries
+	consequences []Consequence
+	starts       []*start
+	order        *order
+}
+
+// commit locks pipelines before tasks, as whoever needs both does.
+func (f *following) commit(ctx context.Context) error {
+	var err error
+	if f.order, err = lockPipelines(ctx, f.queries, f.prepare()); err != nil {
 		return err
 	}
-	if err := holdRuns(ctx, queries, consequences); err != nil {
-		return err
-	}
-	if err := finishRuns(ctx, queries, consequences); err != nil {
-		return err
-	}
-	for _, consequence := range consequences {
-		if err := insertDecided(ctx, queries, consequence.Ended.Build, consequence.Decisions); err != nil {
+	for _, step := range []func(context.Context) error{
+		f.settle, f.releaseStages, f.retryStages, f.finishRuns, f.noteDeployed, f.decideOrder, f.startBelow,
+	} {
+		if err := step(ctx); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func insertStages(ctx context.Context, queries *dbsqlc.Queries, consequences []Consequence) error {
-	var params dbsqlc.InsertStagesParams
-	for _, consequence := range consequences {
+// prepare gathers what starts below, one for each build, and returns the pipelines that
+// the transaction is about.
+func (f *following) prepare() []PipelineRef {
+	var refs []PipelineRef
+	byBuild := map[string]*start{}
+	for _, consequence := range f.consequences {
+		ended := consequence.Ended
+		refs = append(refs, PipelineRef{UID: ended.PipelineUID, Namespace: ended.Namespace, Name: ended.Pipeline, Policy: consequence.Policy})
+		if len(consequence.Decisions) == 0 {
+			continue
+		}
+		below := byBuild[ended.Build.UID]
+		if below == nil {
+			below = &start{build: ended.Build, below: true}
+			byBuild[ended.Build.UID] = below
+			f.starts = append(f.starts, below)
+		}
+		below.add(consequence.Decisions)
+	}
+	for _, below := range f.starts {
+		below.joinAll()
+		refs = append(refs, below.pipelines()...)
+	}
+	return refs
+}
+
+// settle takes the stages: each is followed once.
+func (f *following) settle(ctx context.Context) error {
+	settled, err := f.queries.SettleTasks(ctx, dbsqlc.SettleTasksParams{
+		Ids:     convert(f.consequences, func(c Consequence) int64 { return c.Ended.ID }),
+		Stopped: convert(f.consequences, func(c Consequence) bool { return c.Ended.Stopped }),
+	})
+	if err != nil {
+		return fmt.Errorf("settle tasks: %w", err)
+	}
+	if int(settled) != len(f.consequences) {
+		return ErrStale
+	}
+	return nil
+}
+
+// releaseStages lets the next stages go on, each as its turn and what holds it allow.
+func (f *following) releaseStages(ctx context.Context) error {
+	var params dbsqlc.ReleaseStagesParams
+	late := newTasks("")
+	var lateStages []Consequence
+	var identities []string
+	for _, consequence := range f.consequences {
 		if consequence.Next == "" {
 			continue
 		}
+		status, hold := f.released(consequence)
 		ended := consequence.Ended
-		identity := trigger.Identity{
-			BuildUID: ended.Build.UID, Image: ended.Artifact.Image, Digest: ended.Artifact.Digest,
-			PipelineUID: ended.PipelineUID, Run: ended.Run, Stage: consequence.Next,
-		}
-		params.CdWorkflowIds = append(params.CdWorkflowIds, ended.CdWorkflowID)
-		params.Namespaces = append(params.Namespaces, ended.Namespace)
-		params.Stages = append(params.Stages, string(consequence.Next))
-		params.WorkflowNames = append(params.WorkflowNames, trigger.WorkflowName(ended.Pipeline, identity))
-		params.Priorities = append(params.Priorities, ended.Priority)
-	}
-	if len(params.Stages) == 0 {
-		return nil
-	}
-	return queries.InsertStages(ctx, params)
-}
-
-func holdRuns(ctx context.Context, queries *dbsqlc.Queries, consequences []Consequence) error {
-	params := dbsqlc.HoldRunsParams{Reason: string(v1alpha1.ReasonManualStage)}
-	for _, consequence := range consequences {
-		if consequence.Hold == "" {
+		if !ended.Whole && !slices.Contains(ended.Later, consequence.Next) {
+			task := f.task(consequence, consequence.Next, 1)
+			task.status, task.hold = status, hold
+			identities = append(identities, late.add(task))
+			lateStages = append(lateStages, consequence)
 			continue
 		}
-		params.CdWorkflowIds = append(params.CdWorkflowIds, consequence.Ended.CdWorkflowID)
-		params.Messages = append(params.Messages, clean(consequence.Hold))
+		params.RunIds = append(params.RunIds, ended.RunID)
+		params.Stages = append(params.Stages, string(consequence.Next))
+		params.Statuses = append(params.Statuses, string(status))
+		params.Reasons = append(params.Reasons, string(hold.Reason))
+		params.Messages = append(params.Messages, clean(hold.Message))
 	}
-	if len(params.CdWorkflowIds) == 0 {
-		return nil
+	if len(params.Stages) > 0 {
+		if err := f.queries.ReleaseStages(ctx, params); err != nil {
+			return fmt.Errorf("release stages: %w", err)
+		}
 	}
-	return queries.HoldRuns(ctx, params)
+	return f.insertStages(ctx, late, lateStages, identities)
 }
 
-func finishRuns(ctx context.Context, queries *dbsqlc.Queries, consequences []Consequence) error {
+// insertStages adds stages to runs that were planned before all of them were rows.
+func (f *following) insertStages(ctx context.Context, tasks *tasks, of []Consequence, identities []string) error {
+	ids, err := tasks.insert(ctx, f.queries)
+	if err != nil {
+		return err
+	}
+	for i, consequence := range of {
+		err := f.queries.InsertStages(ctx, dbsqlc.InsertStagesParams{
+			Namespace: consequence.Ended.Namespace, CdWorkflowIds: []int64{consequence.Ended.RunID},
+			Stages: []string{string(consequence.Next)}, TaskIds: []int64{ids[identities[i]]},
+		})
+		if err != nil {
+			return fmt.Errorf("insert stage: %w", err)
+		}
+	}
+	return nil
+}
+
+// released is where the next stage is: a turn that is over, such as one that was
+// superseded, starts nothing by itself.
+func (f *following) released(consequence Consequence) (Status, trigger.Hold) {
+	turn := f.order.find(consequence.Ended.PipelineUID, consequence.Ended.TurnID)
+	switch {
+	case consequence.Hold != trigger.Hold{}:
+		return StatusHeld, consequence.Hold
+	case turn == nil || turn.State == trigger.TurnActive:
+		return StatusPending, trigger.Hold{}
+	default:
+		return StatusHeld, trigger.TurnHold
+	}
+}
+
+func (f *following) task(consequence Consequence, stage trigger.Stage, attempt int32) stageTask {
+	ended := consequence.Ended
+	return stageTask{
+		pipeline: PipelineRef{UID: ended.PipelineUID, Namespace: ended.Namespace, Name: ended.Pipeline},
+		buildUID: ended.Build.UID, number: ended.Number, attempt: attempt, priority: ended.Priority,
+		inputs: trigger.Inputs{
+			Build: ended.Build.Name, Revision: ended.Build.Revision, Stage: stage, Run: ended.RunID, All: ended.All,
+			Image: ended.Artifacts[0].Image, Digest: ended.Artifacts[0].Digest,
+		},
+	}
+}
+
+// retryStages gives stages that failed another task. The turn stays theirs meanwhile.
+func (f *following) retryStages(ctx context.Context) error {
+	tasks := newTasks("")
+	var params dbsqlc.RetryStagesParams
+	var identities []string
+	for _, consequence := range f.consequences {
+		if !consequence.Retries {
+			continue
+		}
+		task := f.task(consequence, consequence.Ended.Stage, consequence.Ended.Attempt+1)
+		task.status, task.delay = StatusPending, consequence.RetryAfter
+		identities = append(identities, tasks.add(task))
+		params.StageIds = append(params.StageIds, consequence.Ended.StageID)
+	}
+	if len(params.StageIds) == 0 {
+		return nil
+	}
+	ids, err := tasks.insert(ctx, f.queries)
+	if err != nil {
+		return err
+	}
+	params.TaskIds = convert(identities, func(identity string) int64 { return ids[identity] })
+	if err := f.queries.RetryStages(ctx, params); err != nil {
+		return fmt.Errorf("retry stages: %w", err)
+	}
+	return nil
+}
+
+func (f *following) finishRuns(ctx context.Context) error {
 	var params dbsqlc.FinishRunsParams
-	for _, consequence := range consequences {
+	for _, consequence := range f.consequences {
 		if consequence.Outcome == "" {
 			continue
 		}
-		params.CdWorkflowIds = append(params.CdWorkflowIds, consequence.Ended.CdWorkflowID)
+		params.CdWorkflowIds = append(params.CdWorkflowIds, consequence.Ended.RunID)
 		params.Outcomes = append(params.Outcomes, string(consequence.Outcome))
 	}
-	if len(params.CdWorkflowIds) == 0 {
+	if len(params.Outcomes) == 0 {
 		return nil
 	}
-	return queries.FinishRuns(ctx, params)
+	if err := f.queries.CancelLaterStages(ctx, params.CdWorkflowIds); err != nil {
+		return fmt.Errorf("cancel later stages: %w", err)
+	}
+	if err := f.queries.FinishRuns(ctx, params); err != nil {
+		return fmt.Errorf("finish runs: %w", err)
+	}
+	return nil
+}
+
+// noteDeployed notes what the DEPLOY stages that succeeded have deployed.
+func (f *following) noteDeployed(ctx context.Context) error {
+	var params dbsqlc.SetDeployedParams
+	for _, consequence := range f.consequences {
+		ended := consequence.Ended
+		if ended.Stage != trigger.StageDeploy || ended.Status != StatusSucceeded {
+			continue
+		}
+		for _, artifact := range ended.Artifacts {
+			params.PipelineUids = append(params.PipelineUids, ended.PipelineUID)
+			params.Repositories = append(params.Repositories, trigger.Repository(artifact.Image))
+			params.RunIds = append(params.RunIds, ended.RunID)
+			params.Images = append(params.Images, artifact.Image)
+			params.Digests = append(params.Digests, artifact.Digest)
+			params.BuildNames = append(params.BuildNames, ended.Build.Name)
+		}
+	}
+	if len(params.RunIds) == 0 {
+		return nil
+	}
+	if err := f.queries.SetDeployed(ctx, params); err != nil {
+		return fmt.Errorf("note what is deployed: %w", err)
+	}
+	return nil
+}
+
+// decideOrder ends the turns that are over, adds those of the builds that go on below,
+// and decides whose turn it is now.
+func (f *following) decideOrder(ctx context.Context) error {
+	turns := map[int64]string{}
+	for _, consequence := range f.consequences {
+		turns[consequence.Ended.TurnID] = consequence.Ended.PipelineUID
+	}
+	if err := f.order.settle(ctx, turns); err != nil {
+		return err
+	}
+	places, err := f.places(ctx)
+	if err != nil {
+		return err
+	}
+	for _, below := range f.starts {
+		if err := f.dropStarted(ctx, below); err != nil {
+			return err
+		}
+		below.join(f.order, places[below.build.UID])
+	}
+	return f.order.decide(ctx)
+}
+
+func (f *following) places(ctx context.Context) (map[string]trigger.Place, error) {
+	places := map[string]trigger.Place{}
+	if len(f.starts) == 0 {
+		return places, nil
+	}
+	rows, err := f.queries.BuildPlaces(ctx, convert(f.starts, func(s *start) string { return s.build.UID }))
+	if err != nil {
+		return nil, fmt.Errorf("read places of builds: %w", err)
+	}
+	for _, row := range rows {
+		places[row.BuildUid] = placeOf(row.CreatedAt, row.Seq)
+	}
+	return places, nil
+}
+
+// dropStarted leaves out what runs already: a pipeline with a run of the artifact may
+// have been hung below another parent meanwhile.
+func (f *following) dropStarted(ctx context.Context, below *start) error {
+	uids := convert(below.pipelines(), func(ref PipelineRef) string { return ref.UID })
+	if len(uids) == 0 {
+		return nil
+	}
+	rows, err := f.queries.RunsOfBuild(ctx, dbsqlc.RunsOfBuildParams{BuildUid: below.build.UID, PipelineUids: uids})
+	if err != nil {
+		return fmt.Errorf("look for runs below: %w", err)
+	}
+	started := make(map[dbsqlc.RunsOfBuildRow]bool, len(rows))
+	for _, row := range rows {
+		started[row] = true
+	}
+	below.decisions = slices.DeleteFunc(below.decisions, func(decision trigger.Decision) bool {
+		return decision.StartsRun() && started[dbsqlc.RunsOfBuildRow{
+			PipelineUid: string(decision.Pipeline.UID), Image: decision.Artifact.Image, Digest: decision.Artifact.Digest,
+		}]
+	})
+	return nil
+}
+
+// startBelow inserts what goes on below.
+func (f *following) startBelow(ctx context.Context) error {
+	slices.SortFunc(f.starts, func(a, b *start) int { return cmp.Compare(a.build.UID, b.build.UID) })
+	for _, below := range f.starts {
+		if err := below.insert(ctx, f.queries); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -14,15 +15,23 @@ import (
 	"github.com/penstock-cd/penstock/test/given"
 )
 
-// endAll claims every row in the queue and ends it.
-func endAll(t testing.TB, s *store.Store, end store.Status) {
+// endAll claims every task in the queue and ends it.
+func endAll(t testing.TB, s *store.Store, end store.Status) []store.Claim {
 	t.Helper()
-	claims, err := s.Claim(t.Context(), "w", 1000, lease)
+	claims, err := s.Claim(t.Context(), cd, "w", 1000, lease)
 	require.NoError(t, err)
 	for _, claim := range claims {
-		_, err := s.Observe(t.Context(), []store.Observation{{ID: claim.ID, Namespace: claim.Namespace, Owner: claim.PipelineUID, WorkflowName: claim.WorkflowName, Status: end}})
-		require.NoError(t, err)
+		observe(t, s, claim, end)
 	}
+	return claims
+}
+
+// observe sees the Workflow of a claim, which moves its task.
+func observe(t testing.TB, s *store.Store, claim store.Claim, status store.Status) {
+	t.Helper()
+	moved, err := s.Observe(t.Context(), []store.Observation{seen(claim, status)})
+	require.NoError(t, err)
+	require.Len(t, moved, 1)
 }
 
 func unfollowed(t testing.TB, s *store.Store) []store.Ended {
@@ -42,18 +51,50 @@ func followAll(t testing.TB, s *store.Store, family given.Family) {
 	require.NoError(t, s.Follow(t.Context(), consequences))
 }
 
+// consequenceOf decides as the follower does: the next stage, another attempt, or the
+// end of the run.
 func consequenceOf(t testing.TB, ended store.Ended, family given.Family) store.Consequence {
 	t.Helper()
-	if ended.Status != store.StatusSucceeded {
-		decisions := decider(t).Ended(ended.Artifact, ended.Pipeline, string(ended.Status), family)
-		return store.Consequence{Ended: ended, Outcome: ended.Status, Decisions: decisions}
+	pipeline := family.CdPipeline(ended.Pipeline)
+	consequence := store.Consequence{Ended: ended, Policy: pipeline.Spec.ConcurrencyPolicy}
+	after, more := trigger.RetryAfter(pipeline, ended.Stage, ended.Attempt)
+	switch {
+	case ended.Status == store.StatusSucceeded && !ended.Stopped && nextStage(pipeline, ended) != "":
+		consequence.Next = nextStage(pipeline, ended)
+		consequence.Hold = trigger.HoldOf(pipeline, consequence.Next, false)
+		return consequence
+	case more && !ended.Stopped && (ended.Status == store.StatusFailed || ended.Status == store.StatusError && ended.HadWorkflow):
+		consequence.Retries, consequence.RetryAfter = true, after
+		return consequence
 	}
-	step := trigger.AfterSuccess(family.CdPipeline(ended.Pipeline), ended.Stage)
-	if !step.Done {
-		return store.Consequence{Ended: ended, Next: step.Next, Hold: step.Hold}
+	consequence.Outcome = ended.Status
+	if ended.Status == store.StatusSucceeded && len(ended.Later) > 0 {
+		consequence.Outcome = store.StatusCancelled
 	}
-	decisions := decider(t).Succeeded(ended.Build, ended.Artifact, ended.Pipeline, family)
-	return store.Consequence{Ended: ended, Outcome: ended.Status, Decisions: decisions}
+	return withDecisions(t, consequence, family)
+}
+
+func nextStage(pipeline *v1alpha1.CdPipeline, ended store.Ended) trigger.Stage {
+	if len(ended.Later) > 0 {
+		return ended.Later[0]
+	}
+	if behind := trigger.Stages(pipeline, ended.Stage); !ended.Whole && len(behind) > 1 {
+		return behind[1]
+	}
+	return ""
+}
+
+// withDecisions adds what a run's end means for the pipelines below.
+func withDecisions(t testing.TB, end store.Consequence, family given.Family) store.Consequence {
+	t.Helper()
+	switch ended := end.Ended; {
+	case !ended.Descends:
+	case end.Outcome == store.StatusSucceeded:
+		end.Decisions = decider(t).Succeeded(ended.Build, ended.Artifacts, ended.Pipeline, family)
+	default:
+		end.Decisions = decider(t).Ended(ended.Artifacts, ended.Pipeline, string(end.Outcome), family)
+	}
+	return end
 }
 
 const decisionsByName = "SELECT pipeline, outcome, reason FROM trigger_decision ORDER BY pipeline"
@@ -61,16 +102,20 @@ const decisionsByName = "SELECT pipeline, outcome, reason FROM trigger_decision 
 func TestAnEndedStageIsToldWithAllThatADecisionNeeds(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	planned(t, s, "b1", given.FamilyOf(given.CdPipeline("web", given.WithPre, given.Priority(3))))
+	planned(t, s, "b1", given.FamilyOf(given.CdPipeline("web", given.WithPre, given.WithPost, given.Priority(3))))
 	require.Empty(t, unfollowed(t, s))
 	endAll(t, s, store.StatusSucceeded)
 	ended := unfollowed(t, s)
 	require.Len(t, ended, 1)
 	require.Equal(t, store.Ended{
-		ID: runners(t, s)[0], CdWorkflowID: ended[0].CdWorkflowID, Stage: trigger.StagePre, Status: store.StatusSucceeded, Priority: 3,
-		Namespace: given.Namespace, Pipeline: "web", PipelineUID: string(given.UID("web")), Run: 1,
-		Artifact: given.Artifact(0), Build: given.Build("b1"),
+		ID: taskIDs(t, s)[0], StageID: ended[0].StageID, RunID: ended[0].RunID, TurnID: ended[0].TurnID,
+		Stage: trigger.StagePre, Attempt: 1, Status: store.StatusSucceeded, HadWorkflow: true, Priority: 3,
+		Namespace: given.Namespace, Pipeline: "web", PipelineUID: string(given.UID("web")), Number: 1,
+		Artifacts: given.Artifacts(1), Descends: true, Later: []trigger.Stage{trigger.StageDeploy, trigger.StagePost}, Whole: true,
+		Build: given.Build("b1"),
 	}, ended[0])
+	require.Equal(t, []string{fmt.Sprint(ended[0].StageID, " ", ended[0].RunID, " ", ended[0].TurnID)}, table(t, s,
+		"SELECT r.id, w.id, w.turn_id FROM cd_workflow_runner r JOIN cd_workflow w ON w.id = r.cd_workflow_id WHERE r.stage = 'PRE'"))
 }
 
 func TestStagesFollowEachOtherToTheEndOfTheRun(t *testing.T) {
@@ -80,12 +125,13 @@ func TestStagesFollowEachOtherToTheEndOfTheRun(t *testing.T) {
 	planned(t, s, "b1", family)
 	for _, stage := range []trigger.Stage{trigger.StagePre, trigger.StageDeploy, trigger.StagePost} {
 		require.Equal(t, 1, count(t, s, "cd_workflow WHERE outcome IS NULL AND finished_at IS NULL"))
-		require.Equal(t, []string{string(stage) + " 3"}, table(t, s, "SELECT stage, priority FROM cd_workflow_runner WHERE status = 'Pending'"))
+		require.Equal(t, []string{string(stage) + " 3"}, table(t, s,
+			"SELECT stage, priority FROM task t JOIN cd_workflow_runner r ON r.task_id = t.id WHERE status = 'Pending'"))
 		endAll(t, s, store.StatusSucceeded)
 		followAll(t, s, family)
 	}
 	require.Equal(t, []string{"Succeeded true"}, table(t, s, "SELECT outcome, finished_at IS NOT NULL FROM cd_workflow"))
-	require.Equal(t, 3, count(t, s, "(SELECT DISTINCT workflow_name FROM cd_workflow_runner WHERE followed_at IS NOT NULL) names"))
+	require.Equal(t, 3, count(t, s, "(SELECT DISTINCT workflow_name FROM task WHERE settled_at IS NOT NULL) names"))
 }
 
 func TestARunThatMustWaitForAPersonSaysSo(t *testing.T) {
@@ -95,11 +141,11 @@ func TestARunThatMustWaitForAPersonSaysSo(t *testing.T) {
 	planned(t, s, "b1", family)
 	endAll(t, s, store.StatusSucceeded)
 	followAll(t, s, family)
-	require.Equal(t, []string{"other Triggered Triggered", "web Waiting ManualStage"}, table(t, s, decisionsByName))
-	require.Equal(t, []string{"stage DEPLOY succeeded; stage POST waits because its trigger is Manual"},
-		table(t, s, "SELECT message FROM trigger_decision WHERE pipeline = 'web'"))
+	require.Equal(t, []string{"other Triggered Triggered", "web Triggered Triggered"}, table(t, s, decisionsByName))
+	require.Equal(t, []string{"POST Held Person the trigger of stage POST is Manual: create a RunRequest with action Resume to go on"},
+		table(t, s, "SELECT stage, status, reason, message FROM task t JOIN cd_workflow_runner r ON r.task_id = t.id WHERE status = 'Held'"))
 	require.Equal(t, 1, count(t, s, "cd_workflow WHERE pipeline = 'web' AND outcome IS NULL"))
-	require.Zero(t, count(t, s, "cd_workflow_runner WHERE status = 'Pending'"))
+	require.Zero(t, count(t, s, "task WHERE status = 'Pending'"))
 }
 
 func TestARunThatWaitsForAPersonSaysSoWhateverANewParentDoes(t *testing.T) {
@@ -113,7 +159,8 @@ func TestARunThatWaitsForAPersonSaysSoWhateverANewParentDoes(t *testing.T) {
 	followAll(t, s, family)
 	endAll(t, s, store.StatusFailed)
 	followAll(t, s, family)
-	require.Equal(t, []string{"other Triggered Triggered", "web Waiting ManualStage"}, table(t, s, decisionsByName))
+	require.Equal(t, []string{"other Triggered Triggered", "web Triggered Triggered"}, table(t, s, decisionsByName))
+	require.Equal(t, []string{"web Held Person"}, table(t, s, "SELECT owner_name, status, reason FROM task WHERE status = 'Held'"))
 }
 
 func TestTheSuccessOfAParentTriggersWhatWaited(t *testing.T) {
@@ -134,7 +181,7 @@ func TestTheSuccessOfAParentTriggersWhatWaited(t *testing.T) {
 		"a Triggered Triggered", "b Triggered Triggered", "c Waiting ParentRunning", "off Skipped Suspended",
 	}, table(t, s, decisionsByName))
 	require.Equal(t, []string{"b Webhook 1"}, table(t, s,
-		"SELECT pipeline, cause, run FROM cd_workflow w JOIN cd_workflow_runner r ON r.cd_workflow_id = w.id WHERE r.status = 'Pending'"))
+		"SELECT pipeline, cause, run FROM cd_workflow w JOIN task t ON (t.inputs->>'run')::bigint = w.id WHERE t.status = 'Pending'"))
 
 	endAll(t, s, store.StatusFailed)
 	followAll(t, s, family)
@@ -167,7 +214,7 @@ func TestAStageIsFollowedOnce(t *testing.T) {
 	}
 	group.Wait()
 	require.EqualValues(t, 3, stale.Load())
-	require.Equal(t, 20, count(t, s, "cd_workflow_runner WHERE stage = 'DEPLOY' AND status = 'Pending'"))
+	require.Equal(t, 20, count(t, s, "task WHERE inputs->>'stage' = 'DEPLOY' AND status = 'Pending'"))
 }
 
 func TestABatchWithOneStaleMemberWritesNothing(t *testing.T) {
@@ -190,7 +237,7 @@ func TestAStageThatHasNotEndedCannotBeFollowed(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	planned(t, s, "b1", given.CdPipelines(1, "web"))
-	err := s.Follow(t.Context(), []store.Consequence{{Ended: store.Ended{ID: runners(t, s)[0]}, Outcome: store.StatusSucceeded}})
+	err := s.Follow(t.Context(), []store.Consequence{{Ended: store.Ended{ID: taskIDs(t, s)[0]}, Outcome: store.StatusSucceeded}})
 	require.ErrorIs(t, err, store.ErrStale)
 }
 
@@ -222,12 +269,11 @@ func TestEachArtifactIsFollowedOnItsOwn(t *testing.T) {
 	_, err := s.Plan(t.Context(), planOf(t, given.Build("b1"), given.Artifacts(2), family))
 	require.NoError(t, err)
 	row := claim(t, s, "w", 2)[1]
-	_, err = s.Observe(t.Context(), []store.Observation{{ID: row.ID, Namespace: row.Namespace, Owner: row.PipelineUID, WorkflowName: row.WorkflowName, Status: store.StatusSucceeded}})
-	require.NoError(t, err)
+	observe(t, s, row, store.StatusSucceeded)
 	followAll(t, s, family)
 	require.Equal(t, []string{given.Artifact(0).Image + " Waiting", given.Artifact(1).Image + " Triggered"},
 		table(t, s, "SELECT image, outcome FROM trigger_decision WHERE pipeline = 'b' ORDER BY 1"))
-	require.Equal(t, v1alpha1.Artifact{Image: row.Image, Digest: row.Digest}, given.Artifact(1))
+	require.Equal(t, v1alpha1.Artifact{Image: row.Inputs.Image, Digest: row.Inputs.Digest}, given.Artifact(1))
 }
 
 func isStale(err error) bool { return errors.Is(err, store.ErrStale) }

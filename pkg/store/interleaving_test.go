@@ -13,7 +13,7 @@ import (
 // Each run draws a seed of its own and tells it. MODEL_SEED repeats one, MODEL_STEPS
 // takes more steps:
 //
-//	MODEL_SEED=7 MODEL_STEPS=20000 go test ./pkg/store -run 'Interleaving|AtOnce' -v
+//	MODEL_SEED=7 MODEL_STEPS=20000 go test ./pkg/store -run 'Interleaving|AtOnce|AnyOrder' -v
 const (
 	seedVariable  = "MODEL_SEED"
 	stepsVariable = "MODEL_STEPS"
@@ -26,7 +26,7 @@ const (
 func TestAnyInterleavingFollowsTheModel(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	for range steps(t) {
+	for range modelSteps(t) {
 		w.meddleSometimes()
 		next := w.next()
 		require.NoError(t, next.do(), next.says)
@@ -40,7 +40,7 @@ func TestAnyInterleavingFollowsTheModel(t *testing.T) {
 func TestTwoCallsAtOnceEndAsIfOneCameAfterTheOther(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	for range steps(t) {
+	for range modelSteps(t) {
 		w.meddleSometimes()
 		one, other := w.next(), w.next()
 		require.NoError(t, w.together(one, other), "%s | %s", one.says, other.says)
@@ -95,7 +95,8 @@ func (w *world) after(one, other step) (*model, error) {
 	return m, nil
 }
 
-func newWorld(t *testing.T) *world {
+// newRandom draws by the seed that is given, or by one of its own, which it tells.
+func newRandom(t *testing.T) *rand.Rand {
 	seed := rand.Uint64()
 	if text, ok := os.LookupEnv(seedVariable); ok {
 		var err error
@@ -103,14 +104,18 @@ func newWorld(t *testing.T) *world {
 		require.NoError(t, err, seedVariable)
 	}
 	t.Logf("%s=%d repeats this run", seedVariable, seed)
-	w := &world{t: t, s: newStore(t), random: rand.New(rand.NewPCG(seed, 0)), model: newModel()}
+	return rand.New(rand.NewPCG(seed, 0))
+}
+
+func newWorld(t *testing.T) *world {
+	w := &world{t: t, s: newStore(t), random: newRandom(t), model: newModel()}
 	for _, name := range familyNames {
 		w.family = append(w.family, *pipelineNamed(name))
 	}
 	return w
 }
 
-func steps(t *testing.T) int {
+func modelSteps(t *testing.T) int {
 	text, ok := os.LookupEnv(stepsVariable)
 	if !ok {
 		return defaultSteps

@@ -5,6 +5,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
@@ -23,6 +24,13 @@ func TestMain(m *testing.M) {
 }
 
 const schema = "penstock"
+
+// cd is the lane of stages in our own cluster.
+var cd = store.Lane{Kind: store.KindCd}
+
+// unordered pipelines run any number of builds at once: for tests that plan many of
+// them, and whose subject is not the order.
+var unordered = given.Concurrency(v1alpha1.ConcurrencyAllow)
 
 // newStore is a store with tables of its own.
 func newStore(t testing.TB) *store.Store {
@@ -56,15 +64,27 @@ func planOf(t testing.TB, build trigger.Build, artifacts []v1alpha1.Artifact, fa
 // planned commits a build with one artifact and this family below.
 func planned(t testing.TB, s *store.Store, build string, family given.Family) {
 	t.Helper()
-	done, err := s.Plan(t.Context(), planOf(t, given.Build(build), given.Artifacts(1), family))
+	plannedBuild(t, s, given.Build(build), given.Artifacts(1), family)
+}
+
+func plannedBuild(t testing.TB, s *store.Store, build trigger.Build, artifacts []v1alpha1.Artifact, family given.Family) {
+	t.Helper()
+	done, err := s.Plan(t.Context(), planOf(t, build, artifacts, family))
 	require.NoError(t, err)
 	require.True(t, done)
 }
 
-// runners are the ids of all rows, in order.
-func runners(t testing.TB, s *store.Store) []int64 {
+// builtAt is a build that was created so many minutes after the first.
+func builtAt(name string, minute int) trigger.Build {
+	build := given.Build(name)
+	build.CreatedAt = time.Date(2024, 5, 17, 12, minute, 0, 0, time.UTC)
+	return build
+}
+
+// taskIDs are the ids of all tasks, in order.
+func taskIDs(t testing.TB, s *store.Store) []int64 {
 	t.Helper()
-	rows, err := s.Pool().Query(t.Context(), "SELECT id FROM cd_workflow_runner ORDER BY id")
+	rows, err := s.Pool().Query(t.Context(), "SELECT id FROM task ORDER BY id")
 	require.NoError(t, err)
 	ids, err := pgx.CollectRows(rows, pgx.RowTo[int64])
 	require.NoError(t, err)
@@ -99,26 +119,37 @@ func execute(t testing.TB, s *store.Store, statement string, args ...any) {
 
 func status(t testing.TB, s *store.Store, id int64) string {
 	t.Helper()
-	lines := table(t, s, "SELECT status FROM cd_workflow_runner WHERE id = $1", id)
+	lines := table(t, s, "SELECT status FROM task WHERE id = $1", id)
 	require.Len(t, lines, 1)
 	return lines[0]
 }
 
-// claim takes rows that must be there.
+// claim takes tasks that must be there.
 func claim(t testing.TB, s *store.Store, worker string, n int) []store.Claim {
 	t.Helper()
-	claims, err := s.Claim(t.Context(), worker, n, lease)
+	claims, err := s.Claim(t.Context(), cd, worker, n, lease)
 	require.NoError(t, err)
 	require.Len(t, claims, n)
 	return claims
 }
 
+// seen is an observation of the Workflow of a claim.
+func seen(claim store.Claim, status store.Status) store.Observation {
+	return store.Observation{
+		Namespace: claim.Namespace, WorkflowName: claim.WorkflowName, WorkflowUID: workflowUID(claim), Identity: claim.Identity, Status: status,
+	}
+}
+
+func workflowUID(claim store.Claim) string { return "uid of " + claim.WorkflowName }
+
 // fingerprint is everything that the tables hold, so that two can be compared.
 func fingerprint(t testing.TB, s *store.Store) []string {
 	t.Helper()
+	names := table(t, s, "SELECT tablename FROM pg_tables WHERE schemaname = $1 AND tablename <> 'goose_db_version' ORDER BY 1", schema)
+	require.Contains(t, names, "task")
 	var all []string
-	for _, name := range []string{"ci_build", "ci_artifact", "cd_workflow", "cd_workflow_runner", "trigger_decision"} {
-		all = append(all, table(t, s, "SELECT x::text || xmin::text FROM "+name+" x ORDER BY 1")...)
+	for _, name := range names {
+		all = append(all, table(t, s, "SELECT '"+name+" ' || x::text || x.xmin::text FROM "+name+" x ORDER BY 1")...)
 	}
 	return all
 }

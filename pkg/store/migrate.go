@@ -104,8 +104,43 @@ func createSchema(ctx context.Context, db *sql.DB, schema string) error {
 	return nil
 }
 
-// Up applies every step that is missing and returns their number.
+// ErrNewerSchema means that the tables were made by a newer Penstock. This one must not
+// touch them.
+var ErrNewerSchema = errors.New("the database's schema is of a newer Penstock")
+
+// newerSchema returns an error where the schema's version is above the newest that this
+// Penstock knows.
+func newerSchema(version int64) error {
+	known := newestKnown()
+	if version <= known {
+		return nil
+	}
+	return fmt.Errorf("%w: it has version %d, and this one knows %d: run the newer Penstock, or restore the backup that was made before the upgrade", ErrNewerSchema, version, known)
+}
+
+// newestKnown is the version of the last migration file.
+func newestKnown() int64 {
+	files, err := fs.ReadDir(migrations, "migrations")
+	if err != nil || len(files) == 0 {
+		panic("store: no migrations are embedded")
+	}
+	version, err := goose.NumericComponent(files[len(files)-1].Name())
+	if err != nil {
+		panic(fmt.Sprintf("store: migration %s has no version: %v", files[len(files)-1].Name(), err))
+	}
+	return version
+}
+
+// Up applies every step that is missing and returns their number. It returns
+// ErrNewerSchema, and changes nothing, where a newer Penstock has made the tables.
 func (m *Migrator) Up(ctx context.Context) (int, error) {
+	version, err := m.provider.GetDBVersion(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("read the schema's version: %w", err)
+	}
+	if err := newerSchema(version); err != nil {
+		return 0, err
+	}
 	results, err := m.provider.Up(ctx)
 	if err != nil {
 		return 0, fmt.Errorf("migrate up: %w", err)

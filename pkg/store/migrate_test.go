@@ -22,31 +22,60 @@ func newMigrator(t *testing.T, config store.Config) *store.Migrator {
 	return migrator
 }
 
-func TestMigrationsGoUpAndDownAndUpAgain(t *testing.T) {
+func TestMigrationsGoUpAndNoneIsAppliedTwice(t *testing.T) {
 	t.Parallel()
 	migrator := newMigrator(t, newConfig(t))
-	statuses, err := migrator.Status(t.Context())
-	require.NoError(t, err)
-	steps := len(statuses)
-	require.NotZero(t, steps)
 	requireApplied(t, migrator, 0)
+	applied, err := migrator.Up(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, steps(t, migrator), applied)
+	requireApplied(t, migrator, applied)
 
+	applied, err = migrator.Up(t.Context())
+	require.NoError(t, err)
+	require.Zero(t, applied, "the second time there is nothing to do")
+}
+
+func TestMigrationsBelowTheQueueGoDownAndUpAgain(t *testing.T) {
+	t.Parallel()
+	config := newConfig(t)
 	for range 2 {
-		applied, err := migrator.Up(t.Context())
-		require.NoError(t, err)
-		require.Equal(t, steps, applied)
-		requireApplied(t, migrator, steps)
-
-		applied, err = migrator.Up(t.Context())
-		require.NoError(t, err)
-		require.Zero(t, applied, "the second time there is nothing to do")
-
-		for left := steps - 1; left >= 0; left-- {
+		migrateTo(t, config, 2)
+		migrator := newMigrator(t, config)
+		for _, left := range []int{1, 0} {
 			require.NoError(t, migrator.Down(t.Context()))
 			requireApplied(t, migrator, left)
 		}
+		require.ErrorContains(t, migrator.Down(t.Context()), "migrate down")
 	}
-	require.ErrorContains(t, migrator.Down(t.Context()), "migrate down")
+}
+
+func TestTheQueueIsNotTakenBack(t *testing.T) {
+	t.Parallel()
+	config := newConfig(t)
+	migrator := newMigrator(t, config)
+	_, err := migrator.Up(t.Context())
+	require.NoError(t, err)
+	for left := steps(t, migrator) - 1; left >= queueVersion; left-- {
+		require.NoError(t, migrator.Down(t.Context()))
+		requireApplied(t, migrator, left)
+	}
+	s := opened(t, config.URL)
+	before := fingerprint(t, s)
+	require.ErrorContains(t, migrator.Down(t.Context()), "restore the backup that was made before the upgrade")
+	requireApplied(t, migrator, queueVersion)
+	require.Equal(t, before, fingerprint(t, s))
+
+	applied, err := migrator.Up(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, steps(t, migrator)-queueVersion, applied)
+}
+
+func steps(t *testing.T, migrator *store.Migrator) int {
+	t.Helper()
+	statuses, err := migrator.Status(t.Context())
+	require.NoError(t, err)
+	return len(statuses)
 }
 
 func requireApplied(t *testing.T, migrator *store.Migrator, want int) {
@@ -97,9 +126,9 @@ func TestASchemaThatExistsIsUsed(t *testing.T) {
 	config := newConfig(t)
 	migrator := newMigrator(t, config)
 	again := newMigrator(t, config)
-	_, err := migrator.Up(t.Context())
+	applied, err := migrator.Up(t.Context())
 	require.NoError(t, err)
-	requireApplied(t, again, 2)
+	requireApplied(t, again, applied)
 }
 
 func TestADatabaseWithoutTablesDoesNotPing(t *testing.T) {

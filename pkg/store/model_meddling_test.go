@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -13,31 +14,36 @@ import (
 	"github.com/penstock-cd/penstock/test/given"
 )
 
-// observe tells where Workflows are, seldom of a copy that is not the row's own.
+// observe tells where Workflows are, seldom of a copy that is not the task's own.
 func (w *world) observe() (step, bool) {
-	var batch []store.Observation
+	var batch []observation
 	for _, claim := range some(w.random, w.believed(), 3) {
-		seen := store.Observation{
-			ID: claim.ID, Namespace: claim.Namespace, Owner: claim.PipelineUID,
-			WorkflowName: claim.WorkflowName, Status: store.StatusSucceeded,
-		}
+		state := store.StatusSucceeded
 		if w.random.IntN(2) == 0 {
-			seen.Status = workflowStates[w.random.IntN(len(workflowStates))]
+			state = workflowStates[w.random.IntN(len(workflowStates))]
 		}
-		seen.Gone = w.random.IntN(8) == 0
+		one := observation{seen(claim.Claim, state), claim.ID, claim.WorkflowName}
+		one.Reason = []v1alpha1.Reason{"", v1alpha1.ReasonWorkflowFailed}[w.random.IntN(2)]
+		if w.random.IntN(8) == 0 {
+			one.Gone = claim.ID
+		}
 		if w.random.IntN(10) == 0 {
-			part := []*string{&seen.WorkflowName, &seen.Namespace, &seen.Owner}[w.random.IntN(3)]
+			part := []*string{&one.WorkflowName, &one.Namespace, &one.WorkflowUID, &one.Identity}[w.random.IntN(4)]
 			*part = "not-" + *part
 		}
-		if !slices.ContainsFunc(batch, func(other store.Observation) bool { return other.ID == seen.ID }) {
-			batch = append(batch, seen)
+		if !slices.ContainsFunc(batch, func(other observation) bool { return other.id == one.id }) {
+			batch = append(batch, one)
 		}
 	}
 	var moved []store.Moved
 	return step{
 		says: fmt.Sprintf("observe %+v", batch),
 		do: func() (err error) {
-			moved, err = w.s.Observe(w.t.Context(), batch)
+			all := make([]store.Observation, len(batch))
+			for i := range batch {
+				all[i] = batch[i].Observation
+			}
+			moved, err = w.s.Observe(w.t.Context(), all)
 			return err
 		},
 		apply: func(m *model, _ bool) error { return m.observe(batch, moved) },
@@ -87,14 +93,14 @@ func (w *world) following(says string, ended []store.Ended) step {
 // the same name, ends its run.
 func (w *world) consequence(ended store.Ended) store.Consequence {
 	pipeline := w.family.CdPipeline(ended.Pipeline)
-	if ended.Status != store.StatusSucceeded || pipeline != nil && string(pipeline.UID) == ended.PipelineUID {
+	if pipeline != nil && string(pipeline.UID) == ended.PipelineUID {
 		return consequenceOf(w.t, ended, slices.Clone(w.family))
 	}
-	decisions := decider(w.t).Ended(ended.Artifact, ended.Pipeline, "deleted", slices.Clone(w.family))
-	return store.Consequence{Ended: ended, Outcome: store.StatusCancelled, Decisions: decisions}
+	end := store.Consequence{Ended: ended, Policy: v1alpha1.ConcurrencyAllow, Outcome: store.StatusCancelled}
+	return withDecisions(w.t, end, slices.Clone(w.family))
 }
 
-// meddle suspends a pipeline, hangs it below another, deletes it, or takes that back.
+// meddle suspends or holds a pipeline, hangs it below another, deletes it, or takes that back.
 func (w *world) meddle() {
 	name := familyNames[w.random.IntN(len(familyNames))]
 	w.family = slices.Clone(w.family)
@@ -106,13 +112,15 @@ func (w *world) meddle() {
 		w.family = append(w.family, *again)
 		return
 	}
-	switch w.random.IntN(8) {
+	switch w.random.IntN(9) {
 	case 0:
 		w.family = slices.DeleteFunc(w.family, func(p v1alpha1.CdPipeline) bool { return p.Name == name })
 	case 1:
 		given.BelowCd(familyNames[w.random.IntN(len(familyNames))])(pipeline)
 	case 2:
 		given.Suspended(pipeline)
+	case 3:
+		given.Held(pipeline)
 	default:
 		pipeline.Spec = pipelineNamed(name).Spec
 	}
@@ -132,12 +140,13 @@ var familyNames = []string{"a", "b", "c", "d", "e", "f"}
 
 // pipelineNamed is a pipeline as it is created.
 func pipelineNamed(name string) *v1alpha1.CdPipeline {
-	return given.CdPipeline(name, map[string][]func(*v1alpha1.CdPipeline){
+	with := map[string][]func(*v1alpha1.CdPipeline){
 		"a": {given.WithPre, given.WithPost},
-		"b": {given.Priority(5)},
+		"b": {given.Priority(5), given.WithRetries(2, 0)},
 		"c": {given.WithPost, given.ManualStage(trigger.StagePost)},
-		"d": {given.BelowCd("a"), given.WithPre},
+		"d": {given.BelowCd("a"), given.WithPre, given.WithRetries(1, time.Hour)},
 		"e": {given.BelowCd("d")},
 		"f": {given.BelowCd("b"), given.Filter("build.name != 'b3'")},
-	}[name]...)
+	}[name]
+	return given.CdPipeline(name, append(with, unordered)...)
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/penstock-cd/penstock/api/v1alpha1"
 	"github.com/penstock-cd/penstock/pkg/store"
 	"github.com/penstock-cd/penstock/test/given"
 )
@@ -31,9 +32,16 @@ type held struct {
 	worker string
 }
 
-// completion is one whose row has a name.
+// completion is one whose task has a name.
 type completion struct {
 	store.Completion
+	name string
+}
+
+// observation is one of a Workflow of a claim, or of a copy.
+type observation struct {
+	store.Observation
+	id   int64
 	name string
 }
 
@@ -52,7 +60,7 @@ func (w *world) next() step {
 	for {
 		draws := []func() (step, bool){
 			w.plan, w.claim, w.claim, w.claim, w.complete, w.complete, w.complete, w.runOut, w.reclaim,
-			w.observe, w.observe, w.follow, w.follow, w.followLate,
+			w.observe, w.observe, w.observe, w.follow, w.follow, w.follow, w.followLate, w.cancelWaiting,
 		}
 		if drawn, possible := draws[w.random.IntN(len(draws))](); possible {
 			return drawn
@@ -81,13 +89,14 @@ func (w *world) claim() (step, bool) {
 	return step{
 		says: fmt.Sprintf("%s claims %d", worker, most),
 		do: func() (err error) {
-			claims, err = w.s.Claim(w.t.Context(), worker, most, lease)
+			claims, err = w.s.Claim(w.t.Context(), cd, worker, most, lease)
 			return err
 		},
 		apply: func(m *model, alone bool) error {
 			for _, claim := range claims {
-				if one := (held{claim, worker}); !slices.Contains(w.held, one) {
-					w.held = append(w.held, one)
+				same := func(other held) bool { return other.ID == claim.ID && other.Attempt == claim.Attempt }
+				if !slices.ContainsFunc(w.held, same) { // it is applied twice where two calls are made at once
+					w.held = append(w.held, held{claim, worker})
 				}
 			}
 			return m.claim(worker, most, claims, alone)
@@ -106,10 +115,12 @@ func (w *world) complete() (step, bool) {
 	var batch []completion
 	for _, claim := range some(w.random, believed, 3) {
 		batch = append(batch, completion{store.Completion{
-			ID: claim.ID, Attempt: claim.Attempt, Delay: time.Duration(w.random.IntN(4)/3) * time.Hour,
+			ID: claim.ID, Attempt: claim.Attempt, Delay: time.Duration(w.random.IntN(6)/5) * time.Hour,
 			Status: []store.Status{
-				store.StatusSubmitted, store.StatusPending, store.StatusPending, store.StatusError, store.StatusCancelled, store.StatusSucceeded,
+				store.StatusSubmitted, store.StatusSubmitted, store.StatusPending, store.StatusError, store.StatusCancelled, store.StatusSucceeded,
 			}[w.random.IntN(6)],
+			Reason:      []v1alpha1.Reason{"", v1alpha1.ReasonSubmissionDelayed}[w.random.IntN(2)],
+			WorkflowUID: []string{"", workflowUID(claim.Claim)}[w.random.IntN(2)],
 		}, claim.WorkflowName})
 	}
 	var moved []store.Moved
@@ -132,7 +143,7 @@ func (w *world) believed() []held {
 	return slices.Clone(w.held[max(0, len(w.held)-last):])
 }
 
-// runOut makes the lease of a row that somebody once claimed run out.
+// runOut makes the lease of a task that somebody once claimed run out.
 func (w *world) runOut() (step, bool) {
 	believed := w.believed()
 	if len(believed) == 0 {
@@ -142,7 +153,7 @@ func (w *world) runOut() (step, bool) {
 	return step{
 		says: fmt.Sprintf("the lease of %s runs out", claim.WorkflowName),
 		do: func() error {
-			_, err := w.s.Pool().Exec(w.t.Context(), "UPDATE cd_workflow_runner SET lease_until = lease_until - interval '1 day' WHERE id = $1", claim.ID)
+			_, err := w.s.Pool().Exec(w.t.Context(), "UPDATE task SET lease_until = lease_until - interval '1 day' WHERE id = $1", claim.ID)
 			return err
 		},
 		apply: func(m *model, _ bool) error { m.runOut(claim.WorkflowName); return nil },
@@ -157,6 +168,25 @@ func (w *world) reclaim() (step, bool) {
 			return err
 		},
 		apply: func(m *model, _ bool) error { m.reclaim(); return nil },
+	}, true
+}
+
+// cancelWaiting ends what waits of a pipeline, as when it is suspended.
+func (w *world) cancelWaiting() (step, bool) {
+	if w.random.IntN(8) > 0 { // or little would ever end well
+		return step{}, false
+	}
+	name := familyNames[w.random.IntN(len(familyNames))]
+	var moved []store.Moved
+	return step{
+		says: "cancel what waits of " + name,
+		do: func() (err error) {
+			moved, err = w.s.CancelWaiting(w.t.Context(), string(given.UID(name)), v1alpha1.ReasonSuspended, "spec.suspend is true")
+			return err
+		},
+		apply: func(m *model, _ bool) error {
+			return m.cancelWaiting(string(given.UID(name)), v1alpha1.ReasonSuspended, moved)
+		},
 	}, true
 }
 

@@ -19,29 +19,47 @@ func (m *model) tables() []string {
 	for key, run := range m.runs {
 		lines = append(lines, fmt.Sprintf("run %s %s [%s]", key, run.pipeline, run.outcome))
 	}
-	for name, row := range m.rows {
-		lines = append(lines, fmt.Sprintf("row %s %s %s %s %d [%s] %t %t %t %t %t %t %t", row.run, name, row.stage, row.status, row.attempt,
-			row.claimedBy, row.leased, row.expired, row.delayed, row.submitted, row.started, row.finished, row.followed))
+	for key, state := range m.turns {
+		lines = append(lines, fmt.Sprintf("turn %s %s", key, state))
+	}
+	for key, stage := range m.stages {
+		lines = append(lines, fmt.Sprintf("stage %s %d %s", key, stage.attempt, stage.task))
+	}
+	for name, task := range m.tasks {
+		lines = append(lines, fmt.Sprintf("task %s %s %s %s [%s] %d %d [%s] [%s] %t %t %t %t %t %t %t", task.run, name, task.identity, task.status, task.reason,
+			task.claims, task.failures, task.uid, task.claimedBy, task.leased, task.expired, task.delayed, task.submitted, task.started, task.finished, task.settled))
 	}
 	for key, decision := range m.decisions {
-		lines = append(lines, "decision "+key+" "+decision)
+		lines = append(lines, fmt.Sprintf("decision %s %s %s %s", key, decision.outcome, decision.reason, decision.message))
+	}
+	for event, times := range m.events {
+		lines = append(lines, fmt.Sprintf("event %s x%d", event, times))
 	}
 	slices.Sort(lines)
 	return lines
 }
 
 const allTables = `
-SELECT 'build ' || build_uid FROM ci_build
+SELECT 'build ' || build_uid FROM ci_build WHERE planned_at IS NOT NULL
 UNION ALL
-SELECT 'run ' || a.build_uid || '/' || w.pipeline_uid || ' ' || w.pipeline || ' [' || COALESCE(w.outcome, '') || ']'
-FROM cd_workflow w JOIN ci_artifact a ON a.id = w.ci_artifact_id
+SELECT 'run ' || build_uid || '/' || pipeline_uid || ' ' || pipeline || ' [' || COALESCE(outcome, '') || ']' FROM cd_workflow
 UNION ALL
-SELECT concat_ws(' ', 'row', a.build_uid || '/' || w.pipeline_uid, r.workflow_name, r.stage, r.status, r.attempt, '[' || r.claimed_by || ']',
-                 (r.lease_until IS NOT NULL)::text, (COALESCE(r.lease_until < now(), false))::text, (r.available_at > now() + interval '1 min')::text,
-                 (r.submitted_at IS NOT NULL)::text, (r.started_at IS NOT NULL)::text, (r.finished_at IS NOT NULL)::text, (r.followed_at IS NOT NULL)::text)
-FROM cd_workflow_runner r JOIN cd_workflow w ON w.id = r.cd_workflow_id JOIN ci_artifact a ON a.id = w.ci_artifact_id
+SELECT 'turn ' || build_uid || '/' || pipeline_uid || ' ' || state FROM turn
 UNION ALL
-SELECT 'decision ' || build_uid || '/' || pipeline_uid || ' ' || outcome || ' ' || reason FROM trigger_decision`
+SELECT concat_ws(' ', 'stage', w.build_uid || '/' || w.pipeline_uid, r.stage, r.attempt, t.workflow_name)
+FROM cd_workflow_runner r JOIN cd_workflow w ON w.id = r.cd_workflow_id JOIN task t ON t.id = r.task_id
+UNION ALL
+SELECT concat_ws(' ', 'task', w.build_uid || '/' || w.pipeline_uid, t.workflow_name, t.identity, t.status, '[' || t.reason || ']',
+                 t.attempt, t.failures, '[' || t.workflow_uid || ']', '[' || t.claimed_by || ']',
+                 (t.lease_until IS NOT NULL)::text, (COALESCE(t.lease_until < now(), false))::text, (t.available_at > now() + interval '1 min')::text,
+                 (t.submitted_at IS NOT NULL)::text, (t.started_at IS NOT NULL)::text, (t.finished_at IS NOT NULL)::text, (t.settled_at IS NOT NULL)::text)
+FROM task t JOIN cd_workflow w ON w.id = (t.inputs->>'run')::bigint
+UNION ALL
+SELECT 'decision ' || build_uid || '/' || pipeline_uid || ' ' || outcome || ' ' || reason || ' ' || message FROM trigger_decision
+UNION ALL
+SELECT concat_ws(' ', 'event', e.kind, COALESCE(t.workflow_name, b.build_uid || '/' || e.pipeline_uid), e.state, '[' || e.reason || ']', 'x' || count(*))
+FROM event e JOIN ci_build b ON b.build_name = e.build_name LEFT JOIN task t ON t.id = e.task_id
+GROUP BY e.kind, t.workflow_name, b.build_uid, e.pipeline_uid, e.state, e.reason`
 
 // difference, of sorted lines, is the lines that only the model has, and those that only the tables have.
 func difference(m *model, got []string) (lines []string) {
@@ -68,17 +86,18 @@ func tablesOf(t testing.TB, s *store.Store) []string {
 
 // nameOf is the name of the Workflow of a stage that has ended.
 func nameOf(ended store.Ended) string {
-	return workflowName(ended.Build.UID, ended.Pipeline, ended.PipelineUID, ended.Stage)
+	return trigger.WorkflowName(ended.Pipeline, identityOf(ended.Build.UID, ended.PipelineUID, ended.Stage, ended.Attempt))
 }
 
-func workflowName(buildUID, pipeline, pipelineUID string, stage trigger.Stage) string {
+// identityOf is that of a stage of the first run of a build's only artifact.
+func identityOf(buildUID, pipelineUID string, stage trigger.Stage, attempt int32) trigger.Identity {
 	artifact := given.Artifact(0)
-	return trigger.WorkflowName(pipeline, trigger.Identity{
-		BuildUID: buildUID, Image: artifact.Image, Digest: artifact.Digest, PipelineUID: pipelineUID, Run: 1, Stage: stage,
-	})
+	return trigger.Identity{
+		BuildUID: buildUID, Image: artifact.Image, Digest: artifact.Digest, PipelineUID: pipelineUID, Run: 1, Stage: stage, Attempt: attempt,
+	}
 }
 
-// sameRows compares the rows that were to move with those that did.
+// sameRows compares the tasks that were to move with those that did.
 func sameRows(want []int64, moved []store.Moved) error {
 	got := make([]int64, len(moved))
 	for i, row := range moved {
@@ -87,7 +106,7 @@ func sameRows(want []int64, moved []store.Moved) error {
 	slices.Sort(want)
 	slices.Sort(got)
 	if !slices.Equal(want, got) {
-		return fmt.Errorf("moved rows %v, want %v", got, want)
+		return fmt.Errorf("moved tasks %v, want %v", got, want)
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"strings"
 	"sync"
@@ -12,7 +13,9 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
+	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/penstock-cd/penstock/api/v1alpha1"
 	"github.com/penstock-cd/penstock/pkg/store"
 	"github.com/penstock-cd/penstock/test/env/fault"
 	"github.com/penstock-cd/penstock/test/given"
@@ -27,8 +30,16 @@ type call struct {
 // calls are all of a store's methods that speak to the server.
 func calls(t *testing.T) map[string]call {
 	t.Helper()
+	all := map[string]call{}
+	for _, some := range []map[string]call{planCalls(t), queueCalls(), readCalls(), mirrorCalls(), requestCalls(t)} {
+		maps.Copy(all, some)
+	}
+	return all
+}
+
+func planCalls(t *testing.T) map[string]call {
+	t.Helper()
 	plan := planOf(t, given.Build("during"), given.Artifacts(1), given.CdPipelines(1, "web"))
-	ids := []string{"x"}
 	return map[string]call{
 		"Ping": {store.PingTimeout, func(ctx context.Context, s *store.Store) error { return s.Ping(ctx) }},
 		"Plan": {store.PlanTimeout, func(ctx context.Context, s *store.Store) error {
@@ -40,11 +51,26 @@ func calls(t *testing.T) map[string]call {
 			return err
 		}},
 		"Planned": {store.ReadTimeout, func(ctx context.Context, s *store.Store) error {
-			_, err := s.Planned(ctx, ids)
+			_, err := s.Planned(ctx, []string{"x"})
 			return err
 		}},
+		"Unfollowed": {store.ReadTimeout, func(ctx context.Context, s *store.Store) error {
+			_, err := s.Unfollowed(ctx, 1, nil)
+			return err
+		}},
+		"Follow": {store.PlanTimeout, func(ctx context.Context, s *store.Store) error {
+			return s.Follow(ctx, []store.Consequence{{Ended: store.Ended{ID: 1}, Outcome: store.StatusFailed}})
+		}},
+		"Reconsider": {store.PlanTimeout, func(ctx context.Context, s *store.Store) error {
+			return s.Reconsider(ctx, store.PipelineRef{UID: "x"}, nil)
+		}},
+	}
+}
+
+func queueCalls() map[string]call {
+	return map[string]call{
 		"Claim": {store.ClaimTimeout, func(ctx context.Context, s *store.Store) error {
-			_, err := s.Claim(ctx, "w", 1, lease)
+			_, err := s.Claim(ctx, cd, "w", 1, lease)
 			return err
 		}},
 		"Complete": {store.WriteTimeout, func(ctx context.Context, s *store.Store) error {
@@ -53,6 +79,14 @@ func calls(t *testing.T) map[string]call {
 		}},
 		"ReclaimExpired": {store.WriteTimeout, func(ctx context.Context, s *store.Store) error {
 			_, err := s.ReclaimExpired(ctx)
+			return err
+		}},
+		"CancelWaiting": {store.WriteTimeout, func(ctx context.Context, s *store.Store) error {
+			_, err := s.CancelWaiting(ctx, "x", v1alpha1.ReasonSuspended, "x")
+			return err
+		}},
+		"Stopping": {store.ReadTimeout, func(ctx context.Context, s *store.Store) error {
+			_, err := s.Stopping(ctx, 1)
 			return err
 		}},
 		"QueueDepth": {store.ReadTimeout, func(ctx context.Context, s *store.Store) error {
@@ -64,24 +98,31 @@ func calls(t *testing.T) map[string]call {
 			return err
 		}},
 		"Observe": {store.WriteTimeout, func(ctx context.Context, s *store.Store) error {
-			_, err := s.Observe(ctx, []store.Observation{{ID: 1, WorkflowName: "x", Status: store.StatusRunning}})
+			_, err := s.Observe(ctx, []store.Observation{{WorkflowName: "x", Status: store.StatusRunning}})
 			return err
 		}},
 		"Observe of a Workflow that is gone": {store.WriteTimeout, func(ctx context.Context, s *store.Store) error {
-			_, err := s.Observe(ctx, []store.Observation{{ID: 1, WorkflowName: "x", Gone: true}})
+			_, err := s.Observe(ctx, []store.Observation{{Gone: 1}})
+			return err
+		}},
+		"Open": {store.ReadTimeout, func(ctx context.Context, s *store.Store) error {
+			_, err := s.Open(ctx, []types.NamespacedName{{Namespace: "x", Name: "x"}})
+			return err
+		}},
+		"Orphans": {store.ReadTimeout, func(ctx context.Context, s *store.Store) error {
+			_, err := s.Orphans(ctx, []types.NamespacedName{{Namespace: "x", Name: "x"}})
 			return err
 		}},
 		"StaleActive": {store.ReadTimeout, func(ctx context.Context, s *store.Store) error {
 			_, err := s.StaleActive(ctx, 0, 0, 1)
 			return err
 		}},
-		"Unfollowed": {store.ReadTimeout, func(ctx context.Context, s *store.Store) error {
-			_, err := s.Unfollowed(ctx, 1, nil)
-			return err
-		}},
-		"Follow": {store.PlanTimeout, func(ctx context.Context, s *store.Store) error {
-			return s.Follow(ctx, []store.Consequence{{Ended: store.Ended{ID: 1}, Outcome: store.StatusFailed}})
-		}},
+	}
+}
+
+func readCalls() map[string]call {
+	ids := []string{"x"}
+	return map[string]call{
 		"Summaries": {store.ReadTimeout, func(ctx context.Context, s *store.Store) error {
 			_, err := s.Summaries(ctx, ids)
 			return err
@@ -90,12 +131,103 @@ func calls(t *testing.T) map[string]call {
 			_, err := s.WaitingBuilds(ctx)
 			return err
 		}},
+		"WaitingPipelines": {store.ReadTimeout, func(ctx context.Context, s *store.Store) error {
+			_, err := s.WaitingPipelines(ctx)
+			return err
+		}},
 		"LastRuns": {store.ReadTimeout, func(ctx context.Context, s *store.Store) error {
 			_, err := s.LastRuns(ctx, ids)
 			return err
 		}},
 		"LastDecisions": {store.ReadTimeout, func(ctx context.Context, s *store.Store) error {
 			_, err := s.LastDecisions(ctx, ids)
+			return err
+		}},
+		"Deployed": {store.ReadTimeout, func(ctx context.Context, s *store.Store) error {
+			_, err := s.Deployed(ctx, ids)
+			return err
+		}},
+		"EventsFromNow": {store.ReadTimeout, func(ctx context.Context, s *store.Store) error {
+			_, err := s.EventsFromNow(ctx)
+			return err
+		}},
+		"Events": {2 * store.ReadTimeout, func(ctx context.Context, s *store.Store) error {
+			after, err := s.EventsFromNow(ctx)
+			if err != nil {
+				return err
+			}
+			_, _, err = s.Events(ctx, after, 1)
+			return err
+		}},
+	}
+}
+
+func mirrorCalls() map[string]call {
+	return map[string]call{
+		"MirrorBuilds": {store.WriteTimeout, func(ctx context.Context, s *store.Store) error {
+			return s.MirrorBuilds(ctx, []store.MirroredBuild{{UID: "x"}})
+		}},
+		"MirrorCdPipelines": {store.WriteTimeout, func(ctx context.Context, s *store.Store) error {
+			return s.MirrorCdPipelines(ctx, []store.MirroredCdPipeline{{UID: "x"}})
+		}},
+		"MirrorCiPipelines": {store.WriteTimeout, func(ctx context.Context, s *store.Store) error {
+			return s.MirrorCiPipelines(ctx, []store.MirroredCiPipeline{{UID: "x"}})
+		}},
+		"ForgetMirrored": {store.WriteTimeout, func(ctx context.Context, s *store.Store) error {
+			return s.ForgetMirrored(ctx, []string{"x"})
+		}},
+		"Mirrored": {store.ReadTimeout, func(ctx context.Context, s *store.Store) error {
+			_, err := s.Mirrored(ctx, "", 1)
+			return err
+		}},
+	}
+}
+
+// plannedBefore is the build that is planned before the server is touched.
+const plannedBefore = "before"
+
+func requestCalls(t *testing.T) map[string]call {
+	t.Helper()
+	pipeline := given.CdPipelines(1, "web")[0]
+	ref := store.PipelineRef{UID: string(pipeline.UID), Namespace: pipeline.Namespace, Name: pipeline.Name, Policy: v1alpha1.ConcurrencyAllow}
+	request := func(name string) store.Request {
+		return store.Request{Namespace: given.Namespace, Name: name, SpecHash: "x", Pipeline: ref, BuildName: "none"}
+	}
+	starting := store.Starting{
+		Build: given.Build(plannedBefore), AllowOlder: true,
+		Decisions: decider(t).Requested(given.Build(plannedBefore), given.Artifacts(1), &pipeline, given.FamilyOf(&pipeline)),
+	}
+	return map[string]call{
+		"FindRequest": {store.ReadTimeout, func(ctx context.Context, s *store.Store) error {
+			_, err := s.FindRequest(ctx, request("x"))
+			return err
+		}},
+		"Refuse": {store.PlanTimeout, func(ctx context.Context, s *store.Store) error {
+			_, err := s.Refuse(ctx, request("refused"), "x")
+			return err
+		}},
+		"StartRuns": {store.PlanTimeout, func(ctx context.Context, s *store.Store) error {
+			_, err := s.StartRuns(ctx, request("start"), starting)
+			return err
+		}},
+		"CancelRuns": {store.PlanTimeout, func(ctx context.Context, s *store.Store) error {
+			_, err := s.CancelRuns(ctx, request("cancel"), 0)
+			return err
+		}},
+		"ResumeStages": {store.PlanTimeout, func(ctx context.Context, s *store.Store) error {
+			_, err := s.ResumeStages(ctx, request("resume"), 0, "", nil)
+			return err
+		}},
+		"Runs": {store.ReadTimeout, func(ctx context.Context, s *store.Store) error {
+			_, err := s.Runs(ctx, "x", 0, "x")
+			return err
+		}},
+		"FindBuild": {store.ReadTimeout, func(ctx context.Context, s *store.Store) error {
+			_, err := s.FindBuild(ctx, "x", "x")
+			return err
+		}},
+		"DeployedBefore": {store.ReadTimeout, func(ctx context.Context, s *store.Store) error {
+			_, _, err := s.DeployedBefore(ctx, ref)
 			return err
 		}},
 	}
@@ -116,7 +248,8 @@ func TestTheCallsAreAllThatSpeakToTheServer(t *testing.T) {
 func throughProxy(t *testing.T, connections int) (*store.Store, *fault.Postgres, string) {
 	t.Helper()
 	config := store.Config{URL: postgres.NewTestDatabase(t), Schema: schema, MaxConns: int32(connections)}
-	require.NoError(t, store.Migrate(t.Context(), config))
+	direct := openStore(t, config)
+	planned(t, direct, plannedBefore, nil)
 	proxy, err := fault.NewPostgres(config.URL)
 	require.NoError(t, err)
 	config.URL = proxy.URL

@@ -22,17 +22,18 @@ func TestAPlanHasARunForEveryChildThatIsTriggered(t *testing.T) {
 	planned(t, s, "b1", family)
 	require.Equal(t, 1, count(t, s, "ci_artifact"))
 	require.Equal(t, 50, count(t, s, "cd_workflow WHERE run = 1 AND outcome IS NULL AND cause = 'Webhook'"))
-	require.Equal(t, 50, count(t, s, "cd_workflow_runner WHERE status = 'Pending' AND stage = 'DEPLOY' AND attempt = 0"))
+	require.Equal(t, 50, count(t, s, "task WHERE status = 'Pending' AND inputs->>'stage' = 'DEPLOY' AND attempt = 0"))
+	require.Equal(t, 50, count(t, s, "turn WHERE state = 'Active' AND taken_at IS NOT NULL"))
 	require.Equal(t, []string{"Skipped Suspended 1", "Triggered Triggered 50", "Waiting ParentRunning 1"},
 		table(t, s, "SELECT outcome, reason, count(*) FROM trigger_decision GROUP BY 1, 2 ORDER BY 1"))
 }
 
-func TestAPlanStartsWithPreWhereThereIsOne(t *testing.T) {
+func TestAPlanHasEveryStageAndStartsTheFirst(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	planned(t, s, "b1", given.FamilyOf(given.CdPipeline("a", given.WithPre), given.CdPipeline("b", given.WithPost)))
-	require.Equal(t, []string{"a PRE", "b DEPLOY"}, table(t, s,
-		"SELECT pipeline, stage FROM cd_workflow_runner r JOIN cd_workflow w ON w.id = r.cd_workflow_id ORDER BY 1"))
+	require.Equal(t, []string{"a PRE Pending ", "a DEPLOY Held StageBefore", "b DEPLOY Pending ", "b POST Held StageBefore"}, table(t, s,
+		"SELECT owner_name, stage, status, reason FROM task t JOIN cd_workflow_runner r ON r.task_id = t.id ORDER BY r.id"))
 }
 
 func TestPlanningAgainWritesNothing(t *testing.T) {
@@ -72,7 +73,7 @@ func TestOfManyPlansAtOnceOneIsCommitted(t *testing.T) {
 	}
 	group.Wait()
 	require.EqualValues(t, 1, won.Load())
-	require.Equal(t, 50, count(t, s, "cd_workflow_runner"))
+	require.Equal(t, 50, count(t, s, "task"))
 }
 
 func TestABuildWithoutChildrenIsPlanned(t *testing.T) {
@@ -96,7 +97,7 @@ func TestEveryArtifactRunsEveryChild(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, done)
 	require.Equal(t, 200, count(t, s, "ci_artifact"))
-	require.Equal(t, 400, count(t, s, "(SELECT DISTINCT workflow_name FROM cd_workflow_runner) names"))
+	require.Equal(t, 400, count(t, s, "(SELECT DISTINCT workflow_name FROM task) names"))
 	require.Equal(t, 400, count(t, s, "trigger_decision WHERE outcome = 'Triggered'"))
 }
 
@@ -109,8 +110,8 @@ func TestTextThatPostgresRefusesIsMended(t *testing.T) {
 	plan.Decisions[0].Message = "a\x00b\xc3\x28c"
 	_, err := s.Plan(t.Context(), plan)
 	require.NoError(t, err)
-	require.Equal(t, []string{"a\uFFFDb\uFFFD(c re\uFFFDvision\uFFFD"},
-		table(t, s, "SELECT message, revision FROM trigger_decision JOIN ci_build USING (build_uid)"))
+	require.Equal(t, []string{"a\uFFFDb\uFFFD(c re\uFFFDvision\uFFFD re\uFFFDvision\uFFFD"},
+		table(t, s, "SELECT d.message, b.revision, t.inputs->>'revision' FROM trigger_decision d JOIN ci_build b USING (build_uid), task t"))
 
 	id := claim(t, s, "w", 1)[0]
 	_, err = s.Complete(t.Context(), "w", []store.Completion{
@@ -118,10 +119,10 @@ func TestTextThatPostgresRefusesIsMended(t *testing.T) {
 	})
 	require.NoError(t, err)
 	_, err = s.Observe(t.Context(), []store.Observation{
-		{ID: id.ID, Namespace: id.Namespace, Owner: id.PipelineUID, WorkflowName: id.WorkflowName, Status: store.StatusRunning, Message: "y\x00\xff"},
+		{Namespace: id.Namespace, WorkflowName: id.WorkflowName, Identity: id.Identity, Status: store.StatusRunning, Message: "y\x00\xff"},
 	})
 	require.NoError(t, err)
-	require.Equal(t, []string{"y\uFFFD\uFFFD"}, table(t, s, "SELECT message FROM cd_workflow_runner"))
+	require.Equal(t, []string{"y\uFFFD\uFFFD"}, table(t, s, "SELECT message FROM task"))
 }
 
 func TestABuildThatFailedHasDecisionsAlone(t *testing.T) {
@@ -148,9 +149,9 @@ func TestNamesAndImagesOfGreatestLengthFit(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, done)
 	got := claim(t, s, "w", 1)[0]
-	require.Equal(t, artifact.Image, got.Image)
-	require.Equal(t, family[0].Name, got.Pipeline)
-	require.Equal(t, build.Name, got.BuildName)
+	require.Equal(t, artifact.Image, got.Inputs.Image)
+	require.Equal(t, family[0].Name, got.Owner.Name)
+	require.Equal(t, build.Name, got.Inputs.Build)
 	require.LessOrEqual(t, len(got.WorkflowName), 63)
 }
 

@@ -16,33 +16,31 @@ import (
 
 const queued = 50_000
 
-// fillQueue makes a queue of Pending rows, and as many that have ended.
+// fillQueue makes a queue of Pending tasks in two lanes, as many that are held, and as
+// many that have ended.
 func fillQueue(t *testing.T, s *store.Store) {
 	t.Helper()
-	planned(t, s, "b1", nil)
-	execute(t, s, `INSERT INTO ci_artifact (build_uid, namespace, build_name, ci_pipeline, image, digest)
-		SELECT build_uid, namespace, build_name, ci_pipeline, 'image', 'digest' FROM ci_build`)
-	execute(t, s, `INSERT INTO cd_workflow (ci_artifact_id, namespace, pipeline, pipeline_uid, cause)
-		SELECT a.id, a.namespace, 'web-' || n, 'uid-' || n, 'Webhook' FROM ci_artifact a, generate_series(1, $1::integer) n`, 2*queued)
-	execute(t, s, `INSERT INTO cd_workflow_runner (cd_workflow_id, namespace, stage, workflow_name, priority, fair_at, status)
-		SELECT id, namespace, 'DEPLOY', pipeline, id % 7, now() + id * interval '1 s', CASE id % 2 WHEN 0 THEN 'Pending' ELSE 'Succeeded' END
-		FROM cd_workflow`)
+	execute(t, s, `INSERT INTO task (kind, namespace, owner_kind, owner_name, owner_uid, identity, workflow_name, inputs, status, reason, priority, fair_at)
+		SELECT CASE n % 8 WHEN 0 THEN 'ci' ELSE 'cd' END, 'default', 'CdPipeline', 'web-' || n, 'uid-' || n, 'identity-' || n, 'web-' || n, '{}',
+			CASE n % 3 WHEN 0 THEN 'Pending' WHEN 1 THEN 'Held' ELSE 'Succeeded' END, CASE n % 3 WHEN 1 THEN 'StageBefore' ELSE '' END,
+			n % 7, now() + n * interval '1 s'
+		FROM generate_series(1, $1::integer) n`, 3*queued)
 }
 
-// claimQuery is the statement as it stands in queries/dispatch.sql, with numbered
+// claimQuery is the statement as it stands in queries/task.sql, with numbered
 // parameters.
 func claimQuery(t *testing.T) string {
 	t.Helper()
-	file, err := os.ReadFile("queries/dispatch.sql")
+	file, err := os.ReadFile("queries/task.sql")
 	require.NoError(t, err)
-	_, query, found := strings.Cut(string(file), "-- name: ClaimRunners :many\n")
+	_, query, found := strings.Cut(string(file), "-- name: ClaimTasks :many\n")
 	require.True(t, found)
 	query, _, found = strings.Cut(query, ";")
 	require.True(t, found)
-	return strings.NewReplacer("@most", "$1", "@worker", "$2", "@lease", "$3", "@namespaces", "$4").Replace(query)
+	return strings.NewReplacer("@most", "$1", "@worker", "$2", "@lease", "$3", "@namespaces", "$4", "@kind", "$5", "@cluster", "$6").Replace(query)
 }
 
-var scansAllRunners = regexp.MustCompile(`Seq Scan on cd_workflow_runner`)
+var scansAllTasks = regexp.MustCompile(`Seq Scan on task`)
 
 func TestALongQueueIsReadByItsIndex(t *testing.T) {
 	t.Parallel()
@@ -54,8 +52,8 @@ func TestALongQueueIsReadByItsIndex(t *testing.T) {
 		for _, mode := range []string{"force_custom_plan", "force_generic_plan"} {
 			for _, namespaces := range []string{"{}", "{default}"} {
 				plan := explain(t, s, mode, claimQuery(t), namespaces)
-				require.Equal(t, 1, strings.Count(plan, "cd_workflow_runner_queue"), "%s of %s after %s:\n%s", mode, namespaces, statistics, plan)
-				require.NotRegexp(t, scansAllRunners, plan, "%s of %s after %s", mode, namespaces, statistics)
+				require.Equal(t, 1, strings.Count(plan, "task_queue"), "%s of %s after %s:\n%s", mode, namespaces, statistics, plan)
+				require.NotRegexp(t, scansAllTasks, plan, "%s of %s after %s", mode, namespaces, statistics)
 			}
 		}
 	}
@@ -71,8 +69,8 @@ func explain(t *testing.T, s *store.Store, mode, query, namespaces string) strin
 	var plan strings.Builder
 	for _, statement := range []string{
 		"SET plan_cache_mode = " + mode,
-		"PREPARE claim (bigint, text, interval, text[]) AS " + query,
-		"EXPLAIN EXECUTE claim (50, 'w', '30 s', '" + namespaces + "')",
+		"PREPARE claim (bigint, text, interval, text[], text, text) AS " + query,
+		"EXPLAIN EXECUTE claim (50, 'w', '30 s', '" + namespaces + "', 'cd', '')",
 		"DEALLOCATE claim",
 	} {
 		// As it stands: pgx would put arguments in the place of the parameters.

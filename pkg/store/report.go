@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
@@ -22,6 +23,16 @@ type Summary struct {
 	Decisions []DecisionCount
 	// Failures are the first few runs that ended badly.
 	Failures []Failure
+	// Held are the runs that wait for something else than a slot, counted by reason.
+	Held []HeldCount
+}
+
+// HeldCount is how many runs of one build are held by one reason.
+type HeldCount struct {
+	Reason v1alpha1.Reason
+	Count  int64
+	// Examples are up to five names of pipelines.
+	Examples []string
 }
 
 // DecisionCount is how often something was decided below one build.
@@ -45,7 +56,7 @@ type Failure struct {
 // maxFailures is how many failures of a build a summary names.
 const maxFailures = 10
 
-// Summaries returns what came of the builds, by UID, in three statements. A build
+// Summaries returns what came of the builds, by UID, in four statements. A build
 // that is not planned is not among them.
 func (s *Store) Summaries(ctx context.Context, buildUIDs []string) (map[string]*Summary, error) {
 	ctx, cancel := context.WithTimeout(ctx, ReadTimeout)
@@ -64,13 +75,13 @@ func (s *Store) Summaries(ctx context.Context, buildUIDs []string) (map[string]*
 	if err := s.addFailures(ctx, buildUIDs, summaries); err != nil {
 		return nil, err
 	}
-	return summaries, nil
+	return summaries, s.addHeld(ctx, buildUIDs, summaries)
 }
 
 //nolint:gosec // counts of runs, far below 2³¹
 func triggerSummary(row dbsqlc.BuildSummariesRow) v1alpha1.TriggerSummary {
 	return v1alpha1.TriggerSummary{
-		Total: int32(row.Total), Pending: int32(row.Pending), Submitted: int32(row.Submitted),
+		Total: int32(row.Total), Pending: int32(row.Pending), Held: int32(row.Held), Submitted: int32(row.Submitted),
 		Running: int32(row.Running), Succeeded: int32(row.Succeeded), Failed: int32(row.Failed),
 		Skipped: int32(row.Skipped), Progress: fmt.Sprintf("%d/%d", row.Triggered, row.Total),
 	}
@@ -108,8 +119,23 @@ func (s *Store) addFailures(ctx context.Context, buildUIDs []string, summaries m
 	return nil
 }
 
+func (s *Store) addHeld(ctx context.Context, buildUIDs []string, summaries map[string]*Summary) error {
+	rows, err := s.queries.HeldRuns(ctx, buildUIDs)
+	if err != nil {
+		return fmt.Errorf("count held runs: %w", err)
+	}
+	for _, row := range rows {
+		if summary := summaries[row.BuildUid]; summary != nil {
+			summary.Held = append(summary.Held, HeldCount{Reason: v1alpha1.Reason(row.Reason), Count: row.Runs, Examples: row.Examples})
+		}
+	}
+	return nil
+}
+
 // LastRun is the newest stage of the newest run of a pipeline.
 type LastRun struct {
+	// Run is the run's number.
+	Run          int64
 	BuildName    string
 	Image        string
 	Digest       string
@@ -143,13 +169,36 @@ func (s *Store) LastRuns(ctx context.Context, pipelineUIDs []string) (map[string
 	runs := make(map[string]LastRun, len(rows))
 	for _, row := range rows {
 		runs[row.PipelineUid] = LastRun{
-			BuildName: row.BuildName, Image: row.Image, Digest: row.Digest,
+			Run: row.RunID, BuildName: row.BuildName, Image: row.Image, Digest: row.Digest,
 			Stage: trigger.Stage(row.Stage), Status: Status(row.Status),
 			Reason: v1alpha1.Reason(row.Reason), Message: row.Message,
 			WorkflowName: row.WorkflowName, HasWorkflow: row.SubmittedAt.Valid, At: row.ChangedAt.Time,
 		}
 	}
 	return runs, nil
+}
+
+// maxDeployed is how many artifacts of a pipeline Deployed returns.
+const maxDeployed = 64
+
+// Deployed returns what is deployed by each pipeline, by UID: of each repository the last
+// artifact whose DEPLOY succeeded, the newest first, at most 64.
+func (s *Store) Deployed(ctx context.Context, pipelineUIDs []string) (map[string][]v1alpha1.Deployed, error) {
+	ctx, cancel := context.WithTimeout(ctx, ReadTimeout)
+	defer cancel()
+	rows, err := s.queries.DeployedArtifacts(ctx, dbsqlc.DeployedArtifactsParams{PipelineUids: pipelineUIDs, MostEach: maxDeployed})
+	if err != nil {
+		return nil, fmt.Errorf("read what is deployed: %w", err)
+	}
+	deployed := map[string][]v1alpha1.Deployed{}
+	for _, row := range rows {
+		deployed[row.PipelineUid] = append(deployed[row.PipelineUid], v1alpha1.Deployed{
+			Image: row.Image, Digest: row.Digest, BuildName: row.BuildName,
+			// The API server keeps whole seconds.
+			At: metav1.Unix(row.At.Time.Unix(), 0),
+		})
+	}
+	return deployed, nil
 }
 
 // LastDecisions returns the newest decision on each pipeline that has one, by UID.

@@ -25,9 +25,9 @@ func summaryOf(t *testing.T, s *store.Store, build string) *store.Summary {
 
 func move(t *testing.T, s *store.Store, claim store.Claim, to store.Status, message string) {
 	t.Helper()
-	moved, err := s.Observe(t.Context(), []store.Observation{
-		{ID: claim.ID, Namespace: claim.Namespace, Owner: claim.PipelineUID, WorkflowName: claim.WorkflowName, Status: to, Reason: "WorkflowFailed", Message: message},
-	})
+	observation := seen(claim, to)
+	observation.Reason, observation.Message = v1alpha1.ReasonWorkflowFailed, message
+	moved, err := s.Observe(t.Context(), []store.Observation{observation})
 	require.NoError(t, err)
 	require.Len(t, moved, 1)
 }
@@ -68,7 +68,7 @@ func TestASummaryCountsEveryRunOnce(t *testing.T) {
 	}, summary.Decisions)
 }
 
-// Wherever the rows are, each run is in exactly one of the counts.
+// Wherever the tasks are, each run is in exactly one of the counts.
 func TestTheCountsOfASummaryAddUp(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
@@ -76,8 +76,8 @@ func TestTheCountsOfASummaryAddUp(t *testing.T) {
 		inState(t, s, string(state), 2, state)
 		triggers := summaryOf(t, s, string(state)).Triggers
 		require.EqualValues(t, 2, triggers.Total, state)
-		require.Equal(t, triggers.Total, triggers.Pending+triggers.Submitted+triggers.Running+triggers.Succeeded+triggers.Failed, state)
-		execute(t, s, "UPDATE cd_workflow_runner SET status = 'Superseded' WHERE status = 'Pending'")
+		require.Equal(t, triggers.Total, triggers.Pending+triggers.Held+triggers.Submitted+triggers.Running+triggers.Succeeded+triggers.Failed, state)
+		execute(t, s, "UPDATE task SET status = 'Superseded' WHERE status = 'Pending'")
 	}
 }
 
@@ -112,7 +112,7 @@ func TestASummaryNamesTheFirstFailuresAlone(t *testing.T) {
 func TestTheLastRunIsTheNewestStageOfTheNewestRun(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	family := given.FamilyOf(given.CdPipeline("web", given.WithPre), given.CdPipeline("never", given.Suspended))
+	family := given.FamilyOf(given.CdPipeline("web", given.WithPre, unordered), given.CdPipeline("never", given.Suspended))
 	uid := string(given.UID("web"))
 	last := func() store.LastRun {
 		runs, err := s.LastRuns(t.Context(), []string{uid, string(given.UID("never")), "unknown"})
@@ -185,10 +185,10 @@ func TestQuietRowsArePagedById(t *testing.T) {
 	s := newStore(t)
 	planned(t, s, "b1", given.CdPipelines(9, "web"))
 	claims := claim(t, s, "w", 8)
-	execute(t, s, "UPDATE cd_workflow_runner SET status = 'Submitted', changed_at = now() - interval '1 h' WHERE id <= $1", claims[5].ID)
-	execute(t, s, "UPDATE cd_workflow_runner SET status = 'Running' WHERE id = $1", claims[1].ID)
-	execute(t, s, "UPDATE cd_workflow_runner SET changed_at = now() WHERE id = $1", claims[0].ID)
-	execute(t, s, "UPDATE cd_workflow_runner SET status = 'Succeeded' WHERE id = $1", claims[2].ID)
+	execute(t, s, "UPDATE task SET status = 'Submitted', changed_at = now() - interval '1 h' WHERE id <= $1", claims[5].ID)
+	execute(t, s, "UPDATE task SET status = 'Running' WHERE id = $1", claims[1].ID)
+	execute(t, s, "UPDATE task SET changed_at = now() WHERE id = $1", claims[0].ID)
+	execute(t, s, "UPDATE task SET status = 'Succeeded' WHERE id = $1", claims[2].ID)
 	quiet := func(after int64, most int) []int64 {
 		rows, err := s.StaleActive(t.Context(), 30*time.Minute, after, most)
 		require.NoError(t, err)
@@ -196,6 +196,7 @@ func TestQuietRowsArePagedById(t *testing.T) {
 		for _, row := range rows {
 			require.Equal(t, given.Namespace, row.Namespace)
 			require.NotEmpty(t, row.WorkflowName)
+			require.Regexp(t, "-"+row.Identity[:16]+"$", row.WorkflowName)
 			ids = append(ids, row.ID)
 		}
 		return ids
@@ -220,9 +221,9 @@ func TestAPipelineThatRunsForOneArtifactIsNotCountedAsSkippedForAnother(t *testi
 func TestWaitingBuildsAreThoseOfTheQueue(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	planned(t, s, "b1", given.CdPipelines(3, "web"))
+	planned(t, s, "b1", given.CdPipelines(3, "web", unordered))
 	claim(t, s, "w", 3)
-	planned(t, s, "b2", given.CdPipelines(3, "web"))
+	planned(t, s, "b2", given.CdPipelines(3, "web", unordered))
 	waiting, err := s.WaitingBuilds(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, []types.NamespacedName{{Namespace: given.Namespace, Name: "b2"}}, waiting)

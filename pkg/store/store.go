@@ -106,14 +106,18 @@ func (s *Store) Close() { s.pool.Close() }
 // Pool returns the connection pool, for metrics.
 func (s *Store) Pool() *pgxpool.Pool { return s.pool }
 
-// Ping tells whether the database answers and has its tables.
+// Ping tells whether the database answers and has the tables that this Penstock knows.
 func (s *Store) Ping(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, PingTimeout)
 	defer cancel()
-	if _, err := s.queries.BuildIsPlanned(ctx, ""); err != nil {
+	var version int64
+	if err := s.pool.QueryRow(ctx, "SELECT max(version_id) FROM goose_db_version").Scan(&version); err != nil {
 		return fmt.Errorf("ping database: %w", err)
 	}
-	return nil
+	if version < newestKnown() {
+		return fmt.Errorf("the database's schema has version %d, want %d: it is being migrated", version, newestKnown())
+	}
+	return newerSchema(version)
 }
 
 // IsInvalid tells whether the database refused the data itself, so that the same

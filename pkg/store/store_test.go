@@ -52,7 +52,7 @@ func TestACallOfAServerThatDoesNotAnswerEndsWithoutThePassword(t *testing.T) {
 			require.Less(t, time.Since(began), 2*store.PingTimeout)
 
 			began = time.Now()
-			_, err = s.Claim(t.Context(), "w", 1, lease)
+			_, err = s.Claim(t.Context(), cd, "w", 1, lease)
 			requireNoPassword(t, err)
 			require.Less(t, time.Since(began), 2*store.ClaimTimeout)
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
 )
@@ -19,6 +20,8 @@ type Build struct {
 	Revision   string
 	Cause      string
 	Phase      v1alpha1.BuildPhase
+	// CreatedAt is the CiBuild's creation: builds of a pipeline are ordered by it.
+	CreatedAt time.Time
 }
 
 // Decision is what happens to one pipeline for one artifact, and why. A build
@@ -29,6 +32,14 @@ type Decision struct {
 	Outcome  v1alpha1.Outcome
 	Reason   v1alpha1.Reason
 	Message  string
+	// Also are the other images of the run: those of the same digest and repository.
+	Also []string
+}
+
+// StartsRun tells whether the decision is that a run starts, and not that its artifact
+// is part of another's run.
+func (d Decision) StartsRun() bool {
+	return d.Outcome == v1alpha1.OutcomeTriggered && d.Reason != v1alpha1.ReasonSameRun
 }
 
 // Children finds the CdPipelines that name a parent.
@@ -71,21 +82,120 @@ func (d Decider) Build(build Build, ciPipeline *v1alpha1.CiPipeline, artifacts [
 		direct := family.of(v1alpha1.ParentCiPipeline, ciPipeline.Name)
 		decisions = append(decisions, d.below(build, artifact, direct, family)...)
 	}
-	return decisions
+	return joinRuns(decisions)
 }
 
-// Succeeded decides for every descendant of a pipeline whose last stage
-// succeeded.
-func (d Decider) Succeeded(build Build, artifact v1alpha1.Artifact, parent string, children Children) []Decision {
-	family := newFamily(children, parent)
-	return d.below(build, artifact, family.of(v1alpha1.ParentCdPipeline, parent), family)
+// Succeeded decides for every descendant of a pipeline whose last stage succeeded, once
+// for each artifact that its run was given.
+func (d Decider) Succeeded(build Build, artifacts []v1alpha1.Artifact, parent string, children Children) []Decision {
+	var decisions []Decision
+	for _, artifact := range artifacts {
+		family := newFamily(children, parent)
+		decisions = append(decisions, d.below(build, artifact, family.of(v1alpha1.ParentCdPipeline, parent), family)...)
+	}
+	return joinRuns(decisions)
 }
 
 // Ended decides for every descendant of a pipeline whose run ended otherwise.
-func (d Decider) Ended(artifact v1alpha1.Artifact, parent, how string, children Children) []Decision {
+func (d Decider) Ended(artifacts []v1alpha1.Artifact, parent, how string, children Children) []Decision {
 	message := fmt.Sprintf("parent CdPipeline %s ended as %s", parent, how)
-	return descend(verdict{v1alpha1.OutcomeBlocked, v1alpha1.ReasonParentNotSucceeded, message},
-		artifact, parent, newFamily(children, parent))
+	verdict := verdict{v1alpha1.OutcomeBlocked, v1alpha1.ReasonParentNotSucceeded, message}
+	if how == string(v1alpha1.ReasonSuperseded) { // nothing is to be mended: a newer build goes on
+		verdict.outcome, verdict.reason = v1alpha1.OutcomeSkipped, v1alpha1.ReasonParentNotTriggered
+	}
+	var decisions []Decision
+	for _, artifact := range artifacts {
+		decisions = append(decisions, descend(verdict, artifact, parent, newFamily(children, parent))...)
+	}
+	return decisions
+}
+
+// Requested decides for a pipeline that a person asked for, whoever its parent is: its
+// filter alone may speak against an artifact.
+func (d Decider) Requested(build Build, artifacts []v1alpha1.Artifact, pipeline *v1alpha1.CdPipeline, children Children) []Decision {
+	var decisions []Decision
+	for _, artifact := range artifacts {
+		verdict := d.filter(build, artifact, pipeline)
+		if verdict.outcome == v1alpha1.OutcomeTriggered {
+			verdict.reason = v1alpha1.ReasonRequested
+		}
+		decision := verdict.on(artifact, pipeline)
+		decisions = append(decisions, decision)
+		decisions = append(decisions, descend(inherited(decision), artifact, pipeline.Name, newFamily(children, pipeline.Name))...)
+	}
+	return joinRuns(decisions)
+}
+
+// Again decides for a pipeline that runs artifacts once more that it ran before.
+func (d Decider) Again(artifacts []v1alpha1.Artifact, pipeline *v1alpha1.CdPipeline, children Children) []Decision {
+	verdict := verdict{v1alpha1.OutcomeTriggered, v1alpha1.ReasonRequested, "run again by a RunRequest"}
+	var decisions []Decision
+	for _, artifact := range artifacts {
+		decision := verdict.on(artifact, pipeline)
+		decisions = append(decisions, decision)
+		decisions = append(decisions, descend(inherited(decision), artifact, pipeline.Name, newFamily(children, pipeline.Name))...)
+	}
+	return joinRuns(decisions)
+}
+
+// Overtaken returns the decisions as they are where a pipeline is not triggered because
+// a newer build had its turn there: it is skipped, and so is all that hangs below it.
+func Overtaken(decisions []Decision, pipelineUID, message string) []Decision {
+	overtaken := map[string]string{} // the pipeline that was overtaken, by it and all below
+	changed := slices.Clone(decisions)
+	for i, decision := range changed {
+		pipeline := decision.Pipeline
+		parent := pipeline.Spec.ParentRef
+		switch {
+		case string(pipeline.UID) == pipelineUID && decision.Outcome == v1alpha1.OutcomeTriggered:
+			changed[i] = verdict{v1alpha1.OutcomeSkipped, v1alpha1.ReasonSuperseded, message}.on(decision.Artifact, pipeline)
+			overtaken[pipeline.Name] = pipeline.Name
+		case parent.Kind == v1alpha1.ParentCdPipeline && overtaken[parent.Name] != "" && decision.Reason == v1alpha1.ReasonParentRunning:
+			overtaken[pipeline.Name] = overtaken[parent.Name]
+			text := fmt.Sprintf("parent CdPipeline %s was not triggered: %s", overtaken[pipeline.Name], v1alpha1.ReasonSuperseded)
+			changed[i] = verdict{v1alpha1.OutcomeSkipped, v1alpha1.ReasonParentNotTriggered, text}.on(decision.Artifact, pipeline)
+		}
+	}
+	return changed
+}
+
+// joinRuns makes one run of the artifacts that go together: all of them where the
+// pipeline says All, else those that are one digest in one repository. The first of them
+// starts the run.
+func joinRuns(decisions []Decision) []Decision {
+	type key struct{ pipeline, digest, repository string }
+	first := map[key]int{}
+	for i := range decisions {
+		decision := &decisions[i]
+		if decision.Outcome != v1alpha1.OutcomeTriggered {
+			continue
+		}
+		same := key{pipeline: decision.Pipeline.Name}
+		all := decision.Pipeline.Spec.Artifacts == v1alpha1.ArtifactsAll
+		if !all {
+			same.digest, same.repository = decision.Artifact.Digest, Repository(decision.Artifact.Image)
+		}
+		leader, joins := first[same]
+		if !joins {
+			first[same] = i
+			continue
+		}
+		decision.Reason = v1alpha1.ReasonSameRun
+		decision.Message = "part of the run of " + decisions[leader].Artifact.Image
+		if !all {
+			decisions[leader].Also = append(decisions[leader].Also, decision.Artifact.Image)
+		}
+	}
+	return decisions
+}
+
+// Repository returns an image's name without its tag and its digest.
+func Repository(image string) string {
+	image, _, _ = strings.Cut(image, "@")
+	if colon := strings.LastIndexByte(image, ':'); colon > strings.LastIndexByte(image, '/') {
+		return image[:colon]
+	}
+	return image
 }
 
 // below decides for the children of one parent, then for what hangs below them.
@@ -107,15 +217,13 @@ func (d Decider) one(build Build, artifact v1alpha1.Artifact, pipeline *v1alpha1
 }
 
 func (d Decider) judge(build Build, artifact v1alpha1.Artifact, pipeline *v1alpha1.CdPipeline) verdict {
-	switch first := FirstStage(pipeline); {
+	switch {
 	case !pipeline.DeletionTimestamp.IsZero():
 		return verdict{v1alpha1.OutcomeSkipped, v1alpha1.ReasonPipelineTerminating, "the pipeline is being deleted"}
 	case pipeline.Spec.Suspend:
 		return verdict{v1alpha1.OutcomeSkipped, v1alpha1.ReasonSuspended, "spec.suspend is true"}
 	case pipeline.Spec.Trigger == v1alpha1.TriggerManual:
 		return verdict{v1alpha1.OutcomeSkipped, v1alpha1.ReasonManualTrigger, "spec.trigger is Manual"}
-	case StageSpec(pipeline, first).Trigger == v1alpha1.TriggerManual:
-		return verdict{v1alpha1.OutcomeSkipped, v1alpha1.ReasonManualTrigger, fmt.Sprintf("the trigger of stage %s is Manual", first)}
 	}
 	return d.filter(build, artifact, pipeline)
 }

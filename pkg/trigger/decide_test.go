@@ -35,13 +35,14 @@ func TestOneChildIsDecidedByItsOwnConfiguration(t *testing.T) {
 		"a manual child is skipped": {
 			given.CdPipeline("web", given.Manual), "web Skipped/ManualTrigger", "spec.trigger is Manual",
 		},
-		"a manual DEPLOY that comes first makes the whole pipeline wait for a person": {
-			given.CdPipeline("web", given.ManualStage(trigger.StageDeploy)),
-			"web Skipped/ManualTrigger", "the trigger of stage DEPLOY is Manual",
+		"a manual DEPLOY that comes first is triggered, and its run waits for a person": {
+			given.CdPipeline("web", given.ManualStage(trigger.StageDeploy)), "web Triggered/Triggered", "by build b1",
 		},
-		"a manual PRE makes the whole pipeline wait for a person": {
-			given.CdPipeline("web", given.WithPre, given.ManualStage(trigger.StagePre)),
-			"web Skipped/ManualTrigger", "the trigger of stage PRE is Manual",
+		"a manual PRE is triggered, and its run waits for a person": {
+			given.CdPipeline("web", given.WithPre, given.ManualStage(trigger.StagePre)), "web Triggered/Triggered", "by build b1",
+		},
+		"a pipeline on hold is triggered, and its run waits": {
+			given.CdPipeline("web", given.Held), "web Triggered/Triggered", "by build b1",
 		},
 		"a manual DEPLOY after an automatic PRE does not keep the pipeline from starting": {
 			given.CdPipeline("web", given.WithPre, given.ManualStage(trigger.StageDeploy)),
@@ -232,23 +233,34 @@ func TestAPipelineThatEndedDecidesForEveryDescendant(t *testing.T) {
 		want      []string
 	}{
 		"success triggers the children, and what is below them waits": {
-			decider.Succeeded(given.Build("b1"), given.Artifact(0), "parent", chain),
+			decider.Succeeded(given.Build("b1"), given.Artifacts(1), "parent", chain),
 			[]string{"child Triggered/Triggered", "grandchild Waiting/ParentRunning"},
 		},
 		"any other end blocks everything below": {
-			decider.Ended(given.Artifact(0), "parent", "Failed", chain),
+			decider.Ended(given.Artifacts(1), "parent", "Failed", chain),
 			[]string{"child Blocked/ParentNotSucceeded", "grandchild Blocked/ParentNotSucceeded"},
 		},
 		"a ring is walked once when its member succeeded, and no pipeline is decided twice": {
-			decider.Succeeded(given.Build("b1"), given.Artifact(0), "parent", ring),
+			decider.Succeeded(given.Build("b1"), given.Artifacts(1), "parent", ring),
 			[]string{"child Triggered/Triggered", "sibling Triggered/Triggered"},
 		},
 		"a ring is walked once when its member failed": {
-			decider.Ended(given.Artifact(0), "parent", "Failed", ring),
+			decider.Ended(given.Artifacts(1), "parent", "Failed", ring),
 			[]string{"child Blocked/ParentNotSucceeded", "sibling Blocked/ParentNotSucceeded"},
 		},
+		"success triggers the children once for each artifact of the run": {
+			decider.Succeeded(given.Build("b1"), given.Artifacts(2), "parent", chain),
+			[]string{"child Triggered/Triggered", "grandchild Waiting/ParentRunning", "child Triggered/Triggered", "grandchild Waiting/ParentRunning"},
+		},
+		"any other end blocks everything below once for each artifact of the run": {
+			decider.Ended(given.Artifacts(2), "parent", "Failed", chain),
+			[]string{
+				"child Blocked/ParentNotSucceeded", "grandchild Blocked/ParentNotSucceeded",
+				"child Blocked/ParentNotSucceeded", "grandchild Blocked/ParentNotSucceeded",
+			},
+		},
 		"a pipeline without children decides nothing": {
-			decider.Succeeded(given.Build("b1"), given.Artifact(0), "grandchild", chain), []string{},
+			decider.Succeeded(given.Build("b1"), given.Artifacts(1), "grandchild", chain), []string{},
 		},
 	} {
 		t.Run(sentence, func(t *testing.T) {

@@ -1,29 +1,29 @@
 package trigger
 
 import (
-	"fmt"
+	"time"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
 )
 
-// Step is what follows the success of a stage: one of the three is set.
-type Step struct {
-	// Next is the stage that starts now.
-	Next Stage
-	// Hold says why the next stage waits for a person.
-	Hold string
-	// Done true means that this was the last stage.
-	Done bool
-}
+const (
+	// retryFirst and retryMost bound the pause before a stage is tried again.
+	retryFirst, retryMost = 30 * time.Second, time.Hour
+	// maxShift keeps the doubled pause from overflowing: retryMost doubled so often fits
+	// into a Duration.
+	maxShift = 20
+)
 
-// AfterSuccess returns what follows a stage of the pipeline that succeeded.
-func AfterSuccess(pipeline *v1alpha1.CdPipeline, stage Stage) Step {
-	next, more := NextStage(pipeline, stage)
-	if !more {
-		return Step{Done: true}
+// RetryAfter returns the pause before the next attempt of a stage whose attempt, counted
+// from 1, has failed; false where there is none left.
+func RetryAfter(pipeline *v1alpha1.CdPipeline, stage Stage, attempt int32) (time.Duration, bool) {
+	spec := StageSpec(pipeline, stage)
+	if spec == nil || spec.Retries == nil || attempt > spec.Retries.Max {
+		return 0, false
 	}
-	if StageSpec(pipeline, next).Trigger == v1alpha1.TriggerManual {
-		return Step{Hold: fmt.Sprintf("stage %s succeeded; stage %s waits because its trigger is Manual", stage, next)}
+	first := retryFirst
+	if spec.Retries.Backoff != nil {
+		first = spec.Retries.Backoff.Duration
 	}
-	return Step{Next: next}
+	return min(min(first, retryMost)<<min(max(attempt-1, 0), maxShift), retryMost), true
 }

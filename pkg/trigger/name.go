@@ -20,8 +20,9 @@ const suffixLength = 16
 
 var lowerBase32 = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
 
-// Identity is what makes a Workflow the one of its row. Two Workflows of equal
-// identity are the same Workflow.
+// Identity is what makes a Workflow the one of its task. Two Workflows of equal
+// identity are the same Workflow. A run that is given all artifacts has no image and
+// no digest in it.
 type Identity struct {
 	BuildUID    string
 	Image       string
@@ -29,16 +30,20 @@ type Identity struct {
 	PipelineUID string
 	Run         int32
 	Stage       Stage
+	// Attempt counts the Workflows of the stage from 1 on; 0 means 1.
+	Attempt int32
 }
 
 // Hash returns 52 characters of lower-case base32 (SHA-256 over the fields, each
 // preceded by its length so that no two identities share an encoding). It is a
 // valid label value.
 func (i Identity) Hash() string {
+	fields := []string{i.BuildUID, i.Image, i.Digest, i.PipelineUID, strconv.Itoa(int(i.Run)), string(i.Stage)}
+	if i.Attempt > 1 {
+		fields = append(fields, strconv.Itoa(int(i.Attempt)))
+	}
 	digest := sha256.New()
-	for _, field := range []string{
-		i.BuildUID, i.Image, i.Digest, i.PipelineUID, strconv.Itoa(int(i.Run)), string(i.Stage),
-	} {
+	for _, field := range fields {
 		digest.Write([]byte(strconv.Itoa(len(field)) + ":" + field))
 	}
 	return lowerBase32.EncodeToString(digest.Sum(nil))

@@ -53,6 +53,37 @@ func TestWorkflowNamesAreTheSameInEveryVersion(t *testing.T) {
 	require.Equal(t, "web-post-xvnuseq65qrhzlux", name)
 }
 
+// The hashes are those of the version that knew no attempts: what it has planned goes on
+// under its identity.
+func TestTheFirstAttemptHasTheIdentityThatItHadBeforeThereWereAttempts(t *testing.T) {
+	t.Parallel()
+	one := trigger.Identity{BuildUID: "build", Image: "image", Digest: "sha256:0", PipelineUID: "pipeline", Run: 1, Stage: trigger.StagePost}
+	all := trigger.Identity{BuildUID: "build", PipelineUID: "pipeline", Run: 2, Stage: trigger.StageDeploy}
+	for identity, want := range map[trigger.Identity]string{
+		one: "xvnuseq65qrhzlux4hpzvsvaahbxy2jgosnib57kvpn3fwan2e4a",
+		all: "f3lj7lacbj243jry6ykai6stwo4czkthjpqojqwpk5oukspkz3ha",
+	} {
+		for attempt := range int32(2) {
+			identity.Attempt = attempt
+			require.Equal(t, want, identity.Hash(), "attempt %d", attempt)
+		}
+		identity.Attempt = 2
+		require.NotEqual(t, want, identity.Hash())
+	}
+}
+
+func TestEachAttemptHasANameOfItsOwn(t *testing.T) {
+	t.Parallel()
+	seen := map[string]int32{}
+	for attempt := int32(1); attempt <= 21; attempt++ {
+		i := identity()
+		i.Attempt = attempt
+		name := trigger.WorkflowName("web", i)
+		require.Zero(t, seen[name], "attempts %d and %d", seen[name], attempt)
+		seen[name] = attempt
+	}
+}
+
 func TestEveryPartOfTheIdentityChangesTheName(t *testing.T) {
 	t.Parallel()
 	names := map[string]string{trigger.WorkflowName("web", identity()): "none"}
@@ -63,6 +94,7 @@ func TestEveryPartOfTheIdentityChangesTheName(t *testing.T) {
 		"pipeline": func(i *trigger.Identity) { i.PipelineUID = "other" },
 		"run":      func(i *trigger.Identity) { i.Run = 2 },
 		"stage":    func(i *trigger.Identity) { i.Stage = trigger.StagePost },
+		"attempt":  func(i *trigger.Identity) { i.Attempt = 2 },
 		"where one part ends and the next begins": func(i *trigger.Identity) {
 			i.Image, i.Digest = i.Image+i.Digest[:1], i.Digest[1:]
 		},
@@ -93,23 +125,24 @@ func TestLabelValuesAreValidForEveryObjectName(t *testing.T) {
 }
 
 // FuzzWorkflowName compares two identities and pipelines: equal ones share a
-// name, others never do; and what the API server takes for a pipeline's name makes
+// name, others never do (an attempt below 1 is the first); and what the API server takes for a pipeline's name makes
 // names and labels that it takes for a Workflow.
 func FuzzWorkflowName(f *testing.F) {
-	f.Add("web", "b", "i", "d", "p", int32(1), uint8(0), "web", "b", "i", "d", "p", int32(1), uint8(0))
-	f.Add("web", "b", "i", "d", "p", int32(1), uint8(0), "web", "b", "i", "d", "p", int32(1), uint8(1))
-	f.Add("web", "b", "i", "d", "p", int32(1), uint8(1), "web", "b", "i", "d", "p", int32(11), uint8(1))
-	f.Add("web", "bi", "", "d", "p", int32(1), uint8(2), "web", "b", "i", "d", "p", int32(1), uint8(2))
-	f.Add("web", "1:b", "", "", "", int32(1), uint8(2), "web", "", "b", "", "", int32(1), uint8(2))
-	f.Add("a.b", "b", "i", "d", "p", int32(1), uint8(0), "a-b", "b", "i", "d", "q", int32(1), uint8(0))
-	f.Add(strings.Repeat("a", 253), "b", "i", "d", "p", int32(-1), uint8(0), "a..--", "b", "i", "d", "q", int32(0), uint8(0))
+	f.Add("web", "b", "i", "d", "p", int32(1), uint8(0), int32(1), "web", "b", "i", "d", "p", int32(1), uint8(0), int32(0))
+	f.Add("web", "b", "i", "d", "p", int32(1), uint8(0), int32(1), "web", "b", "i", "d", "p", int32(1), uint8(0), int32(2))
+	f.Add("web", "b", "i", "d", "p", int32(1), uint8(0), int32(1), "web", "b", "i", "d", "p", int32(1), uint8(1), int32(1))
+	f.Add("web", "b", "i", "d", "p", int32(1), uint8(1), int32(2), "web", "b", "i", "d", "p", int32(11), uint8(1), int32(22))
+	f.Add("web", "bi", "", "d", "p", int32(1), uint8(2), int32(3), "web", "b", "i", "d", "p", int32(1), uint8(2), int32(3))
+	f.Add("web", "1:b", "", "", "", int32(1), uint8(2), int32(1), "web", "", "b", "", "", int32(1), uint8(2), int32(1))
+	f.Add("a.b", "b", "i", "d", "p", int32(1), uint8(0), int32(1), "a-b", "b", "i", "d", "q", int32(1), uint8(0), int32(1))
+	f.Add(strings.Repeat("a", 253), "b", "i", "d", "p", int32(-1), uint8(0), int32(-1), "a..--", "b", "i", "d", "q", int32(0), uint8(0), int32(1))
 	stages := []trigger.Stage{trigger.StagePre, trigger.StageDeploy, trigger.StagePost}
 	f.Fuzz(func(t *testing.T,
-		pipelineA, buildA, imageA, digestA, uidA string, runA int32, stageA uint8,
-		pipelineB, buildB, imageB, digestB, uidB string, runB int32, stageB uint8,
+		pipelineA, buildA, imageA, digestA, uidA string, runA int32, stageA uint8, attemptA int32,
+		pipelineB, buildB, imageB, digestB, uidB string, runB int32, stageB uint8, attemptB int32,
 	) {
-		a := trigger.Identity{BuildUID: buildA, Image: imageA, Digest: digestA, PipelineUID: uidA, Run: runA, Stage: stages[stageA%3]}
-		b := trigger.Identity{BuildUID: buildB, Image: imageB, Digest: digestB, PipelineUID: uidB, Run: runB, Stage: stages[stageB%3]}
+		a := trigger.Identity{BuildUID: buildA, Image: imageA, Digest: digestA, PipelineUID: uidA, Run: runA, Stage: stages[stageA%3], Attempt: max(attemptA, 1)}
+		b := trigger.Identity{BuildUID: buildB, Image: imageB, Digest: digestB, PipelineUID: uidB, Run: runB, Stage: stages[stageB%3], Attempt: max(attemptB, 1)}
 		require.Equal(t, a == b, a.Hash() == b.Hash())
 		nameA, nameB := trigger.WorkflowName(pipelineA, a), trigger.WorkflowName(pipelineB, b)
 		if a != b {

@@ -46,6 +46,23 @@ func (d Decider) Ready(pipeline *v1alpha1.CdPipeline, parents Parents) Readiness
 	}
 }
 
+// Root returns the name of the CiPipeline that the pipeline hangs below, however far; empty
+// where its parents lead to none.
+func Root(pipeline *v1alpha1.CdPipeline, parents Parents) string {
+	met := map[string]bool{pipeline.Name: true}
+	for ref := pipeline.Spec.ParentRef; ; {
+		if ref.Kind == v1alpha1.ParentCiPipeline {
+			return ref.Name
+		}
+		parent := parents.CdPipeline(ref.Name)
+		if parent == nil || met[ref.Name] {
+			return ""
+		}
+		met[ref.Name] = true
+		ref = parent.Spec.ParentRef
+	}
+}
+
 func rooted(ref v1alpha1.ParentReference, parents Parents) Readiness {
 	if !parents.HasCiPipeline(ref.Name) {
 		return missing(ref)

@@ -27,22 +27,30 @@ func StageSpec(pipeline *v1alpha1.CdPipeline, stage Stage) *v1alpha1.StageSpec {
 	}
 }
 
-// FirstStage returns the stage that a run starts with.
-func FirstStage(pipeline *v1alpha1.CdPipeline) Stage {
-	if pipeline.Spec.PreDeploy != nil {
-		return StagePre
+// inOrder are all stages, in the order in which they run.
+var inOrder = [...]Stage{StagePre, StageDeploy, StagePost}
+
+// Stages returns the stages that the pipeline has, in order; from is the one to begin
+// with, empty means the first. None where the pipeline has no such stage.
+func Stages(pipeline *v1alpha1.CdPipeline, from Stage) []Stage {
+	var stages []Stage
+	for _, stage := range inOrder {
+		if StageSpec(pipeline, stage) != nil && (from == "" || from == stage || len(stages) > 0) {
+			stages = append(stages, stage)
+		}
 	}
-	return StageDeploy
+	return stages
 }
 
-// NextStage returns the stage after the given one; false where that was the last.
-func NextStage(pipeline *v1alpha1.CdPipeline, stage Stage) (Stage, bool) {
-	switch {
-	case stage == StagePre:
-		return StageDeploy, true
-	case stage == StageDeploy && pipeline.Spec.PostDeploy != nil:
-		return StagePost, true
-	default:
-		return "", false
+// NextStage returns the pipeline's first stage behind the given one, which the pipeline
+// need not have any more; empty where there is none.
+func NextStage(pipeline *v1alpha1.CdPipeline, stage Stage) Stage {
+	passed := false
+	for _, next := range inOrder {
+		if passed && StageSpec(pipeline, next) != nil {
+			return next
+		}
+		passed = passed || next == stage
 	}
+	return ""
 }

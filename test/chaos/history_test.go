@@ -16,37 +16,37 @@ import (
 	"github.com/penstock-cd/penstock/test/world"
 )
 
-// change is one update of a row of cd_workflow_runner that was committed.
+// change is one update of a task that was committed.
 type change struct {
 	// At is by the database's clock.
 	At time.Time
 	// Writer is the role that logged in.
 	Writer        string
-	Runner        int64
+	Task          int64
 	Before, After string // status
 	Attempt       int32
 	// Worker has the claim, or had it before.
 	Worker string
-	// Delay is how long the row is left alone from now on.
+	// Delay is how long the task is left alone from now on.
 	Delay time.Duration
 }
 
 const historian = `
 CREATE TABLE chaos_history (
 	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, at timestamptz NOT NULL, writer text NOT NULL,
-	runner bigint NOT NULL, before text NOT NULL, after text NOT NULL, attempt integer NOT NULL, worker text NOT NULL,
+	task bigint NOT NULL, before text NOT NULL, after text NOT NULL, attempt integer NOT NULL, worker text NOT NULL,
 	delay double precision NOT NULL);
 CREATE FUNCTION chaos_record() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 BEGIN
-	INSERT INTO chaos_history (at, writer, runner, before, after, attempt, worker, delay)
+	INSERT INTO chaos_history (at, writer, task, before, after, attempt, worker, delay)
 	VALUES (clock_timestamp(), session_user, NEW.id, OLD.status, NEW.status, NEW.attempt,
 		COALESCE(NULLIF(NEW.claimed_by, ''), OLD.claimed_by),
 		CASE WHEN isfinite(NEW.available_at) THEN EXTRACT(EPOCH FROM NEW.available_at - now()) ELSE 0 END);
 	RETURN NEW;
 END $$;
-CREATE TRIGGER chaos_record AFTER UPDATE ON cd_workflow_runner FOR EACH ROW EXECUTE FUNCTION chaos_record();`
+CREATE TRIGGER chaos_record AFTER UPDATE ON task FOR EACH ROW EXECUTE FUNCTION chaos_record();`
 
-// recordHistory has the database log every change of a row from now on.
+// recordHistory has the database log every change of a task from now on.
 func recordHistory(t *testing.T, w *world.World) {
 	t.Helper()
 	_, err := w.Database.Exec(t.Context(), historian)
@@ -54,16 +54,16 @@ func recordHistory(t *testing.T, w *world.World) {
 }
 
 // history returns the changes so far, in the order of their commits as far as they
-// concern one row.
+// concern one task.
 func history(t *testing.T, w *world.World) []change {
 	t.Helper()
 	rows, err := w.Database.Query(t.Context(),
-		`SELECT at, writer, runner, before, after, attempt, worker, delay FROM chaos_history ORDER BY id`)
+		`SELECT at, writer, task, before, after, attempt, worker, delay FROM chaos_history ORDER BY id`)
 	require.NoError(t, err)
 	changes, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (change, error) {
 		var one change
 		var delay float64
-		err := row.Scan(&one.At, &one.Writer, &one.Runner, &one.Before, &one.After, &one.Attempt, &one.Worker, &delay)
+		err := row.Scan(&one.At, &one.Writer, &one.Task, &one.Before, &one.After, &one.Attempt, &one.Worker, &delay)
 		one.Delay = time.Duration(delay * float64(time.Second))
 		return one, err
 	})

@@ -39,7 +39,7 @@ func TestABuildWithFiftyChildrenTriggersEachOnceHoweverOftenItIsReconciled(t *te
 	rest(w)
 	require.Len(t, w.Log().Writes(), before, "reconciling a finished build must write nothing")
 	require.Len(t, w.Workflows(), children)
-	require.Equal(t, children, w.Count(`SELECT count(*) FROM cd_workflow_runner`))
+	require.Equal(t, children, w.Count(`SELECT count(*) FROM task`))
 	w.Judge()
 }
 

@@ -26,7 +26,7 @@ func TestTwoHundredBuildsAtOnceStayWithinTheirLimits(t *testing.T) {
 	for f := range families {
 		ci := fmt.Sprintf("ci-%d", f)
 		w.Create(given.CiPipeline(ci))
-		w.CreateFamily(given.CdPipelines(children, fmt.Sprintf("cd-%d", f), given.BelowCi(ci)))
+		w.CreateFamily(given.CdPipelines(children, fmt.Sprintf("cd-%d", f), given.BelowCi(ci), unordered))
 		for b := range builds {
 			names = append(names, fmt.Sprintf("b-%d-%d", f, b))
 			w.Create(given.CiBuild(names[len(names)-1], given.BuildOf(ci)))

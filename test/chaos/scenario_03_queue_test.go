@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/stretchr/testify/require"
 
+	"github.com/penstock-cd/penstock/pkg/store"
 	"github.com/penstock-cd/penstock/pkg/store/dbsqlc"
 	"github.com/penstock-cd/penstock/test/env"
 	"github.com/penstock-cd/penstock/test/given"
@@ -35,7 +36,7 @@ func TestAQueueOfFiftyThousandIsClaimedQuicklyAndKeptOutOfMemory(t *testing.T) {
 	const children = 500
 	few, many := 20, 110 // builds
 	w := newQuietWorld(t, "KUBE_API_QPS=50")
-	w.CreateFamily(given.CdPipelines(children, "cd"))
+	w.CreateFamily(given.CdPipelines(children, "cd", unordered))
 	w.Create(given.CiPipeline(given.CI))
 	// The detector of races takes several times the memory.
 	controller := w.StartWith(env.ControllerOptions{Binary: "penstock"})
@@ -73,7 +74,7 @@ func finishBuilds(t *testing.T, w *world.World, from, to, children int) {
 	}
 	succeedAtOnce(t, w, names)
 	within(w, 5*time.Minute, "every build is planned", func(context.Context) bool {
-		return w.Count(`SELECT count(*) FROM cd_workflow_runner`) == to*children
+		return w.Count(`SELECT count(*) FROM task`) == to*children
 	})
 }
 
@@ -100,7 +101,8 @@ func within(w *world.World, patience time.Duration, what string, is func(context
 func claimTimes(t *testing.T, w *world.World, claims int) []time.Duration {
 	t.Helper()
 	const rows = 20 // what dispatch claims with five slots
-	params := dbsqlc.ClaimRunnersParams{
+	params := dbsqlc.ClaimTasksParams{
+		Kind:       string(store.KindCd),
 		Namespaces: []string{w.Namespace}, Most: rows, Worker: "somebody",
 		Lease: pgtype.Interval{Microseconds: lease.Microseconds(), Valid: true},
 	}
@@ -109,7 +111,7 @@ func claimTimes(t *testing.T, w *world.World, claims int) []time.Duration {
 	for i := range times {
 		err := pgx.BeginFunc(t.Context(), w.Database, func(tx pgx.Tx) error {
 			began := time.Now()
-			claimed, err := dbsqlc.New(tx).ClaimRunners(t.Context(), params)
+			claimed, err := dbsqlc.New(tx).ClaimTasks(t.Context(), params)
 			times[i] = time.Since(began)
 			require.NoError(t, err)
 			require.Len(t, claimed, rows)

@@ -29,7 +29,7 @@ func TestPostgresStoppedAtOnceUnderLoadLosesNothing(t *testing.T) {
 	t.Cleanup(func() { require.NoError(t, postgres.Close()) })
 	w := world.New(t, world.Options{Environment: local, Postgres: postgres, Settings: []string{"KUBE_API_QPS=25", "KUBE_API_BURST=1"}})
 	w.Create(given.CiPipeline(given.CI))
-	w.CreateFamily(given.CdPipelines(children, "cd"))
+	w.CreateFamily(given.CdPipelines(children, "cd", unordered))
 	controller := w.Start()
 	alive := watchLiveness(controller)
 	for i := range outages {

@@ -31,7 +31,7 @@ func TestAStallOfPostgresBlocksNothingForEver(t *testing.T) {
 	stall := time.Duration(30) * time.Second // 30 s is longer than every timeout of the store
 	w := newWorld(t, "DATABASE_MAX_CONNS=4", "KUBE_API_QPS=10", "KUBE_API_BURST=1")
 	proxy := throughProxy(t, w)
-	w.CreateFamily(given.CdPipelines(children, "cd"))
+	w.CreateFamily(given.CdPipelines(children, "cd", unordered))
 	w.Create(given.CiPipeline(given.CI), given.CiBuild("b1"), given.CiBuild("b2"))
 	controller := w.StartWith(env.ControllerOptions{DatabaseURL: proxy.URL})
 	goroutines := controller.Metric(t.Context(), "go_goroutines")

@@ -24,7 +24,7 @@ func TestTwoLeadersShareTheQueueAndDoubleNothing(t *testing.T) {
 	w := newWorld(t)
 	recordHistory(t, w)
 	w.Create(given.CiPipeline(given.CI))
-	w.CreateFamily(given.CdPipelines(children, "cd"))
+	w.CreateFamily(given.CdPipelines(children, "cd", unordered))
 	w.Start()
 	w.Start()
 	builds := 0
@@ -77,7 +77,7 @@ func startFrozen(t *testing.T, w *world.World, children int, settings ...string)
 	w.Eventually("it has claimed all", func(context.Context) bool { return w.Rows("Submitting") == children && creates(cluster, anything) > 0 })
 	require.NoError(t, f.Signal(syscall.SIGSTOP))
 	f.database.Judge(func(exchange fault.Exchange) fault.Fate {
-		if exchange.Name() == "CompleteRunners" {
+		if exchange.Name() == "CompleteTasks" {
 			f.tried.Add(1)
 		}
 		return fault.Deliver
@@ -129,7 +129,7 @@ func TestALeaderThatWasStoppedAndGoesOnWritesNothing(t *testing.T) {
 			w := newWorld(t, "TRIGGER_LEASE=20s", fmt.Sprintf("LEADER_ELECT=%t", elects))
 			recordHistory(t, w)
 			w.Create(given.CiPipeline(given.CI), given.CiBuild("b1"))
-			w.CreateFamily(given.CdPipelines(children, "cd"))
+			w.CreateFamily(given.CdPipelines(children, "cd", unordered))
 			first := startFrozen(t, w, children)
 			first.MayFail()
 			stopped := time.Now()

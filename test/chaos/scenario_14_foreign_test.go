@@ -21,9 +21,9 @@ func TestAForeignWorkflowOfTheWantedNameIsNeverAdopted(t *testing.T) {
 	w.Create(given.CiPipeline(given.CI), given.CiBuild("b1"),
 		given.CdPipeline("plain"), given.CdPipeline("disguised"), given.CdPipeline("stolen"), given.CdPipeline("neighbour"))
 	foreign := []*wfv1.Workflow{
-		foreignWorkflow(t, w, "plain", func(*wfv1.Workflow, trigger.Identity) {}),
-		foreignWorkflow(t, w, "disguised", disguise),
-		foreignWorkflow(t, w, "stolen", steal),
+		foreignWorkflow(t, w, "plain", func(*wfv1.Workflow) {}),
+		foreignWorkflow(t, w, "disguised", wear("another")),
+		foreignWorkflow(t, w, "stolen", wear(identityOf(t, w, "neighbour"))),
 	}
 	for _, workflow := range foreign {
 		w.Create(workflow)
@@ -33,14 +33,13 @@ func TestAForeignWorkflowOfTheWantedNameIsNeverAdopted(t *testing.T) {
 	w.RowsAre(1, "Succeeded")
 	w.RowsAre(len(foreign), "Error")
 	rest(w) // nobody changes its mind
-	require.Equal(t, len(foreign), w.Count(`SELECT count(*) FROM cd_workflow_runner WHERE status = 'Error' AND reason = 'NameConflict'`))
+	require.Equal(t, len(foreign), w.Count(`SELECT count(*) FROM task WHERE status = 'Error' AND reason = 'NameConflict'`))
 	for _, workflow := range foreign {
 		now := &wfv1.Workflow{}
 		require.NoError(t, w.Cluster.Get(t.Context(), client.ObjectKeyFromObject(workflow), now))
 		require.Equal(t, workflow.UID, now.UID)
 		require.Equal(t, workflow.Labels[v1alpha1.LabelIdentity], now.Labels[v1alpha1.LabelIdentity])
 		require.Equal(t, workflow.OwnerReferences, now.OwnerReferences)
-		w.Delete(now) // the oracle takes what wears our label for ours
 	}
 	w.Judge()
 }
@@ -51,7 +50,7 @@ func TestAForeignWorkflowThatTheDatabaseCannotStoreStopsNothing(t *testing.T) {
 	w := newWorld(t)
 	w.Create(given.CiPipeline(given.CI), given.CiBuild("b1"), given.CdPipeline("plain"))
 	w.Start()
-	hostile := foreignWorkflow(t, w, "plain", disguise)
+	hostile := foreignWorkflow(t, w, "plain", wear("another"))
 	hostile.Name = "hostile"
 	hostile.OwnerReferences = []metav1.OwnerReference{{APIVersion: "v1", Kind: "ConfigMap", Name: "any", UID: "\x00", Controller: ptr.To(true)}}
 	w.Create(hostile)
@@ -63,28 +62,36 @@ func TestAForeignWorkflowThatTheDatabaseCannotStoreStopsNothing(t *testing.T) {
 
 // foreignWorkflow is somebody else's Workflow, under the name that Penstock will give
 // that of a pipeline's first run for the build.
-func foreignWorkflow(t *testing.T, w *world.World, pipeline string, change func(*wfv1.Workflow, trigger.Identity)) *wfv1.Workflow {
+func foreignWorkflow(t *testing.T, w *world.World, pipeline string, change func(*wfv1.Workflow)) *wfv1.Workflow {
 	t.Helper()
-	target := &v1alpha1.CdPipeline{}
-	require.NoError(t, w.Cluster.Get(t.Context(), client.ObjectKey{Name: pipeline}, target))
-	identity := trigger.Identity{
-		BuildUID: string(w.Build(t.Context(), "b1").UID), Image: given.Artifact(0).Image, Digest: given.Artifact(0).Digest,
-		PipelineUID: string(target.UID), Run: 1, Stage: trigger.StageDeploy,
-	}
 	workflow := &wfv1.Workflow{
-		ObjectMeta: metav1.ObjectMeta{Name: trigger.WorkflowName(pipeline, identity)},
+		ObjectMeta: metav1.ObjectMeta{Name: trigger.WorkflowName(pipeline, wanted(t, w, pipeline))},
 		Spec:       wfv1.WorkflowSpec{WorkflowTemplateRef: &wfv1.WorkflowTemplateRef{Name: given.Template}},
 	}
-	change(workflow, identity)
+	change(workflow)
 	return workflow
 }
 
-// disguise has it wear our label, and name a row.
-func disguise(workflow *wfv1.Workflow, _ trigger.Identity) {
-	workflow.Labels = map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy, v1alpha1.LabelRunner: "1", v1alpha1.LabelIdentity: "another"}
+// wanted is the identity of the pipeline's first task for the build.
+func wanted(t *testing.T, w *world.World, pipeline string) trigger.Identity {
+	t.Helper()
+	target := &v1alpha1.CdPipeline{}
+	require.NoError(t, w.Cluster.Get(t.Context(), client.ObjectKey{Name: pipeline}, target))
+	return trigger.Identity{
+		BuildUID: string(w.Build(t.Context(), "b1").UID), Image: given.Artifact(0).Image, Digest: given.Artifact(0).Digest,
+		PipelineUID: string(target.UID), Run: 1, Stage: trigger.StageDeploy,
+	}
 }
 
-// steal has it wear all that can be copied: only its owner is not the row's pipeline.
-func steal(workflow *wfv1.Workflow, identity trigger.Identity) {
-	workflow.Labels = map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy, v1alpha1.LabelRunner: "1", v1alpha1.LabelIdentity: identity.Hash()}
+func identityOf(t *testing.T, w *world.World, pipeline string) string {
+	t.Helper()
+	identity := wanted(t, w, pipeline)
+	return identity.Hash()
+}
+
+// wear has it wear our labels, name a task, and carry an identity that is not the task's.
+func wear(identity string) func(*wfv1.Workflow) {
+	return func(workflow *wfv1.Workflow) {
+		workflow.Labels = map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy, v1alpha1.LabelTask: "1", v1alpha1.LabelIdentity: identity}
+	}
 }

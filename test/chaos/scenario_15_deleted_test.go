@@ -37,7 +37,7 @@ func TestDeletingABuildOrAPipelineUnderWayResurrectsNothing(t *testing.T) {
 	w.Create(given.CdPipeline("cd-039")) // of the same name, but another
 	w.Eventually("all but one have succeeded, one is cancelled", func(context.Context) bool {
 		return w.Count(`SELECT count(*) FROM cd_workflow WHERE outcome = 'Succeeded'`) == children-1 &&
-			w.Count(`SELECT count(*) FROM cd_workflow_runner WHERE status = 'Cancelled' AND reason = 'PipelineDeleted'`) == 1
+			w.Count(`SELECT count(*) FROM task WHERE status = 'Cancelled' AND reason = 'PipelineDeleted'`) == 1
 	})
 	require.True(t, apierrors.IsNotFound(w.Cluster.Get(t.Context(), client.ObjectKey{Name: "b1"}, &v1alpha1.CiBuild{})))
 	require.Len(t, w.Workflows(), children-1)

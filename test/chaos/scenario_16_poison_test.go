@@ -52,8 +52,8 @@ func refused(t *testing.T, w *world.World) string {
 	t.Helper()
 	var text string
 	require.NoError(t, w.Database.QueryRow(t.Context(), `
-		SELECT COALESCE(string_agg(w.pipeline || ': ' || r.reason, ', ' ORDER BY w.pipeline), '')
-		FROM cd_workflow_runner r JOIN cd_workflow w ON w.id = r.cd_workflow_id WHERE r.status IN ('Error', 'Cancelled')`).Scan(&text))
+		SELECT COALESCE(string_agg(owner_name || ': ' || reason, ', ' ORDER BY owner_name), '')
+		FROM task WHERE status IN ('Error', 'Cancelled')`).Scan(&text))
 	return text
 }
 
@@ -110,15 +110,17 @@ func TestAWorkflowThatTheAPIServerCannotStoreIsRefusedForGood(t *testing.T) {
 			pipeline := given.CdPipeline("large", given.InNamespace(w.Namespace), parameters(size))
 			known := fake.NewClientBuilder().WithScheme(w.Cluster.Scheme()).
 				WithObjects(pipeline, inNamespace(given.WorkflowTemplate(given.Template, time.Second), w.Namespace)).Build()
-			submitter := argo.Submitter{Cache: known, Live: w.Everywhere}
+			submitter := argo.Submitter{Builders: argo.Builders{store.KindCd: argo.Stages{}}, Cache: known, Live: w.Everywhere}
 			claim := store.Claim{
-				ID: 1, Attempt: 1, Stage: trigger.StageDeploy, Run: 1, WorkflowName: "large",
-				Namespace: w.Namespace, Pipeline: pipeline.Name, PipelineUID: string(pipeline.UID),
+				ID: 1, Attempt: 1, Kind: store.KindCd, Namespace: w.Namespace, WorkflowName: "large",
+				Owner:  store.Owner{Kind: "CdPipeline", Name: pipeline.Name, UID: string(pipeline.UID)},
+				Inputs: trigger.Inputs{Stage: trigger.StageDeploy},
 			}
 			var refusal *argo.Refusal
 			// A busy API server may take longer than a request may: that is tried again.
 			w.Eventually("a refusal", func(ctx context.Context) bool {
-				return errors.As(submitter.Submit(ctx, claim), &refusal)
+				_, err := submitter.Submit(ctx, claim)
+				return errors.As(err, &refusal)
 			})
 			require.Equal(t, v1alpha1.ReasonWorkflowInvalid, refusal.Reason)
 		})
@@ -135,7 +137,7 @@ func TestWhatAnAdmissionPolicyDeniesWaitsUntilItIsAllowed(t *testing.T) {
 	w.Succeed("b1")
 	w.RowsAre(1, "Succeeded")
 	w.Eventually("the row tells why it waits", func(context.Context) bool {
-		return w.Count(`SELECT count(*) FROM cd_workflow_runner WHERE reason = 'SubmissionDelayed' AND message LIKE '%denied request: not today%'`) == 1
+		return w.Count(`SELECT count(*) FROM task WHERE reason = 'SubmissionDelayed' AND message LIKE '%denied request: not today%'`) == 1
 	})
 	allow()
 	w.RowsAre(2, "Succeeded")
@@ -187,7 +189,7 @@ func parameters(size int) func(*v1alpha1.CdPipeline) {
 	return func(pipeline *v1alpha1.CdPipeline) {
 		for i := range 64 {
 			pipeline.Spec.Deploy.Workflow.Parameters = append(pipeline.Spec.Deploy.Workflow.Parameters,
-				v1alpha1.Parameter{Name: fmt.Sprintf("p%d", i), Value: strings.Repeat("x", size/64)})
+				v1alpha1.Parameter{Name: fmt.Sprintf("p%d", i), Value: new(strings.Repeat("x", size/64))})
 		}
 	}
 }

@@ -43,10 +43,10 @@ func requireNoTheft(t *testing.T, changes []change) {
 	claims := map[int64]change{}
 	for _, one := range changes {
 		if one.After == "Submitting" {
-			claims[one.Runner] = one
+			claims[one.Task] = one
 			continue
 		}
-		claim, claimed := claims[one.Runner]
+		claim, claimed := claims[one.Task]
 		if claimed && one.Before == "Submitting" && one.After == "Pending" && one.Writer != claim.Writer {
 			require.GreaterOrEqual(t, one.At.Sub(claim.At), lease, "%s has stolen from %s: %+v", one.Writer, claim.Writer, one)
 		}
@@ -83,7 +83,7 @@ func skewedClocks(t *testing.T, postgres *env.Postgres, children int) {
 	w := world.New(t, world.Options{Environment: local, Postgres: postgres})
 	recordHistory(t, w)
 	w.Create(given.CiPipeline(given.CI), given.CiBuild("b1"), given.CiBuild("b2"))
-	w.CreateFamily(given.CdPipelines(children, "cd"))
+	w.CreateFamily(given.CdPipelines(children, "cd", unordered))
 	proxy := slowly(t)
 	controllers := map[string]*world.Controller{}
 	for range 2 {

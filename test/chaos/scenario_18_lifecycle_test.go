@@ -27,7 +27,7 @@ func TestStartingAndStoppingAtAnyMomentEndsCleanlyAndLosesNothing(t *testing.T) 
 	rounds := sized(30, 6)
 	w := newWorld(t, "SHUTDOWN_GRACE_PERIOD=10s")
 	w.Create(given.CiPipeline(given.CI))
-	w.CreateFamily(given.CdPipelines(children, "cd"))
+	w.CreateFamily(given.CdPipelines(children, "cd", unordered))
 	for round := range rounds {
 		controller := w.Launch(env.ControllerOptions{})
 		starts := round%3 == 0 // it is stopped while it starts

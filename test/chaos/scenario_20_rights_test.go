@@ -2,6 +2,7 @@ package chaos
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"os"
@@ -15,6 +16,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/yaml"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
 	"github.com/penstock-cd/penstock/controllers/settings"
@@ -57,6 +59,11 @@ func TestTheGrantedRightsAreEnoughAndAllOfThemAreUsed(t *testing.T) {
 		w.Delete(&workflow)
 	}
 	w.RowsAre(3, "Error")
+	request := given.RunRequest("back", v1alpha1.ActionRollback, given.OfPipeline("fine"))
+	w.Create(request)
+	w.Eventually("an answer to the request", func(ctx context.Context) bool {
+		return w.Cluster.Get(ctx, client.ObjectKeyFromObject(request), request) == nil && request.Status.Phase == v1alpha1.RequestRefused
+	})
 	rest(w)
 	w.Judge()
 	require.NoError(t, controller.Stop()) // a watch is in the log when it has ended

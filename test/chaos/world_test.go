@@ -6,8 +6,10 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/penstock-cd/penstock/api/v1alpha1"
 	"github.com/penstock-cd/penstock/test/env"
 	"github.com/penstock-cd/penstock/test/env/fault"
+	"github.com/penstock-cd/penstock/test/given"
 	"github.com/penstock-cd/penstock/test/world"
 )
 
@@ -16,6 +18,10 @@ func newWorld(t *testing.T, settings ...string) *world.World {
 	t.Helper()
 	return world.New(t, world.Options{Environment: local, Settings: settings})
 }
+
+// unordered has the builds of a pipeline run at once: where order is not the subject, they
+// need not wait for each other.
+var unordered = given.Concurrency(v1alpha1.ConcurrencyAllow)
 
 // newQuietWorld is a world on an environment of its own, where nobody runs Workflows:
 // a thousand of them would take the machine for minutes. Rows stay Submitted.

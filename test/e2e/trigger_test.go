@@ -36,7 +36,7 @@ func TestAControllerKilledFiveTimesEndsWithFiftyAndFifty(t *testing.T) {
 	}
 	w.RowsAre(50, "Succeeded")
 	require.Len(t, w.Workflows(), 50)
-	require.Equal(t, 50, w.Count(`SELECT count(*) FROM cd_workflow_runner`))
+	require.Equal(t, 50, w.Count(`SELECT count(*) FROM task`))
 	w.Judge()
 }
 
@@ -56,8 +56,11 @@ func TestStagesFollowEachOtherAndChildrenFollowTheLast(t *testing.T) {
 	w.RowsAre(6, "Succeeded")
 	require.NoError(t, oracle.Quiesce(t.Context(), w.Database, w.Cluster))
 	require.Equal(t, "Triggered/Triggered", w.Decided("great-grandchild"))
-	w.DecidedIs("by-hand", "Waiting/ManualStage")
+	require.Equal(t, "Triggered/Triggered", w.Decided("by-hand"))
+	require.Equal(t, 1, w.Count(`SELECT count(*) FROM task WHERE owner_name = 'by-hand' AND status = 'Held' AND reason = 'Person'`))
 	require.Equal(t, "Waiting/ParentRunning", w.Decided("below-by-hand"))
+	w.KubectlTells("describe cdpipeline by-hand", "Person", "stage POST of run", "create a RunRequest with action Resume to go on")
+	w.KubectlTells("describe cibuild app-1", "1 run waits for a person (RunRequest with action Resume) (by-hand)")
 	require.Equal(t, 3, w.Count(`SELECT count(*) FROM cd_workflow WHERE outcome = 'Succeeded'`))
 	require.Equal(t, 1, w.Count(`SELECT count(*) FROM cd_workflow WHERE outcome IS NULL`))
 	w.Judge()

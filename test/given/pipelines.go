@@ -2,6 +2,9 @@ package given
 
 import (
 	"fmt"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
 	"github.com/penstock-cd/penstock/pkg/trigger"
@@ -34,6 +37,18 @@ func Suspended(pipeline *v1alpha1.CdPipeline) { pipeline.Spec.Suspend = true }
 // Manual pipelines wait for a person.
 func Manual(pipeline *v1alpha1.CdPipeline) { pipeline.Spec.Trigger = v1alpha1.TriggerManual }
 
+// Held pipelines are planned, and their runs wait.
+func Held(pipeline *v1alpha1.CdPipeline) { pipeline.Spec.Hold = true }
+
+// Concurrency is the pipeline's concurrencyPolicy. Without it the field is empty, which
+// means Queue.
+func Concurrency(policy v1alpha1.ConcurrencyPolicy) func(*v1alpha1.CdPipeline) {
+	return func(pipeline *v1alpha1.CdPipeline) { pipeline.Spec.ConcurrencyPolicy = policy }
+}
+
+// AllArtifacts gives all artifacts of a build to one run.
+func AllArtifacts(pipeline *v1alpha1.CdPipeline) { pipeline.Spec.Artifacts = v1alpha1.ArtifactsAll }
+
 // Priority orders the queue: higher goes first.
 func Priority(priority int32) func(*v1alpha1.CdPipeline) {
 	return func(pipeline *v1alpha1.CdPipeline) { pipeline.Spec.Priority = priority }
@@ -65,6 +80,20 @@ func WithPost(pipeline *v1alpha1.CdPipeline) {
 func ManualStage(stage trigger.Stage) func(*v1alpha1.CdPipeline) {
 	return func(pipeline *v1alpha1.CdPipeline) {
 		trigger.StageSpec(pipeline, stage).Trigger = v1alpha1.TriggerManual
+	}
+}
+
+// WithTimeout bounds how long the Workflow of DEPLOY may run.
+func WithTimeout(timeout time.Duration) func(*v1alpha1.CdPipeline) {
+	return func(pipeline *v1alpha1.CdPipeline) {
+		pipeline.Spec.Deploy.Timeout = &metav1.Duration{Duration: timeout}
+	}
+}
+
+// WithRetries tries DEPLOY again after it failed, at most that often.
+func WithRetries(maximum int32, backoff time.Duration) func(*v1alpha1.CdPipeline) {
+	return func(pipeline *v1alpha1.CdPipeline) {
+		pipeline.Spec.Deploy.Retries = &v1alpha1.Retries{Max: maximum, Backoff: &metav1.Duration{Duration: backoff}}
 	}
 }
 

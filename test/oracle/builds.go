@@ -13,7 +13,7 @@ import (
 	"github.com/penstock-cd/penstock/api/v1alpha1"
 )
 
-// plan is a build as the tables have it.
+// plan is what was planned of a build.
 type plan struct {
 	UID       string
 	At        time.Time
@@ -26,16 +26,16 @@ const allPlans = `SELECT b.build_uid AS uid, b.planned_at AS at,
 		(SELECT count(*) FROM ci_artifact a WHERE a.build_uid = b.build_uid) AS artifacts,
 		(SELECT COALESCE(json_object_agg(pipeline_uid, n), '{}') FROM (
 			SELECT pipeline_uid, count(*) AS n FROM trigger_decision d WHERE d.build_uid = b.build_uid GROUP BY 1) d) AS decided
-	FROM ci_build b`
+	FROM ci_build b WHERE b.planned_at IS NOT NULL`
 
 func readPlans(ctx context.Context, world World) (map[string]plan, error) {
 	rows, err := world.Database.Query(ctx, allPlans)
 	if err != nil {
-		return nil, fmt.Errorf("read builds: %w", err)
+		return nil, fmt.Errorf("read plans: %w", err)
 	}
 	list, err := pgx.CollectRows(rows, pgx.RowToStructByName[plan])
 	if err != nil {
-		return nil, fmt.Errorf("read builds: %w", err)
+		return nil, fmt.Errorf("read plans: %w", err)
 	}
 	plans := make(map[string]plan, len(list))
 	for _, one := range list {
@@ -65,7 +65,7 @@ func builds(ctx context.Context, world World) ([]string, error) {
 				continue
 			}
 			if meta.IsStatusConditionTrue(build.Status.Conditions, v1alpha1.ConditionPlanned) {
-				found = append(found, fmt.Sprintf("I1: CiBuild %s says Planned, but has no row", build.Name))
+				found = append(found, fmt.Sprintf("I1: CiBuild %s says Planned, but has no plan", build.Name))
 			} else if objects.awaitsPlan(build) {
 				found = append(found, fmt.Sprintf("I1: CiBuild %s has ended as %s, but was not planned", build.Name, build.Status.Phase))
 			}

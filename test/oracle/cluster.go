@@ -4,108 +4,88 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strconv"
 
+	"github.com/jackc/pgx/v5"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
-	"github.com/penstock-cd/penstock/pkg/trigger"
 )
 
-// row is a stage as the tables have it.
-type row struct {
-	workflow string // namespace and name
-	status   string
-	identity string
+// completedLabel is what Argo gives a Workflow that has ended.
+const completedLabel = "workflows.argoproj.io/completed"
+
+// queued is a task as the table has it.
+type queued struct {
+	ID       int64
+	Workflow string // namespace and name
+	UID      string
+	Identity string
+	Status   string
 }
 
+const allTasks = `SELECT id, namespace || '/' || workflow_name AS workflow, workflow_uid AS uid, identity, status FROM task`
+
+// workflows compares the Workflows that exist with the tasks, in both directions.
 func workflows(ctx context.Context, world World) ([]string, error) {
-	table, err := readRows(ctx, world)
+	rows, err := world.Database.Query(ctx, allTasks)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read tasks: %w", err)
+	}
+	tasks, err := pgx.CollectRows(rows, pgx.RowToStructByName[queued])
+	if err != nil {
+		return nil, fmt.Errorf("read tasks: %w", err)
+	}
+	byName := make(map[string]queued, len(tasks))
+	for _, task := range tasks {
+		byName[task.Workflow] = task
 	}
 	var found []string
-	seen := sightings{rows: map[int64]string{}, identities: map[string]string{}}
+	seen := map[int64]bool{}
 	for _, cluster := range world.Clusters {
 		list := &metav1.PartialObjectMetadataList{}
 		list.SetGroupVersionKind(schema.GroupVersionKind{Group: "argoproj.io", Version: "v1alpha1", Kind: "WorkflowList"})
-		if err := cluster.List(ctx, list, client.MatchingLabels{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}); err != nil {
+		if err := cluster.List(ctx, list); err != nil {
 			return nil, fmt.Errorf("list workflows: %w", err)
 		}
 		for i := range list.Items {
-			found = append(found, judgeWorkflow(&list.Items[i], table, seen)...)
+			found = append(found, judgeWorkflow(&list.Items[i], byName, seen)...)
 		}
 	}
-	for id, row := range table {
-		if _, exists := seen.rows[id]; !exists && (row.status == "Submitted" || row.status == "Running") {
-			found = append(found, fmt.Sprintf("I4: row %d is %s, but its Workflow %s does not exist", id, row.status, row.workflow))
+	for _, task := range tasks {
+		if !seen[task.ID] && (task.Status == "Submitted" || task.Status == "Running") {
+			found = append(found, fmt.Sprintf("I4: task %d is %s, but its Workflow %s does not exist", task.ID, task.Status, task.Workflow))
 		}
 	}
 	slices.Sort(found)
 	return found, nil
 }
 
-// sightings are the Workflows found so far, by row and by identity.
-type sightings struct {
-	rows       map[int64]string
-	identities map[string]string
-}
-
-// judgeWorkflow looks for a Workflow's row, and whether row or identity have
-// another Workflow.
-func judgeWorkflow(workflow client.Object, table map[int64]row, seen sightings) []string {
+// judgeWorkflow looks for the task of a Workflow, and whether that has another one. A
+// Workflow is a task's by its name and its UID, or its whole identity: one that merely has
+// the wanted name is somebody else's, whatever labels it wears.
+func judgeWorkflow(workflow client.Object, tasks map[string]queued, seen map[int64]bool) []string {
 	name := workflow.GetNamespace() + "/" + workflow.GetName()
-	identity := workflow.GetLabels()[v1alpha1.LabelIdentity]
-	var found []string
-	if other, twice := seen.identities[identity]; twice {
-		found = append(found, fmt.Sprintf("I2: Workflows %s and %s have one identity", other, name))
-	}
-	seen.identities[identity] = name
-	id, err := strconv.ParseInt(workflow.GetLabels()[v1alpha1.LabelRunner], 10, 64)
-	if err != nil {
-		return append(found, fmt.Sprintf("I4: Workflow %s names no row", name))
-	}
-	if other, twice := seen.rows[id]; twice {
-		found = append(found, fmt.Sprintf("I3: row %d has two Workflows, %s and %s", id, other, name))
-	}
-	seen.rows[id] = name
-	known, exists := table[id]
+	identity, uid := workflow.GetLabels()[v1alpha1.LabelIdentity], string(workflow.GetUID())
+	task, exists := tasks[name]
+	isTheirs := exists && (identity == task.Identity || (task.UID != "" && task.UID == uid))
 	switch {
-	case !exists || known.workflow != name:
-		found = append(found, fmt.Sprintf("I4: Workflow %s has no row %d of that name", name, id))
-	case known.identity != identity:
-		found = append(found, fmt.Sprintf("I4: Workflow %s has not the identity of its row %d", name, id))
+	case !exists && identity != "":
+		return []string{fmt.Sprintf("I4: Workflow %s carries an identity, but no task wants it", name)}
+	case !isTheirs:
+		return nil
+	case seen[task.ID]:
+		return []string{fmt.Sprintf("I3: task %d has two Workflows %s", task.ID, name)}
+	case task.UID != "" && task.UID != uid:
+		return []string{fmt.Sprintf("I3: Workflow %s is another than the one that task %d has made", name, task.ID)}
 	}
-	return found
-}
-
-const allRows = `SELECT r.id, w.namespace || '/' || r.workflow_name, r.status,
-		a.build_uid, a.image, a.digest, w.pipeline_uid, w.run, r.stage
-	FROM cd_workflow_runner r
-	JOIN cd_workflow w ON w.id = r.cd_workflow_id
-	JOIN ci_artifact a ON a.id = w.ci_artifact_id`
-
-func readRows(ctx context.Context, world World) (map[int64]row, error) {
-	rows, err := world.Database.Query(ctx, allRows)
-	if err != nil {
-		return nil, fmt.Errorf("read rows: %w", err)
+	seen[task.ID] = true
+	goesOn := workflow.GetLabels()[completedLabel] != "true" && workflow.GetDeletionTimestamp() == nil
+	if goesOn && !isUnderWay(task.Status) {
+		return []string{fmt.Sprintf("I4: Workflow %s goes on, but its task %d is %s", name, task.ID, task.Status)}
 	}
-	defer rows.Close()
-	table := map[int64]row{}
-	for rows.Next() {
-		var id int64
-		var one row
-		var is trigger.Identity
-		err := rows.Scan(&id, &one.workflow, &one.status, &is.BuildUID, &is.Image, &is.Digest, &is.PipelineUID, &is.Run, &is.Stage)
-		if err != nil {
-			return nil, fmt.Errorf("read rows: %w", err)
-		}
-		one.identity = is.Hash()
-		table[id] = one
-	}
-	return table, rows.Err()
+	return nil
 }
 
 // creates counts how often each Workflow was made.

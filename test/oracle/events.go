@@ -12,7 +12,8 @@ import (
 )
 
 // events looks, for each event that Penstock recorded, for the rows that it tells of.
-// Rows only move forward: what was true once can be seen ever after.
+// Rows only move forward, and the table event keeps what was: what was true once can be
+// seen ever after.
 func events(ctx context.Context, world World) ([]string, error) {
 	var found []string
 	for _, cluster := range world.Clusters {
@@ -46,14 +47,13 @@ var claims = []struct {
 }{
 	{"CiBuild", regexp.MustCompile(`^(\d+) of (\d+) runs have a Workflow`), `
 		SELECT count(*) FILTER (WHERE EXISTS (
-			SELECT FROM cd_workflow_runner r WHERE r.cd_workflow_id = w.id AND r.submitted_at IS NOT NULL)) >= $2::text::int
+			SELECT FROM cd_workflow_runner r JOIN task t ON t.id = r.task_id
+			WHERE r.cd_workflow_id = w.id AND (t.submitted_at IS NOT NULL OR r.attempt > 1))) >= $2::text::int
 			AND count(*) >= $3::text::int
-		FROM cd_workflow w JOIN ci_artifact a ON a.id = w.ci_artifact_id WHERE a.build_uid = $1`},
+		FROM cd_workflow w WHERE w.build_uid = $1`},
 	{"CdPipeline", regexp.MustCompile(`^stage (\w+) for build (\S+) ended as (\w+)`), `
-		SELECT EXISTS (SELECT FROM cd_workflow w
-			JOIN ci_artifact a ON a.id = w.ci_artifact_id
-			JOIN cd_workflow_runner r ON r.cd_workflow_id = w.id
-			WHERE w.pipeline_uid = $1 AND r.stage = $2 AND a.build_name = $3 AND r.status = $4)`},
+		SELECT EXISTS (SELECT FROM event
+			WHERE kind = 'Task' AND pipeline_uid = $1 AND stage = $2 AND build_name = $3 AND state = $4)`},
 	{"CdPipeline", regexp.MustCompile(`^build (\S+): `), `
 		SELECT EXISTS (SELECT FROM trigger_decision WHERE pipeline_uid = $1 AND build_name = $2)`},
 }
@@ -61,6 +61,7 @@ var claims = []struct {
 // planned are the reasons of events that tell of a committed plan.
 var planned = map[v1alpha1.Reason]bool{
 	v1alpha1.ReasonPlanned: true, v1alpha1.ReasonAllTriggered: true, v1alpha1.ReasonNotAllTriggered: true, v1alpha1.ReasonNothingToDo: true, v1alpha1.ReasonBacklogFull: true,
+	v1alpha1.ReasonTriggersPending: true, v1alpha1.ReasonRunsHeld: true,
 }
 
 // isBacked is true of an event that tells of no row.
@@ -78,7 +79,7 @@ func isBacked(ctx context.Context, database *pgxpool.Pool, event *eventsv1.Event
 		return ask(ctx, database, claim.backed, args...)
 	}
 	if event.Regarding.Kind == "CiBuild" && planned[v1alpha1.Reason(event.Reason)] {
-		return ask(ctx, database, `SELECT EXISTS (SELECT FROM ci_build WHERE build_uid = $1)`, uid)
+		return ask(ctx, database, `SELECT EXISTS (SELECT FROM ci_build WHERE build_uid = $1 AND planned_at IS NOT NULL)`, uid)
 	}
 	return true, nil
 }

@@ -65,17 +65,21 @@ func newScene(t *testing.T) *scene {
 }
 
 func (s *scene) plan() {
-	filters, err := trigger.NewFilters()
-	require.NoError(s, err)
-	build, artifacts := given.Build("b1"), given.Artifacts(1)
-	decisions := trigger.Decider{Filters: filters}.
-		Build(build, given.CiPipeline(given.CI), artifacts, given.CdPipelines(3, "web"))
-	_, err = s.store.Plan(s.Context(), store.BuildPlan{Build: build, Artifacts: artifacts, Decisions: decisions})
-	require.NoError(s, err)
+	s.planBuild("b1", given.CdPipelines(3, "web"), given.Artifacts(1)...)
 	s.build = given.CiBuild("b1", func(build *v1alpha1.CiBuild) {
 		build.UID = given.UID("b1")
 		build.Status = truth()
 	})
+}
+
+// planBuild commits what follows a build that succeeded.
+func (s *scene) planBuild(name string, family given.Family, artifacts ...v1alpha1.Artifact) {
+	s.Helper()
+	filters, err := trigger.NewFilters()
+	require.NoError(s, err)
+	decisions := trigger.Decider{Filters: filters}.Build(given.Build(name), given.CiPipeline(given.CI), artifacts, family)
+	_, err = s.store.Plan(s.Context(), store.BuildPlan{Build: given.Build(name), Artifacts: artifacts, Decisions: decisions})
+	require.NoError(s, err)
 }
 
 // truth is the status that the scene's build must have.
@@ -95,25 +99,31 @@ func truth() v1alpha1.CiBuildStatus {
 
 func (s *scene) run() {
 	const worker = "w"
-	claims, err := s.store.Claim(s.Context(), worker, 3, time.Hour)
+	uid := string(given.UID("workflow"))
+	claims, err := s.store.Claim(s.Context(), cd, worker, 3, time.Hour)
 	require.NoError(s, err)
 	require.Len(s, claims, 3)
 	s.submitted, s.succeeded, s.pending = claims[0].ID, claims[1].ID, claims[2].ID
 	_, err = s.store.Complete(s.Context(), worker, []store.Completion{
-		{ID: s.submitted, Attempt: 1, Status: store.StatusSubmitted},
+		{ID: s.submitted, Attempt: 1, Status: store.StatusSubmitted, WorkflowUID: uid},
 		{ID: s.pending, Attempt: 1, Status: store.StatusPending},
 	})
 	require.NoError(s, err)
 	_, err = s.store.Observe(s.Context(), []store.Observation{
-		{ID: s.succeeded, Namespace: claims[1].Namespace, Owner: claims[1].PipelineUID, WorkflowName: claims[1].WorkflowName, Status: store.StatusSucceeded},
+		{Namespace: claims[1].Namespace, WorkflowName: claims[1].WorkflowName, Identity: claims[1].Identity, WorkflowUID: "ended", Status: store.StatusSucceeded},
 	})
 	require.NoError(s, err)
 	ended, err := s.store.Unfollowed(s.Context(), 1, nil)
 	require.NoError(s, err)
 	require.NoError(s, s.store.Follow(s.Context(), []store.Consequence{{Ended: ended[0], Outcome: store.StatusSucceeded}}))
-	stage := given.Stage()
-	s.workflow = argo.Build(claims[0], given.CdPipeline(claims[0].Pipeline), &stage)
+	reader := s.cluster(given.CdPipeline(claims[0].Owner.Name), given.WorkflowTemplate(given.Template, time.Second))
+	s.workflow, err = argo.Stages{}.Build(s.Context(), reader, claims[0])
+	require.NoError(s, err)
+	s.workflow.UID = given.UID("workflow")
 }
+
+// cd is where the stages of runs are queued.
+var cd = store.Lane{Kind: store.KindCd}
 
 // execute breaks the tables.
 func (s *scene) execute(statement string, args ...any) {

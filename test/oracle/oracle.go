@@ -1,5 +1,5 @@
 // Package oracle compares what the tables, the API servers and the audit log tell
-// after a test, and names every promise (I1 to I7 of README.md) that was not kept.
+// after a test, and names every promise (I1 to I8 of README.md) that was not kept.
 package oracle
 
 import (
@@ -47,7 +47,7 @@ func Check(t testing.TB, world World) {
 // kept.
 func Violations(ctx context.Context, world World) ([]string, error) {
 	var found []string
-	looks := []func(context.Context, World) ([]string, error){rows, transitions, workflows, builds, creates, limits, events}
+	looks := []func(context.Context, World) ([]string, error){rows, transitions, order, workflows, builds, chains, creates, limits, history, events}
 	for _, look := range looks {
 		violations, err := look(ctx, world)
 		if err != nil {
@@ -71,15 +71,15 @@ const (
 )
 
 const (
-	waiting  = `status IN ('Pending', 'Submitting')`
-	unended  = `followed_at IS NULL AND status IN ('Succeeded', 'Failed', 'Error', 'Cancelled', 'Superseded')`
-	countOf  = `SELECT count(*) FROM cd_workflow_runner WHERE `
-	underWay = countOf + waiting + ` OR (` + unended + `)`
+	waitingTasks = `status IN ('Pending', 'Submitting')`
+	unsettled    = `kind = 'cd' AND settled_at IS NULL AND status IN ` + endStates
+	countOf      = `SELECT count(*) FROM task WHERE `
+	underWay     = countOf + waitingTasks + ` OR (` + unsettled + `)`
 )
 
 // Quiesce returns when every build that ended on one of the API servers is planned,
-// nothing waits for a slot, every end was followed, and every status tells of it.
-// The context bounds it.
+// nothing waits for a slot, what follows each end is committed, and every status tells of
+// it. What is held waits for nothing of Penstock's. The context bounds it.
 func Quiesce(ctx context.Context, database *pgxpool.Pool, clusters ...client.Reader) error {
 	return QuiesceTelling(ctx, func(string) {}, database, clusters...)
 }
@@ -99,7 +99,7 @@ func QuiesceTelling(ctx context.Context, tell func(left string), database *pgxpo
 // and nothing waits for a slot. The context bounds it.
 func TakenUp(ctx context.Context, database *pgxpool.Pool, clusters ...client.Reader) error {
 	return until(ctx, World{Database: database, Clusters: clusters}, func(ctx context.Context, world World) (string, error) {
-		return left(ctx, world, countOf+waiting)
+		return left(ctx, world, countOf+waitingTasks)
 	})
 }
 
@@ -135,11 +135,11 @@ func unfinished(ctx context.Context, world World) (string, error) {
 	return fmt.Sprintf("%d statuses are behind the rows: %s", len(untold), untold[0]), nil
 }
 
-// left says how many rows a query counts, or how many builds wait for their plan. Rows
+// left says how many tasks a query counts, or how many builds wait for their plan. Tasks
 // are counted first, since that is soon done, and again at the end, since the last build
 // may have been planned between.
 func left(ctx context.Context, world World, query string) (string, error) {
-	if sentence, err := leftRows(ctx, world, query); err != nil || sentence != "" {
+	if sentence, err := leftTasks(ctx, world, query); err != nil || sentence != "" {
 		return sentence, err
 	}
 	builds, err := unplanned(ctx, world)
@@ -149,15 +149,15 @@ func left(ctx context.Context, world World, query string) (string, error) {
 	if builds > 0 {
 		return fmt.Sprintf("%d builds are not planned", builds), nil
 	}
-	return leftRows(ctx, world, query)
+	return leftTasks(ctx, world, query)
 }
 
-func leftRows(ctx context.Context, world World, query string) (string, error) {
-	var rows int
-	if err := world.Database.QueryRow(ctx, query).Scan(&rows); err != nil || rows == 0 {
+func leftTasks(ctx context.Context, world World, query string) (string, error) {
+	var tasks int
+	if err := world.Database.QueryRow(ctx, query).Scan(&tasks); err != nil || tasks == 0 {
 		return "", err
 	}
-	return fmt.Sprintf("%d rows are still under way", rows), nil
+	return fmt.Sprintf("%d tasks are still under way", tasks), nil
 }
 
 // unplanned counts the builds that ended and are not planned.

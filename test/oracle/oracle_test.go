@@ -8,11 +8,13 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
 	"github.com/penstock-cd/penstock/pkg/store"
+	"github.com/penstock-cd/penstock/pkg/trigger"
 	"github.com/penstock-cd/penstock/test/given"
 	"github.com/penstock-cd/penstock/test/oracle"
 )
@@ -23,7 +25,7 @@ func TestAWorldInOrderHasNoViolation(t *testing.T) {
 	s.log(s.workflow.Name, 201, 409, 503)
 	s.limits, s.connections = &oracle.Limits{InFlight: 1, Connections: 10, WritesPerSecond: 1, WriteBurst: 3}, 10
 	// What is not ours is none of the oracle's business.
-	s.more = []client.Object{s.copied("foreign", map[string]string{v1alpha1.LabelManagedBy: "somebody"})}
+	s.more = []client.Object{s.copied("foreign", map[string]string{v1alpha1.LabelIdentity: ""})}
 	violations, err := oracle.Violations(t.Context(), s.world())
 	require.NoError(t, err)
 	require.Empty(t, violations)
@@ -82,9 +84,47 @@ func TestWhatIsRightIsNoViolation(t *testing.T) {
 			s.more = []client.Object{s.build, moved}
 		},
 		"a run that waits for a person": func(s *scene) {
-			s.execute("UPDATE cd_workflow SET outcome = NULL")
-			s.execute("UPDATE trigger_decision SET outcome = 'Waiting', reason = 'ManualStage' WHERE pipeline = 'web-001'")
-			s.build.Status.Triggers.Succeeded, s.build.Status.Triggers.Running = 0, 1
+			pipeline := given.CdPipeline("manual", given.ManualStage(trigger.StageDeploy))
+			s.planBuild("b2", given.FamilyOf(pipeline), given.Artifact(0))
+			s.told(pipeline)
+			s.more = []client.Object{pipeline, s.planned("b2")}
+		},
+		"two tags of one digest in one run": func(s *scene) {
+			other := given.Artifact(0)
+			other.Image = trigger.Repository(other.Image) + ":latest"
+			pipeline := given.CdPipeline("shop")
+			s.planBuild("b2", given.FamilyOf(pipeline), given.Artifact(0), other)
+			s.told(pipeline)
+			s.more = []client.Object{pipeline, s.planned("b2")}
+		},
+		"all artifacts in one run": func(s *scene) {
+			pipeline := given.CdPipeline("shop", given.AllArtifacts)
+			s.planBuild("b2", given.FamilyOf(pipeline), given.Artifacts(3)...)
+			s.told(pipeline)
+			s.more = []client.Object{pipeline, s.planned("b2")}
+		},
+		"a stage that is tried again": func(s *scene) {
+			s.retry()
+			s.build.Status.Triggers = s.planned("b1").Status.Triggers
+			s.build.Status.Conditions = s.planned("b1").Status.Conditions
+			meta.SetStatusCondition(&s.build.Status.Conditions, metav1.Condition{Type: v1alpha1.ConditionTriggered, Status: metav1.ConditionTrue})
+			require.Equal(s, "3/3", s.build.Status.Triggers.Progress)
+		},
+		"a Workflow of the wanted name that is somebody else's": func(s *scene) {
+			claim := s.refuse(v1alpha1.ReasonNameConflict)
+			s.build.Status.Triggers.Pending, s.build.Status.Triggers.Failed = 0, 1
+			foreign := s.copied(claim.WorkflowName, map[string]string{v1alpha1.LabelIdentity: "another"})
+			foreign.SetUID("foreign")
+			s.more = []client.Object{foreign}
+		},
+		"a Workflow of ours whose labels are gone": func(s *scene) { s.workflow.Labels = nil },
+		"a second build that waits for its turn":   func(s *scene) { s.second(given.CdPipeline("web-000")) },
+		"a second build that does not wait, as the pipeline allows": func(s *scene) {
+			s.second(given.CdPipeline("web-000", given.Concurrency(v1alpha1.ConcurrencyAllow)))
+		},
+		"an older build that somebody asked for": func(s *scene) {
+			s.second(given.CdPipeline("web-001"))
+			s.execute("UPDATE turn SET asked = true, build_seq = 0 WHERE build_uid = $1", string(given.UID("b2")))
 		},
 	} {
 		t.Run(sentence, func(t *testing.T) {
@@ -108,36 +148,70 @@ func TestEveryBrokenPromiseIsNamed(t *testing.T) {
 			func(s *scene) { s.execute("UPDATE cd_workflow SET pipeline_uid = 'other' WHERE pipeline = 'web-002'") },
 			[]string{"I1: a decision says Triggered, but there is no run: b1 web-002"},
 		},
+		"I1: an artifact that is part of no run": {
+			func(s *scene) {
+				s.execute(`INSERT INTO trigger_decision (build_uid, image, digest, namespace, build_name, pipeline, pipeline_uid, outcome, reason, message)
+					SELECT build_uid, image, 'another', namespace, build_name, pipeline, pipeline_uid, outcome, 'SameRun', message
+					FROM trigger_decision WHERE pipeline = 'web-002'`)
+			},
+			[]string{"I1: a decision says Triggered, but there is no run: b1 web-002"},
+		},
+		"I1: an artifact that the run of all artifacts was not given": {
+			func(s *scene) {
+				s.planBuild("b2", given.FamilyOf(given.CdPipeline("shop", given.AllArtifacts)), given.Artifacts(2)...)
+				s.execute("UPDATE cd_workflow SET also = '{}'")
+			},
+			[]string{"I1: a decision says Triggered, but there is no run: b2 shop"},
+		},
 		"I1: a run without a stage": {
-			func(s *scene) { s.execute("DELETE FROM cd_workflow_runner WHERE id = $1", s.pending) },
-			[]string{"I1: a run has no first stage: web-002"},
+			func(s *scene) { s.execute("DELETE FROM cd_workflow_runner WHERE task_id = $1", s.pending) },
+			[]string{"I1: a run has no stage: web-002", "I1: a run has not ended, but none of its stages goes on or is held: web-002"},
+		},
+		"I1: a run without one of its stages": {
+			func(s *scene) { s.more = []client.Object{given.CdPipeline("web-002", given.WithPre)} },
+			[]string{"I1: a run of CdPipeline web-002 has the stages [DEPLOY], want [PRE DEPLOY]"},
 		},
 		"I1: an end that nobody followed": {
 			func(s *scene) {
-				s.execute("UPDATE cd_workflow_runner SET followed_at = NULL, workflow_name = 'ended' WHERE id = $1", s.succeeded)
+				s.execute("UPDATE task SET settled_at = NULL, workflow_name = 'ended' WHERE id = $1", s.succeeded)
 			},
-			[]string{"I1: a stage has ended and was not followed: ended"},
+			[]string{"I1: a task has ended, and what follows was not committed: ended"},
 		},
-		"I1: a build that says Planned without its row": {
+		"I1: a build that says Planned without its plan": {
 			func(s *scene) { s.build.UID = "other" },
-			[]string{"I1: CiBuild b1 says Planned, but has no row"},
-		},
-		"I1: a run that begins with its last stage": {
-			func(s *scene) { s.execute("UPDATE cd_workflow_runner SET stage = 'POST' WHERE id = $1", s.pending) },
-			[]string{"I1: a run has no first stage: web-002"},
+			[]string{"I1: CiBuild b1 says Planned, but has no plan"},
 		},
 		"I1: an end after which nothing came": {
+			func(s *scene) { s.execute("UPDATE cd_workflow SET outcome = NULL") },
+			[]string{"I1: a run has not ended, but none of its stages goes on or is held: web-001"},
+		},
+		"I1: a stage that waits for one that will not come": {
 			func(s *scene) {
-				s.execute("UPDATE cd_workflow_runner SET workflow_name = 'ended' WHERE id = $1", s.succeeded)
-				s.execute("UPDATE cd_workflow SET outcome = NULL")
+				s.execute("UPDATE task SET status = 'Held', reason = 'StageBefore' WHERE id = $1", s.pending)
 			},
-			[]string{"I1: a stage was followed, but by no stage, no end and nobody who is waited for: ended"},
+			[]string{"I1: a run has not ended, but none of its stages goes on or is held: web-002"},
+		},
+		"I1: a run that ends before its stage": {
+			func(s *scene) { s.execute("UPDATE cd_workflow SET outcome = 'Cancelled' WHERE pipeline = 'web-002'") },
+			[]string{"I1: a run has ended, but one of its stages has not: web-002 DEPLOY", "I7: a run has ended, and no event says so: web-002 Cancelled"},
+		},
+		"I1: a run that ends otherwise than its stage": {
+			func(s *scene) { s.execute("UPDATE cd_workflow SET outcome = 'Failed' WHERE pipeline = 'web-001'") },
+			[]string{"I1: a run has ended otherwise than its stages: web-001 Failed"},
+		},
+		"I1: a run that succeeds without its stage": {
+			func(s *scene) { s.execute("UPDATE task SET status = 'Failed' WHERE id = $1", s.succeeded) },
+			[]string{"I1: a run has ended otherwise than its stages: web-001 Succeeded"},
 		},
 		"I1: a build that has ended and was not planned": {
 			func(s *scene) {
 				s.more = []client.Object{given.CiPipeline(given.CI), ended("lost", v1alpha1.BuildFailed)}
 			},
 			[]string{"I1: CiBuild lost has ended as Failed, but was not planned"},
+		},
+		"I1: a build that was only seen": {
+			func(s *scene) { s.execute("UPDATE ci_build SET planned_at = NULL") },
+			[]string{"I1: CiBuild b1 says Planned, but has no plan"},
 		},
 		"I1: a child that the plan forgot": {
 			func(s *scene) {
@@ -153,105 +227,191 @@ func TestEveryBrokenPromiseIsNamed(t *testing.T) {
 			},
 			[]string{"I1: CiBuild b1 has 1 decisions on CdPipeline web-000, want 2"},
 		},
+		"I1: a child that still waits for a parent that has succeeded": {
+			func(s *scene) { s.chain("web-001") },
+			[]string{
+				"I1: build b1 waits in CdPipeline below for a parent that does not run",
+				"I1: build b1 has succeeded in the parent of CdPipeline below, and there is Waiting/ParentRunning",
+			},
+		},
+		"I1: a child on which nothing was decided when its parent had succeeded": {
+			func(s *scene) {
+				s.chain("web-001")
+				s.execute("DELETE FROM trigger_decision WHERE pipeline = 'below'")
+			},
+			[]string{"I1: build b1 has succeeded in the parent of CdPipeline below, and there is nothing decided"},
+		},
+		"I1: a turn that waits for nobody": {
+			func(s *scene) {
+				s.second(given.CdPipeline("web-000"))
+				s.execute("UPDATE turn SET state = 'Ended' WHERE state = 'Active'")
+			},
+			[]string{"I1: a build waits for its turn, and nobody has it: web-000 b2", "I8: a turn is not where its runs are: web-000 b1 is Ended, and its runs are Active"},
+		},
 		"I2: a run that was never decided": {
 			func(s *scene) {
 				s.execute("UPDATE trigger_decision SET outcome = 'Skipped' WHERE pipeline = 'web-001'")
 			},
-			[]string{"I2: a pipeline runs, but no decision says so: web-001"},
+			[]string{"I2: a pipeline runs, but no decision says so: web-001", "I7: something was decided, and no event says so: b1 web-001 Skipped"},
 		},
 		"I2: a run twice": {
 			func(s *scene) {
 				s.dropConstraint("cd_workflow", "cd_workflow_ci_artifact_id_pipeline_uid_run_key")
-				s.execute(`WITH run AS (
-					INSERT INTO cd_workflow (ci_artifact_id, namespace, pipeline, pipeline_uid, run, cause)
-					SELECT ci_artifact_id, namespace, pipeline, pipeline_uid, run, cause FROM cd_workflow WHERE pipeline = 'web-000' RETURNING id)
-					INSERT INTO cd_workflow_runner (cd_workflow_id, namespace, stage, workflow_name, priority, fair_at)
-					SELECT id, 'default', 'DEPLOY', 'second', 0, now() FROM run`)
+				s.execute(`INSERT INTO cd_workflow (ci_artifact_id, build_uid, turn_id, namespace, pipeline, pipeline_uid, run, cause)
+					SELECT ci_artifact_id, build_uid, turn_id, namespace, pipeline, pipeline_uid, run, cause FROM cd_workflow WHERE pipeline = 'web-000'`)
+			},
+			[]string{"I2: a pipeline has the same run of an artifact twice: web-000"},
+		},
+		"I2: a run for each tag of one digest": {
+			func(s *scene) {
+				s.execute(`WITH other AS (
+					INSERT INTO ci_artifact (build_uid, namespace, build_name, ci_pipeline, image, digest)
+					SELECT build_uid, namespace, build_name, ci_pipeline, regexp_replace(image, ':[^:]*$', ':other'), digest FROM ci_artifact RETURNING id)
+					INSERT INTO cd_workflow (ci_artifact_id, build_uid, turn_id, namespace, pipeline, pipeline_uid, run, cause)
+					SELECT other.id, build_uid, turn_id, namespace, pipeline, pipeline_uid, run, cause FROM cd_workflow, other WHERE pipeline = 'web-000'`)
 			},
 			[]string{"I2: a pipeline has the same run of an artifact twice: web-000"},
 		},
 		"I2: a stage twice": {
 			func(s *scene) {
 				s.dropConstraint("cd_workflow_runner", "cd_workflow_runner_cd_workflow_id_stage_key")
-				s.execute(`INSERT INTO cd_workflow_runner (cd_workflow_id, namespace, stage, workflow_name, priority, fair_at)
-					SELECT cd_workflow_id, namespace, stage, 'a-second', 0, now() FROM cd_workflow_runner WHERE id = $1`, s.pending)
+				s.execute("DROP INDEX cd_workflow_runner_task")
+				s.execute(`INSERT INTO cd_workflow_runner (cd_workflow_id, namespace, stage, task_id)
+					SELECT cd_workflow_id, namespace, stage, task_id FROM cd_workflow_runner WHERE task_id = $1`, s.pending)
 			},
-			[]string{"I2: a run has a stage twice: a-second"},
+			[]string{"I2: a run has a stage twice: web-002 DEPLOY", "I2: two stages point to one task: web-002"},
 		},
-		"I2: two rows of one Workflow's name": {
+		"I2: two tasks of one Workflow's name": {
 			func(s *scene) {
-				s.execute("UPDATE cd_workflow_runner SET workflow_name = 'same' WHERE id = ANY($1)", []int64{s.pending, s.succeeded})
+				s.dropConstraint("task", "task_namespace_workflow_name_cluster_key")
+				s.execute("UPDATE task SET workflow_name = 'same' WHERE id = ANY($1)", []int64{s.pending, s.succeeded})
 			},
-			[]string{"I2: two stages want the same Workflow: same"},
+			[]string{"I2: two tasks want the same Workflow: same"},
 		},
-		"I2 and I3: two Workflows of one row on two API servers": {
+		"I3: two Workflows of one task on two API servers": {
 			func(s *scene) { s.more = []client.Object{s.copied(s.workflow.Name, nil)} },
-			[]string{"I2: Workflows ", "I3: row 1 has two Workflows"},
-		},
-		"I2: two Workflows of one identity that name different rows": {
-			func(s *scene) {
-				s.more = []client.Object{s.copied("twin", map[string]string{v1alpha1.LabelRunner: "3"})}
-			},
-			[]string{"I2: Workflows default/web-000", "I4: Workflow default/twin has no row 3 of that name"},
+			[]string{"I3: task 1 has two Workflows default/web-000"},
 		},
 		"I3: a Workflow that was made twice": {
 			func(s *scene) { s.log("twice", 201, 409, 201) },
 			[]string{"I3: Workflow default/twice was made more than once"},
 		},
-		"I4: a Workflow that names no row": {
-			func(s *scene) {
-				s.more = []client.Object{s.copied("stray", map[string]string{v1alpha1.LabelRunner: "", v1alpha1.LabelIdentity: "x"})}
-			},
-			[]string{"I4: Workflow default/stray names no row"},
+		"I3: a Workflow that is another than the first": {
+			func(s *scene) { s.workflow.UID = "second" },
+			[]string{"I3: Workflow default/web-000", "is another than the one that task 1 has made"},
 		},
-		"I4: a Workflow whose row is gone": {
-			func(s *scene) {
-				s.more = []client.Object{s.copied("stray", map[string]string{v1alpha1.LabelRunner: "99", v1alpha1.LabelIdentity: "x"})}
-			},
-			[]string{"I4: Workflow default/stray has no row 99 of that name"},
+		"I4: a Workflow that no task wants": {
+			func(s *scene) { s.more = []client.Object{s.copied("stray", nil)} },
+			[]string{"I4: Workflow default/stray carries an identity, but no task wants it"},
 		},
-		"I4: a Workflow in another namespace than its row": {
+		"I4: a Workflow in another namespace than its task": {
 			func(s *scene) { s.workflow.Namespace = "elsewhere" },
-			[]string{"I4: Workflow elsewhere/"},
+			[]string{"I4: Workflow elsewhere/web-000", "I4: task 1 is Submitted, but its Workflow default/web-000"},
 		},
-		"I4: a Workflow of another identity than its row": {
-			func(s *scene) { s.workflow.Labels[v1alpha1.LabelIdentity] = "x" },
-			[]string{"I4: Workflow default/", "has not the identity of its row 1"},
+		"I4: a Submitted task whose Workflow is somebody else's": {
+			func(s *scene) { s.workflow.Labels[v1alpha1.LabelIdentity], s.workflow.UID = "x", "theirs" },
+			[]string{"I4: task 1 is Submitted, but its Workflow default/"},
 		},
-		"I4: a Submitted row without its Workflow": {
-			func(s *scene) { s.workflow.Labels = nil },
-			[]string{"I4: row 1 is Submitted, but its Workflow default/"},
+		"I4: a Workflow that goes on after its task": {
+			func(s *scene) { s.execute("UPDATE task SET status = 'Cancelled' WHERE id = $1", s.submitted) },
+			[]string{"I4: Workflow default/web-000", "goes on, but its task 1 is Cancelled"},
 		},
 		"I4: a lease that ran out": {
 			func(s *scene) {
-				s.execute(`UPDATE cd_workflow_runner SET status = 'Submitting', workflow_name = 'stuck', lease_until = now() - interval '1 s'
+				s.execute(`UPDATE task SET status = 'Submitting', workflow_name = 'stuck', lease_until = now() - interval '1 s'
 					WHERE id = $1`, s.pending)
 			},
 			[]string{"I4: a claim's lease has run out and nobody took it: stuck"},
 		},
 		"I5: an end that was taken back": {
 			func(s *scene) {
-				s.execute("UPDATE cd_workflow_runner SET status = 'Running' WHERE id = $1", s.succeeded)
-				s.execute("UPDATE cd_workflow_runner SET status = 'Succeeded' WHERE id = $1", s.succeeded)
+				s.execute("UPDATE task SET status = 'Running' WHERE id = $1", s.succeeded)
+				s.execute("UPDATE task SET status = 'Succeeded' WHERE id = $1", s.succeeded)
 			},
-			[]string{`I5: row 2 went from "Succeeded" to "Running"`},
+			[]string{`I5: task 2 went from "Succeeded" to "Running"`},
 		},
 		"I5: a step backwards": {
+			func(s *scene) { s.execute("UPDATE task SET status = 'Pending' WHERE id = $1", s.submitted) },
+			[]string{`I5: task 1 went from "Submitted" to "Pending"`},
+		},
+		"I5: a task that is held after it was let go": {
+			func(s *scene) { s.execute("UPDATE task SET status = 'Held' WHERE id = $1", s.pending) },
+			[]string{`I5: task 3 went from "Pending" to "Held"`},
+		},
+		"I5: a task that was deleted": {
 			func(s *scene) {
-				s.execute("UPDATE cd_workflow_runner SET status = 'Pending' WHERE id = $1", s.submitted)
+				s.execute("DELETE FROM cd_workflow_runner WHERE task_id = $1", s.pending)
+				s.execute("DELETE FROM task WHERE id = $1", s.pending)
 			},
-			[]string{`I5: row 1 went from "Submitted" to "Pending"`},
+			[]string{`I5: task 3 went from "Pending" to ""`},
 		},
-		"I5: a row that was deleted": {
-			func(s *scene) { s.execute("DELETE FROM cd_workflow_runner WHERE id = $1", s.pending) },
-			[]string{`I5: row 3 went from "Pending" to ""`},
-		},
-		"I5: a row that was born in the middle": {
+		"I5: a task that was born in the middle": {
 			func(s *scene) {
-				s.execute(`INSERT INTO cd_workflow_runner (cd_workflow_id, namespace, stage, workflow_name, priority, fair_at, status)
-					SELECT cd_workflow_id, namespace, 'POST', 'born', 0, now(), 'Submitting' FROM cd_workflow_runner WHERE id = $1`, s.pending)
+				s.execute(`INSERT INTO task (kind, namespace, owner_kind, owner_name, owner_uid, identity, workflow_name, status, priority, fair_at)
+					VALUES ('cd', 'default', 'CdPipeline', 'web', 'web', 'born', 'born', 'Submitting', 0, now())`)
 			},
 			[]string{`went from "" to "Submitting"`},
+		},
+		"I7: a transition of which no event tells": {
+			func(s *scene) { s.execute("DELETE FROM event WHERE task_id = $1 AND state = 'Succeeded'", s.succeeded) },
+			[]string{"I7: task 2 became Succeeded 1 time(s), and events say 0"},
+		},
+		"I7: an event of what never was": {
+			func(s *scene) {
+				s.execute("INSERT INTO event (kind, namespace, task_id, state, reason) VALUES ('Task', 'default', $1, 'Failed', 'WorkflowFailed')", s.pending)
+			},
+			[]string{"I7: task 3 became Failed/WorkflowFailed 0 time(s), and events say 1"},
+		},
+		"I7: a claim that was given back for a reason, and no event": {
+			func(s *scene) {
+				s.execute("UPDATE task SET status = 'Submitting' WHERE id = $1", s.pending)
+				s.execute("UPDATE task SET status = 'Pending', reason = 'SubmissionDelayed', failures = 1 WHERE id = $1", s.pending)
+			},
+			[]string{"I7: task 3 became Pending/SubmissionDelayed 1 time(s), and events say 0"},
+		},
+		"I7: what is deployed and no pipeline says so": {
+			func(s *scene) { s.execute("DELETE FROM deployed") },
+			[]string{"I7: an artifact was deployed, and its pipeline says neither that nor what came after it: web-001 " + given.Artifact(0).Image},
+		},
+		"I7: what a pipeline says is deployed and is not": {
+			func(s *scene) { s.execute("UPDATE deployed SET digest = 'other'") },
+			[]string{"I7: a pipeline says that an artifact is deployed, which it is not: web-001 " + given.Artifact(0).Image},
+		},
+		"I8: two builds that have their turn at once": {
+			func(s *scene) {
+				s.second(given.CdPipeline("web-000"))
+				s.execute("UPDATE turn SET state = 'Active' WHERE state = 'Waiting'")
+			},
+			[]string{"I8: builds b1 and b2 had their turn in CdPipeline web-000 at once"},
+		},
+		"I8: an older build that has its turn after a newer one": {
+			func(s *scene) {
+				s.second(given.CdPipeline("web-001"))
+				s.execute("UPDATE turn SET build_seq = 0 WHERE build_uid = $1", string(given.UID("b2")))
+			},
+			[]string{"I8: build b2 had its turn in CdPipeline web-001 after the newer build b1"},
+		},
+		"I8: an older build by its creation": {
+			func(s *scene) {
+				s.second(given.CdPipeline("web-001"))
+				s.execute("UPDATE turn SET built_at = now() WHERE build_uid = $1", string(given.UID("b1")))
+			},
+			[]string{"I8: build b2 had its turn in CdPipeline web-001 after the newer build b1"},
+		},
+		"I8: a task that begins out of turn": {
+			func(s *scene) {
+				s.second(given.CdPipeline("web-000"))
+				s.execute("UPDATE task SET status = 'Pending', reason = '' WHERE status = 'Held'")
+			},
+			[]string{"I8: a task of build b2 began in CdPipeline web-000 while one of another build was under way"},
+		},
+		"I8: a turn that yields while its run goes on": {
+			func(s *scene) { s.execute("UPDATE turn SET state = 'Yielded' WHERE state = 'Active'") },
+			[]string{"I8: a turn is not where its runs are: web-000 b1 is Yielded, and its runs are Active"},
+		},
+		"I8: a turn without a run": {
+			func(s *scene) { s.execute("UPDATE turn SET state = 'Active' WHERE state = 'Ended'") },
+			[]string{"I8: a turn is not where its runs are: web-001 b1 is Active, and its runs are Ended or Superseded"},
 		},
 	} {
 		t.Run(sentence, func(t *testing.T) {
@@ -320,14 +480,14 @@ func TestQuiesceWaitsForTheLastRow(t *testing.T) {
 	s := newScene(t)
 	short, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
-	require.ErrorContains(t, oracle.Quiesce(short, s.store.Pool()), "1 rows are still under way")
+	require.ErrorContains(t, oracle.Quiesce(short, s.store.Pool()), "1 tasks are still under way")
 	over, end := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer end()
-	require.ErrorContains(t, oracle.TakenUp(over, s.store.Pool()), "1 rows are still under way")
+	require.ErrorContains(t, oracle.TakenUp(over, s.store.Pool()), "1 tasks are still under way")
 
 	done := make(chan error, 1)
 	go func() { done <- oracle.Quiesce(t.Context(), s.store.Pool()) }()
-	claims, err := s.store.Claim(t.Context(), "w", 1, time.Hour)
+	claims, err := s.store.Claim(t.Context(), cd, "w", 1, time.Hour)
 	require.NoError(t, err)
 	_, err = s.store.Complete(t.Context(), "w", []store.Completion{
 		{ID: claims[0].ID, Attempt: claims[0].Attempt, Status: store.StatusCancelled, Reason: v1alpha1.ReasonSuspended},
@@ -344,7 +504,7 @@ func TestQuiesceWaitsForTheLastRow(t *testing.T) {
 func TestQuiesceWaitsForTheLastPlanAndItsStatus(t *testing.T) {
 	t.Parallel()
 	s := newScene(t)
-	s.execute("UPDATE cd_workflow_runner SET status = 'Running' WHERE status = 'Pending'")
+	s.execute("UPDATE task SET status = 'Running' WHERE status = 'Pending'")
 	build := ended("b2", v1alpha1.BuildFailed)
 	cluster := s.cluster(given.CiPipeline(given.CI), build)
 	within := func(patience time.Duration, clusters ...client.Reader) error {

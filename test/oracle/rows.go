@@ -5,43 +5,93 @@ import (
 	"fmt"
 )
 
+// The states in which a task waits for a slot or has a Workflow, and those that are ends.
+const (
+	activeStates = `('Pending', 'Submitting', 'Submitted', 'Running')`
+	endStates    = `('Succeeded', 'Failed', 'Error', 'Cancelled', 'Superseded')`
+)
+
+// repositoryOf is an image without its tag.
+func repositoryOf(column string) string { return `regexp_replace(` + column + `, ':[^/:]*$', '')` }
+
+// covers tells whether the run w, of the artifact a, is the run of a decision d.
+var covers = `w.build_uid = d.build_uid AND w.pipeline_uid = d.pipeline_uid AND ((a.image = d.image AND a.digest = d.digest)
+	OR (w.artifacts = 'All' AND d.image = ANY(w.also))
+	OR (w.artifacts = 'Each' AND d.reason = 'SameRun' AND a.digest = d.digest AND ` + repositoryOf("a.image") + ` = ` + repositoryOf("d.image") + `))`
+
 // rules are queries that return one text for each violation.
 var rules = []struct{ promise, query string }{
 	{"I1: a decision says Triggered, but there is no run", `
 		SELECT d.build_name || ' ' || d.pipeline FROM trigger_decision d
 		WHERE d.outcome = 'Triggered' AND NOT EXISTS (
-			SELECT FROM cd_workflow w JOIN ci_artifact a ON a.id = w.ci_artifact_id
-			WHERE a.build_uid = d.build_uid AND a.image = d.image AND a.digest = d.digest AND w.pipeline_uid = d.pipeline_uid)`},
-	{"I1: a run has no first stage", `
+			SELECT FROM cd_workflow w JOIN ci_artifact a ON a.id = w.ci_artifact_id WHERE ` + covers + `)`},
+	{"I1: a run has no stage", `
 		SELECT w.pipeline FROM cd_workflow w
-		WHERE NOT EXISTS (SELECT FROM cd_workflow_runner r WHERE r.cd_workflow_id = w.id AND r.stage IN ('PRE', 'DEPLOY'))`},
-	{"I1: a stage has ended and was not followed", `
-		SELECT workflow_name FROM cd_workflow_runner
-		WHERE followed_at IS NULL AND status IN ('Succeeded', 'Failed', 'Error', 'Cancelled', 'Superseded')`},
-	{"I1: a stage was followed, but by no stage, no end and nobody who is waited for", `
-		SELECT r.workflow_name FROM cd_workflow_runner r
-		JOIN cd_workflow w ON w.id = r.cd_workflow_id
-		JOIN ci_artifact a ON a.id = w.ci_artifact_id
-		WHERE r.followed_at IS NOT NULL AND w.outcome IS NULL
-			AND NOT EXISTS (SELECT FROM cd_workflow_runner n WHERE n.cd_workflow_id = w.id AND n.id > r.id)
-			AND NOT EXISTS (SELECT FROM trigger_decision d
-				WHERE d.build_uid = a.build_uid AND d.image = a.image AND d.digest = a.digest AND d.pipeline_uid = w.pipeline_uid
-					AND d.outcome = 'Waiting' AND d.reason = 'ManualStage')`},
+		WHERE NOT EXISTS (SELECT FROM cd_workflow_runner r WHERE r.cd_workflow_id = w.id)`},
+	{"I1: a task has ended, and what follows was not committed", `
+		SELECT workflow_name FROM task WHERE kind = 'cd' AND settled_at IS NULL AND status IN ` + endStates},
+	{"I1: a run has not ended, but none of its stages goes on or is held", `
+		SELECT w.pipeline FROM cd_workflow w
+		WHERE w.outcome IS NULL AND NOT EXISTS (
+			SELECT FROM cd_workflow_runner r JOIN task t ON t.id = r.task_id
+			WHERE r.cd_workflow_id = w.id AND (t.status IN ` + activeStates + ` OR (t.status = 'Held' AND t.reason <> 'StageBefore')
+				OR (t.settled_at IS NULL AND t.status <> 'Held')))`},
+	{"I1: a run has ended, but one of its stages has not", `
+		SELECT w.pipeline || ' ' || r.stage FROM cd_workflow w
+		JOIN cd_workflow_runner r ON r.cd_workflow_id = w.id JOIN task t ON t.id = r.task_id
+		WHERE w.outcome IS NOT NULL AND t.status NOT IN ` + endStates},
+	{"I1: a run has ended otherwise than its stages", `
+		SELECT w.pipeline || ' ' || w.outcome FROM cd_workflow w
+		WHERE (w.outcome = 'Succeeded' AND EXISTS (
+				SELECT FROM cd_workflow_runner r JOIN task t ON t.id = r.task_id WHERE r.cd_workflow_id = w.id AND t.status <> 'Succeeded'))
+			OR (w.outcome IN ('Failed', 'Error', 'Superseded') AND NOT EXISTS (
+				SELECT FROM cd_workflow_runner r JOIN task t ON t.id = r.task_id WHERE r.cd_workflow_id = w.id AND t.status = w.outcome))`},
 	{"I2: a pipeline runs, but no decision says so", `
 		SELECT w.pipeline FROM cd_workflow w JOIN ci_artifact a ON a.id = w.ci_artifact_id
 		WHERE NOT EXISTS (SELECT FROM trigger_decision d
-			WHERE d.build_uid = a.build_uid AND d.image = a.image AND d.digest = a.digest AND d.pipeline_uid = w.pipeline_uid
-				AND (d.outcome = 'Triggered' OR (d.outcome = 'Waiting' AND d.reason = 'ManualStage')))`},
+			WHERE d.build_uid = w.build_uid AND d.image = a.image AND d.digest = a.digest AND d.pipeline_uid = w.pipeline_uid
+				AND d.outcome = 'Triggered')`},
 	{"I2: a pipeline has the same run of an artifact twice", `
-		SELECT min(pipeline) FROM cd_workflow GROUP BY ci_artifact_id, pipeline_uid, run HAVING count(*) > 1`},
+		SELECT min(w.pipeline) FROM cd_workflow w JOIN ci_artifact a ON a.id = w.ci_artifact_id
+		GROUP BY w.build_uid, w.pipeline_uid, w.run, a.digest, ` + repositoryOf("a.image") + ` HAVING count(*) > 1`},
 	{"I2: a run has a stage twice", `
-		SELECT min(workflow_name) FROM cd_workflow_runner GROUP BY cd_workflow_id, stage HAVING count(*) > 1`},
-	{"I2: two stages want the same Workflow", `
-		SELECT min(r.workflow_name) FROM cd_workflow_runner r JOIN cd_workflow w ON w.id = r.cd_workflow_id
-		GROUP BY w.namespace, r.workflow_name HAVING count(*) > 1`},
+		SELECT min(w.pipeline || ' ' || r.stage) FROM cd_workflow_runner r JOIN cd_workflow w ON w.id = r.cd_workflow_id
+		GROUP BY r.cd_workflow_id, r.stage HAVING count(*) > 1`},
+	{"I2: two stages point to one task", `
+		SELECT min(w.pipeline) FROM cd_workflow_runner r JOIN cd_workflow w ON w.id = r.cd_workflow_id
+		GROUP BY r.task_id HAVING count(*) > 1`},
+	{"I2: two tasks want the same Workflow", `
+		SELECT min(workflow_name) FROM task GROUP BY cluster, namespace, workflow_name HAVING count(*) > 1`},
 	{"I4: a claim's lease has run out and nobody took it", `
-		SELECT workflow_name FROM cd_workflow_runner WHERE status = 'Submitting' AND lease_until < now()`},
+		SELECT workflow_name FROM task WHERE status = 'Submitting' AND lease_until < now()`},
+	{"I7: a run has ended, and no event says so", `
+		SELECT w.pipeline || ' ' || w.outcome FROM cd_workflow w
+		WHERE w.outcome IS NOT NULL AND (
+			SELECT count(*) FROM event e WHERE e.kind = 'Run' AND e.run_id = w.id AND e.state = w.outcome) <> 1`},
+	{"I7: something was decided, and no event says so", `
+		SELECT d.build_name || ' ' || d.pipeline || ' ' || d.outcome FROM trigger_decision d
+		WHERE NOT EXISTS (SELECT FROM event e
+			WHERE e.kind = 'Decision' AND e.pipeline_uid = d.pipeline_uid AND e.build_name = d.build_name
+				AND e.state = d.outcome AND e.reason = d.reason AND e.message = d.message)`},
+	{"I7: a pipeline says that an artifact is deployed, which it is not", deployments + `
+		SELECT p.pipeline || ' ' || n.image FROM deployed n JOIN cd_pipeline p ON p.pipeline_uid = n.pipeline_uid
+		WHERE NOT EXISTS (SELECT FROM deployments d
+			WHERE d.run_id = n.run_id AND d.pipeline_uid = n.pipeline_uid AND d.image = n.image AND d.digest = n.digest)`},
+	{"I7: an artifact was deployed, and its pipeline says neither that nor what came after it", deployments + `
+		SELECT d.pipeline || ' ' || d.image FROM deployments d
+		WHERE NOT EXISTS (SELECT FROM deployed n
+			WHERE n.pipeline_uid = d.pipeline_uid AND n.repository = ` + repositoryOf("d.image") + `
+				AND (n.run_id = d.run_id OR n.at > d.settled_at - interval '1 s'))`},
 }
+
+// deployments are the artifacts of all DEPLOY stages that succeeded.
+var deployments = `WITH deployments AS (
+	SELECT w.id AS run_id, w.pipeline, w.pipeline_uid, d.image, d.digest, t.settled_at
+	FROM cd_workflow w
+	JOIN ci_artifact a ON a.id = w.ci_artifact_id
+	JOIN cd_workflow_runner r ON r.cd_workflow_id = w.id AND r.stage = 'DEPLOY'
+	JOIN task t ON t.id = r.task_id AND t.status = 'Succeeded' AND t.settled_at IS NOT NULL
+	JOIN trigger_decision d ON d.outcome = 'Triggered' AND ` + covers + `)`
 
 func rows(ctx context.Context, world World) ([]string, error) {
 	var found []string
@@ -57,8 +107,8 @@ func rows(ctx context.Context, world World) ([]string, error) {
 	return found, nil
 }
 
-func texts(ctx context.Context, world World, query string) ([]string, error) {
-	rows, err := world.Database.Query(ctx, query)
+func texts(ctx context.Context, world World, query string, args ...any) ([]string, error) {
+	rows, err := world.Database.Query(ctx, query, args...)
 	if err != nil {
 		return nil, err
 	}

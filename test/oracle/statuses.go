@@ -3,9 +3,11 @@ package oracle
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
@@ -33,7 +35,7 @@ func statuses(ctx context.Context, world World) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	newest, err := readLastRuns(ctx, world.Database)
+	wanted, err := readTold(ctx, world.Database)
 	if err != nil {
 		return nil, err
 	}
@@ -49,8 +51,7 @@ func statuses(ctx context.Context, world World) ([]string, error) {
 			}
 		}
 		for i := range objects.pipelines {
-			run, ran := newest[string(objects.pipelines[i].UID)]
-			found = append(found, judgePipeline(&objects.pipelines[i], run, ran)...)
+			found = append(found, judgePipeline(&objects.pipelines[i], wanted[string(objects.pipelines[i].UID)])...)
 		}
 	}
 	return found, nil
@@ -58,7 +59,7 @@ func statuses(ctx context.Context, world World) ([]string, error) {
 
 func judgeBuild(build *v1alpha1.CiBuild, counted runs) []string {
 	want := v1alpha1.TriggerSummary{
-		Total: counted.Total, Pending: counted.Pending, Submitted: counted.Submitted, Running: counted.Running,
+		Total: counted.Total, Pending: counted.Pending, Held: counted.Held, Submitted: counted.Submitted, Running: counted.Running,
 		Succeeded: counted.Succeeded, Failed: counted.Failed, Skipped: counted.Skipped,
 		Progress: fmt.Sprintf("%d/%d", counted.Created, counted.Total),
 	}
@@ -81,23 +82,60 @@ func judgeBuild(build *v1alpha1.CiBuild, counted runs) []string {
 	return found
 }
 
-func judgePipeline(pipeline *v1alpha1.CdPipeline, run lastRun, ran bool) []string {
-	told := pipeline.Status.LastRun
-	switch {
-	case told == nil && !ran:
-		return nil
-	case told == nil:
-		return []string{fmt.Sprintf("I7: CdPipeline %s tells of no run, the rows have %+v", pipeline.Name, run)}
-	case !ran:
-		return []string{fmt.Sprintf("I7: CdPipeline %s tells of a run for build %s, the rows have none", pipeline.Name, told.BuildName)}
+func judgePipeline(pipeline *v1alpha1.CdPipeline, want told) []string {
+	var found []string
+	if got, want := runText(toldRun(pipeline.Status.LastRun)), runText(want.Run); got != want {
+		found = append(found, fmt.Sprintf("I7: CdPipeline %s tells of %s, the rows have %s", pipeline.Name, got, want))
 	}
-	run.PipelineUID = ""
-	if got := toldRun(told); got != run {
-		return []string{fmt.Sprintf("I7: CdPipeline %s tells of %+v, the rows have %+v", pipeline.Name, got, run)}
+	if got, want := conditionText(pipeline), want.condition(); got != want {
+		found = append(found, fmt.Sprintf("I7: the condition Triggered of CdPipeline %s is %s, the rows say %s", pipeline.Name, got, want))
 	}
-	return nil
+	deployed := []string{}
+	for _, one := range pipeline.Status.Deployed {
+		deployed = append(deployed, fmt.Sprintf("%s@%s of %s", one.Image, one.Digest, one.BuildName))
+	}
+	if !slices.Equal(deployed, want.Deployed) {
+		found = append(found, fmt.Sprintf("I7: CdPipeline %s tells that %v is deployed, the rows have %v", pipeline.Name, deployed, want.Deployed))
+	}
+	return found
 }
 
-func toldRun(told *v1alpha1.LastRun) lastRun {
-	return lastRun{BuildName: told.BuildName, Image: told.Image, Digest: told.Digest, Stage: told.Stage, Status: told.Phase}
+// toldRun is nil where the status tells of no run.
+func toldRun(told *v1alpha1.LastRun) *lastRun {
+	if told == nil {
+		return nil
+	}
+	return &lastRun{ID: told.Run, BuildName: told.BuildName, Image: told.Image, Digest: told.Digest, Stage: told.Stage, Status: told.Phase}
+}
+
+func runText(run *lastRun) string {
+	if run == nil {
+		return "no run"
+	}
+	return fmt.Sprintf("run %d of build %s with %s@%s: %s is %s", run.ID, run.BuildName, run.Image, run.Digest, run.Stage, run.Status)
+}
+
+// condition is what the condition Triggered must be: why the last build that was decided
+// on is held, or what was decided.
+func (t told) condition() string {
+	switch run, decision := t.Run, t.Decision; {
+	case decision == nil:
+		return "nothing"
+	case run != nil && run.Status == "Held" && run.BuildName == decision.BuildName:
+		return fmt.Sprintf("False/%s: build %s: stage %s of run %d waits: %s", run.Reason, run.BuildName, run.Stage, run.ID, run.Message)
+	default:
+		status := metav1.ConditionFalse
+		if decision.Outcome == string(v1alpha1.OutcomeTriggered) {
+			status = metav1.ConditionTrue
+		}
+		return fmt.Sprintf("%s/%s: build %s: %s", status, decision.Reason, decision.BuildName, decision.Message)
+	}
+}
+
+func conditionText(pipeline *v1alpha1.CdPipeline) string {
+	condition := meta.FindStatusCondition(pipeline.Status.Conditions, v1alpha1.ConditionTriggered)
+	if condition == nil {
+		return "nothing"
+	}
+	return fmt.Sprintf("%s/%s: %s", condition.Status, condition.Reason, condition.Message)
 }

@@ -5,31 +5,50 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// recorder logs every status that a stage has ever had, and since when; none, before it was made
-// and after it was deleted, is the empty one.
+// recorder logs every state that a task or a turn has ever had, with its reason; none,
+// before it was made and after it was deleted, is the empty one. The ids of what concerns
+// one pipeline are in the order in which it happened.
 const recorder = `
 CREATE TABLE IF NOT EXISTS oracle_transition (
-	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, runner bigint NOT NULL, before text NOT NULL, after text NOT NULL,
+	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, task bigint NOT NULL, before text NOT NULL, after text NOT NULL,
+	reason text NOT NULL DEFAULT '', failed boolean NOT NULL DEFAULT false,
 	at timestamptz NOT NULL DEFAULT clock_timestamp());
 CREATE OR REPLACE FUNCTION oracle_record() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
 	IF TG_OP = 'DELETE' THEN
-		INSERT INTO oracle_transition (runner, before, after) VALUES (OLD.id, OLD.status, '');
+		INSERT INTO oracle_transition (task, before, after) VALUES (OLD.id, OLD.status, '');
 	ELSIF TG_OP = 'INSERT' THEN
-		INSERT INTO oracle_transition (runner, before, after) VALUES (NEW.id, '', NEW.status);
-	ELSIF OLD.status <> NEW.status THEN
-		INSERT INTO oracle_transition (runner, before, after) VALUES (NEW.id, OLD.status, NEW.status);
+		INSERT INTO oracle_transition (task, before, after, reason) VALUES (NEW.id, '', NEW.status, NEW.reason);
+	ELSIF (OLD.status, OLD.reason) IS DISTINCT FROM (NEW.status, NEW.reason) THEN
+		INSERT INTO oracle_transition (task, before, after, reason, failed)
+		VALUES (NEW.id, OLD.status, NEW.status, NEW.reason, NEW.failures > OLD.failures);
 	END IF;
 	RETURN NEW;
 END $$;
-CREATE OR REPLACE TRIGGER oracle_record AFTER INSERT OR UPDATE OR DELETE ON cd_workflow_runner
-	FOR EACH ROW EXECUTE FUNCTION oracle_record();`
+CREATE OR REPLACE TRIGGER oracle_record AFTER INSERT OR UPDATE OR DELETE ON task
+	FOR EACH ROW EXECUTE FUNCTION oracle_record();
 
-// RecordTransitions has the database log every change of a stage's status from now
-// on, for the check of I5. It may be called again.
+CREATE TABLE IF NOT EXISTS oracle_turn (
+	id bigint PRIMARY KEY DEFAULT nextval(pg_get_serial_sequence('oracle_transition', 'id')),
+	turn bigint NOT NULL, before text NOT NULL, after text NOT NULL);
+CREATE OR REPLACE FUNCTION oracle_record_turn() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	IF TG_OP = 'INSERT' THEN
+		INSERT INTO oracle_turn (turn, before, after) VALUES (NEW.id, '', NEW.state);
+	ELSIF OLD.state <> NEW.state THEN
+		INSERT INTO oracle_turn (turn, before, after) VALUES (NEW.id, OLD.state, NEW.state);
+	END IF;
+	RETURN NEW;
+END $$;
+CREATE OR REPLACE TRIGGER oracle_record_turn AFTER INSERT OR UPDATE ON turn
+	FOR EACH ROW EXECUTE FUNCTION oracle_record_turn();`
+
+// RecordTransitions has the database log every change of a task's and a turn's state from
+// now on, for the checks of I5, I7 and I8. It may be called again.
 func RecordTransitions(ctx context.Context, database *pgxpool.Pool) error {
 	if _, err := database.Exec(ctx, recorder); err != nil {
 		return fmt.Errorf("record transitions: %w", err)
@@ -37,31 +56,63 @@ func RecordTransitions(ctx context.Context, database *pgxpool.Pool) error {
 	return nil
 }
 
-// allowed is the state machine; an end state leads nowhere, and no row is deleted.
+// allowed is the state machine; an end state leads nowhere, and no task is deleted. One
+// that is held may be held for another reason.
 var allowed = map[string][]string{
-	"":           {"Pending"},
+	"":           {"Held", "Pending"},
+	"Held":       {"Held", "Pending", "Cancelled", "Superseded"},
 	"Pending":    {"Submitting", "Submitted", "Running", "Succeeded", "Failed", "Error", "Cancelled", "Superseded"},
-	"Submitting": {"Pending", "Submitted", "Running", "Succeeded", "Failed", "Error", "Cancelled"},
-	"Submitted":  {"Running", "Succeeded", "Failed", "Error", "Cancelled"},
-	"Running":    {"Succeeded", "Failed", "Error", "Cancelled"},
+	"Submitting": {"Pending", "Submitted", "Running", "Succeeded", "Failed", "Error", "Cancelled", "Superseded"},
+	"Submitted":  {"Running", "Succeeded", "Failed", "Error", "Cancelled", "Superseded"},
+	"Running":    {"Succeeded", "Failed", "Error", "Cancelled", "Superseded"},
 }
 
 func transitions(ctx context.Context, world World) ([]string, error) {
-	rows, err := world.Database.Query(ctx, `SELECT runner, before, after FROM oracle_transition ORDER BY id`)
+	rows, err := world.Database.Query(ctx, `SELECT task, before, after FROM oracle_transition ORDER BY id`)
 	if err != nil {
 		return nil, fmt.Errorf("read transitions: %w", err)
 	}
-	defer rows.Close()
 	var found []string
-	for rows.Next() {
-		var runner int64
-		var before, after string
-		if err := rows.Scan(&runner, &before, &after); err != nil {
-			return nil, fmt.Errorf("read transitions: %w", err)
-		}
+	var task int64
+	var before, after string
+	_, err = pgx.ForEachRow(rows, []any{&task, &before, &after}, func() error {
 		if !slices.Contains(allowed[before], after) {
-			found = append(found, fmt.Sprintf("I5: row %d went from %q to %q", runner, before, after))
+			found = append(found, fmt.Sprintf("I5: task %d went from %q to %q", task, before, after))
 		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read transitions: %w", err)
 	}
-	return found, rows.Err()
+	return found, nil
+}
+
+// unlogged compares the recorded transitions of each task with its rows in event. A claim
+// is a lease and no event, nor is it one that it is given back, unless that has a reason;
+// a stage behind the first is held from the beginning.
+const unlogged = `
+WITH happened AS (
+	SELECT task, after AS state, reason, count(*) AS n FROM oracle_transition
+	WHERE after NOT IN ('', 'Submitting') AND NOT (after = 'Held' AND reason = 'StageBefore')
+		AND (before <> 'Submitting' OR after <> 'Pending' OR failed)
+	GROUP BY task, after, reason
+), logged AS (
+	SELECT task_id AS task, state, reason, count(*) AS n FROM event WHERE kind = 'Task' GROUP BY task_id, state, reason
+)
+SELECT format('task %s became %s %s time(s), and events say %s', task, concat_ws('/', state, NULLIF(reason, '')),
+	COALESCE(happened.n, 0), COALESCE(logged.n, 0))
+FROM happened FULL JOIN logged USING (task, state, reason)
+WHERE happened.n IS DISTINCT FROM logged.n
+ORDER BY task, state, reason`
+
+// history looks for transitions without an event, and for events without a transition.
+func history(ctx context.Context, world World) ([]string, error) {
+	sentences, err := texts(ctx, world, unlogged)
+	if err != nil {
+		return nil, fmt.Errorf("compare events with transitions: %w", err)
+	}
+	for i, sentence := range sentences {
+		sentences[i] = "I7: " + sentence
+	}
+	return sentences, nil
 }

@@ -14,18 +14,39 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
+	"github.com/penstock-cd/penstock/pkg/trigger"
 	"github.com/penstock-cd/penstock/test/given"
 	"github.com/penstock-cd/penstock/test/oracle"
 )
 
-// ran is the pipeline of the scene's run that has succeeded, as its status must be.
+// ran is the pipeline of the scene's run that has succeeded, as its status must be but for
+// the phase.
 func (s *scene) ran(phase string) *v1alpha1.CdPipeline {
-	return given.CdPipeline("web-001", func(pipeline *v1alpha1.CdPipeline) {
-		artifact := given.Artifact(0)
-		pipeline.Status.LastRun = &v1alpha1.LastRun{
-			BuildName: "b1", Image: artifact.Image, Digest: artifact.Digest, Stage: "DEPLOY", Phase: phase,
-		}
-	})
+	s.Helper()
+	pipeline := given.CdPipeline("web-001")
+	s.told(pipeline)
+	pipeline.Status.LastRun.Phase = phase
+	return pipeline
+}
+
+// tellsOf has the API server hold the pipeline that has succeeded, with a status that was
+// changed.
+func (s *scene) tellsOf(change func(*v1alpha1.CdPipelineStatus)) {
+	s.Helper()
+	pipeline := s.ran("Succeeded")
+	change(&pipeline.Status)
+	s.more = []client.Object{pipeline}
+}
+
+// heldFor has the API server hold a pipeline whose run waits for a person, and its build.
+func (s *scene) heldFor(change func(*v1alpha1.CdPipeline, *v1alpha1.CiBuild)) {
+	s.Helper()
+	pipeline := given.CdPipeline("manual", given.ManualStage(trigger.StageDeploy))
+	s.planBuild("b2", given.FamilyOf(pipeline), given.Artifact(0))
+	s.told(pipeline)
+	build := s.planned("b2")
+	change(pipeline, build)
+	s.more = []client.Object{pipeline, build}
 }
 
 // told is an event of Penstock's on an object.
@@ -45,7 +66,7 @@ func TestWhatStatusesAndEventsTellMustBeInTheRows(t *testing.T) {
 	}{
 		"a build counts its runs": {func(s *scene) {}, ""},
 		"a build counts one run too many": {
-			func(s *scene) { s.build.Status.Triggers.Succeeded++ }, "I7: CiBuild b1 tells {Total:3 Pending:1 Submitted:1 Running:0 Succeeded:2",
+			func(s *scene) { s.build.Status.Triggers.Succeeded++ }, "I7: CiBuild b1 tells {Total:3 Pending:1 Held:0 Submitted:1 Running:0 Succeeded:2",
 		},
 		"a build counts nothing": {
 			func(s *scene) { s.build.Status.Triggers = nil }, "I7: CiBuild b1 tells nothing of its runs",
@@ -62,18 +83,58 @@ func TestWhatStatusesAndEventsTellMustBeInTheRows(t *testing.T) {
 		},
 		"a pipeline tells of its last run": {func(s *scene) { s.more = []client.Object{s.ran("Succeeded")} }, ""},
 		"a pipeline tells of another end": {
-			func(s *scene) { s.more = []client.Object{s.ran("Failed")} }, "I7: CdPipeline web-001 tells of {PipelineUID: BuildName:b1",
+			func(s *scene) { s.more = []client.Object{s.ran("Failed")} }, "I7: CdPipeline web-001 tells of run 2 of build b1",
 		},
 		"a pipeline tells of no run": {
-			func(s *scene) { s.more = []client.Object{given.CdPipeline("web-001")} }, "I7: CdPipeline web-001 tells of no run",
+			func(s *scene) { s.tellsOf(func(status *v1alpha1.CdPipelineStatus) { status.LastRun = nil }) }, "I7: CdPipeline web-001 tells of no run",
 		},
 		"a pipeline tells of a run that no row has": {
 			func(s *scene) {
 				other := s.ran("Succeeded")
-				other.UID = "other"
+				other.UID, other.Status.Conditions, other.Status.Deployed = "other", nil, nil
 				s.more = []client.Object{other}
 			},
-			"I7: CdPipeline web-001 tells of a run for build b1, the rows have none",
+			"the rows have no run",
+		},
+		"a pipeline tells of another run": {
+			func(s *scene) { s.tellsOf(func(status *v1alpha1.CdPipelineStatus) { status.LastRun.Run++ }) }, "I7: CdPipeline web-001 tells of run 3",
+		},
+		"a pipeline says that it was not triggered": {
+			func(s *scene) {
+				s.tellsOf(func(status *v1alpha1.CdPipelineStatus) { status.Conditions[0].Status = metav1.ConditionFalse })
+			},
+			"I7: the condition Triggered of CdPipeline web-001 is False/Triggered",
+		},
+		"a pipeline says of another build that it was triggered": {
+			func(s *scene) {
+				s.tellsOf(func(status *v1alpha1.CdPipelineStatus) { status.Conditions[0].Message = "build b0: by build b0" })
+			},
+			"I7: the condition Triggered of CdPipeline web-001 is True/Triggered: build b0",
+		},
+		"a pipeline says nothing of what was decided": {
+			func(s *scene) { s.tellsOf(func(status *v1alpha1.CdPipelineStatus) { status.Conditions = nil }) },
+			"I7: the condition Triggered of CdPipeline web-001 is nothing, the rows say True/Triggered: build b1: by build b1",
+		},
+		"a pipeline does not say what is deployed": {
+			func(s *scene) { s.tellsOf(func(status *v1alpha1.CdPipelineStatus) { status.Deployed = nil }) },
+			"I7: CdPipeline web-001 tells that [] is deployed",
+		},
+		"a run that is held": {func(s *scene) { s.heldFor(func(*v1alpha1.CdPipeline, *v1alpha1.CiBuild) {}) }, ""},
+		"a pipeline does not say what holds its run": {
+			func(s *scene) {
+				s.heldFor(func(pipeline *v1alpha1.CdPipeline, _ *v1alpha1.CiBuild) {
+					pipeline.Status.Conditions[0].Reason = "Triggered"
+				})
+			},
+			"the rows say False/Person: build b2: stage DEPLOY of run 4 waits: ",
+		},
+		"a build counts a run that is held among those that wait for a slot": {
+			func(s *scene) {
+				s.heldFor(func(_ *v1alpha1.CdPipeline, build *v1alpha1.CiBuild) {
+					build.Status.Triggers.Pending, build.Status.Triggers.Held = 1, 0
+				})
+			},
+			"I7: CiBuild b2 tells {Total:1 Pending:1 Held:0",
 		},
 		"an event tells of a plan":             {func(s *scene) { s.more = []client.Object{told("CiBuild", s.build, "Planned", "3 triggered")} }, ""},
 		"an event tells of two Workflows":      {func(s *scene) { s.tells("CiBuild", "AllTriggered", "2 of 3 runs have a Workflow") }, ""},
@@ -139,13 +200,13 @@ func TestTheWitnessFindsWhatIsToldBeforeItIsCommitted(t *testing.T) {
 		}
 	}
 	tell(pipeline)
-	early := "I7: CiBuild b1 told {Total:3 Pending:0 Submitted:2"
-	s.build.Status.Triggers.Pending, s.build.Status.Triggers.Submitted = 0, 2
+	early := "I7: CiBuild b1 told {Total:3 Pending:0 Held:0 Submitted:2"
+	s.build.Status.Triggers.Pending, s.build.Status.Triggers.Submitted, s.build.Status.Triggers.Progress = 0, 2, "3/3"
 	tell(s.build, early)
-	s.execute("UPDATE cd_workflow_runner SET status = 'Submitted', submitted_at = now() WHERE id = $1", s.pending)
+	s.execute("UPDATE task SET status = 'Submitted', submitted_at = now() WHERE id = $1", s.pending)
 	tell(s.build, early)
 	pipeline.Status.LastRun.Phase = "Failed"
-	tell(pipeline, early, "I7: CdPipeline web-001 told")
+	tell(pipeline, early, "I7: CdPipeline web-001 told of run 2")
 }
 
 func TestTheWitnessCountsWorkflowsThatNoLogTellsOf(t *testing.T) {

@@ -9,9 +9,11 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"slices"
 	"syscall"
 	"time"
 
+	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 	"github.com/stretchr/testify/require"
@@ -107,7 +109,7 @@ func (c *Controller) Probe(ctx context.Context, path string) int {
 }
 
 // Metric returns the value of a gauge or counter of the controller, summed over its
-// labels; -1 where it has none.
+// labels, of the lane cd where it has lanes; -1 where it has none.
 func (c *Controller) Metric(ctx context.Context, name string) float64 {
 	response, err := get(ctx, c.MetricsURL)
 	if err != nil {
@@ -121,6 +123,9 @@ func (c *Controller) Metric(ctx context.Context, name string) float64 {
 	}
 	sum := 0.0
 	for _, metric := range families[name].GetMetric() {
+		if slices.ContainsFunc(metric.GetLabel(), func(label *dto.LabelPair) bool { return label.GetName() == "lane" && label.GetValue() != "cd" }) {
+			continue
+		}
 		sum += metric.GetGauge().GetValue() + metric.GetCounter().GetValue()
 	}
 	return sum

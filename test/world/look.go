@@ -33,12 +33,12 @@ func (w *World) Count(query string, args ...any) int {
 	return count
 }
 
-// Rows counts the stages in a status; -1 while the database does not answer.
+// Rows counts the tasks in a status; -1 while the database does not answer.
 func (w *World) Rows(status string) int {
-	return w.Count(`SELECT count(*) FROM cd_workflow_runner WHERE status = $1`, status)
+	return w.Count(`SELECT count(*) FROM task WHERE status = $1`, status)
 }
 
-// RowsAre waits until so many stages are in a status.
+// RowsAre waits until so many tasks are in a status.
 func (w *World) RowsAre(want int, status string) {
 	w.t.Helper()
 	w.Eventually(fmt.Sprintf("%d rows %s", want, status), func(context.Context) bool { return w.Rows(status) == want })

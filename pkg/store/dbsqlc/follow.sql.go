@@ -7,13 +7,75 @@ package dbsqlc
 
 import (
 	"context"
+
+	"github.com/jackc/pgx/v5/pgtype"
 )
 
+const buildPlaces = `-- name: BuildPlaces :many
+SELECT build_uid, created_at, COALESCE(seq, 0)::bigint AS seq FROM ci_build WHERE build_uid = ANY($1::text[])
+`
+
+type BuildPlacesRow struct {
+	BuildUid  string
+	CreatedAt pgtype.Timestamptz
+	Seq       int64
+}
+
+func (q *Queries) BuildPlaces(ctx context.Context, buildUids []string) ([]BuildPlacesRow, error) {
+	rows, err := q.db.Query(ctx, buildPlaces, buildUids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []BuildPlacesRow
+	for rows.Next() {
+		var i BuildPlacesRow
+		if err := rows.Scan(&i.BuildUid, &i.CreatedAt, &i.Seq); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const cancelLaterStages = `-- name: CancelLaterStages :exec
+WITH locked AS (
+    SELECT t.id FROM task t JOIN cd_workflow_runner r ON r.task_id = t.id
+    WHERE r.cd_workflow_id = ANY($1::bigint[]) AND t.status = 'Held' AND t.reason = 'StageBefore'
+    ORDER BY t.id FOR NO KEY UPDATE OF t
+), moved AS (
+    UPDATE task t
+    SET status = 'Cancelled', reason = 'StageBeforeFailed', message = 'the stage before did not succeed',
+        finished_at = now(), settled_at = now(), changed_at = now()
+    FROM locked WHERE t.id = locked.id AND t.status = 'Held'
+    RETURNING t.id, t.namespace, t.owner_name, t.owner_uid, t.inputs, t.status, t.reason, t.message
+)
+INSERT INTO event (kind, namespace, build_name, pipeline, pipeline_uid, run_id, task_id, stage, state, reason, message)
+SELECT 'Task', m.namespace, COALESCE(m.inputs->>'build', ''), m.owner_name, m.owner_uid, COALESCE((m.inputs->>'run')::bigint, 0),
+       m.id, COALESCE(m.inputs->>'stage', ''), m.status, m.reason, m.message
+FROM moved m
+`
+
+// A stage did not succeed: those behind it never start. Nothing follows their end.
+func (q *Queries) CancelLaterStages(ctx context.Context, runIds []int64) error {
+	_, err := q.db.Exec(ctx, cancelLaterStages, runIds)
+	return err
+}
+
 const finishRuns = `-- name: FinishRuns :exec
-UPDATE cd_workflow w
-SET outcome = f.outcome, finished_at = now()
-FROM (SELECT unnest($1::bigint[]) AS id, unnest($2::text[]) AS outcome) f
-WHERE w.id = f.id AND w.outcome IS NULL
+WITH finished AS (
+    UPDATE cd_workflow w
+    SET outcome = f.outcome, finished_at = now()
+    FROM (SELECT unnest($1::bigint[]) AS id, unnest($2::text[]) AS outcome) f
+    WHERE w.id = f.id AND w.outcome IS NULL
+    RETURNING w.id, w.namespace, w.build_uid, w.pipeline, w.pipeline_uid, w.outcome
+)
+INSERT INTO event (kind, namespace, build_name, pipeline, pipeline_uid, run_id, state)
+SELECT 'Run', f.namespace, b.build_name, f.pipeline, f.pipeline_uid, f.id, f.outcome
+FROM finished f JOIN ci_build b ON b.build_uid = f.build_uid
 `
 
 type FinishRunsParams struct {
@@ -26,68 +88,199 @@ func (q *Queries) FinishRuns(ctx context.Context, arg FinishRunsParams) error {
 	return err
 }
 
-const holdRuns = `-- name: HoldRuns :exec
-UPDATE trigger_decision d
-SET outcome = 'Waiting', reason = $1::text, message = h.message, decided_at = now()
-FROM (SELECT unnest($2::bigint[]) AS cd_workflow_id, unnest($3::text[]) AS message) h
-JOIN cd_workflow w ON w.id = h.cd_workflow_id
-JOIN ci_artifact a ON a.id = w.ci_artifact_id
-WHERE d.build_uid = a.build_uid AND d.image = a.image AND d.digest = a.digest
-  AND d.pipeline_uid = w.pipeline_uid AND d.outcome = 'Triggered'
+const releaseStages = `-- name: ReleaseStages :exec
+WITH released AS (
+    SELECT unnest($2::bigint[]) AS run_id, unnest($3::text[]) AS stage, unnest($4::text[]) AS status,
+           unnest($5::text[]) AS reason, unnest($6::text[]) AS message
+), locked AS (
+    SELECT t.id, n.status, n.reason, n.message
+    FROM released n
+    JOIN cd_workflow_runner r ON r.cd_workflow_id = n.run_id AND r.stage = n.stage
+    JOIN task t ON t.id = r.task_id
+    WHERE t.status = 'Held'
+    ORDER BY t.id FOR NO KEY UPDATE OF t
+), moved AS (
+    UPDATE task t
+    SET status = locked.status, reason = locked.reason, message = locked.message, fair_at = now(), queued_at = now(), changed_at = now()
+    FROM locked
+    WHERE t.id = locked.id AND t.status = 'Held' AND (t.status, t.reason) IS DISTINCT FROM (locked.status, locked.reason)
+    RETURNING t.id, t.namespace, t.owner_name, t.owner_uid, t.inputs, t.status, t.reason, t.message
+)
+INSERT INTO event (kind, namespace, build_name, pipeline, pipeline_uid, run_id, task_id, stage, state, reason, message, actor)
+SELECT 'Task', m.namespace, COALESCE(m.inputs->>'build', ''), m.owner_name, m.owner_uid, COALESCE((m.inputs->>'run')::bigint, 0),
+       m.id, COALESCE(m.inputs->>'stage', ''), m.status, m.reason, m.message, $1::text
+FROM moved m
 `
 
-type HoldRunsParams struct {
-	Reason        string
-	CdWorkflowIds []int64
-	Messages      []string
+type ReleaseStagesParams struct {
+	Actor    string
+	RunIds   []int64
+	Stages   []string
+	Statuses []string
+	Reasons  []string
+	Messages []string
 }
 
-// A run that waits for a person between two stages says so in its decision.
-func (q *Queries) HoldRuns(ctx context.Context, arg HoldRunsParams) error {
-	_, err := q.db.Exec(ctx, holdRuns, arg.Reason, arg.CdWorkflowIds, arg.Messages)
-	return err
-}
-
-const insertStages = `-- name: InsertStages :exec
-INSERT INTO cd_workflow_runner (cd_workflow_id, namespace, stage, workflow_name, priority, fair_at)
-SELECT unnest($1::bigint[]), unnest($2::text[]), unnest($3::text[]), unnest($4::text[]),
-       unnest($5::integer[]), now()
-ON CONFLICT DO NOTHING
-`
-
-type InsertStagesParams struct {
-	CdWorkflowIds []int64
-	Namespaces    []string
-	Stages        []string
-	WorkflowNames []string
-	Priorities    []int32
-}
-
-func (q *Queries) InsertStages(ctx context.Context, arg InsertStagesParams) error {
-	_, err := q.db.Exec(ctx, insertStages,
-		arg.CdWorkflowIds,
-		arg.Namespaces,
+// The stage before has succeeded: the next one waits for a slot, or for what holds it.
+func (q *Queries) ReleaseStages(ctx context.Context, arg ReleaseStagesParams) error {
+	_, err := q.db.Exec(ctx, releaseStages,
+		arg.Actor,
+		arg.RunIds,
 		arg.Stages,
-		arg.WorkflowNames,
-		arg.Priorities,
+		arg.Statuses,
+		arg.Reasons,
+		arg.Messages,
 	)
 	return err
 }
 
-const markFollowed = `-- name: MarkFollowed :execrows
-WITH locked AS (
-    SELECT id FROM cd_workflow_runner WHERE id = ANY($1::bigint[]) ORDER BY id FOR NO KEY UPDATE
-)
-UPDATE cd_workflow_runner r
-SET followed_at = now()
-FROM locked
-WHERE r.id = locked.id AND r.followed_at IS NULL
-  AND r.status IN ('Succeeded', 'Failed', 'Error', 'Cancelled', 'Superseded')
+const retryStages = `-- name: RetryStages :exec
+UPDATE cd_workflow_runner r SET task_id = n.task_id, attempt = r.attempt + 1
+FROM (SELECT unnest($1::bigint[]) AS id, unnest($2::bigint[]) AS task_id) n
+WHERE r.id = n.id
 `
 
-// Locks in the order of the ids, as every batch does.
-func (q *Queries) MarkFollowed(ctx context.Context, ids []int64) (int64, error) {
-	result, err := q.db.Exec(ctx, markFollowed, ids)
+type RetryStagesParams struct {
+	StageIds []int64
+	TaskIds  []int64
+}
+
+// Points stages to the tasks of their next attempts.
+func (q *Queries) RetryStages(ctx context.Context, arg RetryStagesParams) error {
+	_, err := q.db.Exec(ctx, retryStages, arg.StageIds, arg.TaskIds)
+	return err
+}
+
+const runArtifacts = `-- name: RunArtifacts :many
+SELECT w.id AS run_id, d.image, d.digest
+FROM cd_workflow w
+JOIN ci_artifact a ON a.id = w.ci_artifact_id
+JOIN trigger_decision d ON d.build_uid = w.build_uid AND d.pipeline_uid = w.pipeline_uid AND d.outcome = 'Triggered'
+    AND ((d.image = a.image AND d.digest = a.digest) OR d.image = ANY(w.also))
+WHERE w.id = ANY($1::bigint[]) AND w.artifacts = 'All'
+ORDER BY w.id, d.id
+`
+
+type RunArtifactsRow struct {
+	RunID  int64
+	Image  string
+	Digest string
+}
+
+// What runs are given that are given all artifacts that came together: those that came
+// later, from another run above, are another run's.
+func (q *Queries) RunArtifacts(ctx context.Context, runIds []int64) ([]RunArtifactsRow, error) {
+	rows, err := q.db.Query(ctx, runArtifacts, runIds)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []RunArtifactsRow
+	for rows.Next() {
+		var i RunArtifactsRow
+		if err := rows.Scan(&i.RunID, &i.Image, &i.Digest); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const runsOfBuild = `-- name: RunsOfBuild :many
+SELECT DISTINCT w.pipeline_uid, a.image, a.digest
+FROM cd_workflow w JOIN ci_artifact a ON a.id = w.ci_artifact_id
+WHERE w.build_uid = $1 AND w.pipeline_uid = ANY($2::text[])
+`
+
+type RunsOfBuildParams struct {
+	BuildUid     string
+	PipelineUids []string
+}
+
+type RunsOfBuildRow struct {
+	PipelineUid string
+	Image       string
+	Digest      string
+}
+
+// Which artifacts of a build have a run in which pipelines.
+func (q *Queries) RunsOfBuild(ctx context.Context, arg RunsOfBuildParams) ([]RunsOfBuildRow, error) {
+	rows, err := q.db.Query(ctx, runsOfBuild, arg.BuildUid, arg.PipelineUids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []RunsOfBuildRow
+	for rows.Next() {
+		var i RunsOfBuildRow
+		if err := rows.Scan(&i.PipelineUid, &i.Image, &i.Digest); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const setDeployed = `-- name: SetDeployed :exec
+INSERT INTO deployed (pipeline_uid, repository, run_id, image, digest, build_name)
+SELECT DISTINCT ON (n.pipeline_uid, n.repository) n.pipeline_uid, n.repository, n.run_id, n.image, n.digest, n.build_name
+FROM (SELECT unnest($1::text[]) AS pipeline_uid, unnest($2::text[]) AS repository, unnest($3::bigint[]) AS run_id,
+             unnest($4::text[]) AS image, unnest($5::text[]) AS digest, unnest($6::text[]) AS build_name) n
+ORDER BY n.pipeline_uid, n.repository, n.run_id DESC
+ON CONFLICT (pipeline_uid, repository) DO UPDATE
+SET run_id = excluded.run_id, image = excluded.image, digest = excluded.digest, build_name = excluded.build_name, at = now()
+`
+
+type SetDeployedParams struct {
+	PipelineUids []string
+	Repositories []string
+	RunIds       []int64
+	Images       []string
+	Digests      []string
+	BuildNames   []string
+}
+
+// The DEPLOY stages of these runs have succeeded.
+func (q *Queries) SetDeployed(ctx context.Context, arg SetDeployedParams) error {
+	_, err := q.db.Exec(ctx, setDeployed,
+		arg.PipelineUids,
+		arg.Repositories,
+		arg.RunIds,
+		arg.Images,
+		arg.Digests,
+		arg.BuildNames,
+	)
+	return err
+}
+
+const settleTasks = `-- name: SettleTasks :execrows
+WITH read AS (
+    SELECT unnest($1::bigint[]) AS id, unnest($2::boolean[]) AS stopped
+), locked AS (
+    SELECT t.id, read.stopped FROM task t JOIN read ON read.id = t.id ORDER BY t.id FOR NO KEY UPDATE OF t
+)
+UPDATE task t
+SET settled_at = now()
+FROM locked
+WHERE t.id = locked.id AND t.settled_at IS NULL AND (t.stop_reason <> '') = locked.stopped
+  AND t.status IN ('Succeeded', 'Failed', 'Error', 'Cancelled', 'Superseded')
+`
+
+type SettleTasksParams struct {
+	Ids     []int64
+	Stopped []bool
+}
+
+// Locks in the order of the ids, as every batch does. A task that somebody wants to end
+// the run with since it was read is not settled: what follows it is another.
+func (q *Queries) SettleTasks(ctx context.Context, arg SettleTasksParams) (int64, error) {
+	result, err := q.db.Exec(ctx, settleTasks, arg.Ids, arg.Stopped)
 	if err != nil {
 		return 0, err
 	}
@@ -95,18 +288,22 @@ func (q *Queries) MarkFollowed(ctx context.Context, ids []int64) (int64, error) 
 }
 
 const unfollowed = `-- name: Unfollowed :many
-SELECT r.id, r.cd_workflow_id, r.stage, r.status, r.priority,
-       w.namespace, w.pipeline, w.pipeline_uid, w.run,
+SELECT t.id, r.id AS stage_id, r.cd_workflow_id, r.stage, r.attempt, t.status, t.reason, t.message, t.priority, t.stop_reason, (t.submitted_at IS NOT NULL)::boolean AS had_workflow,
+       w.turn_id, w.namespace, w.pipeline, w.pipeline_uid, w.run, w.artifacts, w.also, w.descends, w.whole,
+       ARRAY(SELECT n.stage FROM cd_workflow_runner n JOIN task nt ON nt.id = n.task_id
+             WHERE n.cd_workflow_id = w.id AND nt.status = 'Held' AND nt.reason = 'StageBefore'
+             ORDER BY array_position(ARRAY['PRE', 'DEPLOY', 'POST'], n.stage))::text[] AS later,
        a.image, a.digest,
        b.build_uid, b.build_name, b.ci_pipeline, b.revision, b.cause, b.phase
-FROM cd_workflow_runner r
+FROM task t
+JOIN cd_workflow_runner r ON r.task_id = t.id
 JOIN cd_workflow w ON w.id = r.cd_workflow_id
 JOIN ci_artifact a ON a.id = w.ci_artifact_id
-JOIN ci_build b ON b.build_uid = a.build_uid
-WHERE r.followed_at IS NULL
-  AND r.status IN ('Succeeded', 'Failed', 'Error', 'Cancelled', 'Superseded')
-  AND (cardinality($1::text[]) = 0 OR r.namespace = ANY($1::text[])) AND r.id <> ALL($2::bigint[])
-ORDER BY r.id
+JOIN ci_build b ON b.build_uid = w.build_uid
+WHERE t.settled_at IS NULL AND t.kind = 'cd'
+  AND t.status IN ('Succeeded', 'Failed', 'Error', 'Cancelled', 'Superseded')
+  AND (cardinality($1::text[]) = 0 OR t.namespace = ANY($1::text[])) AND t.id <> ALL($2::bigint[])
+ORDER BY t.id
 LIMIT $3
 `
 
@@ -118,14 +315,26 @@ type UnfollowedParams struct {
 
 type UnfollowedRow struct {
 	ID           int64
+	StageID      int64
 	CdWorkflowID int64
 	Stage        string
+	Attempt      int32
 	Status       string
+	Reason       string
+	Message      string
 	Priority     int32
+	StopReason   string
+	HadWorkflow  bool
+	TurnID       int64
 	Namespace    string
 	Pipeline     string
 	PipelineUid  string
 	Run          int32
+	Artifacts    string
+	Also         []string
+	Descends     bool
+	Whole        bool
+	Later        []string
 	Image        string
 	Digest       string
 	BuildUid     string
@@ -136,7 +345,7 @@ type UnfollowedRow struct {
 	Phase        string
 }
 
-// Ended stages whose consequence is not committed yet, but for some.
+// Stages that ended and whose consequence is not committed yet, but for some.
 func (q *Queries) Unfollowed(ctx context.Context, arg UnfollowedParams) ([]UnfollowedRow, error) {
 	rows, err := q.db.Query(ctx, unfollowed, arg.Namespaces, arg.PassedOver, arg.Most)
 	if err != nil {
@@ -148,14 +357,26 @@ func (q *Queries) Unfollowed(ctx context.Context, arg UnfollowedParams) ([]Unfol
 		var i UnfollowedRow
 		if err := rows.Scan(
 			&i.ID,
+			&i.StageID,
 			&i.CdWorkflowID,
 			&i.Stage,
+			&i.Attempt,
 			&i.Status,
+			&i.Reason,
+			&i.Message,
 			&i.Priority,
+			&i.StopReason,
+			&i.HadWorkflow,
+			&i.TurnID,
 			&i.Namespace,
 			&i.Pipeline,
 			&i.PipelineUid,
 			&i.Run,
+			&i.Artifacts,
+			&i.Also,
+			&i.Descends,
+			&i.Whole,
+			&i.Later,
 			&i.Image,
 			&i.Digest,
 			&i.BuildUid,

@@ -8,6 +8,25 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
+type CdPipeline struct {
+	PipelineUid string
+	Namespace   string
+	Pipeline    string
+	Application string
+	Environment string
+	ParentKind  string
+	ParentName  string
+	Policy      string
+	Suspended   bool
+	Held        bool
+	SpecHash    string
+	NewestAt    pgtype.Timestamptz
+	NewestSeq   int64
+	LastRunID   *int64
+	CreatedAt   pgtype.Timestamptz
+	DeletedAt   pgtype.Timestamptz
+}
+
 type CdWorkflow struct {
 	ID           int64
 	CiArtifactID int64
@@ -20,6 +39,13 @@ type CdWorkflow struct {
 	CreatedAt    pgtype.Timestamptz
 	FinishedAt   pgtype.Timestamptz
 	Outcome      *string
+	TurnID       int64
+	BuildUid     string
+	Artifacts    string
+	Also         []string
+	Descends     bool
+	Actor        string
+	Whole        bool
 }
 
 type CdWorkflowRunner struct {
@@ -27,22 +53,10 @@ type CdWorkflowRunner struct {
 	CdWorkflowID int64
 	Namespace    string
 	Stage        string
-	Status       string
-	Reason       string
-	Message      string
-	WorkflowName string
-	Attempt      int32
-	Priority     int32
-	FairAt       pgtype.Timestamptz
-	AvailableAt  pgtype.Timestamptz
-	ClaimedBy    string
-	LeaseUntil   pgtype.Timestamptz
 	CreatedAt    pgtype.Timestamptz
-	SubmittedAt  pgtype.Timestamptz
-	StartedAt    pgtype.Timestamptz
-	FinishedAt   pgtype.Timestamptz
-	FollowedAt   pgtype.Timestamptz
-	ChangedAt    pgtype.Timestamptz
+	TaskID       int64
+	Attempt      int32
+	ResumedBy    *string
 }
 
 type CiArtifact struct {
@@ -65,6 +79,96 @@ type CiBuild struct {
 	Cause      string
 	Phase      string
 	PlannedAt  pgtype.Timestamptz
+	Seq        *int64
+	CreatedAt  pgtype.Timestamptz
+	SpecHash   string
+	DeletedAt  pgtype.Timestamptz
+}
+
+type CiPipeline struct {
+	PipelineUid string
+	Namespace   string
+	Pipeline    string
+	Application string
+	Suspended   bool
+	SpecHash    string
+	CreatedAt   pgtype.Timestamptz
+	DeletedAt   pgtype.Timestamptz
+}
+
+type Deployed struct {
+	PipelineUid string
+	Repository  string
+	RunID       int64
+	Image       string
+	Digest      string
+	BuildName   string
+	At          pgtype.Timestamptz
+}
+
+type Event struct {
+	ID          int64
+	Xid         pgtype.Uint64
+	At          pgtype.Timestamptz
+	Kind        string
+	Namespace   string
+	BuildName   string
+	Pipeline    string
+	PipelineUid string
+	RunID       int64
+	TaskID      int64
+	Stage       string
+	State       string
+	Reason      string
+	Message     string
+	Actor       string
+}
+
+type RunRequest struct {
+	Namespace string
+	Name      string
+	SpecHash  string
+	Action    string
+	Phase     string
+	RunID     int64
+	Message   string
+	Actor     string
+	Reason    string
+	At        pgtype.Timestamptz
+}
+
+type Task struct {
+	ID           int64
+	Kind         string
+	Namespace    string
+	Cluster      string
+	OwnerKind    string
+	OwnerName    string
+	OwnerUid     string
+	Identity     string
+	WorkflowName string
+	WorkflowUid  string
+	Inputs       []byte
+	Status       string
+	Reason       string
+	Message      string
+	Reopened     int32
+	Attempt      int32
+	Failures     int32
+	Priority     int32
+	FairAt       pgtype.Timestamptz
+	AvailableAt  pgtype.Timestamptz
+	ClaimedBy    string
+	LeaseUntil   pgtype.Timestamptz
+	StopReason   string
+	StopMessage  string
+	CreatedAt    pgtype.Timestamptz
+	QueuedAt     pgtype.Timestamptz
+	SubmittedAt  pgtype.Timestamptz
+	StartedAt    pgtype.Timestamptz
+	FinishedAt   pgtype.Timestamptz
+	SettledAt    pgtype.Timestamptz
+	ChangedAt    pgtype.Timestamptz
 }
 
 type TriggerDecision struct {
@@ -80,4 +184,18 @@ type TriggerDecision struct {
 	Reason      string
 	Message     string
 	DecidedAt   pgtype.Timestamptz
+}
+
+type Turn struct {
+	ID          int64
+	PipelineUid string
+	BuildUid    string
+	Request     string
+	BuiltAt     pgtype.Timestamptz
+	BuildSeq    int64
+	Asked       bool
+	State       string
+	CreatedAt   pgtype.Timestamptz
+	TakenAt     pgtype.Timestamptz
+	EndedAt     pgtype.Timestamptz
 }

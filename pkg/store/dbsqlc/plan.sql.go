@@ -11,8 +11,38 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
+const buildArtifacts = `-- name: BuildArtifacts :many
+SELECT id, image, digest FROM ci_artifact WHERE build_uid = $1 ORDER BY id
+`
+
+type BuildArtifactsRow struct {
+	ID     int64
+	Image  string
+	Digest string
+}
+
+func (q *Queries) BuildArtifacts(ctx context.Context, buildUid string) ([]BuildArtifactsRow, error) {
+	rows, err := q.db.Query(ctx, buildArtifacts, buildUid)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []BuildArtifactsRow
+	for rows.Next() {
+		var i BuildArtifactsRow
+		if err := rows.Scan(&i.ID, &i.Image, &i.Digest); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const buildIsPlanned = `-- name: BuildIsPlanned :one
-SELECT EXISTS (SELECT FROM ci_build WHERE build_uid = $1)
+SELECT EXISTS (SELECT FROM ci_build WHERE build_uid = $1 AND planned_at IS NOT NULL)
 `
 
 func (q *Queries) BuildIsPlanned(ctx context.Context, buildUid string) (bool, error) {
@@ -41,54 +71,28 @@ func (q *Queries) InsertArtifacts(ctx context.Context, arg InsertArtifactsParams
 	return err
 }
 
-const insertBuild = `-- name: InsertBuild :execrows
-INSERT INTO ci_build (build_uid, namespace, build_name, ci_pipeline, revision, cause, phase)
-VALUES ($1, $2, $3, $4, $5, $6, $7)
-ON CONFLICT DO NOTHING
-`
-
-type InsertBuildParams struct {
-	BuildUid   string
-	Namespace  string
-	BuildName  string
-	CiPipeline string
-	Revision   string
-	Cause      string
-	Phase      string
-}
-
-func (q *Queries) InsertBuild(ctx context.Context, arg InsertBuildParams) (int64, error) {
-	result, err := q.db.Exec(ctx, insertBuild,
-		arg.BuildUid,
-		arg.Namespace,
-		arg.BuildName,
-		arg.CiPipeline,
-		arg.Revision,
-		arg.Cause,
-		arg.Phase,
-	)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
-}
-
 const insertDecisions = `-- name: InsertDecisions :exec
-INSERT INTO trigger_decision (build_uid, image, digest, namespace, build_name, pipeline, pipeline_uid, outcome, reason, message)
-SELECT b.build_uid, d.image, d.digest, b.namespace, b.build_name, d.pipeline, d.pipeline_uid, d.outcome, d.reason, d.message
-FROM (SELECT unnest($1::text[]) AS image, unnest($2::text[]) AS digest,
-             unnest($3::text[]) AS pipeline, unnest($4::text[]) AS pipeline_uid,
-             unnest($5::text[]) AS outcome, unnest($6::text[]) AS reason,
-             unnest($7::text[]) AS message) d
-JOIN ci_build b ON b.build_uid = $8
-ON CONFLICT (build_uid, image, digest, pipeline_uid) DO UPDATE
-SET outcome = excluded.outcome, reason = excluded.reason, message = excluded.message, decided_at = now()
-WHERE trigger_decision.outcome <> 'Triggered' AND trigger_decision.reason <> 'ManualStage'
-  AND (trigger_decision.outcome, trigger_decision.reason, trigger_decision.message)
-      IS DISTINCT FROM (excluded.outcome, excluded.reason, excluded.message)
+WITH decided AS (
+    INSERT INTO trigger_decision (build_uid, image, digest, namespace, build_name, pipeline, pipeline_uid, outcome, reason, message)
+    SELECT b.build_uid, d.image, d.digest, b.namespace, b.build_name, d.pipeline, d.pipeline_uid, d.outcome, d.reason, d.message
+    FROM (SELECT unnest($2::text[]) AS image, unnest($3::text[]) AS digest,
+                 unnest($4::text[]) AS pipeline, unnest($5::text[]) AS pipeline_uid,
+                 unnest($6::text[]) AS outcome, unnest($7::text[]) AS reason,
+                 unnest($8::text[]) AS message) d
+    JOIN ci_build b ON b.build_uid = $9
+    ON CONFLICT (build_uid, image, digest, pipeline_uid) DO UPDATE
+    SET outcome = excluded.outcome, reason = excluded.reason, message = excluded.message, decided_at = now()
+    WHERE trigger_decision.outcome <> 'Triggered'
+      AND (trigger_decision.outcome, trigger_decision.reason, trigger_decision.message)
+          IS DISTINCT FROM (excluded.outcome, excluded.reason, excluded.message)
+    RETURNING namespace, build_name, pipeline, pipeline_uid, outcome, reason, message
+)
+INSERT INTO event (kind, namespace, build_name, pipeline, pipeline_uid, state, reason, message, actor)
+SELECT 'Decision', namespace, build_name, pipeline, pipeline_uid, outcome, reason, message, $1::text FROM decided
 `
 
 type InsertDecisionsParams struct {
+	Actor        string
 	Images       []string
 	Digests      []string
 	Pipelines    []string
@@ -99,11 +103,12 @@ type InsertDecisionsParams struct {
 	BuildUid     string
 }
 
-// A decision is written anew where a parent's end has settled what was waiting, and
-// left alone where it tells of a run: Triggered, or one that waits for a person. A
-// pipeline with a run may have been hung below another parent meanwhile.
+// A decision is written anew where a parent's end, or a person, has settled what was
+// waiting or skipped, and left alone where it tells of a run: a pipeline with a run may
+// have been hung below another parent meanwhile.
 func (q *Queries) InsertDecisions(ctx context.Context, arg InsertDecisionsParams) error {
 	_, err := q.db.Exec(ctx, insertDecisions,
+		arg.Actor,
 		arg.Images,
 		arg.Digests,
 		arg.Pipelines,
@@ -116,64 +121,133 @@ func (q *Queries) InsertDecisions(ctx context.Context, arg InsertDecisionsParams
 	return err
 }
 
-const insertRuns = `-- name: InsertRuns :exec
-WITH wanted AS (
-    SELECT unnest($2::text[]) AS image, unnest($3::text[]) AS digest,
-           unnest($4::text[]) AS pipeline, unnest($5::text[]) AS pipeline_uid,
-           unnest($6::text[]) AS stage, unnest($7::text[]) AS workflow_name,
-           unnest($8::integer[]) AS priority, unnest($9::integer[]) AS ordinal
-), run AS (
-    INSERT INTO cd_workflow (ci_artifact_id, namespace, pipeline, pipeline_uid, cause)
-    SELECT a.id, a.namespace, w.pipeline, w.pipeline_uid, $10::text
-    FROM wanted w
-    JOIN ci_artifact a ON a.build_uid = $11::text AND a.image = w.image AND a.digest = w.digest
-    ORDER BY w.ordinal
-    ON CONFLICT DO NOTHING
-    RETURNING id, ci_artifact_id, pipeline_uid, namespace
-)
-INSERT INTO cd_workflow_runner (cd_workflow_id, namespace, stage, workflow_name, priority, fair_at)
-SELECT r.id, r.namespace, w.stage, w.workflow_name, w.priority, now() + w.ordinal * $1::interval
-FROM run r
-JOIN ci_artifact a ON a.id = r.ci_artifact_id
-JOIN wanted w ON w.pipeline_uid = r.pipeline_uid AND w.image = a.image AND w.digest = a.digest
-ORDER BY r.id
+const insertRuns = `-- name: InsertRuns :many
+INSERT INTO cd_workflow (ci_artifact_id, build_uid, turn_id, namespace, pipeline, pipeline_uid, run, cause, artifacts, also, descends, actor)
+SELECT n.ci_artifact_id, $1::text, n.turn_id, $2::text, n.pipeline, n.pipeline_uid, n.run, $3::text, n.artifacts,
+       ARRAY(SELECT jsonb_array_elements_text(n.also::jsonb)), $4::boolean, $5::text
+FROM (SELECT unnest($6::bigint[]) AS ci_artifact_id, unnest($7::bigint[]) AS turn_id, unnest($8::text[]) AS pipeline,
+             unnest($9::text[]) AS pipeline_uid, unnest($10::integer[]) AS run, unnest($11::text[]) AS artifacts,
+             unnest($12::text[]) AS also) n
+ON CONFLICT DO NOTHING
+RETURNING id, ci_artifact_id, pipeline_uid
 `
 
 type InsertRunsParams struct {
-	Quantum       pgtype.Interval
-	Images        []string
-	Digests       []string
+	BuildUid      string
+	Namespace     string
+	Cause         string
+	Descends      bool
+	Actor         string
+	CiArtifactIds []int64
+	TurnIds       []int64
 	Pipelines     []string
 	PipelineUids  []string
-	Stages        []string
-	WorkflowNames []string
-	Priorities    []int32
-	Ordinals      []int32
-	Cause         string
-	BuildUid      string
+	Runs          []int32
+	Artifacts     []string
+	Also          []string
 }
 
-// One run and its first stage for each element. fair_at spreads the runs of one
-// build over time, so that a later and smaller build need not wait for all.
-func (q *Queries) InsertRuns(ctx context.Context, arg InsertRunsParams) error {
-	_, err := q.db.Exec(ctx, insertRuns,
-		arg.Quantum,
-		arg.Images,
-		arg.Digests,
+type InsertRunsRow struct {
+	ID           int64
+	CiArtifactID int64
+	PipelineUid  string
+}
+
+func (q *Queries) InsertRuns(ctx context.Context, arg InsertRunsParams) ([]InsertRunsRow, error) {
+	rows, err := q.db.Query(ctx, insertRuns,
+		arg.BuildUid,
+		arg.Namespace,
+		arg.Cause,
+		arg.Descends,
+		arg.Actor,
+		arg.CiArtifactIds,
+		arg.TurnIds,
 		arg.Pipelines,
 		arg.PipelineUids,
+		arg.Runs,
+		arg.Artifacts,
+		arg.Also,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []InsertRunsRow
+	for rows.Next() {
+		var i InsertRunsRow
+		if err := rows.Scan(&i.ID, &i.CiArtifactID, &i.PipelineUid); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const insertStages = `-- name: InsertStages :exec
+INSERT INTO cd_workflow_runner (cd_workflow_id, namespace, stage, task_id)
+SELECT unnest($1::bigint[]), $2::text, unnest($3::text[]), unnest($4::bigint[])
+`
+
+type InsertStagesParams struct {
+	CdWorkflowIds []int64
+	Namespace     string
+	Stages        []string
+	TaskIds       []int64
+}
+
+func (q *Queries) InsertStages(ctx context.Context, arg InsertStagesParams) error {
+	_, err := q.db.Exec(ctx, insertStages,
+		arg.CdWorkflowIds,
+		arg.Namespace,
 		arg.Stages,
-		arg.WorkflowNames,
-		arg.Priorities,
-		arg.Ordinals,
-		arg.Cause,
-		arg.BuildUid,
+		arg.TaskIds,
 	)
 	return err
 }
 
+const planBuild = `-- name: PlanBuild :one
+INSERT INTO ci_build (build_uid, namespace, build_name, ci_pipeline, revision, cause, phase, created_at, planned_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, now())
+ON CONFLICT (build_uid) DO UPDATE
+SET planned_at = now(), phase = excluded.phase, revision = excluded.revision, cause = excluded.cause, created_at = excluded.created_at
+WHERE ci_build.planned_at IS NULL
+RETURNING COALESCE(seq, 0)::bigint AS seq
+`
+
+type PlanBuildParams struct {
+	BuildUid   string
+	Namespace  string
+	BuildName  string
+	CiPipeline string
+	Revision   string
+	Cause      string
+	Phase      string
+	CreatedAt  pgtype.Timestamptz
+}
+
+// Makes planning happen once: a second plan of the same build finds it planned, and
+// writes nothing.
+func (q *Queries) PlanBuild(ctx context.Context, arg PlanBuildParams) (int64, error) {
+	row := q.db.QueryRow(ctx, planBuild,
+		arg.BuildUid,
+		arg.Namespace,
+		arg.BuildName,
+		arg.CiPipeline,
+		arg.Revision,
+		arg.Cause,
+		arg.Phase,
+		arg.CreatedAt,
+	)
+	var seq int64
+	err := row.Scan(&seq)
+	return seq, err
+}
+
 const plannedBuilds = `-- name: PlannedBuilds :many
-SELECT build_uid FROM ci_build WHERE build_uid = ANY($1::text[])
+SELECT build_uid FROM ci_build WHERE build_uid = ANY($1::text[]) AND planned_at IS NOT NULL
 `
 
 func (q *Queries) PlannedBuilds(ctx context.Context, buildUids []string) ([]string, error) {
@@ -194,4 +268,22 @@ func (q *Queries) PlannedBuilds(ctx context.Context, buildUids []string) ([]stri
 		return nil, err
 	}
 	return items, nil
+}
+
+const pointToRuns = `-- name: PointToRuns :exec
+UPDATE cd_pipeline p SET last_run_id = GREATEST(p.last_run_id, n.run_id)
+FROM (SELECT pipeline_uid, max(run_id) AS run_id
+      FROM (SELECT unnest($1::text[]) AS pipeline_uid, unnest($2::bigint[]) AS run_id) r GROUP BY 1) n
+WHERE p.pipeline_uid = n.pipeline_uid
+`
+
+type PointToRunsParams struct {
+	PipelineUids []string
+	RunIds       []int64
+}
+
+// The newest run of each pipeline, so that nobody looks for it.
+func (q *Queries) PointToRuns(ctx context.Context, arg PointToRunsParams) error {
+	_, err := q.db.Exec(ctx, pointToRuns, arg.PipelineUids, arg.RunIds)
+	return err
 }

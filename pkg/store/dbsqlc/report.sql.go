@@ -12,13 +12,13 @@ import (
 )
 
 const buildDecisions = `-- name: BuildDecisions :many
-SELECT build_uid, outcome, reason,
-       CASE outcome WHEN 'Triggered' THEN count(*) ELSE count(DISTINCT pipeline_uid) END::bigint AS pipelines,
+SELECT build_uid, outcome, (CASE outcome WHEN 'Triggered' THEN 'Triggered' ELSE reason END)::text AS reason,
+       CASE outcome WHEN 'Triggered' THEN count(*) FILTER (WHERE reason <> 'SameRun') ELSE count(DISTINCT pipeline_uid) END::bigint AS pipelines,
        (array_agg(DISTINCT pipeline))[1:5]::text[] AS examples
 FROM trigger_decision
 WHERE build_uid = ANY($1::text[])
-GROUP BY build_uid, outcome, reason
-ORDER BY build_uid, outcome DESC, reason
+GROUP BY build_uid, outcome, 3
+ORDER BY build_uid, outcome DESC, 3
 `
 
 type BuildDecisionsRow struct {
@@ -60,9 +60,10 @@ func (q *Queries) BuildDecisions(ctx context.Context, buildUids []string) ([]Bui
 const buildSummaries = `-- name: BuildSummaries :many
 SELECT b.build_uid, b.namespace, b.build_name,
        count(w.id) AS total,
-       count(w.id) FILTER (WHERE w.outcome IS NULL AND s.submitted = 0 AND s.waiting > 0) AS pending,
-       count(w.id) FILTER (WHERE w.outcome IS NULL AND s.submitted > 0 AND s.started = 0) AS submitted,
-       count(w.id) FILTER (WHERE w.outcome IS NULL AND (s.started > 0 OR (s.submitted = 0 AND s.waiting = 0))) AS running,
+       count(w.id) FILTER (WHERE w.outcome IS NULL AND s.held = 0 AND s.submitted = 0 AND s.waiting > 0) AS pending,
+       count(w.id) FILTER (WHERE w.outcome IS NULL AND s.held > 0) AS held,
+       count(w.id) FILTER (WHERE w.outcome IS NULL AND s.held = 0 AND s.submitted > 0 AND s.started = 0) AS submitted,
+       count(w.id) FILTER (WHERE w.outcome IS NULL AND s.held = 0 AND (s.started > 0 OR (s.submitted = 0 AND s.waiting = 0))) AS running,
        count(w.id) FILTER (WHERE w.outcome = 'Succeeded') AS succeeded,
        count(w.id) FILTER (WHERE w.outcome <> 'Succeeded') AS failed,
        count(w.id) FILTER (WHERE s.submitted > 0) AS triggered,
@@ -70,15 +71,15 @@ SELECT b.build_uid, b.namespace, b.build_name,
             SELECT FROM trigger_decision d WHERE d.build_uid = b.build_uid
             GROUP BY d.pipeline_uid HAVING bool_and(d.outcome IN ('Skipped', 'Blocked'))) untouched) AS skipped
 FROM ci_build b
-LEFT JOIN ci_artifact a ON a.build_uid = b.build_uid
-LEFT JOIN cd_workflow w ON w.ci_artifact_id = a.id
+LEFT JOIN cd_workflow w ON w.build_uid = b.build_uid
 LEFT JOIN LATERAL (
-    SELECT count(*) FILTER (WHERE r.submitted_at IS NOT NULL) AS submitted,
-           count(*) FILTER (WHERE r.started_at IS NOT NULL) AS started,
-           count(*) FILTER (WHERE r.status IN ('Pending', 'Submitting')) AS waiting
-    FROM cd_workflow_runner r WHERE r.cd_workflow_id = w.id
+    SELECT count(*) FILTER (WHERE t.submitted_at IS NOT NULL OR r.attempt > 1) AS submitted,
+           count(*) FILTER (WHERE t.started_at IS NOT NULL OR r.attempt > 1) AS started,
+           count(*) FILTER (WHERE t.status IN ('Pending', 'Submitting')) AS waiting,
+           count(*) FILTER (WHERE t.status = 'Held' AND t.reason <> 'StageBefore') AS held
+    FROM cd_workflow_runner r JOIN task t ON t.id = r.task_id WHERE r.cd_workflow_id = w.id
 ) s ON true
-WHERE b.build_uid = ANY($1::text[])
+WHERE b.build_uid = ANY($1::text[]) AND b.planned_at IS NOT NULL
 GROUP BY b.build_uid
 `
 
@@ -88,6 +89,7 @@ type BuildSummariesRow struct {
 	BuildName string
 	Total     int64
 	Pending   int64
+	Held      int64
 	Submitted int64
 	Running   int64
 	Succeeded int64
@@ -96,6 +98,8 @@ type BuildSummariesRow struct {
 	Skipped   int64
 }
 
+// A run is held where its stage is, whatever came before; else it is as far as its
+// furthest stage. A stage that is tried again has had a Workflow.
 func (q *Queries) BuildSummaries(ctx context.Context, buildUids []string) ([]BuildSummariesRow, error) {
 	rows, err := q.db.Query(ctx, buildSummaries, buildUids)
 	if err != nil {
@@ -111,6 +115,7 @@ func (q *Queries) BuildSummaries(ctx context.Context, buildUids []string) ([]Bui
 			&i.BuildName,
 			&i.Total,
 			&i.Pending,
+			&i.Held,
 			&i.Submitted,
 			&i.Running,
 			&i.Succeeded,
@@ -128,16 +133,63 @@ func (q *Queries) BuildSummaries(ctx context.Context, buildUids []string) ([]Bui
 	return items, nil
 }
 
+const deployedArtifacts = `-- name: DeployedArtifacts :many
+SELECT pipeline_uid, image, digest, build_name, at
+FROM (SELECT d.pipeline_uid, d.repository, d.run_id, d.image, d.digest, d.build_name, d.at, row_number() OVER (PARTITION BY pipeline_uid ORDER BY at DESC, repository) AS place
+      FROM deployed d WHERE pipeline_uid = ANY($1::text[])) newest
+WHERE place <= $2::bigint
+ORDER BY pipeline_uid, place
+`
+
+type DeployedArtifactsParams struct {
+	PipelineUids []string
+	MostEach     int64
+}
+
+type DeployedArtifactsRow struct {
+	PipelineUid string
+	Image       string
+	Digest      string
+	BuildName   string
+	At          pgtype.Timestamptz
+}
+
+func (q *Queries) DeployedArtifacts(ctx context.Context, arg DeployedArtifactsParams) ([]DeployedArtifactsRow, error) {
+	rows, err := q.db.Query(ctx, deployedArtifacts, arg.PipelineUids, arg.MostEach)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []DeployedArtifactsRow
+	for rows.Next() {
+		var i DeployedArtifactsRow
+		if err := rows.Scan(
+			&i.PipelineUid,
+			&i.Image,
+			&i.Digest,
+			&i.BuildName,
+			&i.At,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const failedRuns = `-- name: FailedRuns :many
 SELECT build_uid, pipeline, stage, status, reason, message
 FROM (
-    SELECT a.build_uid, w.pipeline, r.stage, r.status, r.reason, r.message,
-           row_number() OVER (PARTITION BY a.build_uid ORDER BY r.id) AS place
-    FROM ci_artifact a
-    JOIN cd_workflow w ON w.ci_artifact_id = a.id
+    SELECT w.build_uid, w.pipeline, r.stage, t.status, t.reason, t.message,
+           row_number() OVER (PARTITION BY w.build_uid ORDER BY t.id) AS place
+    FROM cd_workflow w
     JOIN cd_workflow_runner r ON r.cd_workflow_id = w.id
-    WHERE a.build_uid = ANY($1::text[])
-      AND r.status IN ('Failed', 'Error', 'Cancelled', 'Superseded')
+    JOIN task t ON t.id = r.task_id
+    WHERE w.build_uid = ANY($1::text[])
+      AND t.status IN ('Failed', 'Error', 'Cancelled', 'Superseded') AND t.reason <> 'StageBeforeFailed'
 ) failed
 WHERE place <= $2::bigint
 ORDER BY build_uid, place
@@ -174,6 +226,49 @@ func (q *Queries) FailedRuns(ctx context.Context, arg FailedRunsParams) ([]Faile
 			&i.Status,
 			&i.Reason,
 			&i.Message,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const heldRuns = `-- name: HeldRuns :many
+SELECT w.build_uid, t.reason, count(*) AS runs, (array_agg(DISTINCT w.pipeline))[1:5]::text[] AS examples
+FROM cd_workflow w
+JOIN cd_workflow_runner r ON r.cd_workflow_id = w.id
+JOIN task t ON t.id = r.task_id
+WHERE w.build_uid = ANY($1::text[]) AND w.outcome IS NULL AND t.status = 'Held' AND t.reason <> 'StageBefore'
+GROUP BY w.build_uid, t.reason
+ORDER BY w.build_uid, t.reason
+`
+
+type HeldRunsRow struct {
+	BuildUid string
+	Reason   string
+	Runs     int64
+	Examples []string
+}
+
+// What the builds' runs are held by, counted, with the first few names of each kind.
+func (q *Queries) HeldRuns(ctx context.Context, buildUids []string) ([]HeldRunsRow, error) {
+	rows, err := q.db.Query(ctx, heldRuns, buildUids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []HeldRunsRow
+	for rows.Next() {
+		var i HeldRunsRow
+		if err := rows.Scan(
+			&i.BuildUid,
+			&i.Reason,
+			&i.Runs,
+			&i.Examples,
 		); err != nil {
 			return nil, err
 		}
@@ -241,21 +336,23 @@ func (q *Queries) LastDecisions(ctx context.Context, pipelineUids []string) ([]L
 }
 
 const lastRuns = `-- name: LastRuns :many
-SELECT p.pipeline_uid::text AS pipeline_uid, l.build_name, l.image, l.digest, l.stage, l.status, l.reason, l.message, l.workflow_name, l.submitted_at, l.changed_at
-FROM (SELECT unnest($1::text[]) AS pipeline_uid) p
+SELECT p.pipeline_uid, w.id AS run_id, a.build_name, a.image, a.digest, l.stage, l.status, l.reason, l.message, l.workflow_name, l.submitted_at, l.changed_at
+FROM cd_pipeline p
+JOIN cd_workflow w ON w.id = p.last_run_id
+JOIN ci_artifact a ON a.id = w.ci_artifact_id
 JOIN LATERAL (
-    SELECT w.id, a.build_name, a.image, a.digest, r.stage, r.status, r.reason, r.message, r.workflow_name, r.submitted_at, r.changed_at
-    FROM cd_workflow w
-    JOIN ci_artifact a ON a.id = w.ci_artifact_id
-    JOIN cd_workflow_runner r ON r.cd_workflow_id = w.id
-    WHERE w.pipeline_uid = p.pipeline_uid
-    ORDER BY w.id DESC, r.id DESC
+    SELECT r.stage, t.status, t.reason, t.message, t.workflow_name, t.submitted_at, t.changed_at
+    FROM cd_workflow_runner r JOIN task t ON t.id = r.task_id
+    WHERE r.cd_workflow_id = w.id AND t.reason NOT IN ('StageBefore', 'StageBeforeFailed')
+    ORDER BY r.id DESC
     LIMIT 1
 ) l ON true
+WHERE p.pipeline_uid = ANY($1::text[])
 `
 
 type LastRunsRow struct {
 	PipelineUid  string
+	RunID        int64
 	BuildName    string
 	Image        string
 	Digest       string
@@ -268,6 +365,7 @@ type LastRunsRow struct {
 	ChangedAt    pgtype.Timestamptz
 }
 
+// The newest run of each pipeline, at its furthest stage that was reached.
 func (q *Queries) LastRuns(ctx context.Context, pipelineUids []string) ([]LastRunsRow, error) {
 	rows, err := q.db.Query(ctx, lastRuns, pipelineUids)
 	if err != nil {
@@ -279,6 +377,7 @@ func (q *Queries) LastRuns(ctx context.Context, pipelineUids []string) ([]LastRu
 		var i LastRunsRow
 		if err := rows.Scan(
 			&i.PipelineUid,
+			&i.RunID,
 			&i.BuildName,
 			&i.Image,
 			&i.Digest,
@@ -301,13 +400,11 @@ func (q *Queries) LastRuns(ctx context.Context, pipelineUids []string) ([]LastRu
 }
 
 const waitingBuilds = `-- name: WaitingBuilds :many
-SELECT DISTINCT a.namespace, a.build_name
-FROM (SELECT cd_workflow_id FROM cd_workflow_runner
-      WHERE status = 'Pending' AND (cardinality($1::text[]) = 0 OR namespace = ANY($1::text[]))
+SELECT DISTINCT h.namespace, (h.inputs->>'build')::text AS build_name
+FROM (SELECT namespace, inputs FROM task
+      WHERE status = 'Pending' AND kind = 'cd' AND cluster = '' AND (cardinality($1::text[]) = 0 OR namespace = ANY($1::text[]))
       ORDER BY priority DESC, fair_at, id
       LIMIT $2) h
-JOIN cd_workflow w ON w.id = h.cd_workflow_id
-JOIN ci_artifact a ON a.id = w.ci_artifact_id
 `
 
 type WaitingBuildsParams struct {
@@ -320,7 +417,7 @@ type WaitingBuildsRow struct {
 	BuildName string
 }
 
-// The builds of the first rows of the queue.
+// The builds of the first tasks of the queue.
 func (q *Queries) WaitingBuilds(ctx context.Context, arg WaitingBuildsParams) ([]WaitingBuildsRow, error) {
 	rows, err := q.db.Query(ctx, waitingBuilds, arg.Namespaces, arg.Head)
 	if err != nil {

@@ -1,48 +1,123 @@
 -- name: Unfollowed :many
--- Ended stages whose consequence is not committed yet, but for some.
-SELECT r.id, r.cd_workflow_id, r.stage, r.status, r.priority,
-       w.namespace, w.pipeline, w.pipeline_uid, w.run,
+-- Stages that ended and whose consequence is not committed yet, but for some.
+SELECT t.id, r.id AS stage_id, r.cd_workflow_id, r.stage, r.attempt, t.status, t.reason, t.message, t.priority, t.stop_reason, (t.submitted_at IS NOT NULL)::boolean AS had_workflow,
+       w.turn_id, w.namespace, w.pipeline, w.pipeline_uid, w.run, w.artifacts, w.also, w.descends, w.whole,
+       ARRAY(SELECT n.stage FROM cd_workflow_runner n JOIN task nt ON nt.id = n.task_id
+             WHERE n.cd_workflow_id = w.id AND nt.status = 'Held' AND nt.reason = 'StageBefore'
+             ORDER BY array_position(ARRAY['PRE', 'DEPLOY', 'POST'], n.stage))::text[] AS later,
        a.image, a.digest,
        b.build_uid, b.build_name, b.ci_pipeline, b.revision, b.cause, b.phase
-FROM cd_workflow_runner r
+FROM task t
+JOIN cd_workflow_runner r ON r.task_id = t.id
 JOIN cd_workflow w ON w.id = r.cd_workflow_id
 JOIN ci_artifact a ON a.id = w.ci_artifact_id
-JOIN ci_build b ON b.build_uid = a.build_uid
-WHERE r.followed_at IS NULL
-  AND r.status IN ('Succeeded', 'Failed', 'Error', 'Cancelled', 'Superseded')
-  AND (cardinality(@namespaces::text[]) = 0 OR r.namespace = ANY(@namespaces::text[])) AND r.id <> ALL(@passed_over::bigint[])
-ORDER BY r.id
+JOIN ci_build b ON b.build_uid = w.build_uid
+WHERE t.settled_at IS NULL AND t.kind = 'cd'
+  AND t.status IN ('Succeeded', 'Failed', 'Error', 'Cancelled', 'Superseded')
+  AND (cardinality(@namespaces::text[]) = 0 OR t.namespace = ANY(@namespaces::text[])) AND t.id <> ALL(@passed_over::bigint[])
+ORDER BY t.id
 LIMIT @most;
 
--- name: MarkFollowed :execrows
--- Locks in the order of the ids, as every batch does.
-WITH locked AS (
-    SELECT id FROM cd_workflow_runner WHERE id = ANY(@ids::bigint[]) ORDER BY id FOR NO KEY UPDATE
-)
-UPDATE cd_workflow_runner r
-SET followed_at = now()
-FROM locked
-WHERE r.id = locked.id AND r.followed_at IS NULL
-  AND r.status IN ('Succeeded', 'Failed', 'Error', 'Cancelled', 'Superseded');
+-- name: RunsOfBuild :many
+-- Which artifacts of a build have a run in which pipelines.
+SELECT DISTINCT w.pipeline_uid, a.image, a.digest
+FROM cd_workflow w JOIN ci_artifact a ON a.id = w.ci_artifact_id
+WHERE w.build_uid = @build_uid AND w.pipeline_uid = ANY(@pipeline_uids::text[]);
 
--- name: InsertStages :exec
-INSERT INTO cd_workflow_runner (cd_workflow_id, namespace, stage, workflow_name, priority, fair_at)
-SELECT unnest(@cd_workflow_ids::bigint[]), unnest(@namespaces::text[]), unnest(@stages::text[]), unnest(@workflow_names::text[]),
-       unnest(@priorities::integer[]), now()
-ON CONFLICT DO NOTHING;
+-- name: BuildPlaces :many
+SELECT build_uid, created_at, COALESCE(seq, 0)::bigint AS seq FROM ci_build WHERE build_uid = ANY(@build_uids::text[]);
+
+-- name: RunArtifacts :many
+-- What runs are given that are given all artifacts that came together: those that came
+-- later, from another run above, are another run's.
+SELECT w.id AS run_id, d.image, d.digest
+FROM cd_workflow w
+JOIN ci_artifact a ON a.id = w.ci_artifact_id
+JOIN trigger_decision d ON d.build_uid = w.build_uid AND d.pipeline_uid = w.pipeline_uid AND d.outcome = 'Triggered'
+    AND ((d.image = a.image AND d.digest = a.digest) OR d.image = ANY(w.also))
+WHERE w.id = ANY(@run_ids::bigint[]) AND w.artifacts = 'All'
+ORDER BY w.id, d.id;
+
+-- name: SettleTasks :execrows
+-- Locks in the order of the ids, as every batch does. A task that somebody wants to end
+-- the run with since it was read is not settled: what follows it is another.
+WITH read AS (
+    SELECT unnest(@ids::bigint[]) AS id, unnest(@stopped::boolean[]) AS stopped
+), locked AS (
+    SELECT t.id, read.stopped FROM task t JOIN read ON read.id = t.id ORDER BY t.id FOR NO KEY UPDATE OF t
+)
+UPDATE task t
+SET settled_at = now()
+FROM locked
+WHERE t.id = locked.id AND t.settled_at IS NULL AND (t.stop_reason <> '') = locked.stopped
+  AND t.status IN ('Succeeded', 'Failed', 'Error', 'Cancelled', 'Superseded');
+
+-- name: ReleaseStages :exec
+-- The stage before has succeeded: the next one waits for a slot, or for what holds it.
+WITH released AS (
+    SELECT unnest(@run_ids::bigint[]) AS run_id, unnest(@stages::text[]) AS stage, unnest(@statuses::text[]) AS status,
+           unnest(@reasons::text[]) AS reason, unnest(@messages::text[]) AS message
+), locked AS (
+    SELECT t.id, n.status, n.reason, n.message
+    FROM released n
+    JOIN cd_workflow_runner r ON r.cd_workflow_id = n.run_id AND r.stage = n.stage
+    JOIN task t ON t.id = r.task_id
+    WHERE t.status = 'Held'
+    ORDER BY t.id FOR NO KEY UPDATE OF t
+), moved AS (
+    UPDATE task t
+    SET status = locked.status, reason = locked.reason, message = locked.message, fair_at = now(), queued_at = now(), changed_at = now()
+    FROM locked
+    WHERE t.id = locked.id AND t.status = 'Held' AND (t.status, t.reason) IS DISTINCT FROM (locked.status, locked.reason)
+    RETURNING t.id, t.namespace, t.owner_name, t.owner_uid, t.inputs, t.status, t.reason, t.message
+)
+INSERT INTO event (kind, namespace, build_name, pipeline, pipeline_uid, run_id, task_id, stage, state, reason, message, actor)
+SELECT 'Task', m.namespace, COALESCE(m.inputs->>'build', ''), m.owner_name, m.owner_uid, COALESCE((m.inputs->>'run')::bigint, 0),
+       m.id, COALESCE(m.inputs->>'stage', ''), m.status, m.reason, m.message, @actor::text
+FROM moved m;
+
+-- name: CancelLaterStages :exec
+-- A stage did not succeed: those behind it never start. Nothing follows their end.
+WITH locked AS (
+    SELECT t.id FROM task t JOIN cd_workflow_runner r ON r.task_id = t.id
+    WHERE r.cd_workflow_id = ANY(@run_ids::bigint[]) AND t.status = 'Held' AND t.reason = 'StageBefore'
+    ORDER BY t.id FOR NO KEY UPDATE OF t
+), moved AS (
+    UPDATE task t
+    SET status = 'Cancelled', reason = 'StageBeforeFailed', message = 'the stage before did not succeed',
+        finished_at = now(), settled_at = now(), changed_at = now()
+    FROM locked WHERE t.id = locked.id AND t.status = 'Held'
+    RETURNING t.id, t.namespace, t.owner_name, t.owner_uid, t.inputs, t.status, t.reason, t.message
+)
+INSERT INTO event (kind, namespace, build_name, pipeline, pipeline_uid, run_id, task_id, stage, state, reason, message)
+SELECT 'Task', m.namespace, COALESCE(m.inputs->>'build', ''), m.owner_name, m.owner_uid, COALESCE((m.inputs->>'run')::bigint, 0),
+       m.id, COALESCE(m.inputs->>'stage', ''), m.status, m.reason, m.message
+FROM moved m;
+
+-- name: RetryStages :exec
+-- Points stages to the tasks of their next attempts.
+UPDATE cd_workflow_runner r SET task_id = n.task_id, attempt = r.attempt + 1
+FROM (SELECT unnest(@stage_ids::bigint[]) AS id, unnest(@task_ids::bigint[]) AS task_id) n
+WHERE r.id = n.id;
 
 -- name: FinishRuns :exec
-UPDATE cd_workflow w
-SET outcome = f.outcome, finished_at = now()
-FROM (SELECT unnest(@cd_workflow_ids::bigint[]) AS id, unnest(@outcomes::text[]) AS outcome) f
-WHERE w.id = f.id AND w.outcome IS NULL;
+WITH finished AS (
+    UPDATE cd_workflow w
+    SET outcome = f.outcome, finished_at = now()
+    FROM (SELECT unnest(@cd_workflow_ids::bigint[]) AS id, unnest(@outcomes::text[]) AS outcome) f
+    WHERE w.id = f.id AND w.outcome IS NULL
+    RETURNING w.id, w.namespace, w.build_uid, w.pipeline, w.pipeline_uid, w.outcome
+)
+INSERT INTO event (kind, namespace, build_name, pipeline, pipeline_uid, run_id, state)
+SELECT 'Run', f.namespace, b.build_name, f.pipeline, f.pipeline_uid, f.id, f.outcome
+FROM finished f JOIN ci_build b ON b.build_uid = f.build_uid;
 
--- name: HoldRuns :exec
--- A run that waits for a person between two stages says so in its decision.
-UPDATE trigger_decision d
-SET outcome = 'Waiting', reason = @reason::text, message = h.message, decided_at = now()
-FROM (SELECT unnest(@cd_workflow_ids::bigint[]) AS cd_workflow_id, unnest(@messages::text[]) AS message) h
-JOIN cd_workflow w ON w.id = h.cd_workflow_id
-JOIN ci_artifact a ON a.id = w.ci_artifact_id
-WHERE d.build_uid = a.build_uid AND d.image = a.image AND d.digest = a.digest
-  AND d.pipeline_uid = w.pipeline_uid AND d.outcome = 'Triggered';
+-- name: SetDeployed :exec
+-- The DEPLOY stages of these runs have succeeded.
+INSERT INTO deployed (pipeline_uid, repository, run_id, image, digest, build_name)
+SELECT DISTINCT ON (n.pipeline_uid, n.repository) n.pipeline_uid, n.repository, n.run_id, n.image, n.digest, n.build_name
+FROM (SELECT unnest(@pipeline_uids::text[]) AS pipeline_uid, unnest(@repositories::text[]) AS repository, unnest(@run_ids::bigint[]) AS run_id,
+             unnest(@images::text[]) AS image, unnest(@digests::text[]) AS digest, unnest(@build_names::text[]) AS build_name) n
+ORDER BY n.pipeline_uid, n.repository, n.run_id DESC
+ON CONFLICT (pipeline_uid, repository) DO UPDATE
+SET run_id = excluded.run_id, image = excluded.image, digest = excluded.digest, build_name = excluded.build_name, at = now();

@@ -1,13 +1,18 @@
--- name: InsertBuild :execrows
-INSERT INTO ci_build (build_uid, namespace, build_name, ci_pipeline, revision, cause, phase)
-VALUES (@build_uid, @namespace, @build_name, @ci_pipeline, @revision, @cause, @phase)
-ON CONFLICT DO NOTHING;
+-- name: PlanBuild :one
+-- Makes planning happen once: a second plan of the same build finds it planned, and
+-- writes nothing.
+INSERT INTO ci_build (build_uid, namespace, build_name, ci_pipeline, revision, cause, phase, created_at, planned_at)
+VALUES (@build_uid, @namespace, @build_name, @ci_pipeline, @revision, @cause, @phase, @created_at, now())
+ON CONFLICT (build_uid) DO UPDATE
+SET planned_at = now(), phase = excluded.phase, revision = excluded.revision, cause = excluded.cause, created_at = excluded.created_at
+WHERE ci_build.planned_at IS NULL
+RETURNING COALESCE(seq, 0)::bigint AS seq;
 
 -- name: BuildIsPlanned :one
-SELECT EXISTS (SELECT FROM ci_build WHERE build_uid = @build_uid);
+SELECT EXISTS (SELECT FROM ci_build WHERE build_uid = @build_uid AND planned_at IS NOT NULL);
 
 -- name: PlannedBuilds :many
-SELECT build_uid FROM ci_build WHERE build_uid = ANY(@build_uids::text[]);
+SELECT build_uid FROM ci_build WHERE build_uid = ANY(@build_uids::text[]) AND planned_at IS NOT NULL;
 
 -- name: InsertArtifacts :exec
 INSERT INTO ci_artifact (build_uid, namespace, build_name, ci_pipeline, image, digest)
@@ -16,43 +21,48 @@ FROM (SELECT unnest(@images::text[]) AS image, unnest(@digests::text[]) AS diges
 JOIN ci_build b ON b.build_uid = @build_uid
 ON CONFLICT DO NOTHING;
 
--- name: InsertRuns :exec
--- One run and its first stage for each element. fair_at spreads the runs of one
--- build over time, so that a later and smaller build need not wait for all.
-WITH wanted AS (
-    SELECT unnest(@images::text[]) AS image, unnest(@digests::text[]) AS digest,
-           unnest(@pipelines::text[]) AS pipeline, unnest(@pipeline_uids::text[]) AS pipeline_uid,
-           unnest(@stages::text[]) AS stage, unnest(@workflow_names::text[]) AS workflow_name,
-           unnest(@priorities::integer[]) AS priority, unnest(@ordinals::integer[]) AS ordinal
-), run AS (
-    INSERT INTO cd_workflow (ci_artifact_id, namespace, pipeline, pipeline_uid, cause)
-    SELECT a.id, a.namespace, w.pipeline, w.pipeline_uid, @cause::text
-    FROM wanted w
-    JOIN ci_artifact a ON a.build_uid = @build_uid::text AND a.image = w.image AND a.digest = w.digest
-    ORDER BY w.ordinal
-    ON CONFLICT DO NOTHING
-    RETURNING id, ci_artifact_id, pipeline_uid, namespace
-)
-INSERT INTO cd_workflow_runner (cd_workflow_id, namespace, stage, workflow_name, priority, fair_at)
-SELECT r.id, r.namespace, w.stage, w.workflow_name, w.priority, now() + w.ordinal * @quantum::interval
-FROM run r
-JOIN ci_artifact a ON a.id = r.ci_artifact_id
-JOIN wanted w ON w.pipeline_uid = r.pipeline_uid AND w.image = a.image AND w.digest = a.digest
-ORDER BY r.id;
+-- name: BuildArtifacts :many
+SELECT id, image, digest FROM ci_artifact WHERE build_uid = @build_uid ORDER BY id;
+
+-- name: InsertRuns :many
+INSERT INTO cd_workflow (ci_artifact_id, build_uid, turn_id, namespace, pipeline, pipeline_uid, run, cause, artifacts, also, descends, actor)
+SELECT n.ci_artifact_id, @build_uid::text, n.turn_id, @namespace::text, n.pipeline, n.pipeline_uid, n.run, @cause::text, n.artifacts,
+       ARRAY(SELECT jsonb_array_elements_text(n.also::jsonb)), @descends::boolean, @actor::text
+FROM (SELECT unnest(@ci_artifact_ids::bigint[]) AS ci_artifact_id, unnest(@turn_ids::bigint[]) AS turn_id, unnest(@pipelines::text[]) AS pipeline,
+             unnest(@pipeline_uids::text[]) AS pipeline_uid, unnest(@runs::integer[]) AS run, unnest(@artifacts::text[]) AS artifacts,
+             unnest(@also::text[]) AS also) n
+ON CONFLICT DO NOTHING
+RETURNING id, ci_artifact_id, pipeline_uid;
+
+-- name: InsertStages :exec
+INSERT INTO cd_workflow_runner (cd_workflow_id, namespace, stage, task_id)
+SELECT unnest(@cd_workflow_ids::bigint[]), @namespace::text, unnest(@stages::text[]), unnest(@task_ids::bigint[]);
+
+-- name: PointToRuns :exec
+-- The newest run of each pipeline, so that nobody looks for it.
+UPDATE cd_pipeline p SET last_run_id = GREATEST(p.last_run_id, n.run_id)
+FROM (SELECT pipeline_uid, max(run_id) AS run_id
+      FROM (SELECT unnest(@pipeline_uids::text[]) AS pipeline_uid, unnest(@run_ids::bigint[]) AS run_id) r GROUP BY 1) n
+WHERE p.pipeline_uid = n.pipeline_uid;
 
 -- name: InsertDecisions :exec
--- A decision is written anew where a parent's end has settled what was waiting, and
--- left alone where it tells of a run: Triggered, or one that waits for a person. A
--- pipeline with a run may have been hung below another parent meanwhile.
-INSERT INTO trigger_decision (build_uid, image, digest, namespace, build_name, pipeline, pipeline_uid, outcome, reason, message)
-SELECT b.build_uid, d.image, d.digest, b.namespace, b.build_name, d.pipeline, d.pipeline_uid, d.outcome, d.reason, d.message
-FROM (SELECT unnest(@images::text[]) AS image, unnest(@digests::text[]) AS digest,
-             unnest(@pipelines::text[]) AS pipeline, unnest(@pipeline_uids::text[]) AS pipeline_uid,
-             unnest(@outcomes::text[]) AS outcome, unnest(@reasons::text[]) AS reason,
-             unnest(@messages::text[]) AS message) d
-JOIN ci_build b ON b.build_uid = @build_uid
-ON CONFLICT (build_uid, image, digest, pipeline_uid) DO UPDATE
-SET outcome = excluded.outcome, reason = excluded.reason, message = excluded.message, decided_at = now()
-WHERE trigger_decision.outcome <> 'Triggered' AND trigger_decision.reason <> 'ManualStage'
-  AND (trigger_decision.outcome, trigger_decision.reason, trigger_decision.message)
-      IS DISTINCT FROM (excluded.outcome, excluded.reason, excluded.message);
+-- A decision is written anew where a parent's end, or a person, has settled what was
+-- waiting or skipped, and left alone where it tells of a run: a pipeline with a run may
+-- have been hung below another parent meanwhile.
+WITH decided AS (
+    INSERT INTO trigger_decision (build_uid, image, digest, namespace, build_name, pipeline, pipeline_uid, outcome, reason, message)
+    SELECT b.build_uid, d.image, d.digest, b.namespace, b.build_name, d.pipeline, d.pipeline_uid, d.outcome, d.reason, d.message
+    FROM (SELECT unnest(@images::text[]) AS image, unnest(@digests::text[]) AS digest,
+                 unnest(@pipelines::text[]) AS pipeline, unnest(@pipeline_uids::text[]) AS pipeline_uid,
+                 unnest(@outcomes::text[]) AS outcome, unnest(@reasons::text[]) AS reason,
+                 unnest(@messages::text[]) AS message) d
+    JOIN ci_build b ON b.build_uid = @build_uid
+    ON CONFLICT (build_uid, image, digest, pipeline_uid) DO UPDATE
+    SET outcome = excluded.outcome, reason = excluded.reason, message = excluded.message, decided_at = now()
+    WHERE trigger_decision.outcome <> 'Triggered'
+      AND (trigger_decision.outcome, trigger_decision.reason, trigger_decision.message)
+          IS DISTINCT FROM (excluded.outcome, excluded.reason, excluded.message)
+    RETURNING namespace, build_name, pipeline, pipeline_uid, outcome, reason, message
+)
+INSERT INTO event (kind, namespace, build_name, pipeline, pipeline_uid, state, reason, message, actor)
+SELECT 'Decision', namespace, build_name, pipeline, pipeline_uid, outcome, reason, message, @actor::text FROM decided;

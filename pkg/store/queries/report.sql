@@ -1,9 +1,12 @@
 -- name: BuildSummaries :many
+-- A run is held where its stage is, whatever came before; else it is as far as its
+-- furthest stage. A stage that is tried again has had a Workflow.
 SELECT b.build_uid, b.namespace, b.build_name,
        count(w.id) AS total,
-       count(w.id) FILTER (WHERE w.outcome IS NULL AND s.submitted = 0 AND s.waiting > 0) AS pending,
-       count(w.id) FILTER (WHERE w.outcome IS NULL AND s.submitted > 0 AND s.started = 0) AS submitted,
-       count(w.id) FILTER (WHERE w.outcome IS NULL AND (s.started > 0 OR (s.submitted = 0 AND s.waiting = 0))) AS running,
+       count(w.id) FILTER (WHERE w.outcome IS NULL AND s.held = 0 AND s.submitted = 0 AND s.waiting > 0) AS pending,
+       count(w.id) FILTER (WHERE w.outcome IS NULL AND s.held > 0) AS held,
+       count(w.id) FILTER (WHERE w.outcome IS NULL AND s.held = 0 AND s.submitted > 0 AND s.started = 0) AS submitted,
+       count(w.id) FILTER (WHERE w.outcome IS NULL AND s.held = 0 AND (s.started > 0 OR (s.submitted = 0 AND s.waiting = 0))) AS running,
        count(w.id) FILTER (WHERE w.outcome = 'Succeeded') AS succeeded,
        count(w.id) FILTER (WHERE w.outcome <> 'Succeeded') AS failed,
        count(w.id) FILTER (WHERE s.submitted > 0) AS triggered,
@@ -11,65 +14,82 @@ SELECT b.build_uid, b.namespace, b.build_name,
             SELECT FROM trigger_decision d WHERE d.build_uid = b.build_uid
             GROUP BY d.pipeline_uid HAVING bool_and(d.outcome IN ('Skipped', 'Blocked'))) untouched) AS skipped
 FROM ci_build b
-LEFT JOIN ci_artifact a ON a.build_uid = b.build_uid
-LEFT JOIN cd_workflow w ON w.ci_artifact_id = a.id
+LEFT JOIN cd_workflow w ON w.build_uid = b.build_uid
 LEFT JOIN LATERAL (
-    SELECT count(*) FILTER (WHERE r.submitted_at IS NOT NULL) AS submitted,
-           count(*) FILTER (WHERE r.started_at IS NOT NULL) AS started,
-           count(*) FILTER (WHERE r.status IN ('Pending', 'Submitting')) AS waiting
-    FROM cd_workflow_runner r WHERE r.cd_workflow_id = w.id
+    SELECT count(*) FILTER (WHERE t.submitted_at IS NOT NULL OR r.attempt > 1) AS submitted,
+           count(*) FILTER (WHERE t.started_at IS NOT NULL OR r.attempt > 1) AS started,
+           count(*) FILTER (WHERE t.status IN ('Pending', 'Submitting')) AS waiting,
+           count(*) FILTER (WHERE t.status = 'Held' AND t.reason <> 'StageBefore') AS held
+    FROM cd_workflow_runner r JOIN task t ON t.id = r.task_id WHERE r.cd_workflow_id = w.id
 ) s ON true
-WHERE b.build_uid = ANY(@build_uids::text[])
+WHERE b.build_uid = ANY(@build_uids::text[]) AND b.planned_at IS NOT NULL
 GROUP BY b.build_uid;
 
 -- name: BuildDecisions :many
 -- What was decided below the builds, counted, with the first few names of each kind.
 -- What is triggered runs once for each artifact; all else is said once of a pipeline.
-SELECT build_uid, outcome, reason,
-       CASE outcome WHEN 'Triggered' THEN count(*) ELSE count(DISTINCT pipeline_uid) END::bigint AS pipelines,
+SELECT build_uid, outcome, (CASE outcome WHEN 'Triggered' THEN 'Triggered' ELSE reason END)::text AS reason,
+       CASE outcome WHEN 'Triggered' THEN count(*) FILTER (WHERE reason <> 'SameRun') ELSE count(DISTINCT pipeline_uid) END::bigint AS pipelines,
        (array_agg(DISTINCT pipeline))[1:5]::text[] AS examples
 FROM trigger_decision
 WHERE build_uid = ANY(@build_uids::text[])
-GROUP BY build_uid, outcome, reason
-ORDER BY build_uid, outcome DESC, reason;
+GROUP BY build_uid, outcome, 3
+ORDER BY build_uid, outcome DESC, 3;
 
 -- name: FailedRuns :many
 -- Runs of the builds that ended badly, and why; the first few of each build.
 SELECT build_uid, pipeline, stage, status, reason, message
 FROM (
-    SELECT a.build_uid, w.pipeline, r.stage, r.status, r.reason, r.message,
-           row_number() OVER (PARTITION BY a.build_uid ORDER BY r.id) AS place
-    FROM ci_artifact a
-    JOIN cd_workflow w ON w.ci_artifact_id = a.id
+    SELECT w.build_uid, w.pipeline, r.stage, t.status, t.reason, t.message,
+           row_number() OVER (PARTITION BY w.build_uid ORDER BY t.id) AS place
+    FROM cd_workflow w
     JOIN cd_workflow_runner r ON r.cd_workflow_id = w.id
-    WHERE a.build_uid = ANY(@build_uids::text[])
-      AND r.status IN ('Failed', 'Error', 'Cancelled', 'Superseded')
+    JOIN task t ON t.id = r.task_id
+    WHERE w.build_uid = ANY(@build_uids::text[])
+      AND t.status IN ('Failed', 'Error', 'Cancelled', 'Superseded') AND t.reason <> 'StageBeforeFailed'
 ) failed
 WHERE place <= @most_each::bigint
 ORDER BY build_uid, place;
 
+-- name: HeldRuns :many
+-- What the builds' runs are held by, counted, with the first few names of each kind.
+SELECT w.build_uid, t.reason, count(*) AS runs, (array_agg(DISTINCT w.pipeline))[1:5]::text[] AS examples
+FROM cd_workflow w
+JOIN cd_workflow_runner r ON r.cd_workflow_id = w.id
+JOIN task t ON t.id = r.task_id
+WHERE w.build_uid = ANY(@build_uids::text[]) AND w.outcome IS NULL AND t.status = 'Held' AND t.reason <> 'StageBefore'
+GROUP BY w.build_uid, t.reason
+ORDER BY w.build_uid, t.reason;
+
 -- name: WaitingBuilds :many
--- The builds of the first rows of the queue.
-SELECT DISTINCT a.namespace, a.build_name
-FROM (SELECT cd_workflow_id FROM cd_workflow_runner
-      WHERE status = 'Pending' AND (cardinality(@namespaces::text[]) = 0 OR namespace = ANY(@namespaces::text[]))
+-- The builds of the first tasks of the queue.
+SELECT DISTINCT h.namespace, (h.inputs->>'build')::text AS build_name
+FROM (SELECT namespace, inputs FROM task
+      WHERE status = 'Pending' AND kind = 'cd' AND cluster = '' AND (cardinality(@namespaces::text[]) = 0 OR namespace = ANY(@namespaces::text[]))
       ORDER BY priority DESC, fair_at, id
-      LIMIT @head) h
-JOIN cd_workflow w ON w.id = h.cd_workflow_id
-JOIN ci_artifact a ON a.id = w.ci_artifact_id;
+      LIMIT @head) h;
 
 -- name: LastRuns :many
-SELECT p.pipeline_uid::text AS pipeline_uid, l.build_name, l.image, l.digest, l.stage, l.status, l.reason, l.message, l.workflow_name, l.submitted_at, l.changed_at
-FROM (SELECT unnest(@pipeline_uids::text[]) AS pipeline_uid) p
+-- The newest run of each pipeline, at its furthest stage that was reached.
+SELECT p.pipeline_uid, w.id AS run_id, a.build_name, a.image, a.digest, l.stage, l.status, l.reason, l.message, l.workflow_name, l.submitted_at, l.changed_at
+FROM cd_pipeline p
+JOIN cd_workflow w ON w.id = p.last_run_id
+JOIN ci_artifact a ON a.id = w.ci_artifact_id
 JOIN LATERAL (
-    SELECT w.id, a.build_name, a.image, a.digest, r.stage, r.status, r.reason, r.message, r.workflow_name, r.submitted_at, r.changed_at
-    FROM cd_workflow w
-    JOIN ci_artifact a ON a.id = w.ci_artifact_id
-    JOIN cd_workflow_runner r ON r.cd_workflow_id = w.id
-    WHERE w.pipeline_uid = p.pipeline_uid
-    ORDER BY w.id DESC, r.id DESC
+    SELECT r.stage, t.status, t.reason, t.message, t.workflow_name, t.submitted_at, t.changed_at
+    FROM cd_workflow_runner r JOIN task t ON t.id = r.task_id
+    WHERE r.cd_workflow_id = w.id AND t.reason NOT IN ('StageBefore', 'StageBeforeFailed')
+    ORDER BY r.id DESC
     LIMIT 1
-) l ON true;
+) l ON true
+WHERE p.pipeline_uid = ANY(@pipeline_uids::text[]);
+
+-- name: DeployedArtifacts :many
+SELECT pipeline_uid, image, digest, build_name, at
+FROM (SELECT d.*, row_number() OVER (PARTITION BY pipeline_uid ORDER BY at DESC, repository) AS place
+      FROM deployed d WHERE pipeline_uid = ANY(@pipeline_uids::text[])) newest
+WHERE place <= @most_each::bigint
+ORDER BY pipeline_uid, place;
 
 -- name: LastDecisions :many
 -- What the last build that was planned came to for each pipeline: that it runs, where

@@ -11,10 +11,10 @@ import (
 func TestOnlyWhatTheControllerWaitsForIsARoundTrip(t *testing.T) {
 	t.Parallel()
 	const log = `100.000|penstock|LOG:  duration: 0.1 ms  statement: begin
-101.000|penstock|LOG:  duration: 0.1 ms  parse stmtcache_1: -- name: ClaimRunners :many
+101.000|penstock|LOG:  duration: 0.1 ms  parse stmtcache_1: -- name: ClaimTasks :many
 	WITH head AS (
-101.001|penstock|LOG:  duration: 0.1 ms  bind stmtcache_1: -- name: ClaimRunners :many
-101.002|penstock|LOG:  duration: 1.1 ms  execute stmtcache_1: -- name: ClaimRunners :many
+101.001|penstock|LOG:  duration: 0.1 ms  bind stmtcache_1: -- name: ClaimTasks :many
+101.002|penstock|LOG:  duration: 1.1 ms  execute stmtcache_1: -- name: ClaimTasks :many
 101.003|bench|LOG:  duration: 0.1 ms  execute stmtcache_1: SELECT count(*)
 101.004|penstock|ERROR:  canceling statement due to user request
 102.000|penstock|LOG:  duration: 0.1 ms  statement: commit

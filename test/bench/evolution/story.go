@@ -103,28 +103,41 @@ func (s *story) try(ctx context.Context, trigger workload.Trigger) {
 
 const (
 	insertRun = `
-		INSERT INTO cd_workflow (ci_artifact_id, namespace, pipeline, pipeline_uid, cause)
-		SELECT id, namespace, $1, $2, 'Webhook' FROM ci_artifact WHERE build_uid = $3 AND image = $4 AND digest = $5
+		WITH turn AS (
+			INSERT INTO turn (pipeline_uid, build_uid, built_at, build_seq, state)
+			SELECT $2, build_uid, created_at, seq, 'Active' FROM ci_build WHERE build_uid = $3 RETURNING id)
+		INSERT INTO cd_workflow (ci_artifact_id, build_uid, turn_id, namespace, pipeline, pipeline_uid, cause)
+		SELECT a.id, a.build_uid, turn.id, a.namespace, $1, $2, 'Webhook' FROM ci_artifact a, turn
+		WHERE a.build_uid = $3 AND a.image = $4 AND a.digest = $5
 		RETURNING id`
 	insertStage = `
-		INSERT INTO cd_workflow_runner (cd_workflow_id, namespace, stage, workflow_name, priority, fair_at, status)
-		VALUES ($1, $4, $2, $3, 0, now(), 'Submitting') RETURNING id`
+		WITH queued AS (
+			INSERT INTO task (kind, namespace, owner_kind, owner_name, owner_uid, identity, workflow_name, priority, fair_at, status)
+			VALUES ('cd', $4, 'CdPipeline', $5, $6, $7, $3, 0, now(), 'Submitting') RETURNING id)
+		INSERT INTO cd_workflow_runner (cd_workflow_id, namespace, stage, task_id)
+		SELECT $1, $4, $2, id FROM queued RETURNING task_id`
 	recordWorkflow = `
-		UPDATE cd_workflow_runner SET status = 'Submitted', submitted_at = now(), changed_at = now() WHERE id = $1`
+		UPDATE task SET status = 'Submitted', submitted_at = now(), changed_at = now() WHERE id = $1`
 )
 
 func (s *story) trigger(ctx context.Context, trigger workload.Trigger) error {
 	claim := &trigger.Claim
+	owner, inputs := claim.Owner, claim.Inputs
 	var run int64
-	err := s.database.QueryRowContext(ctx, insertRun,
-		claim.Pipeline, claim.PipelineUID, claim.BuildUID, claim.Image, claim.Digest).Scan(&run)
+	err := s.database.QueryRowContext(ctx, insertRun, owner.Name, owner.UID, trigger.BuildUID, inputs.Image, inputs.Digest).Scan(&run)
 	if err != nil {
 		return fmt.Errorf("insert run: %w", err)
 	}
-	if err := s.database.QueryRowContext(ctx, insertStage, run, claim.Stage, claim.WorkflowName, claim.Namespace).Scan(&claim.ID); err != nil {
+	err = s.database.QueryRowContext(ctx, insertStage, run, inputs.Stage, claim.WorkflowName, claim.Namespace,
+		owner.Name, owner.UID, claim.Identity).Scan(&claim.ID)
+	if err != nil {
 		return fmt.Errorf("insert stage: %w", err)
 	}
-	if _, err := s.workflows.Create(ctx, trigger.Workflow(), metav1.CreateOptions{}); err != nil {
+	workflow, err := trigger.Workflow()
+	if err != nil {
+		return fmt.Errorf("build workflow: %w", err)
+	}
+	if _, err := s.workflows.Create(ctx, workflow, metav1.CreateOptions{}); err != nil {
 		return fmt.Errorf("create workflow: %w", err)
 	}
 	if _, err := s.database.ExecContext(ctx, recordWorkflow, claim.ID); err != nil {

@@ -127,8 +127,8 @@ func (t *trials) succeeded(ctx context.Context, load workload.Workload) (int, er
 	const query = `
 		SELECT count(*) FROM cd_workflow_runner r
 		JOIN cd_workflow w ON w.id = r.cd_workflow_id
-		JOIN ci_artifact a ON a.id = w.ci_artifact_id
-		WHERE a.build_uid = $1 AND r.status = 'Submitted' AND r.workflow_name = ANY($2::text[])`
+		JOIN task t ON t.id = r.task_id
+		WHERE w.build_uid = $1 AND t.status = 'Submitted' AND t.workflow_name = ANY($2::text[])`
 	count := 0
 	if err := t.rows.Pool().QueryRow(ctx, query, load.Build.UID, names).Scan(&count); err != nil {
 		return 0, fmt.Errorf("count successes: %w", err)

@@ -18,7 +18,7 @@ var (
 	fairOrder            = order{name: "fair"}
 	firstComeFirstServed = order{name: "fifo", statement: `
 		CREATE FUNCTION penstock.place() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.fair_at = now(); RETURN NEW; END $$;
-		CREATE TRIGGER place BEFORE INSERT ON penstock.cd_workflow_runner FOR EACH ROW EXECUTE FUNCTION penstock.place();`}
+		CREATE TRIGGER place BEFORE INSERT ON penstock.task FOR EACH ROW EXECUTE FUNCTION penstock.place();`}
 )
 
 // database makes an empty one whose queue is served in this order.

@@ -9,7 +9,8 @@ import (
 
 	"github.com/go-logr/logr"
 
-	"github.com/penstock-cd/penstock/pkg/dispatch"
+	"github.com/penstock-cd/penstock/controllers/dispatch"
+	"github.com/penstock-cd/penstock/pkg/argo"
 	"github.com/penstock-cd/penstock/pkg/store"
 )
 
@@ -24,7 +25,7 @@ func (p *Product) Drain(ctx context.Context, inFlight, workflows int) (time.Dura
 	defer cancel()
 	counter := NewCounter(p.Submitter, workflows)
 	dispatcher := dispatch.New(dispatch.Config{
-		Queue: p.Store, Submitter: counter, Limit: inFlight,
+		Lane: store.Lane{Kind: store.KindCd}, Queue: p.Store, Submitter: counter, Limit: inFlight,
 		Lease: p.settings.TriggerLease, Grace: p.settings.ShutdownGracePeriod,
 		Busy: func(busy bool) { p.bucket.SetBusy(lane, busy) },
 		Held: func() {}, Moved: func([]store.Moved) {}, Log: logr.Discard(),
@@ -60,20 +61,20 @@ func NewCounter(submitter dispatch.Submitter, want int) *Counter {
 }
 
 // Submit implements dispatch.Submitter.
-func (c *Counter) Submit(ctx context.Context, claim store.Claim) error {
-	err := c.Submitter.Submit(ctx, claim)
+func (c *Counter) Submit(ctx context.Context, claim store.Claim) (argo.Made, error) {
+	made, err := c.Submitter.Submit(ctx, claim)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err != nil {
 		c.err = err
-		return err
+		return argo.Made{}, err
 	}
 	c.made++
 	if c.made == c.want {
 		c.last = time.Now()
 		close(c.ready)
 	}
-	return nil
+	return made, nil
 }
 
 // Await returns when the last Workflow was made, once it was.

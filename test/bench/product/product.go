@@ -99,7 +99,7 @@ func (p *Product) connect(ctx context.Context, o Options) error {
 	if err != nil {
 		return fmt.Errorf("create cache: %w", err)
 	}
-	p.Submitter = &argo.Submitter{Cache: watched, Live: live}
+	p.Submitter = &argo.Submitter{Builders: argo.Builders{store.KindCd: argo.Stages{}}, Cache: watched, Live: live}
 	return p.fill(ctx, watched)
 }
 

@@ -116,7 +116,7 @@ func measureRound(ctx context.Context, rows *store.Store) (Row, error) {
 	var all time.Duration
 	for range claims {
 		began := time.Now()
-		claimed, err := rows.Claim(ctx, worker, batch, lease)
+		claimed, err := rows.Claim(ctx, store.Lane{Kind: store.KindCd}, worker, batch, lease)
 		took := time.Since(began)
 		if err != nil {
 			return Row{}, err

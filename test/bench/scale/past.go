@@ -62,7 +62,7 @@ func (p *past) make(ctx context.Context) error {
 	if err := p.cluster.SucceedWorkflows(ctx, namespace); err != nil {
 		return err
 	}
-	if err := p.awaitRows(ctx, `status = 'Succeeded' AND followed_at IS NOT NULL`); err != nil {
+	if err := p.awaitRows(ctx, `status = 'Succeeded' AND settled_at IS NOT NULL`); err != nil {
 		return err
 	}
 	p.at.Say("every run has ended; waiting until the controller has written that")
@@ -115,7 +115,7 @@ func (p *past) probe(ctx context.Context) error {
 	return err
 }
 
-// awaitRows returns when every trigger's row is as told.
+// awaitRows returns when every trigger's task is as told.
 func (p *past) awaitRows(ctx context.Context, is string) error {
 	connection, err := pgx.Connect(ctx, p.cluster.DatabaseURL)
 	if err != nil {
@@ -124,11 +124,11 @@ func (p *past) awaitRows(ctx context.Context, is string) error {
 	defer func() { _ = connection.Close(ctx) }()
 	count := 0
 	err = wait.PollUntilContextTimeout(ctx, look, patience, true, func(ctx context.Context) (bool, error) {
-		err := connection.QueryRow(ctx, "SELECT count(*) FROM penstock.cd_workflow_runner WHERE "+is).Scan(&count)
+		err := connection.QueryRow(ctx, "SELECT count(*) FROM penstock.task WHERE "+is).Scan(&count)
 		return count == p.workflows(), err
 	})
 	if err != nil {
-		return fmt.Errorf("%d of %d rows have %s: %w", count, p.workflows(), is, err)
+		return fmt.Errorf("%d of %d tasks have %s: %w", count, p.workflows(), is, err)
 	}
 	return nil
 }

@@ -19,7 +19,7 @@ func (r *race) barrier(ctx context.Context, n, children int) (time.Duration, err
 	began := time.Now()
 	made := 0
 	for made < children {
-		claims, err := r.product.Store.Claim(ctx, worker, n, r.product.Lease())
+		claims, err := r.product.Store.Claim(ctx, store.Lane{Kind: store.KindCd}, worker, n, r.product.Lease())
 		if err != nil {
 			return 0, err
 		}
@@ -36,17 +36,18 @@ func (r *race) barrier(ctx context.Context, n, children int) (time.Duration, err
 
 func (r *race) batch(ctx context.Context, claims []store.Claim) error {
 	errs := make([]error, len(claims))
+	completions := make([]store.Completion, len(claims))
 	var batch sync.WaitGroup
 	for i, claim := range claims {
-		batch.Go(func() { errs[i] = r.product.Submitter.Submit(ctx, claim) })
+		batch.Go(func() {
+			made, err := r.product.Submitter.Submit(ctx, claim)
+			completions[i] = store.Completion{ID: claim.ID, Attempt: claim.Attempt, Status: store.StatusSubmitted, WorkflowUID: made.UID}
+			errs[i] = err
+		})
 	}
 	batch.Wait()
 	if err := errors.Join(errs...); err != nil {
 		return err
-	}
-	completions := make([]store.Completion, len(claims))
-	for i, claim := range claims {
-		completions[i] = store.Completion{ID: claim.ID, Attempt: claim.Attempt, Status: store.StatusSubmitted}
 	}
 	_, err := r.product.Store.Complete(ctx, worker, completions)
 	return err

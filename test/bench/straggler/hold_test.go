@@ -47,7 +47,9 @@ func TestCreatesAreHeldByWhoseWorkflowTheyMake(t *testing.T) {
 			return &http.Response{StatusCode: http.StatusCreated, Body: http.NoBody}, nil
 		}))
 		for _, trigger := range workload.New("b1", "bench", family, 20).List() {
-			body, err := json.Marshal(trigger.Workflow())
+			workflow, err := trigger.Workflow()
+			require.NoError(t, err)
+			body, err := json.Marshal(workflow)
 			require.NoError(t, err)
 			request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://api", bytes.NewReader(body))
 			require.NoError(t, err)

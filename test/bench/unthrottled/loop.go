@@ -31,7 +31,11 @@ func newLoop(config *rest.Config, namespace string) (*loop, error) {
 func (l *loop) run(ctx context.Context, n int, load workload.Workload) (time.Duration, error) {
 	queue := make(chan *wfv1.Workflow, load.Triggers())
 	for _, trigger := range load.List() {
-		queue <- trigger.Workflow()
+		workflow, err := trigger.Workflow()
+		if err != nil {
+			return 0, fmt.Errorf("build workflow: %w", err)
+		}
+		queue <- workflow
 	}
 	close(queue)
 	errs := make([]error, n)

@@ -16,7 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
-	"github.com/penstock-cd/penstock/controllers/track"
+	"github.com/penstock-cd/penstock/pkg/argo"
 )
 
 // Witness sees Workflows come into being. Stop ends it.
@@ -52,7 +52,7 @@ func Watch(ctx context.Context, cluster client.WithWatch, namespace string) (*Wi
 
 func workflows() *metav1.PartialObjectMetadataList {
 	list := &metav1.PartialObjectMetadataList{}
-	list.SetGroupVersionKind(track.Workflow().GroupVersionKind())
+	list.SetGroupVersionKind(argo.Workflow().GroupVersionKind())
 	return list
 }
 

@@ -3,9 +3,11 @@
 package workload
 
 import (
+	"context"
 	"fmt"
 
 	wfv1 "github.com/argoproj/argo-workflows/v3/pkg/apis/workflow/v1alpha1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
 	"github.com/penstock-cd/penstock/pkg/argo"
@@ -61,11 +63,26 @@ type Trigger struct {
 	// Claim is as it would be claimed; its id counts from 1.
 	Claim    store.Claim
 	Pipeline *v1alpha1.CdPipeline
+	BuildUID string
 }
 
 // Workflow is what Penstock would create.
-func (t Trigger) Workflow() *wfv1.Workflow {
-	return argo.Build(t.Claim, t.Pipeline, trigger.StageSpec(t.Pipeline, t.Claim.Stage))
+func (t Trigger) Workflow() (*wfv1.Workflow, error) {
+	return argo.Stages{}.Build(context.Background(), only{pipeline: t.Pipeline}, t.Claim)
+}
+
+// only knows one pipeline, and takes it that its template exists.
+type only struct {
+	client.Reader
+	pipeline *v1alpha1.CdPipeline
+}
+
+// Get implements client.Reader.
+func (o only) Get(_ context.Context, _ client.ObjectKey, object client.Object, _ ...client.GetOption) error {
+	if pipeline, ok := object.(*v1alpha1.CdPipeline); ok {
+		o.pipeline.DeepCopyInto(pipeline)
+	}
+	return nil
 }
 
 // List is every trigger.
@@ -74,19 +91,23 @@ func (w Workload) List() []Trigger {
 	for _, artifact := range w.Artifacts {
 		for i := range w.Pipelines {
 			pipeline := &w.Pipelines[i]
-			list = append(list, Trigger{Claim: w.claim(int64(len(list)+1), artifact, pipeline), Pipeline: pipeline})
+			list = append(list, Trigger{Claim: w.claim(int64(len(list)+1), artifact, pipeline), Pipeline: pipeline, BuildUID: w.Build.UID})
 		}
 	}
 	return list
 }
 
 func (w Workload) claim(id int64, artifact v1alpha1.Artifact, pipeline *v1alpha1.CdPipeline) store.Claim {
-	claim := store.Claim{
-		ID: id, Attempt: 1, Stage: trigger.FirstStage(pipeline),
-		Namespace: w.Build.Namespace, Pipeline: pipeline.Name, PipelineUID: string(pipeline.UID), Run: 1,
-		Image: artifact.Image, Digest: artifact.Digest,
-		BuildUID: w.Build.UID, BuildName: w.Build.Name, Revision: w.Build.Revision,
+	identity := trigger.Identity{
+		BuildUID: w.Build.UID, Image: artifact.Image, Digest: artifact.Digest,
+		PipelineUID: string(pipeline.UID), Run: 1, Stage: trigger.Stages(pipeline, "")[0],
 	}
-	claim.WorkflowName = trigger.WorkflowName(pipeline.Name, claim.Identity())
-	return claim
+	return store.Claim{
+		ID: id, Attempt: 1, Kind: store.KindCd, Namespace: w.Build.Namespace,
+		Owner:    store.Owner{Kind: "CdPipeline", Name: pipeline.Name, UID: string(pipeline.UID)},
+		Identity: identity.Hash(), WorkflowName: trigger.WorkflowName(pipeline.Name, identity),
+		Inputs: trigger.Inputs{
+			Build: w.Build.Name, Revision: w.Build.Revision, Image: artifact.Image, Digest: artifact.Digest, Stage: identity.Stage,
+		},
+	}
 }

@@ -30,7 +30,8 @@ func TestNoTwoTriggersWantTheSameWorkflow(t *testing.T) {
 	t.Parallel()
 	names := map[string]bool{}
 	for _, trigger := range workload.New("b1", "bench", given.CdPipelines(10, "web"), 30).List() {
-		workflow := trigger.Workflow()
+		workflow, err := trigger.Workflow()
+		require.NoError(t, err)
 		require.Equal(t, trigger.Claim.WorkflowName, workflow.Name)
 		require.Equal(t, "bench", workflow.Namespace)
 		names[workflow.Name] = true

@@ -13,7 +13,7 @@ type Exchange struct {
 var named = regexp.MustCompile(`(?m)^-- name: (\w+) :`)
 
 // Name is that of the first query that has one, as sqlc gives it, such as
-// ClaimRunners; empty where none has.
+// ClaimTasks; empty where none has.
 func (e Exchange) Name() string {
 	for _, statement := range e.Statements {
 		if match := named.FindStringSubmatch(statement); match != nil {

@@ -1,0 +1,159 @@
+package dispatch
+
+import (
+	"context"
+	"time"
+
+	"github.com/penstock-cd/penstock/pkg/argo"
+	"github.com/penstock-cd/penstock/pkg/failpoint"
+	"github.com/penstock-cd/penstock/pkg/store"
+)
+
+const (
+	// pollInterval is how long an idle dispatcher waits before it looks whether a
+	// row's back-off is over.
+	pollInterval = time.Second
+	// ahead is how many claimed rows wait for a slot while the next are claimed.
+	ahead = minBatch / 2
+)
+
+// run claims and feeds the pool until the context ends. The next rows are claimed
+// while the last of those before are still being started, so that no slot waits for
+// the database.
+func (d *Dispatcher) run(ctx context.Context) {
+	tasks := make(chan task, ahead)
+	fed := make(chan struct{})
+	go func() {
+		defer close(fed)
+		d.feed(ctx, tasks)
+	}()
+	var reclaimed time.Time
+	for ctx.Err() == nil {
+		if time.Since(reclaimed) > d.Lease/4 {
+			d.reclaim(ctx)
+			reclaimed = time.Now()
+		}
+		claimed, err := d.claim(ctx)
+		if err != nil && ctx.Err() == nil {
+			d.Log.Error(err, "claim failed, will retry")
+		}
+		for _, next := range claimed {
+			tasks <- next
+		}
+		if len(claimed) == 0 || d.outage.Load() > 0 {
+			d.idle(ctx, len(tasks))
+		}
+	}
+	close(tasks)
+	<-fed
+}
+
+// claim takes the next batch, or nothing while the backlog gate is closed.
+func (d *Dispatcher) claim(ctx context.Context) ([]task, error) {
+	wanted := d.size.next(batchLimits{inFlight: d.pool.Limit(), rate: int(d.rate.Load()), lease: d.Lease})
+	most, err := d.room(ctx, wanted)
+	if err != nil {
+		return nil, err
+	}
+	if most == 0 {
+		d.setBusy(d.pool.InFlight() > 0)
+		return nil, nil
+	}
+	// Taken before the request, so that by this process's clock the lease ends
+	// before it does by the database's.
+	claimed := time.Now()
+	claims, err := d.Queue.Claim(ctx, d.Lane, d.worker, most, d.Lease)
+	if err != nil {
+		return nil, err
+	}
+	if len(claims) < most {
+		d.gate.Drained()
+	}
+	d.size.claimed(len(claims) == wanted, claimed)
+	d.metrics.batchSize.Observe(float64(len(claims)))
+	d.setBusy(len(claims) > 0 || d.pool.InFlight() > 0)
+	tasks := make([]task, len(claims))
+	for i, claim := range claims {
+		failpoint.Hit(failpoint.DispatchAfterClaim)
+		tasks[i] = task{claim: claim, made: new(argo.Made), claimed: claimed, deadline: claimed.Add(d.Lease)}
+	}
+	return tasks, nil
+}
+
+// room is how many of the wanted rows the backlog gate lets in.
+func (d *Dispatcher) room(ctx context.Context, wanted int) (int, error) {
+	if d.gate.Limit() <= 0 {
+		return wanted, nil
+	}
+	active, err := d.Queue.ActiveWorkflows(ctx)
+	if err != nil {
+		return 0, err
+	}
+	backlog.Set(float64(active))
+	return d.gate.Room(wanted, int(active)), nil
+}
+
+// feed starts the tasks as slots become free, and gives back those that it may not
+// start any more.
+func (d *Dispatcher) feed(ctx context.Context, tasks <-chan task) {
+	for next := range tasks {
+		if err := d.begin(ctx, next); err != nil {
+			d.giveBack(next)
+		}
+		d.metrics.inFlight.Set(float64(d.pool.InFlight()))
+	}
+}
+
+// begin waits for a slot, but only while half of the lease is left, which is what
+// the task may take.
+func (d *Dispatcher) begin(ctx context.Context, next task) error {
+	ctx, cancel := context.WithDeadline(ctx, next.deadline.Add(-d.Lease/2))
+	defer cancel()
+	return d.pool.Go(ctx, next)
+}
+
+func (d *Dispatcher) giveBack(t task) {
+	d.commit(store.Completion{ID: t.claim.ID, Attempt: t.claim.Attempt, Status: store.StatusPending})
+}
+
+func (d *Dispatcher) reclaim(ctx context.Context) {
+	reclaimed, err := d.Queue.ReclaimExpired(ctx)
+	if err != nil && ctx.Err() == nil {
+		d.Log.Error(err, "expired leases not reclaimed, will retry")
+	}
+	if reclaimed > 0 {
+		d.Log.Info("reclaimed triggers whose lease ran out", "triggers", reclaimed)
+	}
+}
+
+// idle waits until there may be something to do.
+func (d *Dispatcher) idle(ctx context.Context, waiting int) {
+	if d.outage.Load() == 0 && d.pool.InFlight() == 0 && waiting == 0 {
+		d.setBusy(false)
+	}
+	timer := time.NewTimer(d.pause())
+	defer timer.Stop()
+	d.metrics.inFlight.Set(float64(d.pool.InFlight()))
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	case <-d.wakeUnlessOutage():
+	}
+}
+
+// wakeUnlessOutage keeps a stream of new rows from hurrying a dispatcher that waits
+// because the API server fails.
+func (d *Dispatcher) wakeUnlessOutage() <-chan struct{} {
+	if d.outage.Load() > 0 {
+		return nil
+	}
+	return d.wake
+}
+
+// pause is longer the more submissions have failed in a row.
+func (d *Dispatcher) pause() time.Duration {
+	if failures := d.outage.Load(); failures > 0 {
+		return backoff(failures, outageFirst, outageMost)
+	}
+	return pollInterval
+}

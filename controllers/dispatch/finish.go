@@ -1,0 +1,75 @@
+package dispatch
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/penstock-cd/penstock/pkg/argo"
+	"github.com/penstock-cd/penstock/pkg/crash"
+	"github.com/penstock-cd/penstock/pkg/failpoint"
+	"github.com/penstock-cd/penstock/pkg/store"
+)
+
+// submit is a task of the pool.
+func (d *Dispatcher) submit(ctx context.Context, t task) (err error) {
+	*t.made, err = d.Submitter.Submit(ctx, t.claim)
+	return err
+}
+
+// finish decides what a submission's end means for its row.
+func (d *Dispatcher) finish(t task, err error) {
+	completion := judge(t.claim, err)
+	completion.WorkflowUID = t.made.UID
+	d.countOutage(completion.Status == store.StatusPending && argo.IsOutage(err))
+	d.tell(t, completion, err)
+	d.metrics.triggers.WithLabelValues(string(completion.Status)).Inc()
+	d.metrics.duration.Observe(time.Since(t.claimed).Seconds())
+	d.commit(completion)
+}
+
+// countOutage: only failures of the API server itself slow the others down, and one
+// answer of whatever kind ends that.
+func (d *Dispatcher) countOutage(failed bool) {
+	if failed {
+		d.outage.Add(1)
+		return
+	}
+	d.outage.Store(0)
+}
+
+// tell logs and measures what a submission came to.
+func (d *Dispatcher) tell(t task, completion store.Completion, err error) {
+	log := d.Log.WithValues("owner", t.claim.Owner.Name, "namespace", t.claim.Namespace, "build", t.claim.Inputs.Build, "stage", t.claim.Inputs.Stage)
+	switch completion.Status {
+	case store.StatusSubmitted:
+		d.metrics.latency.Observe((t.claim.Waited + time.Since(t.claimed)).Seconds())
+	case store.StatusPending:
+		log.Info("trigger not submitted, will retry", "attempt", t.claim.Attempt, "retryIn", completion.Delay.String(), "error", err.Error())
+	default:
+		log.Info("trigger refused", "reason", completion.Reason, "message", completion.Message)
+	}
+	crash.Tell(log, "dispatch", err)
+}
+
+// commit hands a completion over. When that is refused, the row's lease runs out
+// and the next attempt finds what this one made.
+func (d *Dispatcher) commit(completion store.Completion) {
+	if err := d.done.Add(completion); err != nil {
+		d.Log.Error(err, "completion dropped, the lease will run out", "task", completion.ID)
+	}
+}
+
+// complete commits a group of completions.
+func (d *Dispatcher) complete(ctx context.Context, completions []store.Completion) error {
+	began := time.Now()
+	failpoint.Hit(failpoint.CompleteBeforeCommit)
+	moved, err := d.Queue.Complete(ctx, d.worker, completions)
+	if err != nil {
+		return fmt.Errorf("commit %d completions: %w", len(completions), err)
+	}
+	failpoint.Hit(failpoint.CompleteAfterCommit)
+	d.metrics.batchDuration.Observe(time.Since(began).Seconds())
+	d.Moved(moved)
+	return nil
+}

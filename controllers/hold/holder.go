@@ -1,0 +1,219 @@
+// Package hold observes CdPipelines of which something waits, and lets go on, or cancels,
+// what their spec holds no longer.
+package hold
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	toolscache "k8s.io/client-go/tools/cache"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/penstock-cd/penstock/api/v1alpha1"
+	"github.com/penstock-cd/penstock/pkg/loop"
+	"github.com/penstock-cd/penstock/pkg/store"
+	"github.com/penstock-cd/penstock/pkg/trigger"
+)
+
+const (
+	// minInterval is the least time between two looks, retry the pause after an error.
+	minInterval, retry = time.Second, 2 * time.Second
+	// readTimeout bounds one read at the API server, waiting for its token bucket included.
+	readTimeout = 15 * time.Second
+)
+
+// Rows is what a Holder reads and writes.
+type Rows interface {
+	// WaitingPipelines returns every pipeline of which something waits.
+	WaitingPipelines(ctx context.Context) ([]store.Waiting, error)
+	// Reconsider looks anew at what holds the stages of a pipeline, and at whose turn it is.
+	Reconsider(ctx context.Context, pipeline store.PipelineRef, holdOf func(store.Held) trigger.Hold) error
+	// CancelWaiting ends what waits of a pipeline.
+	CancelWaiting(ctx context.Context, pipelineUID string, reason v1alpha1.Reason, message string) ([]store.Moved, error)
+}
+
+// Config is what a Holder needs.
+type Config struct {
+	// Cache reads CdPipelines from memory; Live at the API server.
+	Cache, Live client.Reader
+	Rows        Rows
+	// Interval is how often it looks without a change.
+	Interval time.Duration
+	// OnCommit is called after something was let go on or cancelled.
+	OnCommit func()
+	Log      logr.Logger
+}
+
+// Holder looks at what waits whenever a CdPipeline changes, at start, and now and then.
+type Holder struct {
+	*loop.Loop
+	Config
+	changes  loop.Signal
+	informer cache.Informer
+
+	mu      sync.Mutex
+	changed map[types.NamespacedName]bool
+}
+
+// New returns a holder that does nothing until it is started.
+func New(config Config) *Holder {
+	h := &Holder{Config: config, changed: map[types.NamespacedName]bool{}}
+	h.Loop = loop.New(loop.Config{
+		Name: "hold", Run: h.runOnce, Signal: &h.changes, Interval: config.Interval, MinInterval: minInterval, Retry: retry, Log: config.Log,
+	})
+	return h
+}
+
+// Watch makes the holder see, once it is started, which CdPipelines change.
+func (h *Holder) Watch(ctx context.Context, informers cache.Informers) error {
+	informer, err := informers.GetInformer(ctx, &v1alpha1.CdPipeline{})
+	if err != nil {
+		return fmt.Errorf("watch CdPipelines: %w", err)
+	}
+	h.informer = informer
+	return nil
+}
+
+// Start looks until the context ends. What changed while nobody looked is found at once.
+func (h *Holder) Start(ctx context.Context) error {
+	registered, err := h.informer.AddEventHandler(h.handler())
+	if err != nil {
+		return fmt.Errorf("watch CdPipelines: %w", err)
+	}
+	defer func() { _ = h.informer.RemoveEventHandler(registered) }() // fails only where it is not registered
+	return h.Loop.Start(ctx)
+}
+
+// handler notes pipelines whose spec has changed, or that are gone. New ones have nothing
+// that waits.
+func (h *Holder) handler() toolscache.ResourceEventHandler {
+	return toolscache.ResourceEventHandlerFuncs{
+		UpdateFunc: func(before, after any) {
+			old, current := before.(*v1alpha1.CdPipeline), after.(*v1alpha1.CdPipeline)
+			if old.Generation != current.Generation || old.UID != current.UID {
+				h.note(current)
+			}
+		},
+		DeleteFunc: func(object any) {
+			if unknown, ok := object.(toolscache.DeletedFinalStateUnknown); ok {
+				object = unknown.Obj
+			}
+			if pipeline, ok := object.(*v1alpha1.CdPipeline); ok {
+				h.note(pipeline)
+			}
+		},
+	}
+}
+
+func (h *Holder) note(pipeline *v1alpha1.CdPipeline) {
+	h.mu.Lock()
+	h.changed[client.ObjectKeyFromObject(pipeline)] = true
+	h.mu.Unlock()
+	h.changes.Notify()
+}
+
+// take returns what has changed, and forgets it.
+func (h *Holder) take() map[types.NamespacedName]bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	taken := h.changed
+	h.changed = map[types.NamespacedName]bool{}
+	return taken
+}
+
+// runOnce looks at every pipeline of which something waits. One that fails does not keep
+// the others.
+func (h *Holder) runOnce(ctx context.Context) (time.Duration, error) {
+	changed := h.take()
+	waiting, err := h.Rows.WaitingPipelines(ctx)
+	if err != nil {
+		h.putBack(changed)
+		return 0, err
+	}
+	var errs []error
+	for _, one := range waiting {
+		key := types.NamespacedName{Namespace: one.Namespace, Name: one.Pipeline}
+		if err := h.look(ctx, one, changed[key]); err != nil {
+			errs = append(errs, fmt.Errorf("look at CdPipeline %s: %w", key, err))
+			h.putBack(map[types.NamespacedName]bool{key: true})
+		}
+	}
+	return 0, errors.Join(errs...)
+}
+
+func (h *Holder) putBack(changed map[types.NamespacedName]bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for key := range changed {
+		h.changed[key] = true
+	}
+}
+
+// look acts where the pipeline's spec says otherwise than what waits of it.
+func (h *Holder) look(ctx context.Context, waiting store.Waiting, changed bool) error {
+	pipeline, err := get(ctx, h.Cache, waiting)
+	if err != nil {
+		return err
+	}
+	if !differs(pipeline, waiting) && !changed {
+		return nil
+	}
+	// The cache may be behind, and what is cancelled is cancelled for good.
+	if pipeline, err = get(ctx, h.Live, waiting); err != nil {
+		return err
+	}
+	defer h.OnCommit()
+	switch {
+	case pipeline == nil:
+		return h.cancel(ctx, waiting, v1alpha1.ReasonPipelineDeleted, "was deleted while it waited")
+	case pipeline.Spec.Suspend:
+		return h.cancel(ctx, waiting, v1alpha1.ReasonSuspended, "was suspended while it waited")
+	}
+	ref := store.PipelineRef{UID: waiting.UID, Namespace: waiting.Namespace, Name: waiting.Pipeline, Policy: pipeline.Spec.ConcurrencyPolicy}
+	return h.Rows.Reconsider(ctx, ref, func(held store.Held) trigger.Hold { return trigger.HoldOf(pipeline, held.Stage, held.Resumed) })
+}
+
+func (h *Holder) cancel(ctx context.Context, waiting store.Waiting, reason v1alpha1.Reason, what string) error {
+	_, err := h.Rows.CancelWaiting(ctx, waiting.UID, reason, fmt.Sprintf("CdPipeline %s %s", waiting.Pipeline, what))
+	return err
+}
+
+// differs tells whether the spec holds or cancels other than what waits.
+func differs(pipeline *v1alpha1.CdPipeline, waiting store.Waiting) bool {
+	if pipeline == nil || pipeline.Spec.Suspend {
+		return true
+	}
+	by := func(reason v1alpha1.Reason) bool { return slices.Contains(waiting.Reasons, string(reason)) }
+	return by(v1alpha1.ReasonHold) && !pipeline.Spec.Hold ||
+		by(v1alpha1.ReasonTurn) && (pipeline.Spec.Hold || pipeline.Spec.ConcurrencyPolicy == v1alpha1.ConcurrencyAllow) ||
+		slices.ContainsFunc(waiting.PersonStages, func(stage trigger.Stage) bool { return !isManual(pipeline, stage) })
+}
+
+func isManual(pipeline *v1alpha1.CdPipeline, stage trigger.Stage) bool {
+	spec := trigger.StageSpec(pipeline, stage)
+	return spec != nil && spec.Trigger == v1alpha1.TriggerManual
+}
+
+// get returns the pipeline that waits, or nil where it is gone; one of the same name that
+// was created later is another.
+func get(ctx context.Context, reader client.Reader, waiting store.Waiting) (*v1alpha1.CdPipeline, error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	pipeline := &v1alpha1.CdPipeline{}
+	err := reader.Get(ctx, types.NamespacedName{Namespace: waiting.Namespace, Name: waiting.Pipeline}, pipeline)
+	if apierrors.IsNotFound(err) || (err == nil && string(pipeline.UID) != waiting.UID) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("get CdPipeline: %w", err)
+	}
+	return pipeline, nil
+}

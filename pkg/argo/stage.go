@@ -1,0 +1,160 @@
+package argo
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math"
+	"strings"
+
+	wfv1 "github.com/argoproj/argo-workflows/v3/pkg/apis/workflow/v1alpha1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/penstock-cd/penstock/api/v1alpha1"
+	"github.com/penstock-cd/penstock/pkg/store"
+	"github.com/penstock-cd/penstock/pkg/trigger"
+)
+
+// Stages builds the Workflows of stages of runs, from their CdPipelines as they are now.
+type Stages struct{}
+
+var _ Builder = Stages{}
+
+// Build implements Builder.
+func (Stages) Build(ctx context.Context, reader client.Reader, claim store.Claim) (*wfv1.Workflow, error) {
+	pipeline, err := pipelineOf(ctx, reader, claim)
+	if err != nil {
+		return nil, err
+	}
+	stage := trigger.StageSpec(pipeline, claim.Inputs.Stage)
+	if stage == nil {
+		return nil, cancelled(v1alpha1.ReasonStageRemoved, "CdPipeline %s has no stage %s any more", claim.Owner.Name, claim.Inputs.Stage)
+	}
+	if !pipeline.DeletionTimestamp.IsZero() {
+		return nil, deleted(claim)
+	}
+	if pipeline.Spec.Suspend {
+		return nil, cancelled(v1alpha1.ReasonSuspended, "CdPipeline %s was suspended before its turn came", claim.Owner.Name)
+	}
+	if err := findTemplate(ctx, reader, claim.Namespace, stage.Workflow.TemplateRef); err != nil {
+		return nil, err
+	}
+	return stageWorkflow(claim, pipeline, stage), nil
+}
+
+// pipelineOf returns the pipeline that the task was planned for, and no other of the
+// same name.
+func pipelineOf(ctx context.Context, reader client.Reader, claim store.Claim) (*v1alpha1.CdPipeline, error) {
+	pipeline := &v1alpha1.CdPipeline{}
+	err := reader.Get(ctx, types.NamespacedName{Namespace: claim.Namespace, Name: claim.Owner.Name}, pipeline)
+	if apierrors.IsNotFound(err) || (err == nil && string(pipeline.UID) != claim.Owner.UID) {
+		return nil, deleted(claim)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("get CdPipeline: %w", err)
+	}
+	return pipeline, nil
+}
+
+func deleted(claim store.Claim) *Refusal {
+	return cancelled(v1alpha1.ReasonPipelineDeleted, "CdPipeline %s was deleted before its turn came", claim.Owner.Name)
+}
+
+// stageWorkflow is a pure function. The pipeline owns the Workflow: deleting one deletes
+// the other.
+func stageWorkflow(claim store.Claim, pipeline *v1alpha1.CdPipeline, stage *v1alpha1.StageSpec) *wfv1.Workflow {
+	template := stage.Workflow.TemplateRef
+	workflow := &wfv1.Workflow{
+		TypeMeta: metav1.TypeMeta{APIVersion: wfv1.SchemeGroupVersion.String(), Kind: "Workflow"},
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace:       claim.Namespace,
+			Name:            claim.WorkflowName,
+			Labels:          labelsOf(claim),
+			Annotations:     annotationsOf(claim),
+			OwnerReferences: []metav1.OwnerReference{owner(claim)},
+			Finalizers:      []string{v1alpha1.FinalizerRecorded},
+		},
+		Spec: wfv1.WorkflowSpec{
+			WorkflowTemplateRef: &wfv1.WorkflowTemplateRef{Name: template.Name, ClusterScope: template.ClusterScope},
+			ServiceAccountName:  stage.Workflow.ServiceAccountName,
+			Arguments:           wfv1.Arguments{Parameters: parameters(claim, pipeline, stage)},
+		},
+	}
+	if stage.Timeout != nil {
+		workflow.Labels[v1alpha1.LabelTimeout] = fmt.Sprint(math.Ceil(stage.Timeout.Seconds()))
+		workflow.Spec.ActiveDeadlineSeconds = ptr.To(int64(math.Ceil(stage.Timeout.Seconds())))
+	}
+	return workflow
+}
+
+func labelsOf(claim store.Claim) map[string]string {
+	return map[string]string{
+		v1alpha1.LabelManagedBy: v1alpha1.ManagedBy,
+		v1alpha1.LabelTask:      fmt.Sprint(claim.ID),
+		v1alpha1.LabelIdentity:  claim.Identity,
+		v1alpha1.LabelStage:     strings.ToLower(string(claim.Inputs.Stage)),
+		v1alpha1.LabelPipeline:  trigger.LabelValue(claim.Owner.Name),
+		v1alpha1.LabelBuild:     trigger.LabelValue(claim.Inputs.Build),
+	}
+}
+
+func annotationsOf(claim store.Claim) map[string]string {
+	return map[string]string{
+		v1alpha1.AnnotationPipeline: claim.Owner.Name,
+		v1alpha1.AnnotationBuild:    claim.Inputs.Build,
+		v1alpha1.AnnotationImage:    claim.Inputs.Image + "@" + claim.Inputs.Digest,
+	}
+}
+
+func owner(claim store.Claim) metav1.OwnerReference {
+	return metav1.OwnerReference{
+		APIVersion: v1alpha1.GroupVersion.String(),
+		Kind:       claim.Owner.Kind,
+		Name:       claim.Owner.Name,
+		UID:        types.UID(claim.Owner.UID),
+		Controller: ptr.To(true),
+	}
+}
+
+// parameters are the pipeline's own, then those that Penstock sets. What nobody set is not
+// passed.
+func parameters(claim store.Claim, pipeline *v1alpha1.CdPipeline, stage *v1alpha1.StageSpec) []wfv1.Parameter {
+	list := make([]wfv1.Parameter, 0, len(stage.Workflow.Parameters)+8)
+	for _, parameter := range stage.Workflow.Parameters {
+		if parameter.Value != nil {
+			list = append(list, wfv1.Parameter{Name: parameter.Name, Value: wfv1.AnyStringPtr(*parameter.Value)})
+		}
+	}
+	set := [][2]string{
+		{"image", claim.Inputs.Image},
+		{"digest", claim.Inputs.Digest},
+		{"revision", claim.Inputs.Revision},
+		{"application", trigger.Application(pipeline)},
+		{"environment", pipeline.Spec.Environment},
+		{"stage", string(claim.Inputs.Stage)},
+		{"build", claim.Inputs.Build},
+	}
+	if claim.Inputs.All {
+		set = append(set, [2]string{"artifacts", artifactList(claim.Inputs.Artifacts)})
+	}
+	for _, parameter := range set {
+		if parameter[1] == "" {
+			continue // the template's default holds
+		}
+		list = append(list, wfv1.Parameter{Name: parameter[0], Value: wfv1.AnyStringPtr(parameter[1])})
+	}
+	return list
+}
+
+// artifactList is a JSON list of objects with image and digest.
+func artifactList(artifacts []v1alpha1.Artifact) string {
+	encoded, err := json.Marshal(artifacts)
+	if err != nil {
+		panic(fmt.Sprintf("argo: encode artifacts: %v", err)) // two strings always encode
+	}
+	return string(encoded)
+}

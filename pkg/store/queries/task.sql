@@ -1,0 +1,279 @@
+-- The queue: claim, complete, reclaim, observe and count touch the one table task. Every
+-- batch locks its rows in the order of their ids, so that two batches that overlap wait
+-- for each other instead of dying of a deadlock; whoever locks pipelines too locks them
+-- first.
+
+-- name: ClaimTasks :many
+-- Takes the head of one lane for one worker, for the length of a lease by the
+-- database's clock. Rows that another worker holds locked are passed over. What the
+-- head holds is locked as Pending: the update says so no second time, and takes the
+-- ids as an array, so that it goes by the primary key whatever Postgres believes of
+-- the limit or of the queue's length. A claim is a lease and no event: nobody but the
+-- dispatcher acts on it.
+WITH head AS (
+    SELECT id FROM task
+    WHERE status = 'Pending' AND task.kind = @kind::text AND task.cluster = @cluster::text AND available_at <= now()
+      AND (cardinality(@namespaces::text[]) = 0 OR namespace = ANY(@namespaces::text[]))
+    ORDER BY priority DESC, fair_at, id
+    LIMIT @most
+    FOR UPDATE SKIP LOCKED
+), claimed AS (
+    UPDATE task t
+    SET status = 'Submitting', attempt = attempt + 1, claimed_by = @worker::text,
+        lease_until = now() + @lease::interval, changed_at = now()
+    WHERE t.id = ANY(ARRAY(SELECT head.id FROM head))
+    RETURNING t.id, t.kind, t.namespace, t.cluster, t.owner_kind, t.owner_name, t.owner_uid, t.identity, t.workflow_name,
+        t.inputs, t.attempt, t.failures, t.stop_reason, t.priority, t.fair_at, t.queued_at
+)
+SELECT c.id, c.kind, c.namespace, c.cluster, c.owner_kind, c.owner_name, c.owner_uid, c.identity, c.workflow_name,
+       c.inputs, c.attempt, c.failures, c.stop_reason, EXTRACT(EPOCH FROM now() - c.queued_at)::float8 AS waited_seconds
+FROM claimed c
+ORDER BY c.priority DESC, c.fair_at, c.id;
+
+-- name: CompleteTasks :many
+-- Records what became of claimed tasks. A task counts only while it is still this
+-- worker's: the same worker, the same attempt, not yet taken further. One that is
+-- to be tried again later goes behind those that come meanwhile, or tasks that fail
+-- for ever would keep all others waiting. One that is to be stopped is claimed again at
+-- once: its submitter looks whether an attempt has made its Workflow.
+WITH locked AS (
+    SELECT id FROM task
+    WHERE id = ANY(@ids::bigint[]) AND status = 'Submitting' AND claimed_by = @worker::text
+    ORDER BY id FOR NO KEY UPDATE
+), completed AS (
+    SELECT unnest(@ids::bigint[]) AS id, unnest(@attempts::integer[]) AS attempt,
+           unnest(@statuses::text[]) AS status, unnest(@reasons::text[]) AS reason,
+           unnest(@messages::text[]) AS message, unnest(@delays::interval[]) AS delay,
+           unnest(@workflow_uids::text[]) AS workflow_uid
+), moved AS (
+    UPDATE task t
+    SET status = CASE WHEN c.status = 'Cancelled' AND t.stop_reason = 'Replaced' THEN 'Superseded' ELSE c.status END,
+        reason = CASE WHEN c.status = 'Cancelled' AND t.stop_reason <> '' THEN t.stop_reason ELSE c.reason END,
+        message = CASE WHEN c.status = 'Cancelled' AND t.stop_reason <> '' THEN t.stop_message ELSE c.message END,
+        workflow_uid = CASE WHEN c.workflow_uid <> '' THEN c.workflow_uid ELSE t.workflow_uid END,
+        failures = CASE WHEN c.delay > interval '0' THEN t.failures + 1 ELSE t.failures END,
+        submitted_at = CASE WHEN c.status = 'Submitted' THEN now() ELSE t.submitted_at END,
+        finished_at = CASE WHEN c.status IN ('Error', 'Cancelled') THEN now() ELSE t.finished_at END,
+        available_at = CASE WHEN c.delay > interval '0' AND t.stop_reason = '' THEN now() + c.delay ELSE t.available_at END,
+        fair_at = CASE WHEN c.delay > interval '0' THEN GREATEST(t.fair_at, now() + c.delay) ELSE t.fair_at END,
+        claimed_by = CASE WHEN c.status = 'Pending' THEN '' ELSE t.claimed_by END,
+        lease_until = NULL, changed_at = now()
+    FROM completed c
+    JOIN locked ON locked.id = c.id
+    WHERE t.id = c.id AND t.status = 'Submitting' AND t.claimed_by = @worker::text AND t.attempt = c.attempt
+      AND c.status IN ('Submitted', 'Pending', 'Error', 'Cancelled')
+    RETURNING t.id, t.workflow_name, t.namespace, t.owner_name, t.owner_uid, t.inputs, t.status, t.reason, t.message
+), logged AS (
+    INSERT INTO event (kind, namespace, build_name, pipeline, pipeline_uid, run_id, task_id, stage, state, reason, message)
+    SELECT 'Task', m.namespace, COALESCE(m.inputs->>'build', ''), m.owner_name, m.owner_uid, COALESCE((m.inputs->>'run')::bigint, 0),
+           m.id, COALESCE(m.inputs->>'stage', ''), m.status, m.reason, m.message
+    FROM moved m WHERE m.status <> 'Pending' OR m.reason <> ''
+)
+SELECT m.id, m.workflow_name, m.status, m.namespace, m.owner_name AS pipeline, m.owner_uid AS pipeline_uid, COALESCE(m.inputs->>'build', '')::text AS build_name
+FROM moved m;
+
+-- name: ReclaimExpired :execrows
+-- Gives tasks back whose worker let the lease run out.
+WITH expired AS (
+    SELECT id FROM task
+    WHERE status = 'Submitting' AND lease_until < now()
+    ORDER BY id
+    FOR NO KEY UPDATE SKIP LOCKED
+)
+UPDATE task t
+SET status = 'Pending', claimed_by = '', lease_until = NULL, changed_at = now()
+FROM expired
+WHERE t.id = expired.id AND t.status = 'Submitting';
+
+-- name: QueueDepth :one
+SELECT count(*) AS pending,
+       COALESCE(EXTRACT(EPOCH FROM now() - min(queued_at)), 0)::float8 AS oldest_seconds
+FROM task
+WHERE status = 'Pending' AND (cardinality(@namespaces::text[]) = 0 OR namespace = ANY(@namespaces::text[]));
+
+-- name: ActiveWorkflows :one
+-- Two counts, since each of the indexes holds some of these states.
+SELECT ((SELECT count(*) FROM task
+         WHERE status = 'Submitting' AND (cardinality(@namespaces::text[]) = 0 OR namespace = ANY(@namespaces::text[])))
+      + (SELECT count(*) FROM task
+         WHERE status IN ('Submitted', 'Running') AND (cardinality(@namespaces::text[]) = 0 OR namespace = ANY(@namespaces::text[]))))::bigint AS active;
+
+-- name: ObserveWorkflows :many
+-- Moves tasks to where their Workflows are; never backwards, and never out of an
+-- end state. A Workflow is a task's by its name, which is derived from the task's
+-- identity, and by its UID once that is known; until then the whole identity must be
+-- the task's: whoever copies our labels moves nothing. A Workflow may be seen before
+-- the worker that made it has said so. Only what will move is locked.
+WITH observed AS (
+    SELECT unnest(@namespaces::text[]) AS namespace, unnest(@workflow_names::text[]) AS workflow_name,
+           unnest(@workflow_uids::text[]) AS workflow_uid, unnest(@identities::text[]) AS identity,
+           unnest(@statuses::text[]) AS status, unnest(@reasons::text[]) AS reason, unnest(@messages::text[]) AS message
+), locked AS (
+    SELECT t.id, o.* FROM task t JOIN observed o ON t.namespace = o.namespace AND t.workflow_name = o.workflow_name AND t.cluster = @cluster::text
+    WHERE (t.workflow_uid = o.workflow_uid OR (t.workflow_uid = '' AND t.identity = o.identity))
+      AND (   (t.status IN ('Pending', 'Submitting') AND o.status IN ('Submitted', 'Running', 'Succeeded', 'Failed', 'Error', 'Cancelled'))
+           OR (t.status = 'Submitted' AND o.status IN ('Running', 'Succeeded', 'Failed', 'Error', 'Cancelled'))
+           OR (t.status = 'Running' AND o.status IN ('Succeeded', 'Failed', 'Error', 'Cancelled')))
+    ORDER BY t.id FOR NO KEY UPDATE OF t
+), moved AS (
+    UPDATE task t
+    SET status = CASE WHEN o.status NOT IN ('Failed', 'Error') OR t.stop_reason = '' THEN o.status
+                      WHEN t.stop_reason = 'Replaced' THEN 'Superseded' ELSE 'Cancelled' END,
+        reason = CASE WHEN o.status NOT IN ('Failed', 'Error') THEN o.reason
+                      WHEN t.stop_reason <> '' THEN t.stop_reason
+                      ELSE o.reason END,
+        message = CASE WHEN o.status IN ('Failed', 'Error') AND t.stop_reason <> '' THEN t.stop_message
+                       WHEN o.message <> '' OR o.status <> t.status THEN o.message ELSE t.message END,
+        workflow_uid = CASE WHEN t.workflow_uid = '' THEN o.workflow_uid ELSE t.workflow_uid END,
+        submitted_at = COALESCE(t.submitted_at, now()),
+        started_at = CASE WHEN o.status = 'Submitted' THEN t.started_at ELSE COALESCE(t.started_at, now()) END,
+        finished_at = CASE WHEN o.status IN ('Succeeded', 'Failed', 'Error', 'Cancelled') THEN now() END,
+        lease_until = NULL, changed_at = now()
+    FROM locked o
+    WHERE t.id = o.id
+    RETURNING t.id, t.workflow_name, t.namespace, t.owner_name, t.owner_uid, t.inputs, t.status, t.reason, t.message
+), logged AS (
+    INSERT INTO event (kind, namespace, build_name, pipeline, pipeline_uid, run_id, task_id, stage, state, reason, message)
+    SELECT 'Task', m.namespace, COALESCE(m.inputs->>'build', ''), m.owner_name, m.owner_uid, COALESCE((m.inputs->>'run')::bigint, 0),
+           m.id, COALESCE(m.inputs->>'stage', ''), m.status, m.reason, m.message
+    FROM moved m
+)
+SELECT m.id, m.workflow_name, m.status, m.namespace, m.owner_name AS pipeline, m.owner_uid AS pipeline_uid, COALESCE(m.inputs->>'build', '')::text AS build_name
+FROM moved m;
+
+-- name: LostWorkflows :many
+-- Ends tasks whose Workflow is gone. A task that still waits for its Workflow is
+-- not among them: it has lost nothing.
+WITH locked AS (
+    SELECT id FROM task WHERE id = ANY(@ids::bigint[]) AND status IN ('Submitted', 'Running') ORDER BY id FOR NO KEY UPDATE
+), moved AS (
+    UPDATE task t
+    SET status = CASE t.stop_reason WHEN '' THEN 'Error' WHEN 'Replaced' THEN 'Superseded' ELSE 'Cancelled' END,
+        reason = CASE t.stop_reason WHEN '' THEN o.reason ELSE t.stop_reason END,
+        message = CASE t.stop_reason WHEN '' THEN o.message ELSE t.stop_message END,
+        finished_at = now(), changed_at = now()
+    FROM (SELECT unnest(@ids::bigint[]) AS id, unnest(@reasons::text[]) AS reason, unnest(@messages::text[]) AS message) o
+    JOIN locked ON locked.id = o.id
+    WHERE t.id = o.id AND t.status IN ('Submitted', 'Running')
+    RETURNING t.id, t.workflow_name, t.namespace, t.owner_name, t.owner_uid, t.inputs, t.status, t.reason, t.message
+), logged AS (
+    INSERT INTO event (kind, namespace, build_name, pipeline, pipeline_uid, run_id, task_id, stage, state, reason, message)
+    SELECT 'Task', m.namespace, COALESCE(m.inputs->>'build', ''), m.owner_name, m.owner_uid, COALESCE((m.inputs->>'run')::bigint, 0),
+           m.id, COALESCE(m.inputs->>'stage', ''), m.status, m.reason, m.message
+    FROM moved m
+)
+SELECT m.id, m.workflow_name, m.status, m.namespace, m.owner_name AS pipeline, m.owner_uid AS pipeline_uid, COALESCE(m.inputs->>'build', '')::text AS build_name
+FROM moved m;
+
+-- name: OpenTasks :many
+-- Those of the Workflows that are of a task which has not ended.
+SELECT t.namespace, t.workflow_name
+FROM (SELECT unnest(@namespaces::text[]) AS namespace, unnest(@workflow_names::text[]) AS workflow_name) w
+JOIN task t ON t.namespace = w.namespace AND t.workflow_name = w.workflow_name AND t.cluster = @cluster::text
+WHERE t.status NOT IN ('Succeeded', 'Failed', 'Error', 'Cancelled', 'Superseded');
+
+-- name: EndedTasks :many
+-- Those of the Workflows that are of a task which has ended without having one.
+SELECT t.namespace, t.workflow_name, t.status
+FROM (SELECT unnest(@namespaces::text[]) AS namespace, unnest(@workflow_names::text[]) AS workflow_name) w
+JOIN task t ON t.namespace = w.namespace AND t.workflow_name = w.workflow_name AND t.cluster = @cluster::text
+WHERE t.status IN ('Error', 'Cancelled', 'Superseded') AND t.submitted_at IS NULL;
+
+-- name: StaleActive :many
+-- Tasks whose Workflow should exist and has not been heard of for a while.
+SELECT id, workflow_name, namespace, identity
+FROM task
+WHERE status IN ('Submitted', 'Running') AND changed_at < now() - @quiet::interval AND id > @after
+  AND (cardinality(@namespaces::text[]) = 0 OR namespace = ANY(@namespaces::text[]))
+ORDER BY id
+LIMIT @most;
+
+-- name: StopTasks :many
+-- Ends what waits of the runs, and has the Workflows stopped of what is active. A task
+-- that was claimed before may have a Workflow that nobody knows of: its next claim looks,
+-- at once. A stage that waits for the one before is ended by what follows that one, which
+-- may be over already: nothing goes on then either. What is being stopped is left alone.
+WITH locked AS (
+    SELECT t.id, (t.status = 'Held' OR (t.status = 'Pending' AND t.attempt = 0)) AS ends
+    FROM task t JOIN cd_workflow_runner r ON r.task_id = t.id
+    WHERE r.cd_workflow_id = ANY(@run_ids::bigint[]) AND t.stop_reason = ''
+      AND (t.status IN ('Pending', 'Submitting', 'Submitted', 'Running') OR (t.status = 'Held' AND t.reason <> 'StageBefore')
+           OR (t.settled_at IS NULL AND t.status IN ('Succeeded', 'Failed', 'Error', 'Cancelled', 'Superseded')))
+    ORDER BY t.id FOR NO KEY UPDATE OF t
+), moved AS (
+    UPDATE task t
+    SET status = CASE WHEN NOT l.ends THEN t.status WHEN @reason::text = 'Replaced' THEN 'Superseded' ELSE 'Cancelled' END,
+        reason = CASE WHEN l.ends THEN @reason::text ELSE t.reason END,
+        message = CASE WHEN l.ends THEN @message::text ELSE t.message END,
+        finished_at = CASE WHEN l.ends THEN now() ELSE t.finished_at END,
+        available_at = CASE WHEN t.status = 'Pending' THEN '-infinity' ELSE t.available_at END,
+        stop_reason = CASE WHEN t.stop_reason = '' THEN @reason::text ELSE t.stop_reason END,
+        stop_message = CASE WHEN t.stop_reason = '' THEN @message::text ELSE t.stop_message END,
+        changed_at = now()
+    FROM locked l
+    WHERE t.id = l.id
+    RETURNING t.id, t.workflow_name, t.namespace, t.owner_name, t.owner_uid, t.inputs, t.status, t.reason, t.message, l.ends
+), logged AS (
+    INSERT INTO event (kind, namespace, build_name, pipeline, pipeline_uid, run_id, task_id, stage, state, reason, message, actor)
+    SELECT 'Task', m.namespace, COALESCE(m.inputs->>'build', ''), m.owner_name, m.owner_uid, COALESCE((m.inputs->>'run')::bigint, 0),
+           m.id, COALESCE(m.inputs->>'stage', ''), m.status, m.reason, m.message, @actor::text
+    FROM moved m WHERE m.ends
+)
+SELECT m.id, m.workflow_name, m.status, m.namespace, m.owner_name AS pipeline, m.owner_uid AS pipeline_uid, COALESCE(m.inputs->>'build', '')::text AS build_name
+FROM moved m;
+
+-- name: CancelWaiting :many
+-- Ends what waits of a pipeline. What has been claimed before is claimed again at once: its
+-- submitter looks whether it has a Workflow, and ends it.
+WITH locked AS (
+    SELECT id, (status = 'Held' OR attempt = 0) AS ends FROM task
+    WHERE task.owner_uid = @owner_uid::text AND status IN ('Held', 'Pending') AND NOT (status = 'Held' AND reason = 'StageBefore')
+    ORDER BY id FOR NO KEY UPDATE
+), moved AS (
+    UPDATE task t
+    SET status = CASE WHEN l.ends THEN 'Cancelled' ELSE t.status END,
+        reason = CASE WHEN l.ends THEN @reason::text ELSE t.reason END,
+        message = CASE WHEN l.ends THEN @message::text ELSE t.message END,
+        finished_at = CASE WHEN l.ends THEN now() END,
+        available_at = '-infinity', changed_at = now()
+    FROM locked l
+    WHERE t.id = l.id
+    RETURNING t.id, t.workflow_name, t.namespace, t.owner_name, t.owner_uid, t.inputs, t.status, t.reason, t.message
+), logged AS (
+    INSERT INTO event (kind, namespace, build_name, pipeline, pipeline_uid, run_id, task_id, stage, state, reason, message)
+    SELECT 'Task', m.namespace, COALESCE(m.inputs->>'build', ''), m.owner_name, m.owner_uid, COALESCE((m.inputs->>'run')::bigint, 0),
+           m.id, COALESCE(m.inputs->>'stage', ''), m.status, m.reason, m.message
+    FROM moved m WHERE m.status = 'Cancelled'
+)
+SELECT m.id, m.workflow_name, m.status, m.namespace, m.owner_name AS pipeline, m.owner_uid AS pipeline_uid, COALESCE(m.inputs->>'build', '')::text AS build_name
+FROM moved m;
+
+-- name: StoppingTasks :many
+-- Tasks whose Workflow is to be stopped, but for some.
+SELECT id, namespace, workflow_name FROM task
+WHERE stop_reason <> '' AND status IN ('Submitted', 'Running') AND id <> ALL(@passed_over::bigint[])
+  AND (cardinality(@namespaces::text[]) = 0 OR namespace = ANY(@namespaces::text[]))
+ORDER BY id
+LIMIT @most;
+
+-- name: InsertTasks :many
+-- fair_at spreads the tasks of one build over time, so that a later and smaller build
+-- need not wait for all.
+WITH made AS (
+    INSERT INTO task (kind, namespace, owner_kind, owner_name, owner_uid, identity, workflow_name, inputs, status, reason, message,
+        priority, fair_at, available_at)
+    SELECT @kind::text, n.namespace, n.owner_kind, n.owner_name, n.owner_uid, n.identity, n.workflow_name, n.inputs::jsonb, n.status, n.reason, n.message,
+        n.priority, now() + n.fair_after, CASE WHEN n.delay > interval '0' THEN now() + n.delay ELSE '-infinity'::timestamptz END
+    FROM (SELECT unnest(@namespaces::text[]) AS namespace, unnest(@owner_kinds::text[]) AS owner_kind, unnest(@owner_names::text[]) AS owner_name,
+                 unnest(@owner_uids::text[]) AS owner_uid, unnest(@identities::text[]) AS identity, unnest(@workflow_names::text[]) AS workflow_name,
+                 unnest(@inputs::text[]) AS inputs, unnest(@statuses::text[]) AS status, unnest(@reasons::text[]) AS reason,
+                 unnest(@messages::text[]) AS message, unnest(@priorities::integer[]) AS priority,
+                 unnest(@fair_afters::interval[]) AS fair_after, unnest(@delays::interval[]) AS delay) n
+    RETURNING id, namespace, owner_name, owner_uid, identity, inputs, status, reason, message
+), logged AS (
+    INSERT INTO event (kind, namespace, build_name, pipeline, pipeline_uid, run_id, task_id, stage, state, reason, message, actor)
+    SELECT 'Task', m.namespace, COALESCE(m.inputs->>'build', ''), m.owner_name, m.owner_uid, COALESCE((m.inputs->>'run')::bigint, 0),
+           m.id, COALESCE(m.inputs->>'stage', ''), m.status, m.reason, m.message, @actor::text
+    FROM made m WHERE m.status <> 'Held' OR m.reason <> 'StageBefore'
+)
+SELECT id, identity FROM made;

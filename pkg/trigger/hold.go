@@ -1,0 +1,34 @@
+package trigger
+
+import (
+	"fmt"
+
+	"github.com/penstock-cd/penstock/api/v1alpha1"
+)
+
+// Hold is why a stage does not start although the one before it has succeeded. The zero
+// Hold is none: the stage waits for its turn alone.
+type Hold struct {
+	Reason  v1alpha1.Reason
+	Message string
+}
+
+// HoldOf returns what holds a stage of the pipeline as it is now. resumed tells that a
+// person has let it go on.
+func HoldOf(pipeline *v1alpha1.CdPipeline, stage Stage, resumed bool) Hold {
+	spec := StageSpec(pipeline, stage)
+	switch {
+	case pipeline.Spec.Hold:
+		return Hold{v1alpha1.ReasonHold, "spec.hold of the pipeline is true: set it to false to go on"}
+	case spec != nil && spec.Trigger == v1alpha1.TriggerManual && !resumed:
+		return Hold{v1alpha1.ReasonPerson, fmt.Sprintf("the trigger of stage %s is Manual: create a RunRequest with action Resume to go on", stage)}
+	default:
+		return Hold{}
+	}
+}
+
+// TurnHold is the hold of a stage that waits for its build's turn.
+var TurnHold = Hold{v1alpha1.ReasonTurn, "another build has its turn in this pipeline"}
+
+// StageBeforeHold is the hold of a stage behind the first.
+var StageBeforeHold = Hold{v1alpha1.ReasonStageBefore, ""}

@@ -1,0 +1,30 @@
+package trigger
+
+import (
+	"time"
+
+	"github.com/penstock-cd/penstock/api/v1alpha1"
+)
+
+// FairQuantum is how far apart, in the order of the queue, the runs of one build stand: a
+// later build overtakes all but the first few of an earlier, larger one.
+const FairQuantum = time.Second
+
+// Inputs are what a stage's task keeps of its run: small facts that never change. What
+// may be large, such as parameters and lists of artifacts, is read when the task is
+// claimed.
+type Inputs struct {
+	// Build is the CiBuild's name.
+	Build    string `json:"build"`
+	Revision string `json:"revision,omitempty"`
+	// Image and Digest are the run's artifact, or the first of several.
+	Image  string `json:"image"`
+	Digest string `json:"digest"`
+	Stage  Stage  `json:"stage"`
+	// Run is the run's number in cd_workflow; 0 until it is committed.
+	Run int64 `json:"run,omitempty"`
+	// All true means that the run is given all artifacts of its build.
+	All bool `json:"all,omitempty"`
+	// Artifacts are those of a run with All. They are no part of the task.
+	Artifacts []v1alpha1.Artifact `json:"-"`
+}
