@@ -128,6 +128,8 @@ manifests: generators ## Write the CRDs and the RBAC role from the markers in th
 	mkdir -p charts/penstock/crds charts/penstock/files
 	cp config/crd/bases/*.yaml charts/penstock/crds/
 	cp config/rbac/role.yaml charts/penstock/files/role.yaml
+	mkdir -p charts/penstock/files/admission
+	cp config/admission/policy.yaml config/admission/builds.yaml config/admission/people.yaml charts/penstock/files/admission/
 	{ printf '%s\n' 'apiVersion: monitoring.coreos.com/v1' 'kind: PrometheusRule' 'metadata:' '  name: penstock' 'spec:'; \
 	  sed 's/^\(.\)/  \1/' config/monitoring/alerts.yaml; } >config/monitoring/prometheusrule.yaml
 
