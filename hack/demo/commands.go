@@ -126,5 +126,8 @@ func play(ctx context.Context, local *env.Environment) error {
 	if err != nil {
 		return err
 	}
+	if facts.steered, err = stage.steer(ctx); err != nil {
+		return err
+	}
 	return facts.print()
 }

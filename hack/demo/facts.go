@@ -31,6 +31,7 @@ type facts struct {
 	share            float64         // of the processors that others left to us meanwhile
 	dispatchConns    int
 	conns            int
+	steered          steered
 }
 
 func (s *stage) gather(ctx context.Context, finished time.Time) (*facts, error) {

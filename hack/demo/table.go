@@ -21,7 +21,7 @@ type line struct {
 
 func (f *facts) lines() []line {
 	wantDecisions := map[string]int{"Triggered/Triggered": wantRuns, "Skipped/Suspended": 1, "Skipped/FilteredOut": 1}
-	return []line{
+	return append([]line{
 		same("children", direct+chain, f.decided()),
 		{"decisions", counted(f.decisions), counted(wantDecisions), counted(f.decisions) == counted(wantDecisions)},
 		same("triggered", wantRuns, f.decisions["Triggered/Triggered"]),
@@ -36,7 +36,7 @@ func (f *facts) lines() []line {
 		{"machine left by others", fmt.Sprintf("%.0f %%", 100*f.share), "less gives time", f.share > 0},
 		within("success to first Workflow", f.first, mostFirst(f.share)),
 		within(fmt.Sprintf("success to last of %d", triggered), f.last, mostLast(f.answers, f.share)),
-	}
+	}, f.steered.lines()...)
 }
 
 func (f *facts) decided() int {
@@ -47,7 +47,7 @@ func (f *facts) decided() int {
 	return sum
 }
 
-func same(what string, want, got int) line {
+func same[T comparable](what string, want, got T) line {
 	return line{what, fmt.Sprint(got), fmt.Sprint(want), got == want}
 }
 
