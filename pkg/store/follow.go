@@ -152,7 +152,7 @@ type following struct {
 // commit locks pipelines before tasks, as whoever needs both does.
 func (f *following) commit(ctx context.Context) error {
 	var err error
-	if f.order, err = lockPipelines(ctx, f.queries, f.prepare()); err != nil {
+	if f.order, err = lockPipelines(ctx, f.queries, f.prepare(), f.builds()...); err != nil {
 		return err
 	}
 	for _, step := range []func(context.Context) error{
@@ -163,6 +163,11 @@ func (f *following) commit(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// builds are those whose runs the transaction is about.
+func (f *following) builds() []string {
+	return convert(f.consequences, func(c Consequence) string { return c.Ended.Build.UID })
 }
 
 // prepare gathers what starts below, one for each build, and returns the pipelines that

@@ -42,15 +42,19 @@ type pipelineOrder struct {
 type liveTurn struct {
 	trigger.Turn
 	id       int64
+	was      trigger.TurnState // as the table has it
 	buildUID string
 	request  string
 	cause    string // the build that superseded it
 }
 
-// lockPipelines locks the pipelines, in the order of their UIDs, and reads their turns.
-func lockPipelines(ctx context.Context, queries *dbsqlc.Queries, refs []PipelineRef) (*order, error) {
+// lockPipelines locks the pipelines, in the order of their UIDs, and reads their turns. Of
+// pipelines whose builds do not wait for each other, the turns of these builds are enough;
+// without builds all are read.
+func lockPipelines(ctx context.Context, queries *dbsqlc.Queries, refs []PipelineRef, builds ...string) (*order, error) {
 	o := &order{queries: queries, pipelines: map[string]*pipelineOrder{}}
 	var ensure dbsqlc.EnsurePipelinesParams
+	turns := dbsqlc.LiveTurnsParams{BuildUids: builds}
 	for _, ref := range refs {
 		if o.pipelines[ref.UID] != nil {
 			continue
@@ -59,6 +63,11 @@ func lockPipelines(ctx context.Context, queries *dbsqlc.Queries, refs []Pipeline
 		ensure.PipelineUids = append(ensure.PipelineUids, ref.UID)
 		ensure.Namespaces = append(ensure.Namespaces, ref.Namespace)
 		ensure.Pipelines = append(ensure.Pipelines, ref.Name)
+		if ref.Policy == v1alpha1.ConcurrencyAllow && len(builds) > 0 {
+			turns.Unordered = append(turns.Unordered, ref.UID)
+		} else {
+			turns.Ordered = append(turns.Ordered, ref.UID)
+		}
 	}
 	if len(ensure.PipelineUids) == 0 {
 		return o, nil
@@ -73,14 +82,14 @@ func lockPipelines(ctx context.Context, queries *dbsqlc.Queries, refs []Pipeline
 	for _, row := range locked {
 		o.pipelines[row.PipelineUid].newest = placeOf(row.NewestAt, row.NewestSeq)
 	}
-	live, err := queries.LiveTurns(ctx, ensure.PipelineUids)
+	live, err := queries.LiveTurns(ctx, turns)
 	if err != nil {
 		return nil, fmt.Errorf("read turns: %w", err)
 	}
 	for _, row := range live {
 		pipeline := o.pipelines[row.PipelineUid]
 		pipeline.turns = append(pipeline.turns, &liveTurn{
-			id: row.ID, buildUID: row.BuildUid, request: row.Request,
+			id: row.ID, was: trigger.TurnState(row.State), buildUID: row.BuildUid, request: row.Request,
 			Turn: trigger.Turn{
 				Build: row.BuildName, Place: placeOf(row.BuiltAt, row.BuildSeq), State: trigger.TurnState(row.State), Asked: row.Asked,
 			},
@@ -152,7 +161,7 @@ func (o *order) decide(ctx context.Context) error {
 			case trigger.MoveStop:
 				stop = appendID(stop, turn)
 			case trigger.MoveStay:
-				if turn.id != 0 {
+				if turn.id != 0 && turn.State != turn.was {
 					set.TurnIds, set.States = append(set.TurnIds, turn.id), append(set.States, string(turn.State))
 				}
 			}
@@ -243,6 +252,7 @@ func (o *order) settle(ctx context.Context, turns map[int64]string) error {
 		// Only decide gives a turn: what has ended of one that waits was cancelled before it started.
 		active := fact.IsActive && turn.State == trigger.TurnActive
 		turn.State = trigger.AfterWork(fact.IsOpen, active, fact.Wants)
+		turn.was = turn.State
 		set.TurnIds, set.States = append(set.TurnIds, turn.id), append(set.States, string(turn.State))
 	}
 	if len(set.TurnIds) == 0 {

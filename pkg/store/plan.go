@@ -65,7 +65,7 @@ func (s *Store) Plan(ctx context.Context, plan BuildPlan) (bool, error) {
 			return err
 		}
 		start := &start{build: plan.Build, decisions: plan.Decisions}
-		order, err := lockPipelines(ctx, queries, start.pipelines())
+		order, err := lockPipelines(ctx, queries, start.pipelines(), plan.Build.UID)
 		if err != nil {
 			return err
 		}

@@ -391,3 +391,19 @@ func TestWhatIsReplacedIsStoppedOnce(t *testing.T) {
 	require.Equal(t, []string{"b1 Ended", "b2 Superseded", "b3 Active"}, turns(t, s))
 	require.Equal(t, "[Superseded]", fate(t, s, "b1", "web"))
 }
+
+func TestBuildsThatWaitGoOnWithTheNextOneOnceTheirPipelineAllowsIt(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	plan := func(build int, policy v1alpha1.ConcurrencyPolicy) {
+		family := given.FamilyOf(given.CdPipeline("web", given.Concurrency(policy)))
+		plannedBuild(t, s, builtAt(fmt.Sprintf("b%d", build), build), given.Artifacts(1), family)
+	}
+	plan(1, v1alpha1.ConcurrencyQueue)
+	plan(2, v1alpha1.ConcurrencyQueue)
+	require.Equal(t, []string{"b1"}, started(t, s, "web"))
+	plan(3, v1alpha1.ConcurrencyAllow)
+	require.ElementsMatch(t, []string{"b1", "b2", "b3"}, started(t, s, "web"))
+	drain(t, s, given.FamilyOf(given.CdPipeline("web", unordered)), store.StatusSucceeded)
+	require.Zero(t, count(t, s, "turn WHERE state <> 'Ended'"))
+}

@@ -34,6 +34,7 @@ func TestAStallOfPostgresBlocksNothingForEver(t *testing.T) {
 	w.CreateFamily(given.CdPipelines(children, "cd", unordered))
 	w.Create(given.CiPipeline(given.CI), given.CiBuild("b1"), given.CiBuild("b2"))
 	controller := w.StartWith(env.ControllerOptions{DatabaseURL: proxy.URL})
+	settled(w, children) // every loop runs
 	goroutines := controller.Metric(t.Context(), "go_goroutines")
 	require.Positive(t, goroutines)
 	w.Succeed("b1")

@@ -67,7 +67,7 @@ func startFrozen(t *testing.T, w *world.World, children int, settings ...string)
 	f.database, err = fault.NewPostgres(address)
 	require.NoError(t, err)
 	t.Cleanup(f.database.Close)
-	cluster := heldCreates(t, f.creates, anything)
+	cluster := heldCreates(t, f.creates, anything, true)
 	f.Controller = w.StartWith(env.ControllerOptions{
 		DatabaseURL: f.database.URL, Env: settings, Cluster: cluster.Through(local.ConfigFor(env.Penstock)),
 	})
@@ -86,8 +86,9 @@ func startFrozen(t *testing.T, w *world.World, children int, settings ...string)
 }
 
 // heldCreates is a proxy that holds up the creates of some Workflows while the gate is
-// shut, and passes them on in the end whoever still waits.
-func heldCreates(t *testing.T, gate *fault.Gate, which func(fault.Request) bool) *fault.APIServer {
+// shut, and passes them on in the end: whoever still waits, or those alone whose client
+// does.
+func heldCreates(t *testing.T, gate *fault.Gate, which func(fault.Request) bool, whoeverWaits bool) *fault.APIServer {
 	t.Helper()
 	proxy, err := fault.NewAPIServer(local.Config)
 	require.NoError(t, err)
@@ -95,9 +96,14 @@ func heldCreates(t *testing.T, gate *fault.Gate, which func(fault.Request) bool)
 		gate.Open()
 		proxy.Close()
 	})
-	proxy.Break(func(_ context.Context, request fault.Request) fault.Fault {
+	proxy.Break(func(ctx context.Context, request fault.Request) fault.Fault {
 		if request.Verb == "create" && request.Resource == "workflows" && which(request) {
-			_ = gate.Pass(context.Background()) // it has no end but the gate's
+			if whoeverWaits {
+				ctx = context.Background()
+			}
+			if gate.Pass(ctx) != nil {
+				return fault.InternalError // nobody is told
+			}
 		}
 		return fault.None
 	})
@@ -138,7 +144,7 @@ func TestALeaderThatWasStoppedAndGoesOnWritesNothing(t *testing.T) {
 			var late fault.Gate
 			late.Shut()
 			isLate := func(request fault.Request) bool { return strings.HasPrefix(request.Name, "cd-000-") }
-			cluster := heldCreates(t, &late, isLate)
+			cluster := heldCreates(t, &late, isLate, false)
 			w.Launch(env.ControllerOptions{Cluster: cluster.Through(local.ConfigFor(env.Penstock))})
 			w.RowsAre(children-1, "Succeeded")
 			w.Eventually("the end of the stop", func(context.Context) bool { return time.Since(stopped) > length })

@@ -86,10 +86,23 @@ func (q *Queries) InsertTurns(ctx context.Context, arg InsertTurnsParams) ([]Ins
 
 const liveTurns = `-- name: LiveTurns :many
 SELECT t.id, t.pipeline_uid, t.build_uid, t.request, t.built_at, t.build_seq, t.asked, t.state, b.build_name
-FROM turn t JOIN ci_build b ON b.build_uid = t.build_uid
-WHERE t.pipeline_uid = ANY($1::text[]) AND t.state IN ('Waiting', 'Active', 'Yielded')
+FROM (
+    SELECT id, pipeline_uid, build_uid, request, built_at, build_seq, asked, state, created_at, taken_at, ended_at FROM turn WHERE turn.pipeline_uid = ANY($1::text[]) AND turn.state IN ('Waiting', 'Active', 'Yielded')
+    UNION ALL
+    SELECT id, pipeline_uid, build_uid, request, built_at, build_seq, asked, state, created_at, taken_at, ended_at FROM turn WHERE turn.pipeline_uid = ANY($2::text[]) AND turn.state = 'Waiting'
+    UNION ALL
+    SELECT id, pipeline_uid, build_uid, request, built_at, build_seq, asked, state, created_at, taken_at, ended_at FROM turn WHERE turn.build_uid = ANY($3::text[]) AND turn.pipeline_uid = ANY($2::text[])
+        AND turn.state IN ('Active', 'Yielded')
+) t
+JOIN ci_build b ON b.build_uid = t.build_uid
 ORDER BY t.id
 `
+
+type LiveTurnsParams struct {
+	Ordered   []string
+	Unordered []string
+	BuildUids []string
+}
 
 type LiveTurnsRow struct {
 	ID          int64
@@ -103,8 +116,11 @@ type LiveTurnsRow struct {
 	BuildName   string
 }
 
-func (q *Queries) LiveTurns(ctx context.Context, pipelineUids []string) ([]LiveTurnsRow, error) {
-	rows, err := q.db.Query(ctx, liveTurns, pipelineUids)
+// The turns that have not ended. Where builds do not wait for each other there may be any
+// number: only those of some builds are read, and those that wait all the same, since
+// that has just been changed.
+func (q *Queries) LiveTurns(ctx context.Context, arg LiveTurnsParams) ([]LiveTurnsRow, error) {
+	rows, err := q.db.Query(ctx, liveTurns, arg.Ordered, arg.Unordered, arg.BuildUids)
 	if err != nil {
 		return nil, err
 	}

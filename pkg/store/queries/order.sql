@@ -18,9 +18,19 @@ ORDER BY pipeline_uid
 FOR NO KEY UPDATE;
 
 -- name: LiveTurns :many
+-- The turns that have not ended. Where builds do not wait for each other there may be any
+-- number: only those of some builds are read, and those that wait all the same, since
+-- that has just been changed.
 SELECT t.id, t.pipeline_uid, t.build_uid, t.request, t.built_at, t.build_seq, t.asked, t.state, b.build_name
-FROM turn t JOIN ci_build b ON b.build_uid = t.build_uid
-WHERE t.pipeline_uid = ANY(@pipeline_uids::text[]) AND t.state IN ('Waiting', 'Active', 'Yielded')
+FROM (
+    SELECT * FROM turn WHERE turn.pipeline_uid = ANY(@ordered::text[]) AND turn.state IN ('Waiting', 'Active', 'Yielded')
+    UNION ALL
+    SELECT * FROM turn WHERE turn.pipeline_uid = ANY(@unordered::text[]) AND turn.state = 'Waiting'
+    UNION ALL
+    SELECT * FROM turn WHERE turn.build_uid = ANY(@build_uids::text[]) AND turn.pipeline_uid = ANY(@unordered::text[])
+        AND turn.state IN ('Active', 'Yielded')
+) t
+JOIN ci_build b ON b.build_uid = t.build_uid
 ORDER BY t.id;
 
 -- name: InsertTurns :many
