@@ -20,6 +20,7 @@ import (
 	"github.com/penstock-cd/penstock/controllers/lookup"
 	"github.com/penstock-cd/penstock/controllers/mirror"
 	"github.com/penstock-cd/penstock/controllers/plan"
+	"github.com/penstock-cd/penstock/controllers/prune"
 	"github.com/penstock-cd/penstock/controllers/release"
 	"github.com/penstock-cd/penstock/controllers/report"
 	"github.com/penstock-cd/penstock/controllers/request"
@@ -74,6 +75,8 @@ type loops struct {
 	reporter   *report.Reporter
 	mirror     *mirror.Mirror
 	sweeper    *sweep.Sweeper
+	history    *prune.Rows
+	surplus    *prune.Builds
 	queue      *gauge.Queue
 }
 
@@ -87,7 +90,7 @@ func Add(ctx context.Context, mgr manager.Manager, deps Dependencies) error {
 		return err
 	}
 	l := newLoops(mgr, deps, trigger.Decider{Filters: filters})
-	limits := limits{bucket: deps.Bucket, dispatcher: l.dispatcher, builds: l.builds, adapter: l.adapter}
+	limits := limits{bucket: deps.Bucket, dispatcher: l.dispatcher, builds: l.builds, adapter: l.adapter, history: l.history}
 	limits.apply(deps.Config)
 	load, err := watchSettings(mgr, deps, limits.apply)
 	if err != nil {
@@ -137,6 +140,8 @@ func newLoops(mgr manager.Manager, deps Dependencies, decider trigger.Decider) *
 		Planner: l.planner, Tracker: l.tracker, Wake: l.wake,
 		Interval: deps.Config.SweepInterval, Log: deps.Log.WithName("sweep"),
 	})
+	l.history = prune.NewRows(prune.RowsConfig{History: deps.Store, Log: deps.Log.WithName("prune")})
+	l.surplus = prune.NewBuilds(prune.BuildsConfig{Cache: mgr.GetCache(), Writer: mgr.GetClient(), Log: deps.Log.WithName("prune")})
 	l.queue = gauge.NewQueue(deps.Store.QueueDepth, deps.Log.WithName("gauge"))
 	return l
 }
@@ -152,10 +157,10 @@ func (l *loops) dispatching(mgr manager.Manager, deps Dependencies, lane store.L
 	}
 }
 
-// moved wakes those who act on tasks that changed, after the commit.
+// moved wakes those who act on tasks that changed, after the commit. The stopper looks
+// often enough for the few that are to be stopped and were just being created.
 func (l *loops) moved(tasks []store.Moved) {
 	l.reporter.Feed.Wake()
-	l.stopper.Wake()
 	if slices.ContainsFunc(tasks, store.Moved.HasEnded) {
 		l.follower.Wake()
 	}
@@ -185,7 +190,7 @@ func (l *loops) register(ctx context.Context, mgr manager.Manager, loadLimits fu
 		}
 	}
 	for _, loop := range []manager.Runnable{
-		limited{l.dispatcher, loadLimits}, limited{l.builds, loadLimits}, l.adapter, l.follower, l.holder, l.tracker, l.stopper, l.releaser,
+		limited{l.dispatcher, loadLimits}, limited{l.builds, loadLimits}, limited{l.history, loadLimits}, l.surplus, l.adapter, l.follower, l.holder, l.tracker, l.stopper, l.releaser,
 		l.reporter.Feed, l.reporter, l.mirror, l.sweeper, l.queue,
 	} {
 		if err := mgr.Add(loop); err != nil {

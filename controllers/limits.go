@@ -8,6 +8,7 @@ import (
 
 	"github.com/penstock-cd/penstock/controllers/adapt"
 	"github.com/penstock-cd/penstock/controllers/dispatch"
+	"github.com/penstock-cd/penstock/controllers/prune"
 	"github.com/penstock-cd/penstock/controllers/settings"
 	"github.com/penstock-cd/penstock/pkg/config"
 	"github.com/penstock-cd/penstock/pkg/limit"
@@ -30,6 +31,7 @@ type limits struct {
 	dispatcher *dispatch.Dispatcher
 	builds     *dispatch.Dispatcher
 	adapter    *adapt.Adapter
+	history    *prune.Rows
 }
 
 // apply puts the limits of a configuration in force, also while everything runs.
@@ -40,6 +42,7 @@ func (l limits) apply(c config.Config) {
 		lane.SetMaxActive(c.MaxActiveWorkflows)
 	}
 	l.builds.SetLimit(c.CiBatchSize)
+	l.history.SetRetention(time.Duration(c.HistoryRetention))
 	if c.BatchSize.Auto {
 		l.adapter.Adapt(c.BatchSizeCeiling)
 		return
@@ -70,17 +73,23 @@ func watchSettings(mgr manager.Manager, deps Dependencies, apply func(config.Con
 	return watched.Load, watched.Register(mgr)
 }
 
-// limited is a dispatcher that claims nothing before the ConfigMap's limits are in
-// force: the environment's may be higher.
+// runnable is what a leader runs.
+type runnable interface {
+	manager.Runnable
+	manager.LeaderElectionRunnable
+}
+
+// limited is a loop that does nothing before the ConfigMap's limits are in force: the
+// environment's may allow more.
 type limited struct {
-	*dispatch.Dispatcher
+	runnable
 	load func(context.Context) error
 }
 
-// Start loads the limits, and dispatches.
+// Start loads the limits, and starts the loop.
 func (l limited) Start(ctx context.Context) error {
 	if err := l.load(ctx); err != nil && ctx.Err() == nil { // a shutdown is no error
 		return err
 	}
-	return l.Dispatcher.Start(ctx)
+	return l.runnable.Start(ctx)
 }

@@ -18,6 +18,28 @@ type CiPipelineSpec struct {
 	// each child gets the decision Skipped/ParentSuspended.
 	// +optional
 	Suspend bool `json:"suspend,omitempty"`
+
+	// BuildHistory is how many CiBuilds that have ended are kept; older ones are deleted
+	// once every run that came of them has ended. Without it all are kept.
+	// +optional
+	BuildHistory *BuildHistory `json:"buildHistory,omitempty"`
+}
+
+// BuildHistory is how many builds that have ended are kept.
+type BuildHistory struct {
+	// Successful is how many builds that Succeeded are kept.
+	// +optional
+	// +kubebuilder:default=20
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=10000
+	Successful int32 `json:"successful"`
+
+	// Failed is how many builds that Failed, or ended as Error or Cancelled, are kept.
+	// +optional
+	// +kubebuilder:default=5
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=10000
+	Failed int32 `json:"failed"`
 }
 
 // Source is a repository and the revision that is built when a build names none.

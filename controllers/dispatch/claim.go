@@ -11,8 +11,8 @@ import (
 
 const (
 	// pollInterval is how long an idle dispatcher waits before it looks whether a
-	// row's back-off is over.
-	pollInterval = time.Second
+	// task's back-off is over; after idleTime without any task it is idleInterval.
+	pollInterval, idleTime, idleInterval = time.Second, 30 * time.Second, 5 * time.Second
 	// ahead is how many claimed rows wait for a slot while the next are claimed.
 	ahead = minBatch / 2
 )
@@ -28,6 +28,7 @@ func (d *Dispatcher) run(ctx context.Context) {
 		d.feed(ctx, tasks)
 	}()
 	var reclaimed time.Time
+	busy := time.Now() // when there was a task last
 	for ctx.Err() == nil {
 		if time.Since(reclaimed) > d.Lease/4 {
 			d.reclaim(ctx)
@@ -40,8 +41,11 @@ func (d *Dispatcher) run(ctx context.Context) {
 		for _, next := range claimed {
 			tasks <- next
 		}
+		if len(claimed) > 0 || d.pool.InFlight() > 0 {
+			busy = time.Now()
+		}
 		if len(claimed) == 0 || d.outage.Load() > 0 {
-			d.idle(ctx, len(tasks))
+			d.idle(ctx, len(tasks), d.pause(time.Since(busy)))
 		}
 	}
 	close(tasks)
@@ -127,11 +131,11 @@ func (d *Dispatcher) reclaim(ctx context.Context) {
 }
 
 // idle waits until there may be something to do.
-func (d *Dispatcher) idle(ctx context.Context, waiting int) {
+func (d *Dispatcher) idle(ctx context.Context, waiting int, pause time.Duration) {
 	if d.outage.Load() == 0 && d.pool.InFlight() == 0 && waiting == 0 {
 		d.setBusy(false)
 	}
-	timer := time.NewTimer(d.pause())
+	timer := time.NewTimer(pause)
 	defer timer.Stop()
 	d.metrics.inFlight.Set(float64(d.pool.InFlight()))
 	select {
@@ -150,10 +154,15 @@ func (d *Dispatcher) wakeUnlessOutage() <-chan struct{} {
 	return d.wake
 }
 
-// pause is longer the more submissions have failed in a row.
-func (d *Dispatcher) pause() time.Duration {
-	if failures := d.outage.Load(); failures > 0 {
+// pause is longer the more submissions have failed in a row, and where there has been
+// nothing to do for long.
+func (d *Dispatcher) pause(idle time.Duration) time.Duration {
+	switch failures := d.outage.Load(); {
+	case failures > 0:
 		return backoff(failures, outageFirst, outageMost)
+	case idle > idleTime && d.gate.Limit() <= 0:
+		return idleInterval
+	default:
+		return pollInterval
 	}
-	return pollInterval
 }

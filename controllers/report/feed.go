@@ -13,8 +13,9 @@ import (
 
 const (
 	// feedInterval is how often events are looked for that nobody told of, or that were
-	// hidden by an older transaction; feedPause is the least time between two looks.
-	feedInterval, feedPause = time.Second, 100 * time.Millisecond
+	// hidden by an older transaction; feedPause is the least time between two looks, and
+	// busyPause that after a look which found some: more come soon.
+	feedInterval, feedPause, busyPause = time.Second, 100 * time.Millisecond, 500 * time.Millisecond
 	// feedPage is how many events are read at once.
 	feedPage = 1000
 )
@@ -62,6 +63,7 @@ func (f *Feed) runOnce(ctx context.Context) (time.Duration, error) {
 		f.cursor = &cursor
 		close(f.started)
 	}
+	var rest time.Duration
 	for {
 		events, after, err := f.events.Events(ctx, *f.cursor, feedPage)
 		if err != nil {
@@ -69,8 +71,11 @@ func (f *Feed) runOnce(ctx context.Context) (time.Duration, error) {
 		}
 		*f.cursor = after
 		f.tell(events)
+		if len(events) > 0 {
+			rest = busyPause
+		}
 		if len(events) < feedPage {
-			return 0, nil
+			return rest, nil
 		}
 	}
 }

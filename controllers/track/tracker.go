@@ -112,8 +112,15 @@ func (t *Tracker) Start(ctx context.Context) error {
 	return both.Wait()
 }
 
-// OnAdd implements toolscache.ResourceEventHandler.
-func (t *Tracker) OnAdd(object any, _ bool) { t.observe(object, false) }
+// OnAdd implements toolscache.ResourceEventHandler. One that has just been created, and
+// that Argo has not seen, tells what its submitter commits as well; where that has crashed,
+// the next attempt finds the Workflow.
+func (t *Tracker) OnAdd(object any, isInInitialList bool) {
+	if workflow, ok := object.(client.Object); ok && !isInInitialList && argo.Phase(workflow) == "" && workflow.GetDeletionTimestamp() == nil {
+		return
+	}
+	t.observe(object, false)
+}
 
 // OnUpdate implements toolscache.ResourceEventHandler.
 func (t *Tracker) OnUpdate(before, after any) {

@@ -93,6 +93,10 @@ type Config struct {
 
 	// SweepInterval is the pause between two sweeps. The first sweep runs at start.
 	SweepInterval time.Duration `env:"SWEEP_INTERVAL" envDefault:"2m" min:"5s" max:"1h" meaning:"time between two repairs of what a crash or a lost event left open"`
+
+	// HistoryRetention is how long the rows of builds that are gone, and events, are kept.
+	// Those of a pipeline's last run, and of what it deployed last and before that, stay.
+	HistoryRetention Retention `env:"HISTORY_RETENTION" envDefault:"90d" live:"true" meaning:"how long rows of builds that are gone, and events, are kept; 0 keeps them"`
 }
 
 // FromProcess is Load on the environment of this process.

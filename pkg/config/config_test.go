@@ -38,6 +38,7 @@ func defaults() Config {
 		ShutdownGracePeriod:    30 * time.Second,
 		TriggerLease:           20 * time.Second,
 		SweepInterval:          2 * time.Minute,
+		HistoryRetention:       Retention(90 * day),
 	}
 }
 
@@ -58,6 +59,7 @@ func TestLoadAccepts(t *testing.T) {
 				"MAX_ACTIVE_WORKFLOWS", "500", "LEADER_ELECT", "false", "POD_NAMESPACE", "penstock-system",
 				"WATCH_NAMESPACES", "team-a,team-b", "METRICS_BIND_ADDRESS", "0", "HEALTH_PROBE_BIND_ADDRESS", "127.0.0.1:0",
 				"LOG_LEVEL", "debug", "LOG_FORMAT", "console", "SHUTDOWN_GRACE_PERIOD", "1m", "TRIGGER_LEASE", "5s", "SWEEP_INTERVAL", "1h",
+				"HISTORY_RETENTION", "36h",
 			),
 			change: func(c *Config) {
 				*c = Config{
@@ -67,8 +69,12 @@ func TestLoadAccepts(t *testing.T) {
 					WatchNamespaces: []string{"team-a", "team-b"}, MetricsBindAddress: "0", HealthProbeBindAddress: "127.0.0.1:0",
 					LogLevel: "debug", LogFormat: "console",
 					ShutdownGracePeriod: time.Minute, TriggerLease: 5 * time.Second, SweepInterval: time.Hour,
+					HistoryRetention: Retention(36 * time.Hour),
 				}
 			},
+		},
+		"a retention of zero, which keeps all": {
+			environ: with("HISTORY_RETENTION", "0"), change: func(c *Config) { c.HistoryRetention = 0 },
 		},
 		"an empty value means the default": {
 			environ: with("KUBE_API_QPS", "", "LOG_LEVEL", " "), change: func(*Config) {},
@@ -197,6 +203,14 @@ func TestLoadRefuses(t *testing.T) {
 		"a sweep interval above its bound": {
 			environ: with("SWEEP_INTERVAL", "61m"),
 			lines:   []string{`SWEEP_INTERVAL="61m": must be a duration from 5s to 1h, such as 2m`},
+		},
+		"a retention that is neither days nor a duration": {
+			environ: with("HISTORY_RETENTION", "3 months"),
+			lines:   []string{`HISTORY_RETENTION="3 months": must be 0, or a time from 1h to 3650d, such as 90d`},
+		},
+		"a retention of less than an hour": {
+			environ: with("HISTORY_RETENTION", "1m"),
+			lines:   []string{`HISTORY_RETENTION="1m": must be 0, or a time from 1h to 3650d, such as 90d`},
 		},
 		"several bad values are told at once, in the order of the table": {
 			environ: with("SWEEP_INTERVAL", "never", "DATABASE_URL", "", "KUBE_API_BURST", "many"),

@@ -21,6 +21,8 @@ func ruleOf(field reflect.StructField) rule {
 	switch field.Type {
 	case reflect.TypeFor[BatchSize]():
 		return batchSizeRule(field.Tag)
+	case reflect.TypeFor[Retention]():
+		return retentionRule(field.Tag)
 	case reflect.TypeFor[bool]():
 		return rule{"true or false", func(reflect.Value) bool { return true }}
 	case reflect.TypeFor[time.Duration]():

@@ -102,7 +102,7 @@ func measureRounds(ctx context.Context, at *stage.Stage, cluster *fixture.Cluste
 		if err != nil {
 			return nil, err
 		}
-		at.Say("round %d: %d triggers in %.2f s", i+1, triggers, one.seconds)
+		at.Say("round %d: %d triggers in %.2f s; round trips: %s", i+1, triggers, one.seconds, most(one.roundTrips))
 		rounds = append(rounds, one)
 	}
 	return summarize(rounds, triggers), nil

@@ -2,12 +2,15 @@ package atlimit
 
 import (
 	"bufio"
+	"cmp"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/penstock-cd/penstock/test/bench/fixture"
@@ -19,8 +22,9 @@ import (
 // with the time and who it is.
 var logSettings = []string{"log_min_duration_statement=0", "log_parameter_max_length=0", "log_line_prefix=%n|%a|"}
 
-// roundTrip is such a line. A bind is sent together with its execute.
-var roundTrip = regexp.MustCompile(`^(\d+\.\d+)\|penstock\|LOG:  duration: \S+ ms  (?:parse|execute|statement)\b`)
+// roundTrip is such a line, with the name of its query or the first word of its SQL. A bind
+// is sent together with its execute.
+var roundTrip = regexp.MustCompile(`^(\d+\.\d+)\|penstock\|LOG:  duration: \S+ ms  (?:parse|execute|statement)\b[^:]*: (?:-- name: )?(\w*)`)
 
 // count reads the logs of what happened since before, until the last create.
 func count(cluster *fixture.Cluster, before, finished time.Time, triggers int) (round, error) {
@@ -42,10 +46,10 @@ func count(cluster *fixture.Cluster, before, finished time.Time, triggers int) (
 		return round{}, fmt.Errorf("read database log: %w", err)
 	}
 	return round{
-		seconds: last.Sub(finished).Seconds(),
+		seconds: last.Sub(finished).Seconds(), roundTrips: roundTrips,
 		cost: cost{
 			APIWritesPerTrigger:    float64(writes(events, before, last)) / float64(triggers),
-			DBRoundTripsPerTrigger: float64(roundTrips) / float64(triggers),
+			DBRoundTripsPerTrigger: float64(sum(roundTrips)) / float64(triggers),
 			PeakInFlight:           measure.MostAtOnce(spans),
 		},
 	}, nil
@@ -78,8 +82,9 @@ func writes(events []env.AuditEvent, since, until time.Time) int {
 	return count
 }
 
-func countRoundTrips(log io.Reader, since, until time.Time) (int, error) {
-	count := 0
+// countRoundTrips returns how many there were, by query.
+func countRoundTrips(log io.Reader, since, until time.Time) (map[string]int, error) {
+	counts := map[string]int{}
 	lines := bufio.NewScanner(log)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
@@ -89,11 +94,32 @@ func countRoundTrips(log io.Reader, since, until time.Time) (int, error) {
 		}
 		seconds, err := strconv.ParseFloat(string(match[1]), 64)
 		if err != nil {
-			return 0, err
+			return nil, err
 		}
 		if at := time.UnixMilli(int64(seconds * 1000)); !at.Before(since) && !at.After(until) {
-			count++
+			counts[string(match[2])]++
 		}
 	}
-	return count, lines.Err()
+	return counts, lines.Err()
+}
+
+func sum(counts map[string]int) int {
+	total := 0
+	for _, count := range counts {
+		total += count
+	}
+	return total
+}
+
+// most lists the queries that were sent most often.
+func most(counts map[string]int) string {
+	const shown = 12
+	names := slices.SortedFunc(maps.Keys(counts), func(a, b string) int {
+		return cmp.Or(cmp.Compare(counts[b], counts[a]), cmp.Compare(a, b))
+	})
+	parts := make([]string, 0, shown)
+	for _, name := range names[:min(len(names), shown)] {
+		parts = append(parts, fmt.Sprintf("%d %s", counts[name], name))
+	}
+	return strings.Join(parts, ", ")
 }

@@ -12,7 +12,8 @@ import (
 
 // round is one build's figures.
 type round struct {
-	seconds float64
+	seconds    float64
+	roundTrips map[string]int // by query
 	cost
 }
 

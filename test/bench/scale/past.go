@@ -14,7 +14,9 @@ import (
 )
 
 const (
-	groupSize = 20
+	// groupSize is how many pipelines a group has, and groupRoots how many of them are
+	// children of its CiPipeline. The others hang below these: more than half of all.
+	groupSize, groupRoots = 20, 7
 	// burstCI has as many children as the burst has triggers, idleCI none, probeCI one.
 	burstCI, idleCI, probeCI = "burst", "idle", "probe"
 	// patience bounds each wait for the rows.
@@ -27,11 +29,13 @@ const (
 type past struct {
 	at      *stage.Stage
 	cluster *fixture.Cluster
-	// groups are CiPipelines with groupSize children each, builds those of all groups.
+	// groups are CiPipelines with groupSize pipelines below each, builds those of all groups.
 	groups, builds int
 	// burst is how many children the CiPipeline of the burst has, idle how many builds
 	// there are that have none.
 	burst, idle int
+	// runs is how many runs each pipeline of a group had long ago, of builds that are gone.
+	runs int
 }
 
 // workflows is how many there are in the end.
@@ -46,6 +50,11 @@ func (p *past) make(ctx context.Context) error {
 		return err
 	}
 	p.at.Say("%d pipelines and %d builds exist", p.groups*groupSize+p.burst, len(builds))
+	rows, err := p.history(ctx)
+	if err != nil {
+		return err
+	}
+	p.at.Say("%d rows tell of builds that are gone", rows)
 	controller, err := p.cluster.StartController(ctx, env.ControllerOptions{
 		Env: []string{"KUBE_API_QPS=10000", "KUBE_API_BURST=10000", "CI_SUCCESS_AUTO_TRIGGER_BATCH_SIZE=50"},
 	})
@@ -55,14 +64,16 @@ func (p *past) make(ctx context.Context) error {
 	if err := p.cluster.FinishAll(ctx, namespace, builds...); err != nil {
 		return err
 	}
-	if err := p.awaitRows(ctx, `status = 'Submitted'`); err != nil {
-		return err
+	for _, workflows := range []int{p.builds*groupRoots + p.burst, p.builds * (groupSize - groupRoots)} {
+		if err := p.awaitRows(ctx, workflows, `status = 'Submitted'`); err != nil {
+			return err
+		}
+		p.at.Say("%d Workflows exist; they end now", workflows)
+		if err := p.cluster.SucceedWorkflows(ctx, namespace); err != nil {
+			return err
+		}
 	}
-	p.at.Say("%d Workflows exist; they end now", p.workflows())
-	if err := p.cluster.SucceedWorkflows(ctx, namespace); err != nil {
-		return err
-	}
-	if err := p.awaitRows(ctx, `status = 'Succeeded' AND settled_at IS NOT NULL`); err != nil {
+	if err := p.awaitRows(ctx, p.workflows(), `status = 'Succeeded' AND settled_at IS NOT NULL`); err != nil {
 		return err
 	}
 	p.at.Say("every run has ended; waiting until the controller has written that")
@@ -85,14 +96,16 @@ func (p *past) create(ctx context.Context) ([]string, error) {
 	for i := range p.idle {
 		byCI[idleCI] = append(byCI[idleCI], fmt.Sprintf("idle-%d", i))
 	}
-	children := map[string]int{burstCI: p.burst, idleCI: 0}
 	var all []string
 	for ci, builds := range byCI {
-		n, known := children[ci]
-		if !known {
-			n = groupSize
+		children, roots := groupSize, groupRoots
+		switch ci {
+		case burstCI:
+			children, roots = p.burst, p.burst
+		case idleCI:
+			children, roots = 0, 0
 		}
-		if _, err := p.cluster.Family(ctx, namespace, ci, n); err != nil {
+		if _, err := p.cluster.Tree(ctx, namespace, ci, children, roots); err != nil {
 			return nil, err
 		}
 		if err := p.cluster.Builds(ctx, namespace, ci, builds...); err != nil {
@@ -115,8 +128,8 @@ func (p *past) probe(ctx context.Context) error {
 	return err
 }
 
-// awaitRows returns when every trigger's task is as told.
-func (p *past) awaitRows(ctx context.Context, is string) error {
+// awaitRows returns when so many tasks of builds that exist are as told.
+func (p *past) awaitRows(ctx context.Context, tasks int, is string) error {
 	connection, err := pgx.Connect(ctx, p.cluster.DatabaseURL)
 	if err != nil {
 		return fmt.Errorf("connect to the database: %w", err)
@@ -124,11 +137,11 @@ func (p *past) awaitRows(ctx context.Context, is string) error {
 	defer func() { _ = connection.Close(ctx) }()
 	count := 0
 	err = wait.PollUntilContextTimeout(ctx, look, patience, true, func(ctx context.Context) (bool, error) {
-		err := connection.QueryRow(ctx, "SELECT count(*) FROM penstock.task WHERE "+is).Scan(&count)
-		return count == p.workflows(), err
+		err := connection.QueryRow(ctx, "SELECT count(*) FROM penstock.task WHERE created_at > now() - interval '1 day' AND "+is).Scan(&count)
+		return count == tasks, err
 	})
 	if err != nil {
-		return fmt.Errorf("%d of %d tasks have %s: %w", count, p.workflows(), is, err)
+		return fmt.Errorf("%d of %d tasks have %s: %w", count, tasks, is, err)
 	}
 	return nil
 }

@@ -1,5 +1,6 @@
 // Package scale measures the memory of a controller that watches ten thousand
-// pipelines and twenty thousand finished Workflows, and what a large build adds.
+// pipelines, half of them below another, and twenty thousand finished Workflows, with
+// two million rows of history, and what a large build adds.
 //
 // The controller is a process of its own with its defaults. Its memory is what Linux
 // says is resident. It is idle when it uses next to no time and the garbage collector
@@ -25,7 +26,7 @@ const namespace = "scale"
 // Scenario is the scenario.
 var Scenario = stage.Scenario{
 	Name:     "scale",
-	Sentence: "memory with 10,000 pipelines, 1,000 builds and 20,000 finished Workflows, then 2,000 triggers",
+	Sentence: "memory with 10,000 pipelines, 1,000 builds, 20,000 finished Workflows and 2,000,000 rows of history, then 2,000 triggers",
 	Run:      run,
 }
 
@@ -64,7 +65,10 @@ func run(ctx context.Context, at *stage.Stage) (result stage.Result, err error) 
 		return nil, err
 	}
 	cluster.Look = 3 * time.Second
-	past := past{at: at, cluster: cluster, groups: at.Size(400, 20), builds: at.Size(900, 45), burst: at.Size(2000, 200), idle: at.Size(99, 4)}
+	past := past{
+		at: at, cluster: cluster, groups: at.Size(400, 20), builds: at.Size(900, 45), burst: at.Size(2000, 200), idle: at.Size(99, 4),
+		runs: at.Size(25, 2),
+	}
 	if err := past.make(ctx); err != nil {
 		return nil, err
 	}

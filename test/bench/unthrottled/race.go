@@ -14,6 +14,10 @@ import (
 	"github.com/penstock-cd/penstock/test/measure"
 )
 
+// leastRounds is how often both run in full: the ratio of a single round differs by a tenth
+// from the next.
+const leastRounds = 5
+
 // race runs both, again and again, on the same parts.
 type race struct {
 	at        *stage.Stage
@@ -47,7 +51,7 @@ func (r *race) all(ctx context.Context) (*Result, error) {
 // inFlight lets both take turns, each first in every other round.
 func (r *race) inFlight(ctx context.Context, n int, raw *loop) (InFlight, error) {
 	var bare, ours, ratios []float64
-	for round := range r.at.Rounds {
+	for round := range max(r.at.Rounds, r.at.Size(leastRounds, 1)) {
 		took := map[string]time.Duration{}
 		members := []string{"bare", "ours"}
 		if round%2 == 1 {

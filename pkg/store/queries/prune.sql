@@ -1,0 +1,156 @@
+-- History that ends. Each query looks at one page of a table in the order of its ids,
+-- after the one given, and deletes what is older than the age, of the namespaces that are
+-- watched. It returns the last id that it looked at, how many rows it deleted, and whether
+-- the page was full and its last row old: only then can there be more.
+--
+-- A build whose CiBuild exists keeps its rows, and so does a pipeline that exists keep its
+-- last run, the runs of the build that it deployed last, and of those before.
+
+-- name: PruneEvents :one
+WITH page AS (
+    SELECT e.id, e.at, e.namespace FROM event e WHERE e.id > @after::bigint ORDER BY e.id LIMIT @most::bigint
+), gone AS (
+    DELETE FROM event WHERE event.id IN (
+        SELECT p.id FROM page p
+        WHERE p.at < now() - @age::interval AND (cardinality(@namespaces::text[]) = 0 OR p.namespace = ANY(@namespaces::text[])))
+    RETURNING event.id
+)
+SELECT COALESCE(max(p.id), 0)::bigint AS last, (SELECT count(*) FROM gone) AS deleted,
+    (count(*) = @most::bigint AND max(p.at) < now() - @age::interval)::boolean AS more
+FROM page p;
+
+-- name: PruneDeployed :one
+-- What pipelines that are gone had deployed.
+WITH page AS (
+    SELECT d.run_id, d.pipeline_uid, d.repository FROM deployed d WHERE d.run_id > @after::bigint ORDER BY d.run_id LIMIT @most::bigint
+), gone AS (
+    DELETE FROM deployed d USING page g, cd_pipeline p
+    WHERE d.pipeline_uid = g.pipeline_uid AND d.repository = g.repository AND p.pipeline_uid = g.pipeline_uid
+      AND p.deleted_at < now() - @age::interval AND (cardinality(@namespaces::text[]) = 0 OR p.namespace = ANY(@namespaces::text[]))
+    RETURNING d.run_id
+)
+SELECT COALESCE(max(p.run_id), 0)::bigint AS last, (SELECT count(*) FROM gone) AS deleted, (count(*) = @most::bigint)::boolean AS more
+FROM page p;
+
+-- name: PruneRuns :one
+-- Runs that have ended, with their stages and the tasks of these.
+WITH page AS (
+    SELECT w.id, w.namespace, w.pipeline_uid, w.build_uid, w.outcome, w.created_at, w.finished_at
+    FROM cd_workflow w WHERE w.id > @after::bigint ORDER BY w.id LIMIT @most::bigint
+), keep AS MATERIALIZED (
+    SELECT d.pipeline_uid, p.last_run_id, l.build_uid AS last_build, b.build_uid AS build_before, n.build_uid AS deployed, r.build_uid AS rollback
+    FROM (SELECT DISTINCT page.pipeline_uid FROM page) d
+    JOIN cd_pipeline p ON p.pipeline_uid = d.pipeline_uid AND (p.deleted_at IS NULL OR p.deleted_at > now() - @age::interval)
+    LEFT JOIN LATERAL (
+        SELECT w.build_uid FROM cd_workflow w WHERE w.pipeline_uid = d.pipeline_uid AND w.outcome = 'Succeeded' ORDER BY w.id DESC LIMIT 1
+    ) l ON true
+    LEFT JOIN LATERAL (
+        SELECT w.build_uid FROM cd_workflow w
+        WHERE w.pipeline_uid = d.pipeline_uid AND w.outcome = 'Succeeded' AND w.build_uid <> l.build_uid ORDER BY w.id DESC LIMIT 1
+    ) b ON true
+    LEFT JOIN LATERAL (
+        SELECT c.build_uid, c.created_at, c.seq
+        FROM deployed f JOIN cd_workflow w ON w.id = f.run_id JOIN ci_build c ON c.build_uid = w.build_uid
+        WHERE f.pipeline_uid = d.pipeline_uid ORDER BY c.created_at DESC, c.seq DESC LIMIT 1
+    ) n ON true
+    LEFT JOIN LATERAL (
+        SELECT c.build_uid FROM cd_workflow w JOIN ci_build c ON c.build_uid = w.build_uid
+        WHERE w.pipeline_uid = d.pipeline_uid AND w.outcome = 'Succeeded' AND (c.created_at, c.seq) < (n.created_at, n.seq)
+        ORDER BY c.created_at DESC, c.seq DESC LIMIT 1
+    ) r ON true
+), old AS MATERIALIZED (
+    SELECT p.id FROM page p
+    JOIN ci_build c ON c.build_uid = p.build_uid AND c.deleted_at < now() - @age::interval
+    LEFT JOIN keep k ON k.pipeline_uid = p.pipeline_uid
+    WHERE p.outcome IS NOT NULL AND p.finished_at < now() - @age::interval
+      AND (cardinality(@namespaces::text[]) = 0 OR p.namespace = ANY(@namespaces::text[]))
+      AND (k.pipeline_uid IS NULL OR (p.id IS DISTINCT FROM k.last_run_id AND p.build_uid IS DISTINCT FROM k.last_build
+          AND p.build_uid IS DISTINCT FROM k.build_before AND p.build_uid IS DISTINCT FROM k.deployed AND p.build_uid IS DISTINCT FROM k.rollback))
+      AND NOT EXISTS (SELECT FROM deployed d WHERE d.run_id = p.id)
+      AND NOT EXISTS (
+          SELECT FROM cd_workflow_runner r JOIN task t ON t.id = r.task_id
+          WHERE r.cd_workflow_id = p.id AND (t.settled_at IS NULL AND t.reason <> 'StageBeforeFailed' OR t.finished_at > now() - @age::interval
+              OR t.status IN ('Held', 'Pending', 'Submitting', 'Submitted', 'Running')))
+), stages AS (
+    DELETE FROM cd_workflow_runner WHERE cd_workflow_id IN (SELECT old.id FROM old) RETURNING task_id
+), tasks AS (
+    DELETE FROM task WHERE task.id IN (SELECT stages.task_id FROM stages) RETURNING task.id
+), runs AS (
+    DELETE FROM cd_workflow WHERE cd_workflow.id IN (SELECT old.id FROM old) RETURNING cd_workflow.id
+)
+SELECT COALESCE(max(p.id), 0)::bigint AS last,
+    ((SELECT count(*) FROM stages) + (SELECT count(*) FROM tasks) + (SELECT count(*) FROM runs))::bigint AS deleted,
+    (count(*) = @most::bigint AND max(p.created_at) < now() - @age::interval)::boolean AS more
+FROM page p;
+
+-- name: PruneDecisions :one
+-- All but those of the last build that was decided on for a pipeline that exists.
+WITH page AS (
+    SELECT d.id, d.namespace, d.build_uid, d.pipeline_uid, d.decided_at FROM trigger_decision d
+    WHERE d.id > @after::bigint ORDER BY d.id LIMIT @most::bigint
+), keep AS MATERIALIZED (
+    SELECT u.pipeline_uid, l.build_uid
+    FROM (SELECT DISTINCT page.pipeline_uid FROM page) u
+    JOIN cd_pipeline p ON p.pipeline_uid = u.pipeline_uid AND (p.deleted_at IS NULL OR p.deleted_at > now() - @age::interval)
+    JOIN LATERAL (SELECT d.build_uid FROM trigger_decision d WHERE d.pipeline_uid = u.pipeline_uid ORDER BY d.id DESC LIMIT 1) l ON true
+), gone AS (
+    DELETE FROM trigger_decision WHERE trigger_decision.id IN (
+        SELECT p.id FROM page p
+        JOIN ci_build c ON c.build_uid = p.build_uid AND c.deleted_at < now() - @age::interval
+        LEFT JOIN keep k ON k.pipeline_uid = p.pipeline_uid AND k.build_uid = p.build_uid
+        WHERE k.pipeline_uid IS NULL AND p.decided_at < now() - @age::interval
+          AND (cardinality(@namespaces::text[]) = 0 OR p.namespace = ANY(@namespaces::text[])))
+    RETURNING trigger_decision.id
+)
+SELECT COALESCE(max(p.id), 0)::bigint AS last, (SELECT count(*) FROM gone) AS deleted, (count(*) = @most::bigint)::boolean AS more
+FROM page p;
+
+-- name: PruneTurns :one
+-- Turns that are over and have no run any more.
+WITH page AS (
+    SELECT t.id, t.build_uid, t.state, t.created_at, t.ended_at FROM turn t WHERE t.id > @after::bigint ORDER BY t.id LIMIT @most::bigint
+), gone AS (
+    DELETE FROM turn WHERE turn.id IN (
+        SELECT p.id FROM page p
+        JOIN ci_build c ON c.build_uid = p.build_uid AND c.deleted_at < now() - @age::interval
+        WHERE p.state IN ('Ended', 'Superseded') AND COALESCE(p.ended_at, p.created_at) < now() - @age::interval
+          AND (cardinality(@namespaces::text[]) = 0 OR c.namespace = ANY(@namespaces::text[]))
+          AND NOT EXISTS (SELECT FROM cd_workflow w WHERE w.turn_id = p.id))
+    RETURNING turn.id
+)
+SELECT COALESCE(max(p.id), 0)::bigint AS last, (SELECT count(*) FROM gone) AS deleted,
+    (count(*) = @most::bigint AND max(p.created_at) < now() - @age::interval)::boolean AS more
+FROM page p;
+
+-- name: PruneArtifacts :one
+-- Artifacts that no run was made of, or of which no run is left.
+WITH page AS (
+    SELECT a.id, a.build_uid, a.namespace, a.created_at FROM ci_artifact a WHERE a.id > @after::bigint ORDER BY a.id LIMIT @most::bigint
+), gone AS (
+    DELETE FROM ci_artifact WHERE ci_artifact.id IN (
+        SELECT p.id FROM page p
+        JOIN ci_build c ON c.build_uid = p.build_uid AND c.deleted_at < now() - @age::interval
+        WHERE (cardinality(@namespaces::text[]) = 0 OR p.namespace = ANY(@namespaces::text[]))
+          AND NOT EXISTS (SELECT FROM cd_workflow w WHERE w.build_uid = p.build_uid))
+    RETURNING ci_artifact.id
+)
+SELECT COALESCE(max(p.id), 0)::bigint AS last, (SELECT count(*) FROM gone) AS deleted,
+    (count(*) = @most::bigint AND max(p.created_at) < now() - @age::interval)::boolean AS more
+FROM page p;
+
+-- name: PruneBuilds :one
+-- Builds of which nothing is left.
+WITH page AS (
+    SELECT b.seq, b.build_uid, b.namespace, b.deleted_at FROM ci_build b WHERE b.seq > @after::bigint ORDER BY b.seq LIMIT @most::bigint
+), gone AS (
+    DELETE FROM ci_build WHERE ci_build.build_uid IN (
+        SELECT p.build_uid FROM page p
+        WHERE p.deleted_at < now() - @age::interval AND (cardinality(@namespaces::text[]) = 0 OR p.namespace = ANY(@namespaces::text[]))
+          AND NOT EXISTS (SELECT FROM cd_workflow w WHERE w.build_uid = p.build_uid)
+          AND NOT EXISTS (SELECT FROM ci_artifact a WHERE a.build_uid = p.build_uid)
+          AND NOT EXISTS (SELECT FROM turn t WHERE t.build_uid = p.build_uid)
+          AND NOT EXISTS (SELECT FROM trigger_decision d WHERE d.build_uid = p.build_uid))
+    RETURNING ci_build.seq
+)
+SELECT COALESCE(max(p.seq), 0)::bigint AS last, (SELECT count(*) FROM gone) AS deleted, (count(*) = @most::bigint)::boolean AS more
+FROM page p;
