@@ -125,6 +125,13 @@ type CdPipelineSpec struct {
 	// +optional
 	Suspend bool `json:"suspend,omitempty"`
 
+	// Windows are when PRE and DEPLOY may start: while a window that allows is open, where
+	// there are such, and while none that denies is. What has to wait is Held. A RunRequest
+	// with action Resume lets it go on all the same.
+	// +optional
+	// +kubebuilder:validation:MaxItems=16
+	Windows []Window `json:"windows,omitempty"`
+
 	// PreDeploy runs before Deploy.
 	// +optional
 	PreDeploy *StageSpec `json:"preDeploy,omitempty"`

@@ -89,6 +89,10 @@ const (
 	ReasonHold Reason = "Hold"
 	// ReasonTurn: another build has its turn in the pipeline.
 	ReasonTurn Reason = "Turn"
+	// ReasonWindow: the pipeline's spec.windows let nothing start now.
+	ReasonWindow Reason = "Window"
+	// ReasonFreeze: the setting FREEZE lets nothing start now.
+	ReasonFreeze Reason = "Freeze"
 )
 
 // Reasons of a task that ended without a Workflow, or whose Workflow vanished or failed.

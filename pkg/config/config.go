@@ -56,6 +56,10 @@ type Config struct {
 	// our Workflows are unfinished. Zero turns the gate off.
 	MaxActiveWorkflows int `env:"MAX_ACTIVE_WORKFLOWS" envDefault:"0" min:"0" max:"1000000" live:"true" meaning:"stop triggering while this many Workflows are unfinished; 0 is off"`
 
+	// Freeze stops all triggering of CD pipelines at once, in all namespaces or in some.
+	// What would start is held, and goes on when the freeze is over. Builds go on.
+	Freeze Freeze `env:"FREEZE" live:"true" meaning:"stop all CD triggers and hold what comes: the reason; empty is off"`
+
 	// LeaderElect makes one replica of several do the work. Without it every replica
 	// works; the database keeps them apart either way.
 	LeaderElect bool `env:"LEADER_ELECT" envDefault:"true" meaning:"let one replica work and the others stand by"`

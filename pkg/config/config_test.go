@@ -73,6 +73,15 @@ func TestLoadAccepts(t *testing.T) {
 				}
 			},
 		},
+		"a freeze that is only a reason": {
+			environ: with("FREEZE", "Black Friday"), change: func(c *Config) { c.Freeze.Reason = "Black Friday" },
+		},
+		"a freeze of some namespaces until a time": {
+			environ: with("FREEZE", `{"reason":"audit","until":"2026-12-27T08:00:00Z","namespaces":["shop","pay"]}`),
+			change: func(c *Config) {
+				c.Freeze = Freeze{Reason: "audit", Until: time.Date(2026, 12, 27, 8, 0, 0, 0, time.UTC), Namespaces: []string{"shop", "pay"}}
+			},
+		},
 		"a retention of zero, which keeps all": {
 			environ: with("HISTORY_RETENTION", "0"), change: func(c *Config) { c.HistoryRetention = 0 },
 		},
@@ -203,6 +212,18 @@ func TestLoadRefuses(t *testing.T) {
 		"a sweep interval above its bound": {
 			environ: with("SWEEP_INTERVAL", "61m"),
 			lines:   []string{`SWEEP_INTERVAL="61m": must be a duration from 5s to 1h, such as 2m`},
+		},
+		"a freeze with a field that there is not": {
+			environ: with("FREEZE", `{"reason":"audit","til":"2026"}`),
+			lines:   []string{`FREEZE="{\"reason\":\"audit\",\"til\":\"2026\"}": must be a reason, or JSON: {"reason": "…", "until": "2026-12-27T08:00:00Z", "namespaces": ["shop"]}, with a reason of at most 512 bytes`},
+		},
+		"a freeze without a reason": {
+			environ: with("FREEZE", `{"namespaces":["shop"]}`),
+			lines:   []string{`FREEZE="{\"namespaces\":[\"shop\"]}": must be a reason, or JSON: {"reason": "…", "until": "2026-12-27T08:00:00Z", "namespaces": ["shop"]}, with a reason of at most 512 bytes`},
+		},
+		"a freeze of something that is no namespace": {
+			environ: with("FREEZE", `{"reason":"x","namespaces":["A b"]}`),
+			lines:   []string{`FREEZE="{\"reason\":\"x\",\"namespaces\":[\"A b\"]}": must be a reason, or JSON: {"reason": "…", "until": "2026-12-27T08:00:00Z", "namespaces": ["shop"]}, with a reason of at most 512 bytes`},
 		},
 		"a retention that is neither days nor a duration": {
 			environ: with("HISTORY_RETENTION", "3 months"),

@@ -61,7 +61,7 @@ func (c Config) Changes(before Config) []string {
 	var changes []string
 	for index, v := range variables() {
 		was, is := field(&before, index).Interface(), field(&c, index).Interface()
-		if v.live && was != is {
+		if v.live && !reflect.DeepEqual(was, is) {
 			changes = append(changes, fmt.Sprintf("%s %v -> %v", v.name, was, is))
 		}
 	}

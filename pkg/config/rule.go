@@ -21,6 +21,8 @@ func ruleOf(field reflect.StructField) rule {
 	switch field.Type {
 	case reflect.TypeFor[BatchSize]():
 		return batchSizeRule(field.Tag)
+	case reflect.TypeFor[Freeze]():
+		return freezeRule()
 	case reflect.TypeFor[Retention]():
 		return retentionRule(field.Tag)
 	case reflect.TypeFor[bool]():
