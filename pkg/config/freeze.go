@@ -32,9 +32,10 @@ func (f *Freeze) UnmarshalText(text []byte) error {
 		f.Reason = string(text)
 		return nil
 	}
+	type fields Freeze // without this method
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(f); err != nil {
+	if err := decoder.Decode((*fields)(f)); err != nil {
 		return errors.New("not the JSON of a freeze")
 	}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
