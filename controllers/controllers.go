@@ -125,7 +125,7 @@ func newLoops(mgr manager.Manager, deps Dependencies, decider trigger.Decider) *
 	})
 	l.holder = hold.New(hold.Config{
 		Cache: mgr.GetCache(), Live: mgr.GetAPIReader(), Rows: deps.Store,
-		Interval: deps.Config.SweepInterval, OnCommit: l.wake, Log: deps.Log.WithName("hold"),
+		Interval: deps.Config.SweepInterval, TemplateWait: deps.Config.TemplateWait, OnCommit: l.wake, Log: deps.Log.WithName("hold"),
 	})
 	l.stopper = stop.New(stop.Config{Rows: deps.Store, Writer: deps.TriggerClients[LaneCd], Log: deps.Log.WithName("stop")})
 	l.releaser = release.New(release.Config{
@@ -161,6 +161,7 @@ func (l *loops) dispatching(mgr manager.Manager, deps Dependencies, lane store.L
 // often enough for the few that are to be stopped and were just being created.
 func (l *loops) moved(tasks []store.Moved) {
 	l.reporter.Feed.Wake()
+	l.holder.Moved(tasks)
 	if slices.ContainsFunc(tasks, store.Moved.HasEnded) {
 		l.follower.Wake()
 	}
@@ -183,7 +184,7 @@ func (l *loops) register(ctx context.Context, mgr manager.Manager, loadLimits fu
 		return err
 	}
 	for _, watch := range []func(context.Context, cache.Informers) error{
-		l.reporter.Watch, l.tracker.Watch, l.holder.Watch, l.mirror.Watch, watchTemplates,
+		l.reporter.Watch, l.tracker.Watch, l.holder.Watch, l.mirror.Watch,
 	} {
 		if err := watch(ctx, mgr.GetCache()); err != nil {
 			return err
@@ -195,17 +196,6 @@ func (l *loops) register(ctx context.Context, mgr manager.Manager, loadLimits fu
 	} {
 		if err := mgr.Add(loop); err != nil {
 			return fmt.Errorf("add %T: %w", loop, err)
-		}
-	}
-	return nil
-}
-
-// watchTemplates has the cache know templates before the first trigger asks for
-// one.
-func watchTemplates(ctx context.Context, templates cache.Informers) error {
-	for _, kind := range []string{"WorkflowTemplate", "ClusterWorkflowTemplate"} {
-		if _, err := templates.GetInformer(ctx, argo.Template(kind)); err != nil {
-			return fmt.Errorf("watch %ss: %w", kind, err)
 		}
 	}
 	return nil

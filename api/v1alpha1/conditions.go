@@ -93,6 +93,8 @@ const (
 	ReasonWindow Reason = "Window"
 	// ReasonFreeze: the setting FREEZE lets nothing start now.
 	ReasonFreeze Reason = "Freeze"
+	// ReasonTemplate: the stage's template does not exist.
+	ReasonTemplate Reason = "Template"
 )
 
 // Reasons of a task that ended without a Workflow, or whose Workflow vanished or failed.

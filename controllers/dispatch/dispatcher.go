@@ -42,7 +42,7 @@ type Queue interface {
 // Submitter creates Workflows.
 type Submitter interface {
 	// Submit makes sure that the row's Workflow exists, once however often it is
-	// called. An *argo.Refusal ends the row; any other error may pass.
+	// called. An *argo.Refusal ends or holds the row; any other error may pass.
 	Submit(ctx context.Context, claim store.Claim) (argo.Made, error)
 }
 

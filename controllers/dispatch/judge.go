@@ -28,7 +28,7 @@ const (
 const maxMessage = 1024
 
 // judge says what the end of a submission means for its row: nil is Submitted, a
-// refusal and a panic are final, everything else is tried again.
+// refusal holds or ends it, a panic ends it, everything else is tried again.
 func judge(claim store.Claim, err error) store.Completion {
 	completion := store.Completion{ID: claim.ID, Attempt: claim.Attempt}
 	var refusal *argo.Refusal

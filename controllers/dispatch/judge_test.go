@@ -39,6 +39,10 @@ func TestWhatTheEndOfASubmissionMeansForItsRow(t *testing.T) {
 		"a row whose pipeline is gone is cancelled": {
 			gone, store.StatusCancelled, v1alpha1.ReasonPipelineDeleted, "deleted", false,
 		},
+		"a row whose template is missing is held": {
+			&argo.Refusal{Status: store.StatusHeld, Reason: v1alpha1.ReasonTemplate, Message: "no such template"},
+			store.StatusHeld, v1alpha1.ReasonTemplate, "no such template", false,
+		},
 		"a panic ends the row, since it would come again": {
 			&bounded.PanicError{Value: "index out of range"}, store.StatusError, v1alpha1.ReasonBuilderPanicked,
 			"building or submitting the Workflow panicked: index out of range", false,

@@ -11,7 +11,7 @@ const laneLabel = "lane"
 var (
 	triggers = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "penstock_triggers_total",
-		Help: "Submissions that ended, by lane and by the state that they gave their task: Submitted, Pending (to be retried), Error or Cancelled.",
+		Help: "Submissions that ended, by lane and by the state that they gave their task: Submitted, Pending (to be retried), Held, Error or Cancelled.",
 	}, []string{laneLabel, "result"})
 	inFlight = prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "penstock_triggers_in_flight",

@@ -1,13 +1,15 @@
-// Package hold observes CdPipelines of which something waits, and lets go on, or cancels,
-// what their spec holds no longer.
+// Package hold observes CdPipelines of which something waits, and the templates that it
+// waits for, and lets go on, or cancels, what is held no longer.
 package hold
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -38,15 +40,19 @@ type Rows interface {
 	Reconsider(ctx context.Context, pipeline store.PipelineRef, holdOf func(store.Held) trigger.Hold) error
 	// CancelWaiting ends what waits of a pipeline.
 	CancelWaiting(ctx context.Context, pipelineUID string, reason v1alpha1.Reason, message string) ([]store.Moved, error)
+	// EndTemplateWaits ends what has waited for the template of a stage for longer than the wait.
+	EndTemplateWaits(ctx context.Context, pipelineUID string, stage trigger.Stage, wait time.Duration, message string) ([]store.Moved, error)
 }
 
 // Config is what a Holder needs.
 type Config struct {
-	// Cache reads CdPipelines from memory; Live at the API server.
+	// Cache reads CdPipelines and templates from memory; Live at the API server.
 	Cache, Live client.Reader
 	Rows        Rows
 	// Interval is how often it looks without a change.
 	Interval time.Duration
+	// TemplateWait is how long a stage waits for a template that does not exist.
+	TemplateWait time.Duration
 	// OnCommit is called after something was let go on or cancelled.
 	OnCommit func()
 	Log      logr.Logger
@@ -56,40 +62,66 @@ type Config struct {
 type Holder struct {
 	*loop.Loop
 	Config
-	changes  loop.Signal
-	informer cache.Informer
+	changes loop.Signal
+	watched []watched
+	// awaitsTemplate tells that something waited for a template at the last look, and the
+	// timer wakes when the first of it has waited too long.
+	awaitsTemplate atomic.Bool
+	timer          *time.Timer
 
 	mu      sync.Mutex
 	changed map[types.NamespacedName]bool
 }
 
+// watched is a kind of object that the holder is told of.
+type watched struct {
+	informer cache.Informer
+	handler  toolscache.ResourceEventHandler
+}
+
 // New returns a holder that does nothing until it is started.
 func New(config Config) *Holder {
 	h := &Holder{Config: config, changed: map[types.NamespacedName]bool{}}
+	h.timer = time.AfterFunc(time.Hour, h.changes.Notify)
+	h.timer.Stop()
 	h.Loop = loop.New(loop.Config{
 		Name: "hold", Run: h.runOnce, Signal: &h.changes, Interval: config.Interval, MinInterval: minInterval, Retry: retry, Log: config.Log,
 	})
 	return h
 }
 
-// Watch makes the holder see, once it is started, which CdPipelines change.
+// Watch makes the holder see, once it is started, which CdPipelines change and which
+// templates appear.
 func (h *Holder) Watch(ctx context.Context, informers cache.Informers) error {
 	informer, err := informers.GetInformer(ctx, &v1alpha1.CdPipeline{})
 	if err != nil {
 		return fmt.Errorf("watch CdPipelines: %w", err)
 	}
-	h.informer = informer
-	return nil
+	h.watched = append(h.watched, watched{informer, h.handler()})
+	return h.watchTemplates(ctx, informers)
 }
 
 // Start looks until the context ends. What changed while nobody looked is found at once.
 func (h *Holder) Start(ctx context.Context) error {
-	registered, err := h.informer.AddEventHandler(h.handler())
-	if err != nil {
-		return fmt.Errorf("watch CdPipelines: %w", err)
+	defer h.timer.Stop()
+	for _, kind := range h.watched {
+		registered, err := kind.informer.AddEventHandler(kind.handler)
+		if err != nil {
+			return fmt.Errorf("watch for holds: %w", err)
+		}
+		defer func() { _ = kind.informer.RemoveEventHandler(registered) }() // fails only where it is not registered
 	}
-	defer func() { _ = h.informer.RemoveEventHandler(registered) }() // fails only where it is not registered
 	return h.Loop.Start(ctx)
+}
+
+// Moved looks at pipelines of which a task was held when it was to be submitted: its turn
+// is to be yielded. It never blocks.
+func (h *Holder) Moved(tasks []store.Moved) {
+	for _, task := range tasks {
+		if store.Status(task.Status) == store.StatusHeld {
+			h.noteKey(types.NamespacedName{Namespace: task.Namespace, Name: task.Pipeline})
+		}
+	}
 }
 
 // handler notes pipelines whose spec has changed, or that are gone. New ones have nothing
@@ -113,9 +145,11 @@ func (h *Holder) handler() toolscache.ResourceEventHandler {
 	}
 }
 
-func (h *Holder) note(pipeline *v1alpha1.CdPipeline) {
+func (h *Holder) note(pipeline *v1alpha1.CdPipeline) { h.noteKey(client.ObjectKeyFromObject(pipeline)) }
+
+func (h *Holder) noteKey(key types.NamespacedName) {
 	h.mu.Lock()
-	h.changed[client.ObjectKeyFromObject(pipeline)] = true
+	h.changed[key] = true
 	h.mu.Unlock()
 	h.changes.Notify()
 }
@@ -138,10 +172,11 @@ func (h *Holder) runOnce(ctx context.Context) (time.Duration, error) {
 		h.putBack(changed)
 		return 0, err
 	}
+	h.lookLater(waiting)
 	var errs []error
 	for _, one := range waiting {
 		key := types.NamespacedName{Namespace: one.Namespace, Name: one.Pipeline}
-		if err := h.look(ctx, one, changed[key]); err != nil {
+		if err := cmp.Or(h.look(ctx, one, changed[key]), h.endTemplateWaits(ctx, one)); err != nil {
 			errs = append(errs, fmt.Errorf("look at CdPipeline %s: %w", key, err))
 			h.putBack(map[types.NamespacedName]bool{key: true})
 		}
@@ -163,8 +198,11 @@ func (h *Holder) look(ctx context.Context, waiting store.Waiting, changed bool) 
 	if err != nil {
 		return err
 	}
-	if !differs(pipeline, waiting) && !changed {
-		return nil
+	if !changed && !differs(pipeline, waiting) {
+		appeared, err := h.templateAppeared(ctx, pipeline, waiting)
+		if err != nil || !appeared {
+			return err
+		}
 	}
 	// The cache may be behind, and what is cancelled is cancelled for good.
 	if pipeline, err = get(ctx, h.Live, waiting); err != nil {
@@ -177,8 +215,23 @@ func (h *Holder) look(ctx context.Context, waiting store.Waiting, changed bool) 
 	case pipeline.Spec.Suspend:
 		return h.cancel(ctx, waiting, v1alpha1.ReasonSuspended, "was suspended while it waited")
 	}
+	return h.reconsider(ctx, pipeline, waiting)
+}
+
+// reconsider looks at what holds each stage that waits, by the pipeline as it is now.
+func (h *Holder) reconsider(ctx context.Context, pipeline *v1alpha1.CdPipeline, waiting store.Waiting) error {
+	templates, err := templateHolds(ctx, h.Cache, pipeline, waiting.TemplateStages)
+	if err != nil {
+		return err
+	}
 	ref := store.PipelineRef{UID: waiting.UID, Namespace: waiting.Namespace, Name: waiting.Pipeline, Policy: pipeline.Spec.ConcurrencyPolicy}
-	return h.Rows.Reconsider(ctx, ref, func(held store.Held) trigger.Hold { return trigger.HoldOf(pipeline, held.Stage, held.Resumed) })
+	return h.Rows.Reconsider(ctx, ref, func(held store.Held) trigger.Hold {
+		hold := trigger.HoldOf(pipeline, held.Stage, held.Resumed)
+		if hold == (trigger.Hold{}) && held.Reason == v1alpha1.ReasonTemplate {
+			return templates[held.Stage]
+		}
+		return hold
+	})
 }
 
 func (h *Holder) cancel(ctx context.Context, waiting store.Waiting, reason v1alpha1.Reason, what string) error {
@@ -192,7 +245,8 @@ func differs(pipeline *v1alpha1.CdPipeline, waiting store.Waiting) bool {
 		return true
 	}
 	by := func(reason v1alpha1.Reason) bool { return slices.Contains(waiting.Reasons, string(reason)) }
-	return by(v1alpha1.ReasonHold) && !pipeline.Spec.Hold ||
+	return waiting.Unyielded || by(v1alpha1.ReasonHold) && !pipeline.Spec.Hold ||
+		by(v1alpha1.ReasonTemplate) && pipeline.Spec.Hold ||
 		by(v1alpha1.ReasonTurn) && (pipeline.Spec.Hold || pipeline.Spec.ConcurrencyPolicy == v1alpha1.ConcurrencyAllow) ||
 		slices.ContainsFunc(waiting.PersonStages, func(stage trigger.Stage) bool { return !isManual(pipeline, stage) })
 }

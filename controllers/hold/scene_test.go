@@ -6,20 +6,22 @@ import (
 	"testing"
 	"time"
 
+	wfv1 "github.com/argoproj/argo-workflows/v3/pkg/apis/workflow/v1alpha1"
 	"github.com/go-logr/logr"
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	toolscache "k8s.io/client-go/tools/cache"
-	"sigs.k8s.io/controller-runtime/pkg/cache/informertest"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllertest"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
+	"github.com/penstock-cd/penstock/pkg/argo"
 	"github.com/penstock-cd/penstock/pkg/store"
 	"github.com/penstock-cd/penstock/pkg/trigger"
 	"github.com/penstock-cd/penstock/test/given"
@@ -31,13 +33,14 @@ const patience = 15 * time.Second
 // as well.
 type scene struct {
 	*Holder
-	t        *testing.T
-	store    *store.Store
-	cluster  client.WithWatch
-	decider  trigger.Decider
-	informer *informer
-	woken    atomic.Int32
-	minute   int
+	t         *testing.T
+	store     *store.Store
+	cluster   client.WithWatch
+	decider   trigger.Decider
+	informer  *informer
+	templates *informer
+	woken     atomic.Int32
+	minute    int
 }
 
 // informer tells when somebody listens to it.
@@ -61,6 +64,7 @@ func newScene(t *testing.T, pipelines ...client.Object) *scene {
 	t.Helper()
 	scheme := runtime.NewScheme()
 	require.NoError(t, v1alpha1.AddToScheme(scheme))
+	require.NoError(t, wfv1.AddToScheme(scheme))
 	config := store.Config{URL: postgres.NewTestDatabase(t), Schema: "penstock", MaxConns: 4}
 	require.NoError(t, store.Migrate(t.Context(), config))
 	rows, err := store.Open(t.Context(), config)
@@ -71,17 +75,38 @@ func newScene(t *testing.T, pipelines ...client.Object) *scene {
 	s := &scene{
 		t: t, store: rows, cluster: fake.NewClientBuilder().WithScheme(scheme).WithObjects(pipelines...).Build(),
 		decider:  trigger.Decider{Filters: filters},
-		informer: &informer{FakeInformer: controllertest.NewFakeInformer(controllertest.Synced), listening: make(chan struct{})},
+		informer: newInformer(), templates: newInformer(),
 	}
 	s.Holder = New(Config{
-		Cache: s.cluster, Live: s.cluster, Rows: rows, Interval: time.Hour, OnCommit: func() { s.woken.Add(1) }, Log: logr.Discard(),
+		Cache: s.cluster, Live: s.cluster, Rows: rows, Interval: time.Hour, TemplateWait: time.Minute, OnCommit: func() { s.woken.Add(1) }, Log: logr.Discard(),
 	})
-	kinds, _, err := scheme.ObjectKinds(&v1alpha1.CdPipeline{})
-	require.NoError(t, err)
-	require.NoError(t, s.Watch(t.Context(), &informertest.FakeInformers{
-		Scheme: scheme, InformersByGVK: map[schema.GroupVersionKind]toolscache.SharedIndexInformer{kinds[0]: s.informer},
-	}))
+	require.NoError(t, s.Watch(t.Context(), informers{scene: s}))
 	return s
+}
+
+// informers are those of the scene.
+type informers struct {
+	cache.Informers
+	scene *scene
+}
+
+func (i informers) GetInformer(_ context.Context, object client.Object, _ ...cache.InformerGetOption) (cache.Informer, error) {
+	switch kind := object.GetObjectKind().GroupVersionKind().Kind; kind {
+	case argo.KindTemplate:
+		return i.scene.templates, nil
+	case argo.KindClusterTemplate:
+		return newInformer(), nil
+	default:
+		return i.scene.informer, nil
+	}
+}
+
+func clusterTemplate(name string) *wfv1.ClusterWorkflowTemplate {
+	return &wfv1.ClusterWorkflowTemplate{ObjectMeta: metav1.ObjectMeta{Name: name}}
+}
+
+func newInformer() *informer {
+	return &informer{FakeInformer: controllertest.NewFakeInformer(controllertest.Synced), listening: make(chan struct{})}
 }
 
 // built plans a build that has succeeded, later than those before, for the pipelines as
@@ -192,6 +217,7 @@ func (s *scene) start() (stop func()) {
 	ended := make(chan error, 1)
 	go func() { ended <- s.Start(ctx) }()
 	<-s.informer.listening
+	<-s.templates.listening
 	return func() {
 		cancel()
 		require.NoError(s.t, <-ended)

@@ -10,12 +10,15 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
+	"github.com/penstock-cd/penstock/pkg/argo"
+	"github.com/penstock-cd/penstock/pkg/trigger"
 )
 
 // Names of the field indexes.
 const (
 	parentIndex   = "penstock.parent"
 	pipelineIndex = "penstock.pipeline"
+	templateIndex = "penstock.template"
 )
 
 // AddIndexes registers the field indexes that the other functions use. It must be
@@ -34,7 +37,36 @@ func AddIndexes(ctx context.Context, indexer client.FieldIndexer) error {
 	if err := indexer.IndexField(ctx, &v1alpha1.CiBuild{}, pipelineIndex, byPipeline); err != nil {
 		return fmt.Errorf("index CiBuilds by pipeline: %w", err)
 	}
+	if err := indexer.IndexField(ctx, &v1alpha1.CdPipeline{}, templateIndex, templatesOf); err != nil {
+		return fmt.Errorf("index CdPipelines by template: %w", err)
+	}
 	return nil
+}
+
+// templatesOf are the templates that the stages of a pipeline run.
+func templatesOf(object client.Object) []string {
+	pipeline := object.(*v1alpha1.CdPipeline)
+	var templates []string
+	for _, stage := range trigger.Stages(pipeline, "") {
+		kind, key := argo.TemplateKey(pipeline.Namespace, trigger.StageSpec(pipeline, stage).Workflow.TemplateRef)
+		templates = append(templates, kind+"/"+key.Name)
+	}
+	return templates
+}
+
+// Users returns the names of the CdPipelines that run the template in a stage.
+func Users(ctx context.Context, cache client.Reader, kind string, template types.NamespacedName) ([]types.NamespacedName, error) {
+	var list v1alpha1.CdPipelineList
+	err := cache.List(ctx, &list, client.InNamespace(template.Namespace),
+		client.MatchingFields{templateIndex: kind + "/" + template.Name}, client.UnsafeDisableDeepCopy)
+	if err != nil {
+		return nil, fmt.Errorf("list pipelines of a %s: %w", kind, err)
+	}
+	names := make([]types.NamespacedName, len(list.Items))
+	for i := range list.Items {
+		names[i] = client.ObjectKeyFromObject(&list.Items[i])
+	}
+	return names, nil
 }
 
 func parentKey(kind v1alpha1.ParentKind, name string) string { return string(kind) + "/" + name }

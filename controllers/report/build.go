@@ -203,9 +203,10 @@ func counted(runs int64) string {
 
 // waitedFor says what ends a hold.
 var waitedFor = map[v1alpha1.Reason]string{
-	v1alpha1.ReasonPerson: "a person (RunRequest with action Resume)",
-	v1alpha1.ReasonHold:   "spec.hold to be false",
-	v1alpha1.ReasonTurn:   "a turn",
+	v1alpha1.ReasonPerson:   "a person (RunRequest with action Resume)",
+	v1alpha1.ReasonHold:     "spec.hold to be false",
+	v1alpha1.ReasonTurn:     "a turn",
+	v1alpha1.ReasonTemplate: "its template to exist",
 }
 
 // names lists a few names, and that there are more.

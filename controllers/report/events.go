@@ -60,7 +60,7 @@ func pipelineNews(before, after v1alpha1.CdPipelineStatus) []news {
 			continue
 		}
 		eventType := corev1.EventTypeNormal
-		if kind == v1alpha1.ConditionReady || blocked[v1alpha1.Reason(changed.Reason)] {
+		if (kind == v1alpha1.ConditionReady && !wanted[v1alpha1.Reason(changed.Reason)]) || blocked[v1alpha1.Reason(changed.Reason)] {
 			eventType = corev1.EventTypeWarning
 		}
 		list = append(list, newsOf(eventType, changed.Reason, "Decide", changed.Message))
@@ -74,6 +74,9 @@ func pipelineNews(before, after v1alpha1.CdPipelineStatus) []news {
 	}
 	return list
 }
+
+// wanted are the reasons of Ready that somebody chose in the spec.
+var wanted = map[v1alpha1.Reason]bool{v1alpha1.ReasonSuspended: true, v1alpha1.ReasonHold: true}
 
 // blocked are the reasons that somebody must mend.
 var blocked = map[v1alpha1.Reason]bool{

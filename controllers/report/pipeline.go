@@ -11,7 +11,6 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
-	"github.com/penstock-cd/penstock/controllers/lookup"
 	"github.com/penstock-cd/penstock/pkg/store"
 	"github.com/penstock-cd/penstock/pkg/trigger"
 )
@@ -38,10 +37,9 @@ func (r *Reporter) reportPipelines(ctx context.Context, keys []types.NamespacedN
 	var writes []write
 	for i, pipeline := range pipelines {
 		changed := pipeline.DeepCopy()
-		parents := lookup.NewFamily(ctx, r.Cache, pipeline.Namespace)
-		readiness := r.Decider.Ready(pipeline, parents)
-		if parents.Err != nil {
-			return nil, fmt.Errorf("find parents: %w", parents.Err)
+		readiness, err := r.readiness(ctx, pipeline)
+		if err != nil {
+			return nil, err
 		}
 		changed.Status = pipelineStatus(pipeline, readiness, facts{
 			run: find(runs, uids[i]), decision: find(decisions, uids[i]), deployed: deployed[uids[i]],

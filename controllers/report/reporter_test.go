@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	wfv1 "github.com/argoproj/argo-workflows/v3/pkg/apis/workflow/v1alpha1"
 	"github.com/go-logr/logr"
 	"github.com/stretchr/testify/require"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -88,9 +89,11 @@ func newDesk(t *testing.T, objects ...client.Object) *desk {
 	t.Helper()
 	scheme := runtime.NewScheme()
 	require.NoError(t, v1alpha1.AddToScheme(scheme))
+	require.NoError(t, wfv1.AddToScheme(scheme))
 	filters, err := trigger.NewFilters()
 	require.NoError(t, err)
 	builder := fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).
+		WithObjects(given.WorkflowTemplate(given.Template, time.Second)).
 		WithStatusSubresource(&v1alpha1.CiBuild{}, &v1alpha1.CdPipeline{})
 	require.NoError(t, lookup.AddIndexes(t.Context(), indexer{builder}))
 	d := &desk{server: builder.Build(), rows: &tables{}, events: events.NewFakeRecorder(100)}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
 	"github.com/penstock-cd/penstock/controllers/lookup"
+	"github.com/penstock-cd/penstock/pkg/argo"
 )
 
 // watched is a kind of object, and what is to be done when one comes, changes or goes.
@@ -23,8 +25,8 @@ type watched struct {
 type mark func(context.Context, types.NamespacedName)
 
 // Watch makes the reporter look again, once it is started, at a pipeline, and at those
-// below it, when it or a CiPipeline comes, changes or goes, since that can make them
-// ready or not; and at a build when it changes.
+// below it, when it or a CiPipeline comes, changes or goes, or its template comes or goes,
+// since that can make them ready or not; and at a build when it changes.
 func (r *Reporter) Watch(ctx context.Context, informers cache.Informers) error {
 	for _, kind := range []struct {
 		object         client.Object
@@ -33,6 +35,8 @@ func (r *Reporter) Watch(ctx context.Context, informers cache.Informers) error {
 		{&v1alpha1.CiPipeline{}, nothing, r.ciPipelineChanged},
 		{&v1alpha1.CdPipeline{}, r.pipelineKnown, r.cdPipelineChanged},
 		{&v1alpha1.CiBuild{}, r.buildKnown, r.buildChanged},
+		{argo.Template(argo.KindTemplate), nothing, r.templateChanged(argo.KindTemplate)},
+		{argo.Template(argo.KindClusterTemplate), nothing, r.templateChanged(argo.KindClusterTemplate)},
 	} {
 		informer, err := informers.GetInformer(ctx, kind.object)
 		if err != nil {
@@ -134,6 +138,9 @@ func markObject(ctx context.Context, object any, mark mark) {
 func worthALook(before, after any) bool {
 	if build, ok := after.(*v1alpha1.CiBuild); ok {
 		return before.(*v1alpha1.CiBuild).Status.Phase != build.Status.Phase
+	}
+	if _, isTemplate := after.(*metav1.PartialObjectMetadata); isTemplate {
+		return false // it exists as before
 	}
 	old, isOld := before.(client.Object)
 	current, isCurrent := after.(client.Object)

@@ -1,13 +1,20 @@
 package report
 
 import (
+	"context"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	toolscache "k8s.io/client-go/tools/cache"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/cache/informertest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllertest"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
+	"github.com/penstock-cd/penstock/pkg/argo"
 	"github.com/penstock-cd/penstock/test/given"
 )
 
@@ -15,7 +22,7 @@ func TestAReplicaThatStandsByGathersNothing(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)
 	informers := &informertest.FakeInformers{Scheme: d.server.Scheme()}
-	require.NoError(t, d.Watch(t.Context(), informers))
+	require.NoError(t, d.Watch(t.Context(), withTemplates{informers, controllertest.NewFakeInformer(controllertest.Synced)}))
 	builds, err := informers.FakeInformerFor(t.Context(), &v1alpha1.CiBuild{})
 	require.NoError(t, err)
 	builds.Add(given.CiBuild("b1"))
@@ -26,6 +33,60 @@ func TestAReplicaThatStandsByGathersNothing(t *testing.T) {
 	defer stop()
 	builds.Add(given.CiBuild("b2"))
 	require.Equal(t, []types.NamespacedName{named("b2")}, d.builds.take(2))
+}
+
+// withTemplates has informers of templates too, of which only the metadata is known.
+type withTemplates struct {
+	*informertest.FakeInformers
+	templates *controllertest.FakeInformer
+}
+
+func (w withTemplates) GetInformer(ctx context.Context, object client.Object, options ...cache.InformerGetOption) (cache.Informer, error) {
+	if _, isTemplate := object.(*metav1.PartialObjectMetadata); isTemplate {
+		return w.templates, nil
+	}
+	return w.FakeInformers.GetInformer(ctx, object, options...)
+}
+
+func TestOnlyThePipelinesOfATemplateThatComesOrGoesAreLookedAt(t *testing.T) {
+	t.Parallel()
+	cluster := func(p *v1alpha1.CdPipeline) {
+		given.WithPost(p)
+		p.Spec.PostDeploy.Workflow.TemplateRef = v1alpha1.TemplateReference{Name: "cluster", ClusterScope: true}
+	}
+	d := newDesk(t, given.CdPipeline("web"), given.CdPipeline("other", given.Runs("other"), cluster))
+	template := func(kind, namespace, name string, generation int64) *metav1.PartialObjectMetadata {
+		template := argo.Template(kind)
+		template.Namespace, template.Name, template.Generation = namespace, name, generation
+		return template
+	}
+	for sentence, tc := range map[string]struct {
+		kind string
+		tell func(toolscache.ResourceEventHandler)
+		want []types.NamespacedName
+	}{
+		"one that comes": {argo.KindTemplate, func(handle toolscache.ResourceEventHandler) {
+			handle.OnAdd(template(argo.KindTemplate, given.Namespace, given.Template, 1), false)
+		}, []types.NamespacedName{named("web")}},
+		"one that goes": {argo.KindTemplate, func(handle toolscache.ResourceEventHandler) {
+			handle.OnDelete(template(argo.KindTemplate, given.Namespace, "other", 1))
+		}, []types.NamespacedName{named("other")}},
+		"one of the cluster": {argo.KindClusterTemplate, func(handle toolscache.ResourceEventHandler) {
+			handle.OnAdd(template(argo.KindClusterTemplate, "", "cluster", 1), false)
+		}, []types.NamespacedName{named("other")}},
+		"one that changes": {argo.KindTemplate, func(handle toolscache.ResourceEventHandler) {
+			handle.OnUpdate(template(argo.KindTemplate, given.Namespace, given.Template, 1), template(argo.KindTemplate, given.Namespace, given.Template, 2))
+		}, nil},
+		"one of another namespace": {argo.KindTemplate, func(handle toolscache.ResourceEventHandler) {
+			handle.OnAdd(template(argo.KindTemplate, "elsewhere", given.Template, 1), false)
+		}, nil},
+		"one that there was at the start": {argo.KindTemplate, func(handle toolscache.ResourceEventHandler) {
+			handle.OnAdd(template(argo.KindTemplate, given.Namespace, given.Template, 1), true)
+		}, nil},
+	} {
+		tc.tell(handler(t.Context(), nothing, d.templateChanged(tc.kind)))
+		require.ElementsMatch(t, tc.want, d.pipelines.take(9), sentence)
+	}
 }
 
 func TestWhatThereIsAtTheStartComesAfterWhatChanges(t *testing.T) {

@@ -13,12 +13,13 @@ import (
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
 	"github.com/penstock-cd/penstock/pkg/store"
+	"github.com/penstock-cd/penstock/pkg/trigger"
 )
 
-// Refusal ends a task without a Workflow: trying again cannot help.
+// Refusal ends a task without a Workflow, or holds it: trying again at once cannot help.
 type Refusal struct {
 	// Status is Error where something must be mended, Cancelled where the task's
-	// reason to exist is gone.
+	// reason to exist is gone, Held where it waits for something.
 	Status  store.Status
 	Reason  v1alpha1.Reason
 	Message string
@@ -32,6 +33,10 @@ func refused(reason v1alpha1.Reason, format string, args ...any) *Refusal {
 
 func cancelled(reason v1alpha1.Reason, format string, args ...any) *Refusal {
 	return &Refusal{Status: store.StatusCancelled, Reason: reason, Message: fmt.Sprintf(format, args...)}
+}
+
+func held(hold trigger.Hold) *Refusal {
+	return &Refusal{Status: store.StatusHeld, Reason: hold.Reason, Message: hold.Message}
 }
 
 // classify tells an answer of the API server that can never change from one that

@@ -40,8 +40,12 @@ func (Stages) Build(ctx context.Context, reader client.Reader, claim store.Claim
 	if pipeline.Spec.Suspend {
 		return nil, cancelled(v1alpha1.ReasonSuspended, "CdPipeline %s was suspended before its turn came", claim.Owner.Name)
 	}
-	if err := findTemplate(ctx, reader, claim.Namespace, stage.Workflow.TemplateRef); err != nil {
+	hold, err := TemplateHold(ctx, reader, claim.Namespace, stage.Workflow.TemplateRef)
+	if err != nil {
 		return nil, err
+	}
+	if hold != (trigger.Hold{}) {
+		return nil, held(hold)
 	}
 	return stageWorkflow(claim, pipeline, stage), nil
 }

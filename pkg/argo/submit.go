@@ -41,7 +41,7 @@ type Made struct {
 }
 
 // Submit makes sure that the claimed task's Workflow exists. A *Refusal means that
-// it never will; any other error may pass. Submitting a task again, from wherever,
+// it never will, or not before what holds the task is over; any other error may pass. Submitting a task again, from wherever,
 // makes no second Workflow.
 func (s *Submitter) Submit(ctx context.Context, claim store.Claim) (Made, error) {
 	if claim.StopReason != "" {
@@ -89,39 +89,6 @@ func (s *Submitter) prepare(ctx context.Context, reader client.Reader, claim sto
 	ctx, cancel := context.WithTimeout(ctx, RequestTimeout)
 	defer cancel()
 	return s.Builders.Build(ctx, reader, claim)
-}
-
-// Template returns an empty template, of which only the metadata is known, of kind
-// WorkflowTemplate or ClusterWorkflowTemplate.
-func Template(kind string) *metav1.PartialObjectMetadata {
-	template := &metav1.PartialObjectMetadata{}
-	template.SetGroupVersionKind(wfv1.SchemeGroupVersion.WithKind(kind))
-	return template
-}
-
-// TrimTemplate keeps of a template only that it exists: kubectl apply leaves the whole
-// manifest in an annotation.
-func TrimTemplate(object any) (any, error) {
-	if template, ok := object.(*metav1.PartialObjectMetadata); ok {
-		template.Labels, template.Annotations, template.ManagedFields = nil, nil, nil
-	}
-	return object, nil
-}
-
-// findTemplate refuses a row whose template does not exist.
-func findTemplate(ctx context.Context, reader client.Reader, namespace string, ref v1alpha1.TemplateReference) error {
-	kind, key := "WorkflowTemplate", types.NamespacedName{Namespace: namespace, Name: ref.Name}
-	if ref.ClusterScope {
-		kind, key.Namespace = "ClusterWorkflowTemplate", ""
-	}
-	err := reader.Get(ctx, key, Template(kind))
-	if apierrors.IsNotFound(err) {
-		return refused(v1alpha1.ReasonTemplateNotFound, "%s %s does not exist: create it, or correct workflow.templateRef, and then create a new CiBuild", kind, ref.Name)
-	}
-	if err != nil {
-		return fmt.Errorf("get %s: %w", kind, err)
-	}
-	return nil
 }
 
 func (s *Submitter) create(ctx context.Context, claim store.Claim, workflow *wfv1.Workflow) (Made, error) {

@@ -233,16 +233,16 @@ func TestSubmitRefusesWhatCanNeverBe(t *testing.T) {
 			store.StatusCancelled, v1alpha1.ReasonStageRemoved, "CdPipeline web has no stage POST any more",
 		},
 		"a template that does not exist": {
-			[]client.Object{web}, nil, store.StatusError, v1alpha1.ReasonTemplateNotFound,
+			[]client.Object{web}, nil, store.StatusHeld, v1alpha1.ReasonTemplate,
 			"WorkflowTemplate deploy does not exist: create it, or correct workflow.templateRef",
 		},
 		"a template that exists for the cluster alone": {
-			[]client.Object{web, clusterTemplate()}, nil, store.StatusError, v1alpha1.ReasonTemplateNotFound,
+			[]client.Object{web, clusterTemplate()}, nil, store.StatusHeld, v1alpha1.ReasonTemplate,
 			"WorkflowTemplate deploy does not exist",
 		},
 		"a cluster template that exists in the namespace alone": {
 			[]client.Object{given.CdPipeline("web", clusterScoped), template()}, nil,
-			store.StatusError, v1alpha1.ReasonTemplateNotFound, "ClusterWorkflowTemplate deploy does not exist",
+			store.StatusHeld, v1alpha1.ReasonTemplate, "ClusterWorkflowTemplate deploy does not exist",
 		},
 	} {
 		t.Run(sentence, func(t *testing.T) {

@@ -95,6 +95,10 @@ type Config struct {
 	// wait of the triggers that were in flight.
 	TriggerLease time.Duration `env:"TRIGGER_LEASE" envDefault:"20s" min:"5s" max:"10m" meaning:"time a claimed trigger belongs to this process before another may take it"`
 
+	// TemplateWait is how long a stage waits for a template that does not exist, by the
+	// database's clock, before it ends as Error.
+	TemplateWait time.Duration `env:"TEMPLATE_WAIT" envDefault:"10m" min:"1s" max:"168h" meaning:"time a stage waits for its WorkflowTemplate before it ends as Error"`
+
 	// SweepInterval is the pause between two sweeps. The first sweep runs at start.
 	SweepInterval time.Duration `env:"SWEEP_INTERVAL" envDefault:"2m" min:"5s" max:"1h" meaning:"time between two repairs of what a crash or a lost event left open"`
 

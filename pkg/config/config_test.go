@@ -37,6 +37,7 @@ func defaults() Config {
 		LogFormat:              "json",
 		ShutdownGracePeriod:    30 * time.Second,
 		TriggerLease:           20 * time.Second,
+		TemplateWait:           10 * time.Minute,
 		SweepInterval:          2 * time.Minute,
 		HistoryRetention:       Retention(90 * day),
 	}
@@ -60,6 +61,7 @@ func TestLoadAccepts(t *testing.T) {
 				"WATCH_NAMESPACES", "team-a,team-b", "METRICS_BIND_ADDRESS", "0", "HEALTH_PROBE_BIND_ADDRESS", "127.0.0.1:0",
 				"LOG_LEVEL", "debug", "LOG_FORMAT", "console", "SHUTDOWN_GRACE_PERIOD", "1m", "TRIGGER_LEASE", "5s", "SWEEP_INTERVAL", "1h",
 				"HISTORY_RETENTION", "36h",
+				"TEMPLATE_WAIT", "1m",
 			),
 			change: func(c *Config) {
 				*c = Config{
@@ -70,6 +72,7 @@ func TestLoadAccepts(t *testing.T) {
 					LogLevel: "debug", LogFormat: "console",
 					ShutdownGracePeriod: time.Minute, TriggerLease: 5 * time.Second, SweepInterval: time.Hour,
 					HistoryRetention: Retention(36 * time.Hour),
+					TemplateWait:     time.Minute,
 				}
 			},
 		},

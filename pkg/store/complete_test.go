@@ -25,6 +25,7 @@ func TestAClaimedTaskIsCompletedOnlyByItsWorker(t *testing.T) {
 	}{
 		"submitted":      {"", "w", 1, store.StatusSubmitted, true, "Submitted r 1 true false true"},
 		"given back":     {"", "w", 1, store.StatusPending, true, "Pending r 1 false false true"},
+		"held":           {"", "w", 1, store.StatusHeld, true, "Held r 1 false false true"},
 		"ended in error": {"", "w", 1, store.StatusError, true, "Error r 1 false true true"},
 		"cancelled":      {"", "w", 1, store.StatusCancelled, true, "Cancelled r 1 false true true"},
 		"another worker writes nothing": {

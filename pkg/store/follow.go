@@ -95,7 +95,7 @@ func ended(row dbsqlc.UnfollowedRow) Ended {
 		Stopped: row.StopReason != "", HadWorkflow: row.HadWorkflow, Priority: row.Priority,
 		Namespace: row.Namespace, Pipeline: row.Pipeline, PipelineUID: row.PipelineUid, Number: row.Run,
 		Artifacts: artifacts, All: row.Artifacts == string(v1alpha1.ArtifactsAll), Descends: row.Descends,
-		Later: convert(row.Later, func(stage string) trigger.Stage { return trigger.Stage(stage) }), Whole: row.Whole,
+		Later: stagesOf(row.Later), Whole: row.Whole,
 		Build: trigger.Build{
 			UID: row.BuildUid, Namespace: row.Namespace, Name: row.BuildName, CiPipeline: row.CiPipeline,
 			Revision: row.Revision, Cause: row.Cause, Phase: v1alpha1.BuildPhase(row.Phase),

@@ -117,8 +117,8 @@ func (w *world) complete() (step, bool) {
 		batch = append(batch, completion{store.Completion{
 			ID: claim.ID, Attempt: claim.Attempt, Delay: time.Duration(w.random.IntN(6)/5) * time.Hour,
 			Status: []store.Status{
-				store.StatusSubmitted, store.StatusSubmitted, store.StatusPending, store.StatusError, store.StatusCancelled, store.StatusSucceeded,
-			}[w.random.IntN(6)],
+				store.StatusSubmitted, store.StatusSubmitted, store.StatusPending, store.StatusError, store.StatusCancelled, store.StatusSucceeded, store.StatusHeld,
+			}[w.random.IntN(7)],
 			Reason:      []v1alpha1.Reason{"", v1alpha1.ReasonSubmissionDelayed}[w.random.IntN(2)],
 			WorkflowUID: []string{"", workflowUID(claim.Claim)}[w.random.IntN(2)],
 		}, claim.WorkflowName})

@@ -184,7 +184,7 @@ func (m *model) claim(worker string, most int, claims []store.Claim, alone bool)
 
 // complete moves what is still the worker's, and only to where a worker may.
 func (m *model) complete(worker string, completions []completion, moved []store.Moved) error {
-	may := []store.Status{store.StatusSubmitted, store.StatusPending, store.StatusError, store.StatusCancelled}
+	may := []store.Status{store.StatusSubmitted, store.StatusPending, store.StatusHeld, store.StatusError, store.StatusCancelled}
 	var want []int64
 	for _, c := range completions {
 		task := m.tasks[c.name]
@@ -202,7 +202,7 @@ func (m *model) complete(worker string, completions []completion, moved []store.
 			if c.WorkflowUID != "" {
 				task.uid = c.WorkflowUID
 			}
-			if c.Status == store.StatusPending {
+			if c.Status == store.StatusPending || c.Status == store.StatusHeld {
 				task.claimedBy = ""
 			}
 		})
@@ -270,7 +270,7 @@ func (m *model) cancelWaiting(pipelineUID string, reason v1alpha1.Reason, moved 
 		}
 		touched++
 		m.change(name, func(task *modelTask) { task.delayed = false })
-		if task.claims == 0 {
+		if task.claims == 0 || task.status == store.StatusHeld {
 			m.change(name, func(task *modelTask) { task.status, task.reason, task.finished = store.StatusCancelled, reason, true })
 			m.moved(name)
 		}

@@ -531,7 +531,7 @@ func (s *Store) Reconsider(ctx context.Context, pipeline PipelineRef, holdOf fun
 		if err != nil {
 			return err
 		}
-		held, err := heldOf(ctx, queries, pipeline.UID, v1alpha1.ReasonHold, v1alpha1.ReasonPerson, v1alpha1.ReasonTurn)
+		held, err := heldOf(ctx, queries, pipeline.UID, v1alpha1.ReasonHold, v1alpha1.ReasonPerson, v1alpha1.ReasonTurn, v1alpha1.ReasonTemplate)
 		if err != nil {
 			return err
 		}
@@ -548,8 +548,14 @@ type Waiting struct {
 	Namespace, Pipeline, UID string
 	// Reasons are what holds it, each once; the empty one is for a slot.
 	Reasons []string
-	// PersonStages are the stages that wait for a person, each once.
-	PersonStages []trigger.Stage
+	// PersonStages are the stages that wait for a person, each once, and TemplateStages those
+	// that wait for their template.
+	PersonStages, TemplateStages []trigger.Stage
+	// TemplateFor is for how long the first of these has waited, by the database's clock.
+	TemplateFor time.Duration
+	// Unyielded tells that a build has a turn which it must yield, since what is left of it
+	// is held.
+	Unyielded bool
 }
 
 // WaitingPipelines returns every pipeline of which something waits, but for stages that
@@ -564,7 +570,12 @@ func (s *Store) WaitingPipelines(ctx context.Context) ([]Waiting, error) {
 	return convert(rows, func(row dbsqlc.WaitingPipelinesRow) Waiting {
 		return Waiting{
 			Namespace: row.Namespace, Pipeline: row.Pipeline, UID: row.PipelineUid, Reasons: row.Reasons,
-			PersonStages: convert(row.PersonStages, func(stage string) trigger.Stage { return trigger.Stage(stage) }),
+			PersonStages: stagesOf(row.PersonStages), TemplateStages: stagesOf(row.TemplateStages),
+			TemplateFor: time.Duration(row.TemplateSeconds * float64(time.Second)), Unyielded: row.Unyielded,
 		}
 	}), nil
+}
+
+func stagesOf(names []string) []trigger.Stage {
+	return convert(names, func(stage string) trigger.Stage { return trigger.Stage(stage) })
 }

@@ -96,7 +96,7 @@ type Claim struct {
 type Completion struct {
 	ID      int64
 	Attempt int32
-	// Status is Submitted, Pending (given back), Error or Cancelled.
+	// Status is Submitted, Pending (given back), Held, Error or Cancelled.
 	Status  Status
 	Reason  v1alpha1.Reason
 	Message string

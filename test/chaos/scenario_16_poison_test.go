@@ -32,7 +32,7 @@ var endless = given.Filter(strings.Repeat("[1,2,3,4,5,6,7,8,9,10].all(x, ", 10) 
 func TestPoisonEndsItsOwnRowAlone(t *testing.T) {
 	t.Parallel()
 	const neighbours = 10
-	w := newWorld(t)
+	w := newWorld(t, "TEMPLATE_WAIT=1s")
 	w.CreateFamily(given.CdPipelines(neighbours, "neighbour"))
 	w.Create(given.CiPipeline(given.CI), given.CiBuild("b1"),
 		given.CdPipeline("no-template", given.Runs("nowhere")),

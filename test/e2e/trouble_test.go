@@ -19,7 +19,7 @@ import (
 )
 
 func TestWorkflowsThatEndBadlyEndTheirRowsAndNoOther(t *testing.T) {
-	w := newWorld(t)
+	w := newWorld(t, "TEMPLATE_WAIT=1s")
 	w.Create(forEver(), given.CiPipeline(given.CI), given.CdPipeline("pod", given.Runs("pod")), given.CdPipeline("fails", given.Runs("failing-pod")),
 		given.CdPipeline("deleted", given.Runs("for-ever")), given.CdPipeline("no-template", given.Runs("nowhere")), given.CdPipeline("below-fails", given.BelowCd("fails")))
 	w.Create(given.CiBuild("app-1"))
@@ -36,7 +36,7 @@ func TestWorkflowsThatEndBadlyEndTheirRowsAndNoOther(t *testing.T) {
 	w.RowsAre(1, "Failed")
 	w.RowsAre(2, "Error")
 	w.DecidedIs("below-fails", "Blocked/ParentNotSucceeded")
-	w.KubectlTells("describe cdpipeline no-template", "TemplateNotFound", "WorkflowTemplate nowhere does not exist")
+	w.KubectlTells("describe cdpipeline no-template", "TemplateNotFound", "WorkflowTemplate nowhere did not appear within 1s")
 	w.KubectlTells("describe cdpipeline deleted", "WorkflowDeleted")
 	w.KubectlTells("describe cibuild app-1", "fails DEPLOY ended as Failed", "no-template DEPLOY ended as Error")
 	w.Judge()

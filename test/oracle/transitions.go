@@ -60,9 +60,9 @@ func RecordTransitions(ctx context.Context, database *pgxpool.Pool) error {
 // that is held may be held for another reason.
 var allowed = map[string][]string{
 	"":           {"Held", "Pending"},
-	"Held":       {"Held", "Pending", "Cancelled", "Superseded"},
+	"Held":       {"Held", "Pending", "Error", "Cancelled", "Superseded"},
 	"Pending":    {"Submitting", "Submitted", "Running", "Succeeded", "Failed", "Error", "Cancelled", "Superseded"},
-	"Submitting": {"Pending", "Submitted", "Running", "Succeeded", "Failed", "Error", "Cancelled", "Superseded"},
+	"Submitting": {"Held", "Pending", "Submitted", "Running", "Succeeded", "Failed", "Error", "Cancelled", "Superseded"},
 	"Submitted":  {"Running", "Succeeded", "Failed", "Error", "Cancelled", "Superseded"},
 	"Running":    {"Succeeded", "Failed", "Error", "Cancelled", "Superseded"},
 }

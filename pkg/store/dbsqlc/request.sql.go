@@ -505,7 +505,11 @@ func (q *Queries) RunsOf(ctx context.Context, arg RunsOfParams) ([]RunsOfRow, er
 
 const waitingPipelines = `-- name: WaitingPipelines :many
 SELECT namespace, owner_name AS pipeline, owner_uid AS pipeline_uid, array_agg(DISTINCT reason)::text[] AS reasons,
-       COALESCE(array_agg(DISTINCT inputs->>'stage') FILTER (WHERE reason = 'Person'), '{}')::text[] AS person_stages
+       COALESCE(array_agg(DISTINCT inputs->>'stage') FILTER (WHERE reason = 'Person'), '{}')::text[] AS person_stages,
+       COALESCE(array_agg(DISTINCT inputs->>'stage') FILTER (WHERE reason = 'Template'), '{}')::text[] AS template_stages,
+       COALESCE(EXTRACT(EPOCH FROM now() - min(changed_at) FILTER (WHERE reason = 'Template')), 0)::float8 AS template_seconds,
+       COALESCE(bool_or(EXISTS (SELECT FROM cd_workflow w JOIN turn n ON n.id = w.turn_id WHERE w.id = (inputs->>'run')::bigint AND n.state = 'Active'))
+           FILTER (WHERE status = 'Held' AND reason = 'Template'), false)::boolean AS unyielded
 FROM task
 WHERE kind = 'cd' AND status IN ('Held', 'Pending') AND reason <> 'StageBefore'
   AND (cardinality($1::text[]) = 0 OR namespace = ANY($1::text[]))
@@ -513,15 +517,19 @@ GROUP BY namespace, owner_name, owner_uid
 `
 
 type WaitingPipelinesRow struct {
-	Namespace    string
-	Pipeline     string
-	PipelineUid  string
-	Reasons      []string
-	PersonStages []string
+	Namespace       string
+	Pipeline        string
+	PipelineUid     string
+	Reasons         []string
+	PersonStages    []string
+	TemplateStages  []string
+	TemplateSeconds float64
+	Unyielded       bool
 }
 
 // Pipelines of which something waits, what holds it (each reason once, the empty one for a
-// slot), and the stages that wait for a person.
+// slot), the stages that wait for a person or for their template and for how long the first
+// of these does, and whether a build still has a turn that it must yield.
 func (q *Queries) WaitingPipelines(ctx context.Context, namespaces []string) ([]WaitingPipelinesRow, error) {
 	rows, err := q.db.Query(ctx, waitingPipelines, namespaces)
 	if err != nil {
@@ -537,6 +545,9 @@ func (q *Queries) WaitingPipelines(ctx context.Context, namespaces []string) ([]
 			&i.PipelineUid,
 			&i.Reasons,
 			&i.PersonStages,
+			&i.TemplateStages,
+			&i.TemplateSeconds,
+			&i.Unyielded,
 		); err != nil {
 			return nil, err
 		}

@@ -35,7 +35,8 @@ ORDER BY c.priority DESC, c.fair_at, c.id;
 -- worker's: the same worker, the same attempt, not yet taken further. One that is
 -- to be tried again later goes behind those that come meanwhile, or tasks that fail
 -- for ever would keep all others waiting. One that is to be stopped is claimed again at
--- once: its submitter looks whether an attempt has made its Workflow.
+-- once, also where it would be held: its submitter looks whether an attempt has made its
+-- Workflow.
 WITH locked AS (
     SELECT id FROM task
     WHERE id = ANY(@ids::bigint[]) AND status = 'Submitting' AND claimed_by = @worker::text
@@ -47,21 +48,24 @@ WITH locked AS (
            unnest(@workflow_uids::text[]) AS workflow_uid
 ), moved AS (
     UPDATE task t
-    SET status = CASE WHEN c.status = 'Cancelled' AND t.stop_reason = 'Replaced' THEN 'Superseded' ELSE c.status END,
-        reason = CASE WHEN c.status = 'Cancelled' AND t.stop_reason <> '' THEN t.stop_reason ELSE c.reason END,
-        message = CASE WHEN c.status = 'Cancelled' AND t.stop_reason <> '' THEN t.stop_message ELSE c.message END,
+    SET status = CASE WHEN c.status = 'Cancelled' AND t.stop_reason = 'Replaced' THEN 'Superseded'
+                      WHEN c.status = 'Held' AND t.stop_reason <> '' THEN 'Pending' ELSE c.status END,
+        reason = CASE WHEN c.status = 'Cancelled' AND t.stop_reason <> '' THEN t.stop_reason
+                      WHEN c.status = 'Held' AND t.stop_reason <> '' THEN '' ELSE c.reason END,
+        message = CASE WHEN c.status = 'Cancelled' AND t.stop_reason <> '' THEN t.stop_message
+                       WHEN c.status = 'Held' AND t.stop_reason <> '' THEN '' ELSE c.message END,
         workflow_uid = CASE WHEN c.workflow_uid <> '' THEN c.workflow_uid ELSE t.workflow_uid END,
         failures = CASE WHEN c.delay > interval '0' THEN t.failures + 1 ELSE t.failures END,
         submitted_at = CASE WHEN c.status = 'Submitted' THEN now() ELSE t.submitted_at END,
         finished_at = CASE WHEN c.status IN ('Error', 'Cancelled') THEN now() ELSE t.finished_at END,
         available_at = CASE WHEN c.delay > interval '0' AND t.stop_reason = '' THEN now() + c.delay ELSE t.available_at END,
         fair_at = CASE WHEN c.delay > interval '0' THEN GREATEST(t.fair_at, now() + c.delay) ELSE t.fair_at END,
-        claimed_by = CASE WHEN c.status = 'Pending' THEN '' ELSE t.claimed_by END,
+        claimed_by = CASE WHEN c.status IN ('Pending', 'Held') THEN '' ELSE t.claimed_by END,
         lease_until = NULL, changed_at = now()
     FROM completed c
     JOIN locked ON locked.id = c.id
     WHERE t.id = c.id AND t.status = 'Submitting' AND t.claimed_by = @worker::text AND t.attempt = c.attempt
-      AND c.status IN ('Submitted', 'Pending', 'Error', 'Cancelled')
+      AND c.status IN ('Submitted', 'Pending', 'Held', 'Error', 'Cancelled')
     RETURNING t.id, t.workflow_name, t.namespace, t.owner_name, t.owner_uid, t.inputs, t.status, t.reason, t.message
 ), logged AS (
     INSERT INTO event (kind, namespace, build_name, pipeline, pipeline_uid, run_id, task_id, stage, state, reason, message)

@@ -1,0 +1,115 @@
+package hold
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	toolscache "k8s.io/client-go/tools/cache"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/penstock-cd/penstock/api/v1alpha1"
+	"github.com/penstock-cd/penstock/pkg/argo"
+	"github.com/penstock-cd/penstock/pkg/store"
+	"github.com/penstock-cd/penstock/pkg/trigger"
+)
+
+// templateKinds are the kinds of template that a stage may wait for.
+var templateKinds = []string{argo.KindTemplate, argo.KindClusterTemplate}
+
+// watchTemplates makes the holder see, once it is started, which templates appear.
+func (h *Holder) watchTemplates(ctx context.Context, informers cache.Informers) error {
+	for _, kind := range templateKinds {
+		informer, err := informers.GetInformer(ctx, argo.Template(kind))
+		if err != nil {
+			return fmt.Errorf("watch %ss: %w", kind, err)
+		}
+		h.watched = append(h.watched, watched{informer, h.templateHandler()})
+	}
+	return nil
+}
+
+// templateHandler looks again where something waits for a template, whichever has appeared.
+func (h *Holder) templateHandler() toolscache.ResourceEventHandler {
+	return toolscache.ResourceEventHandlerFuncs{AddFunc: func(any) {
+		if h.awaitsTemplate.Load() {
+			h.changes.Notify()
+		}
+	}}
+}
+
+// lookLater has the holder look again when the first wait for a template is over.
+func (h *Holder) lookLater(waiting []store.Waiting) {
+	h.awaitsTemplate.Store(false)
+	h.timer.Stop()
+	var due time.Duration
+	for _, one := range waiting {
+		if len(one.TemplateStages) == 0 {
+			continue
+		}
+		left := max(h.TemplateWait-one.TemplateFor, 0) + time.Millisecond // the end is a time before now
+		if !h.awaitsTemplate.Swap(true) || left < due {
+			due = left
+		}
+	}
+	if h.awaitsTemplate.Load() {
+		h.timer.Reset(due)
+	}
+}
+
+// templateHolds are the holds of the stages that wait for a template which the reader does
+// not have.
+func templateHolds(ctx context.Context, reader client.Reader, pipeline *v1alpha1.CdPipeline, stages []trigger.Stage) (map[trigger.Stage]trigger.Hold, error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	holds := map[trigger.Stage]trigger.Hold{}
+	for _, stage := range stages {
+		spec := trigger.StageSpec(pipeline, stage)
+		if spec == nil {
+			continue // its submitter says what became of it
+		}
+		hold, err := argo.TemplateHold(ctx, reader, pipeline.Namespace, spec.Workflow.TemplateRef)
+		if err != nil {
+			return nil, err
+		}
+		if hold != (trigger.Hold{}) {
+			holds[stage] = hold
+		}
+	}
+	return holds, nil
+}
+
+// templateAppeared tells whether a template that something waits for exists now.
+func (h *Holder) templateAppeared(ctx context.Context, pipeline *v1alpha1.CdPipeline, waiting store.Waiting) (bool, error) {
+	holds, err := templateHolds(ctx, h.Cache, pipeline, waiting.TemplateStages)
+	return len(holds) < len(waiting.TemplateStages), err
+}
+
+// endTemplateWaits ends what has waited too long for templates that do not exist.
+func (h *Holder) endTemplateWaits(ctx context.Context, waiting store.Waiting) error {
+	if len(waiting.TemplateStages) == 0 || waiting.TemplateFor < h.TemplateWait {
+		return nil
+	}
+	pipeline, err := get(ctx, h.Live, waiting)
+	if err != nil || pipeline == nil {
+		return err
+	}
+	holds, err := templateHolds(ctx, h.Live, pipeline, waiting.TemplateStages)
+	if err != nil {
+		return err
+	}
+	for stage := range holds {
+		if _, err := h.Rows.EndTemplateWaits(ctx, waiting.UID, stage, h.TemplateWait, h.overdue(pipeline, stage)); err != nil {
+			return err
+		}
+		h.OnCommit()
+	}
+	return nil
+}
+
+func (h *Holder) overdue(pipeline *v1alpha1.CdPipeline, stage trigger.Stage) string {
+	kind, key := argo.TemplateKey(pipeline.Namespace, trigger.StageSpec(pipeline, stage).Workflow.TemplateRef)
+	return fmt.Sprintf("%s %s did not appear within %s (TEMPLATE_WAIT): create it, or correct workflow.templateRef, and then create a RunRequest with action Retry",
+		kind, key.Name, h.TemplateWait)
+}
