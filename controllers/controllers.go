@@ -50,8 +50,6 @@ type Dependencies struct {
 	// TriggerClients read and write at the API server in the trigger class, each in the
 	// lane of its key.
 	TriggerClients map[store.Lane]client.Client
-	// Builders make the Workflows, by the kind of task.
-	Builders argo.Builders
 	// Answers are the samples of the transport of LaneCd.
 	Answers *limit.Samples
 	// Namespace is where Penstock itself lives, with its settings; without one there
@@ -77,6 +75,7 @@ type loops struct {
 	sweeper    *sweep.Sweeper
 	history    *prune.Rows
 	surplus    *prune.Builds
+	freeze     freeze
 	queue      *gauge.Queue
 }
 
@@ -90,7 +89,7 @@ func Add(ctx context.Context, mgr manager.Manager, deps Dependencies) error {
 		return err
 	}
 	l := newLoops(mgr, deps, trigger.Decider{Filters: filters})
-	limits := limits{bucket: deps.Bucket, dispatcher: l.dispatcher, builds: l.builds, adapter: l.adapter, history: l.history}
+	limits := limits{bucket: deps.Bucket, dispatcher: l.dispatcher, builds: l.builds, adapter: l.adapter, history: l.history, freeze: &l.freeze, holder: l.holder}
 	limits.apply(deps.Config)
 	load, err := watchSettings(mgr, deps, limits.apply)
 	if err != nil {
@@ -125,7 +124,7 @@ func newLoops(mgr manager.Manager, deps Dependencies, decider trigger.Decider) *
 	})
 	l.holder = hold.New(hold.Config{
 		Cache: mgr.GetCache(), Live: mgr.GetAPIReader(), Rows: deps.Store,
-		Interval: deps.Config.SweepInterval, TemplateWait: deps.Config.TemplateWait, OnCommit: l.wake, Log: deps.Log.WithName("hold"),
+		Interval: deps.Config.SweepInterval, TemplateWait: deps.Config.TemplateWait, Freeze: l.freeze.get, OnCommit: l.wake, Log: deps.Log.WithName("hold"),
 	})
 	l.stopper = stop.New(stop.Config{Rows: deps.Store, Writer: deps.TriggerClients[LaneCd], Log: deps.Log.WithName("stop")})
 	l.releaser = release.New(release.Config{
@@ -150,7 +149,7 @@ func newLoops(mgr manager.Manager, deps Dependencies, decider trigger.Decider) *
 func (l *loops) dispatching(mgr manager.Manager, deps Dependencies, lane store.Lane, inFlight int) dispatch.Config {
 	return dispatch.Config{
 		Lane: lane, Queue: deps.Store,
-		Submitter: &argo.Submitter{Builders: deps.Builders, Cache: mgr.GetCache(), Live: deps.TriggerClients[lane]},
+		Submitter: &argo.Submitter{Builders: argo.Builders{store.KindCd: argo.Stages{Freeze: l.freeze.get}}, Cache: mgr.GetCache(), Live: deps.TriggerClients[lane]},
 		Limit:     inFlight, Lease: deps.Config.TriggerLease, Grace: deps.Config.ShutdownGracePeriod,
 		Busy: func(busy bool) { deps.Bucket.SetBusy(lane.Name(), busy) },
 		Held: l.reporter.GateMoved, Moved: l.moved, Log: deps.Log.WithName("dispatch").WithValues("lane", lane.Name()),

@@ -2,17 +2,21 @@ package controllers
 
 import (
 	"context"
+	"reflect"
+	"sync/atomic"
 	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
 	"github.com/penstock-cd/penstock/controllers/adapt"
 	"github.com/penstock-cd/penstock/controllers/dispatch"
+	"github.com/penstock-cd/penstock/controllers/hold"
 	"github.com/penstock-cd/penstock/controllers/prune"
 	"github.com/penstock-cd/penstock/controllers/settings"
 	"github.com/penstock-cd/penstock/pkg/config"
 	"github.com/penstock-cd/penstock/pkg/limit"
 	"github.com/penstock-cd/penstock/pkg/store"
+	"github.com/penstock-cd/penstock/pkg/trigger"
 )
 
 // firstAutomatic is where an automatic batch size begins: the default of a fixed one.
@@ -32,6 +36,8 @@ type limits struct {
 	builds     *dispatch.Dispatcher
 	adapter    *adapt.Adapter
 	history    *prune.Rows
+	freeze     *freeze
+	holder     *hold.Holder
 }
 
 // apply puts the limits of a configuration in force, also while everything runs.
@@ -42,12 +48,36 @@ func (l limits) apply(c config.Config) {
 		lane.SetMaxActive(c.MaxActiveWorkflows)
 	}
 	l.builds.SetLimit(c.CiBatchSize)
+	if l.freeze.set(c.Freeze) {
+		l.holder.Refreeze()
+	}
 	l.history.SetRetention(time.Duration(c.HistoryRetention))
 	if c.BatchSize.Auto {
 		l.adapter.Adapt(c.BatchSizeCeiling)
 		return
 	}
 	l.adapter.Fix(c.BatchSize.Size)
+}
+
+// freeze is the one that is in force.
+type freeze struct {
+	now atomic.Pointer[trigger.Freeze]
+}
+
+// get returns it; the zero Freeze where there is none.
+func (f *freeze) get() trigger.Freeze {
+	if now := f.now.Load(); now != nil {
+		return *now
+	}
+	return trigger.Freeze{}
+}
+
+// set puts another in force, and tells whether it is another.
+func (f *freeze) set(next config.Freeze) bool {
+	wanted := trigger.Freeze(next)
+	changed := !reflect.DeepEqual(f.get(), wanted)
+	f.now.Store(&wanted)
+	return changed
 }
 
 // acquireWait tells for how long calls have waited for a connection because all were

@@ -75,6 +75,8 @@ const (
 
 // Reasons of the condition Ready, beside ParentNotFound and InvalidFilter.
 const (
+	// ReasonInvalidWindow: one of spec.windows can't be understood.
+	ReasonInvalidWindow Reason = "InvalidWindow"
 	ReasonReady       Reason = "Ready"
 	ReasonParentCycle Reason = "ParentCycle"
 )

@@ -21,7 +21,6 @@ import (
 
 	"github.com/penstock-cd/penstock/controllers"
 	"github.com/penstock-cd/penstock/controllers/gauge"
-	"github.com/penstock-cd/penstock/pkg/argo"
 	"github.com/penstock-cd/penstock/pkg/config"
 	"github.com/penstock-cd/penstock/pkg/failpoint"
 	"github.com/penstock-cd/penstock/pkg/limit"
@@ -116,7 +115,6 @@ func newManager(ctx context.Context, cluster *rest.Config, settings config.Confi
 	}
 	return mgr, controllers.Add(ctx, mgr, controllers.Dependencies{
 		Config: settings, Store: database, Bucket: bucket, TriggerClients: triggers, Answers: answers,
-		Builders:  argo.Builders{store.KindCd: argo.Stages{}},
 		Namespace: podNamespace(settings), Log: log,
 	})
 }

@@ -1,5 +1,5 @@
-// Package hold observes CdPipelines of which something waits, and the templates that it
-// waits for, and lets go on, or cancels, what is held no longer.
+// Package hold observes CdPipelines of which something waits, the templates that it waits
+// for, and the time, and lets go on, or cancels, what is held no longer.
 package hold
 
 import (
@@ -53,6 +53,8 @@ type Config struct {
 	Interval time.Duration
 	// TemplateWait is how long a stage waits for a template that does not exist.
 	TemplateWait time.Duration
+	// Freeze returns the freeze that is in force.
+	Freeze func() trigger.Freeze
 	// OnCommit is called after something was let go on or cancelled.
 	OnCommit func()
 	Log      logr.Logger
@@ -64,10 +66,12 @@ type Holder struct {
 	Config
 	changes loop.Signal
 	watched []watched
-	// awaitsTemplate tells that something waited for a template at the last look, and the
-	// timer wakes when the first of it has waited too long.
+	// awaitsTemplate tells that something waited for a template at the last look. The timer
+	// wakes when the first of it has waited too long, a window opens or a freeze ends.
 	awaitsTemplate atomic.Bool
-	timer          *time.Timer
+	// refrozen tells that another freeze is in force than at the last look.
+	refrozen atomic.Bool
+	timer    *time.Timer
 
 	mu      sync.Mutex
 	changed map[types.NamespacedName]bool
@@ -124,6 +128,13 @@ func (h *Holder) Moved(tasks []store.Moved) {
 	}
 }
 
+// Refreeze looks again at all that waits for the time: another freeze is in force. It never
+// blocks.
+func (h *Holder) Refreeze() {
+	h.refrozen.Store(true)
+	h.changes.Notify()
+}
+
 // handler notes pipelines whose spec has changed, or that are gone. New ones have nothing
 // that waits.
 func (h *Holder) handler() toolscache.ResourceEventHandler {
@@ -172,11 +183,12 @@ func (h *Holder) runOnce(ctx context.Context) (time.Duration, error) {
 		h.putBack(changed)
 		return 0, err
 	}
-	h.lookLater(waiting)
+	h.lookLater(ctx, waiting)
+	refrozen := h.refrozen.Swap(false)
 	var errs []error
 	for _, one := range waiting {
 		key := types.NamespacedName{Namespace: one.Namespace, Name: one.Pipeline}
-		if err := cmp.Or(h.look(ctx, one, changed[key]), h.endTemplateWaits(ctx, one)); err != nil {
+		if err := cmp.Or(h.look(ctx, one, changed[key] || (refrozen && waitsForTime(one))), h.endTemplateWaits(ctx, one)); err != nil {
 			errs = append(errs, fmt.Errorf("look at CdPipeline %s: %w", key, err))
 			h.putBack(map[types.NamespacedName]bool{key: true})
 		}
@@ -200,7 +212,7 @@ func (h *Holder) look(ctx context.Context, waiting store.Waiting, changed bool) 
 	}
 	if !changed && !differs(pipeline, waiting) {
 		appeared, err := h.templateAppeared(ctx, pipeline, waiting)
-		if err != nil || !appeared {
+		if err != nil || (!appeared && !h.timeHas(pipeline, waiting)) {
 			return err
 		}
 	}
@@ -227,10 +239,16 @@ func (h *Holder) reconsider(ctx context.Context, pipeline *v1alpha1.CdPipeline, 
 	ref := store.PipelineRef{UID: waiting.UID, Namespace: waiting.Namespace, Name: waiting.Pipeline, Policy: pipeline.Spec.ConcurrencyPolicy}
 	return h.Rows.Reconsider(ctx, ref, func(held store.Held) trigger.Hold {
 		hold := trigger.HoldOf(pipeline, held.Stage, held.Resumed)
-		if hold == (trigger.Hold{}) && held.Reason == v1alpha1.ReasonTemplate {
+		switch {
+		case hold != (trigger.Hold{}):
+			return hold
+		case held.Reason == v1alpha1.ReasonTemplate:
 			return templates[held.Stage]
+		case held.Reason == v1alpha1.ReasonWindow || held.Reason == v1alpha1.ReasonFreeze:
+			return trigger.TimeHold(pipeline, held.Stage, h.Freeze(), time.Now())
+		default:
+			return trigger.Hold{}
 		}
-		return hold
 	})
 }
 
@@ -246,7 +264,7 @@ func differs(pipeline *v1alpha1.CdPipeline, waiting store.Waiting) bool {
 	}
 	by := func(reason v1alpha1.Reason) bool { return slices.Contains(waiting.Reasons, string(reason)) }
 	return waiting.Unyielded || by(v1alpha1.ReasonHold) && !pipeline.Spec.Hold ||
-		by(v1alpha1.ReasonTemplate) && pipeline.Spec.Hold ||
+		(by(v1alpha1.ReasonTemplate) || by(v1alpha1.ReasonWindow) || by(v1alpha1.ReasonFreeze)) && pipeline.Spec.Hold ||
 		by(v1alpha1.ReasonTurn) && (pipeline.Spec.Hold || pipeline.Spec.ConcurrencyPolicy == v1alpha1.ConcurrencyAllow) ||
 		slices.ContainsFunc(waiting.PersonStages, func(stage trigger.Stage) bool { return !isManual(pipeline, stage) })
 }

@@ -41,6 +41,14 @@ type scene struct {
 	templates *informer
 	woken     atomic.Int32
 	minute    int
+	// freeze is the one that is in force.
+	freeze atomic.Pointer[trigger.Freeze]
+}
+
+// isFrozen is the freeze that is in force from now on.
+func (s *scene) isFrozen(freeze trigger.Freeze) {
+	s.freeze.Store(&freeze)
+	s.Refreeze()
 }
 
 // informer tells when somebody listens to it.
@@ -77,8 +85,9 @@ func newScene(t *testing.T, pipelines ...client.Object) *scene {
 		decider:  trigger.Decider{Filters: filters},
 		informer: newInformer(), templates: newInformer(),
 	}
+	s.freeze.Store(&trigger.Freeze{})
 	s.Holder = New(Config{
-		Cache: s.cluster, Live: s.cluster, Rows: rows, Interval: time.Hour, TemplateWait: time.Minute, OnCommit: func() { s.woken.Add(1) }, Log: logr.Discard(),
+		Cache: s.cluster, Live: s.cluster, Rows: rows, Interval: time.Hour, TemplateWait: time.Minute, Freeze: func() trigger.Freeze { return *s.freeze.Load() }, OnCommit: func() { s.woken.Add(1) }, Log: logr.Discard(),
 	})
 	require.NoError(t, s.Watch(t.Context(), informers{scene: s}))
 	return s

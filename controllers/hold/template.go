@@ -39,23 +39,31 @@ func (h *Holder) templateHandler() toolscache.ResourceEventHandler {
 	}}
 }
 
-// lookLater has the holder look again when the first wait for a template is over.
-func (h *Holder) lookLater(waiting []store.Waiting) {
-	h.awaitsTemplate.Store(false)
-	h.timer.Stop()
-	var due time.Duration
+// lookLater has the holder look again when the first wait for a template is over, or the
+// first window opens, or the freeze ends.
+func (h *Holder) lookLater(ctx context.Context, waiting []store.Waiting) {
+	awaitsTemplate := false
+	due := h.untilOpen(ctx, waiting, time.Now())
 	for _, one := range waiting {
 		if len(one.TemplateStages) == 0 {
 			continue
 		}
-		left := max(h.TemplateWait-one.TemplateFor, 0) + time.Millisecond // the end is a time before now
-		if !h.awaitsTemplate.Swap(true) || left < due {
-			due = left
-		}
+		awaitsTemplate = true
+		due = sooner(due, max(h.TemplateWait-one.TemplateFor, 0)+time.Millisecond) // the end is a time before now
 	}
-	if h.awaitsTemplate.Load() {
+	h.awaitsTemplate.Store(awaitsTemplate)
+	h.timer.Stop()
+	if due > 0 {
 		h.timer.Reset(due)
 	}
+}
+
+// sooner returns the shorter of two durations, of which 0 is none.
+func sooner(a, b time.Duration) time.Duration {
+	if a == 0 || (b != 0 && b < a) {
+		return b
+	}
+	return a
 }
 
 // templateHolds are the holds of the stages that wait for a template which the reader does

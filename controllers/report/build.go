@@ -207,6 +207,8 @@ var waitedFor = map[v1alpha1.Reason]string{
 	v1alpha1.ReasonHold:     "spec.hold to be false",
 	v1alpha1.ReasonTurn:     "a turn",
 	v1alpha1.ReasonTemplate: "its template to exist",
+	v1alpha1.ReasonWindow:   "its windows to open",
+	v1alpha1.ReasonFreeze:   "the freeze to end",
 }
 
 // names lists a few names, and that there are more.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"strings"
+	"time"
 
 	wfv1 "github.com/argoproj/argo-workflows/v3/pkg/apis/workflow/v1alpha1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -20,12 +21,17 @@ import (
 )
 
 // Stages builds the Workflows of stages of runs, from their CdPipelines as they are now.
-type Stages struct{}
+type Stages struct {
+	// Freeze returns the freeze that is in force. Optional.
+	Freeze func() trigger.Freeze
+	// Now is the clock that windows and freezes are measured by. Defaults to time.Now.
+	Now func() time.Time
+}
 
 var _ Builder = Stages{}
 
 // Build implements Builder.
-func (Stages) Build(ctx context.Context, reader client.Reader, claim store.Claim) (*wfv1.Workflow, error) {
+func (s Stages) Build(ctx context.Context, reader client.Reader, claim store.Claim) (*wfv1.Workflow, error) {
 	pipeline, err := pipelineOf(ctx, reader, claim)
 	if err != nil {
 		return nil, err
@@ -40,6 +46,9 @@ func (Stages) Build(ctx context.Context, reader client.Reader, claim store.Claim
 	if pipeline.Spec.Suspend {
 		return nil, cancelled(v1alpha1.ReasonSuspended, "CdPipeline %s was suspended before its turn came", claim.Owner.Name)
 	}
+	if hold := s.timeHold(pipeline, claim); hold != (trigger.Hold{}) {
+		return nil, held(hold)
+	}
 	hold, err := TemplateHold(ctx, reader, claim.Namespace, stage.Workflow.TemplateRef)
 	if err != nil {
 		return nil, err
@@ -48,6 +57,22 @@ func (Stages) Build(ctx context.Context, reader client.Reader, claim store.Claim
 		return nil, held(hold)
 	}
 	return stageWorkflow(claim, pipeline, stage), nil
+}
+
+// timeHold is what holds a stage now that no person has resumed.
+func (s Stages) timeHold(pipeline *v1alpha1.CdPipeline, claim store.Claim) trigger.Hold {
+	if claim.Inputs.Resumed {
+		return trigger.Hold{}
+	}
+	var freeze trigger.Freeze
+	if s.Freeze != nil {
+		freeze = s.Freeze()
+	}
+	now := time.Now
+	if s.Now != nil {
+		now = s.Now
+	}
+	return trigger.TimeHold(pipeline, claim.Inputs.Stage, freeze, now())
 }
 
 // pipelineOf returns the pipeline that the task was planned for, and no other of the

@@ -411,8 +411,14 @@ type Held struct {
 	Resumed bool
 }
 
-// ResumeStages lets stages go on that wait for a person, because a request asks for it:
-// those of the run, or of all runs of the build. holdOf says what else holds a stage.
+// byTime tells whether it is held by the time alone.
+func (h Held) byTime() bool {
+	return h.Reason == v1alpha1.ReasonWindow || h.Reason == v1alpha1.ReasonFreeze
+}
+
+// ResumeStages lets stages go on that wait for a person, a window or the end of a freeze,
+// because a request asks for it: those of the run, or of all runs of the build. holdOf says
+// what else holds a stage.
 func (s *Store) ResumeStages(ctx context.Context, request Request, run int64, stage trigger.Stage, holdOf func(Held) trigger.Hold) (Answer, error) {
 	return s.carryOut(ctx, request, func(ctx context.Context, queries *dbsqlc.Queries) (Answer, error) {
 		order, err := lockPipelines(ctx, queries, []PipelineRef{request.Pipeline})
@@ -427,13 +433,17 @@ func (s *Store) ResumeStages(ctx context.Context, request Request, run int64, st
 		for _, run := range runs {
 			wanted[run.ID] = true
 		}
-		held, err := heldOf(ctx, queries, request.Pipeline.UID, v1alpha1.ReasonPerson)
+		held, err := heldOf(ctx, queries, request.Pipeline.UID, v1alpha1.ReasonPerson, v1alpha1.ReasonWindow, v1alpha1.ReasonFreeze)
 		if err != nil {
 			return Answer{}, err
 		}
 		held = slices.DeleteFunc(held, func(h Held) bool { return !wanted[h.RunID] || (stage != "" && h.Stage != stage) })
 		if len(held) == 0 {
 			return Answer{}, nobodyWaits(request, run, stage, runs)
+		}
+		if timed := slices.IndexFunc(held, Held.byTime); timed >= 0 && request.Reason == "" {
+			return Answer{}, refuse("stage %s of run %d in CdPipeline %s waits for %s: to let it start all the same, say why in spec.reason of a new RunRequest",
+				held[timed].Stage, held[timed].RunID, request.Pipeline.Name, held[timed].Reason)
 		}
 		for i := range held {
 			if _, err := queries.ResumeStage(ctx, dbsqlc.ResumeStageParams{RunID: held[i].RunID, Stage: string(held[i].Stage), Actor: clean(request.Actor)}); err != nil {
@@ -531,7 +541,8 @@ func (s *Store) Reconsider(ctx context.Context, pipeline PipelineRef, holdOf fun
 		if err != nil {
 			return err
 		}
-		held, err := heldOf(ctx, queries, pipeline.UID, v1alpha1.ReasonHold, v1alpha1.ReasonPerson, v1alpha1.ReasonTurn, v1alpha1.ReasonTemplate)
+		held, err := heldOf(ctx, queries, pipeline.UID,
+			v1alpha1.ReasonHold, v1alpha1.ReasonPerson, v1alpha1.ReasonTurn, v1alpha1.ReasonTemplate, v1alpha1.ReasonWindow, v1alpha1.ReasonFreeze)
 		if err != nil {
 			return err
 		}

@@ -2,6 +2,7 @@ package trigger
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
 )
@@ -25,6 +26,18 @@ func HoldOf(pipeline *v1alpha1.CdPipeline, stage Stage, resumed bool) Hold {
 	default:
 		return Hold{}
 	}
+}
+
+// TimeHold returns what holds a stage at the time because of a freeze or of the pipeline's
+// windows. POST belongs to a deployment that has been made, and goes on.
+func TimeHold(pipeline *v1alpha1.CdPipeline, stage Stage, freeze Freeze, at time.Time) Hold {
+	if stage == StagePost {
+		return Hold{}
+	}
+	if hold := freeze.Hold(pipeline.Namespace, at); hold != (Hold{}) {
+		return hold
+	}
+	return WindowHold(pipeline, at)
 }
 
 // TurnHold is the hold of a stage that waits for its build's turn.

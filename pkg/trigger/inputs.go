@@ -23,6 +23,9 @@ type Inputs struct {
 	Stage  Stage  `json:"stage"`
 	// Run is the run's number in cd_workflow; 0 until it is committed.
 	Run int64 `json:"run,omitempty"`
+	// Resumed tells that a person has let the stage start outside of the pipeline's windows,
+	// or in spite of a freeze.
+	Resumed bool `json:"resumed,omitempty"`
 	// All true means that the run is given all artifacts of its build.
 	All bool `json:"all,omitempty"`
 	// Artifacts are those of a run with All. They are no part of the task.

@@ -28,6 +28,9 @@ func (d Decider) Ready(pipeline *v1alpha1.CdPipeline, parents Parents) Readiness
 	if err := d.Filters.Check(pipeline.Spec.Filter); err != nil {
 		return Readiness{Reason: v1alpha1.ReasonInvalidFilter, Message: truncate(err.Error())}
 	}
+	if _, err := ParseWindows(pipeline.Spec.Windows); err != nil {
+		return Readiness{Reason: v1alpha1.ReasonInvalidWindow, Message: truncate(err.Error() + "; nothing starts until that is corrected")}
+	}
 	path := []string{pipeline.Name}
 	for ref := pipeline.Spec.ParentRef; ; {
 		if ref.Kind == v1alpha1.ParentCiPipeline {

@@ -68,7 +68,8 @@ WITH released AS (
     UPDATE task t
     SET status = locked.status, reason = locked.reason, message = locked.message, fair_at = now(), queued_at = now(), changed_at = now()
     FROM locked
-    WHERE t.id = locked.id AND t.status = 'Held' AND (t.status, t.reason) IS DISTINCT FROM (locked.status, locked.reason)
+    WHERE t.id = locked.id AND t.status = 'Held'
+      AND ((t.status, t.reason) IS DISTINCT FROM (locked.status, locked.reason) OR (t.reason IN ('Window', 'Freeze') AND t.message <> locked.message))
     RETURNING t.id, t.namespace, t.owner_name, t.owner_uid, t.inputs, t.status, t.reason, t.message
 )
 INSERT INTO event (kind, namespace, build_name, pipeline, pipeline_uid, run_id, task_id, stage, state, reason, message, actor)

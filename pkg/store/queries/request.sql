@@ -48,7 +48,13 @@ WHERE w.build_uid = @build_uid AND w.pipeline_uid = @pipeline_uid
 GROUP BY w.ci_artifact_id;
 
 -- name: ResumeStage :execrows
--- A person lets the stage go on; whatever else holds it is looked at anew.
+-- A person lets the stage go on; whatever else holds it is looked at anew. What waited for a
+-- window or for the end of a freeze starts in spite of both.
+WITH resumed AS (
+    UPDATE task t SET inputs = t.inputs || '{"resumed": true}'
+    FROM cd_workflow_runner r
+    WHERE r.cd_workflow_id = @run_id AND r.stage = @stage AND t.id = r.task_id AND t.status = 'Held' AND t.reason IN ('Window', 'Freeze')
+)
 UPDATE cd_workflow_runner r SET resumed_by = @actor::text
 FROM task t
 WHERE r.cd_workflow_id = @run_id AND r.stage = @stage AND t.id = r.task_id AND t.status = 'Held' AND t.reason <> 'StageBefore';
@@ -71,7 +77,7 @@ SELECT namespace, owner_name AS pipeline, owner_uid AS pipeline_uid, array_agg(D
        COALESCE(array_agg(DISTINCT inputs->>'stage') FILTER (WHERE reason = 'Template'), '{}')::text[] AS template_stages,
        COALESCE(EXTRACT(EPOCH FROM now() - min(changed_at) FILTER (WHERE reason = 'Template')), 0)::float8 AS template_seconds,
        COALESCE(bool_or(EXISTS (SELECT FROM cd_workflow w JOIN turn n ON n.id = w.turn_id WHERE w.id = (inputs->>'run')::bigint AND n.state = 'Active'))
-           FILTER (WHERE status = 'Held' AND reason = 'Template'), false)::boolean AS unyielded
+           FILTER (WHERE status = 'Held' AND reason IN ('Template', 'Window', 'Freeze')), false)::boolean AS unyielded
 FROM task
 WHERE kind = 'cd' AND status IN ('Held', 'Pending') AND reason <> 'StageBefore'
   AND (cardinality(@namespaces::text[]) = 0 OR namespace = ANY(@namespaces::text[]))
