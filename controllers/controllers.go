@@ -131,7 +131,8 @@ func newLoops(mgr manager.Manager, deps Dependencies, decider trigger.Decider) *
 		Cache: mgr.GetCache(), Live: mgr.GetAPIReader(), Writer: mgr.GetClient(), Log: deps.Log.WithName("release"),
 	})
 	l.tracker = track.New(track.Config{
-		Rows: deps.Store, Live: mgr.GetAPIReader(), Writer: mgr.GetClient(), Moved: l.moved, Recorded: l.releaser.Recorded, Log: deps.Log.WithName("track"),
+		Rows: deps.Store, Live: mgr.GetAPIReader(), Writer: mgr.GetClient(), Moved: l.moved, Recorded: l.releaser.Recorded,
+		Events: mgr.GetEventRecorder("penstock"), Log: deps.Log.WithName("track"),
 	})
 	l.mirror = mirror.New(mirror.Config{Cache: mgr.GetCache(), Rows: deps.Store, Log: deps.Log.WithName("mirror")})
 	l.sweeper = sweep.New(sweep.Config{

@@ -107,6 +107,9 @@ const (
 	ReasonReplaced Reason = "Replaced"
 	// ReasonCancelled: a RunRequest cancelled it.
 	ReasonCancelled Reason = "Cancelled"
+	// ReasonWorkflowRetried: it goes on, since its Workflow was retried in Argo; or, of an
+	// attempt that had not begun, the Workflow of the attempt before was.
+	ReasonWorkflowRetried Reason = "WorkflowRetried"
 	// ReasonTimedOut: its Workflow ran longer than the stage's timeout.
 	ReasonTimedOut Reason = "TimedOut"
 	// ReasonUnknownKind: no builder is registered for the task's kind.

@@ -110,6 +110,8 @@ func (f *Follower) consequence(ctx context.Context, ended store.Ended, children 
 	case retries(pipeline, ended):
 		consequence.RetryAfter, consequence.Retries = trigger.RetryAfter(pipeline, ended.Stage, ended.Attempt)
 		return consequence, nil
+	case ended.UnderWay:
+		return consequence, nil // the run ends with the stage that ends last
 	}
 	consequence.Outcome = outcome(pipeline, ended)
 	if !ended.Descends {
@@ -119,22 +121,29 @@ func (f *Follower) consequence(ctx context.Context, ended store.Ended, children 
 	if err != nil {
 		return store.Consequence{}, err
 	}
-	if consequence.Outcome == store.StatusSucceeded {
-		consequence.Decisions = f.Decider.Succeeded(ended.Build, ended.Artifacts, ended.Pipeline, family)
-	} else {
+	switch {
+	case consequence.Outcome != store.StatusSucceeded:
 		consequence.Decisions = f.Decider.Ended(ended.Artifacts, ended.Pipeline, how(pipeline, consequence.Outcome), family)
+	case ended.Overtaken:
+		consequence.Decisions = f.Decider.Late(ended.Artifacts, ended.Pipeline, family)
+	default:
+		consequence.Decisions = f.Decider.Succeeded(ended.Build, ended.Artifacts, ended.Pipeline, family)
 	}
 	return consequence, family.Err
 }
 
 // goesOn tells whether another stage comes.
 func goesOn(pipeline *v1alpha1.CdPipeline, ended store.Ended) bool {
-	return pipeline != nil && ended.Status == store.StatusSucceeded && !ended.Stopped && next(pipeline, ended) != ""
+	return pipeline != nil && !ended.Overtaken && ended.Status == store.StatusSucceeded && !ended.Stopped && next(pipeline, ended) != ""
 }
 
 // next is the stage behind the one that ended; empty where that was the last. A run from
-// before all its stages were rows has those that the pipeline has now.
+// before all its stages were rows has those that the pipeline has now. Where the stage was
+// reopened, one behind it may have begun: nothing comes then.
 func next(pipeline *v1alpha1.CdPipeline, ended store.Ended) trigger.Stage {
+	if ended.Ahead {
+		return ""
+	}
 	if len(ended.Later) > 0 {
 		return ended.Later[0]
 	}
@@ -153,7 +162,7 @@ func holdOfNext(pipeline *v1alpha1.CdPipeline, ended store.Ended) trigger.Hold {
 // wants it to end.
 func retries(pipeline *v1alpha1.CdPipeline, ended store.Ended) bool {
 	failed := ended.Status == store.StatusFailed || (ended.Status == store.StatusError && ended.HadWorkflow)
-	if pipeline == nil || !failed || ended.Stopped {
+	if pipeline == nil || !failed || ended.Stopped || ended.Overtaken {
 		return false
 	}
 	_, more := trigger.RetryAfter(pipeline, ended.Stage, ended.Attempt)
@@ -161,11 +170,16 @@ func retries(pipeline *v1alpha1.CdPipeline, ended store.Ended) bool {
 }
 
 // outcome is how the run ended, of which no stage is left: one whose pipeline is gone, or
-// that is to be stopped, did not succeed while there were stages to come.
+// that is to be stopped, did not succeed while there were stages to come, nor one that a
+// newer build has overtaken, nor one of which another stage did not.
 func outcome(pipeline *v1alpha1.CdPipeline, ended store.Ended) store.Status {
 	switch {
 	case ended.Status != store.StatusSucceeded:
 		return ended.Status
+	case ended.Overtaken && next(pipeline, ended) != "":
+		return store.StatusSuperseded
+	case ended.Worst != "":
+		return ended.Worst
 	case pipeline == nil, next(pipeline, ended) != "":
 		return store.StatusCancelled
 	default:

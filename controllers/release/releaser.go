@@ -135,6 +135,9 @@ func (r *Releaser) releaseAs(ctx context.Context, reader client.Reader, name typ
 	if err := reader.Get(ctx, name, workflow); err != nil {
 		return fmt.Errorf("get workflow: %w", err)
 	}
+	if !argo.HasEnded(workflow) && workflow.GetDeletionTimestamp() == nil {
+		return nil // it was retried in Argo: its next end is to be recorded as well
+	}
 	released := workflow.DeepCopy()
 	if !controllerutil.RemoveFinalizer(released, v1alpha1.FinalizerRecorded) {
 		return nil

@@ -59,10 +59,18 @@ func newBench(t *testing.T, cache func(client.Reader) client.Reader) (*bench, *f
 	return b, proxy
 }
 
-// workflow creates one, and returns its name.
+// workflow creates one that has ended, and returns its name.
 func (b *bench) workflow(name string, finalizers ...string) types.NamespacedName {
 	b.t.Helper()
-	object := &wfv1.Workflow{ObjectMeta: metav1.ObjectMeta{Namespace: b.namespace, Name: name, Finalizers: finalizers}}
+	return b.workflowIn("Succeeded", name, finalizers...)
+}
+
+// workflowIn creates one in a phase, and returns its name.
+func (b *bench) workflowIn(phase, name string, finalizers ...string) types.NamespacedName {
+	b.t.Helper()
+	object := &wfv1.Workflow{ObjectMeta: metav1.ObjectMeta{
+		Namespace: b.namespace, Name: name, Finalizers: finalizers, Labels: map[string]string{"workflows.argoproj.io/phase": phase},
+	}}
 	require.NoError(b.t, b.cluster.Create(b.t.Context(), object))
 	return client.ObjectKeyFromObject(object)
 }
@@ -114,10 +122,22 @@ func TestOurFinalizerGoesAndNoOthers(t *testing.T) {
 	}
 }
 
+// Its release may have waited when it was retried in Argo.
+func TestAWorkflowThatGoesOnKeepsOurFinalizer(t *testing.T) {
+	t.Parallel()
+	b, _ := newBench(t, upToDate)
+	retried := b.workflowIn("Running", "retried", v1alpha1.FinalizerRecorded)
+	ended := b.workflow("ended", v1alpha1.FinalizerRecorded)
+	b.Recorded([]types.NamespacedName{retried})
+	b.Recorded([]types.NamespacedName{ended})
+	b.finalizersAre(ended)
+	b.finalizersAre(retried, v1alpha1.FinalizerRecorded)
+}
+
 func TestAWorkflowThatIsBeingDeletedGoes(t *testing.T) {
 	t.Parallel()
 	b, _ := newBench(t, upToDate)
-	name := b.workflow("going", v1alpha1.FinalizerRecorded)
+	name := b.workflowIn("Running", "going", v1alpha1.FinalizerRecorded)
 	object := &wfv1.Workflow{ObjectMeta: metav1.ObjectMeta{Namespace: name.Namespace, Name: name.Name}}
 	require.NoError(t, b.cluster.Delete(t.Context(), object))
 	require.NoError(t, b.cluster.Get(t.Context(), name, object), "it waits for us")

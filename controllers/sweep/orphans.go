@@ -31,16 +31,19 @@ var orphans = prometheus.NewCounter(prometheus.CounterOpts{
 func init() { metrics.Registry.MustRegister(orphans) }
 
 // stopOrphans stops Workflows that were made after their task had ended, such as by a
-// process that was paused. They would run what somebody cancelled.
+// process that was paused. They would run what somebody cancelled. One whose task has ended
+// with it was retried in Argo: the tracker looks into that.
 func (s *Sweeper) stopOrphans(ctx context.Context) error {
 	list := argo.Workflows()
 	if err := s.Cache.List(ctx, list, client.UnsafeDisableDeepCopy); err != nil {
 		return fmt.Errorf("list Workflows: %w", err)
 	}
 	var names []types.NamespacedName
+	unended := map[types.NamespacedName]*metav1.PartialObjectMetadata{}
 	for i := range list.Items {
 		if workflow := &list.Items[i]; mayBeOrphan(workflow, time.Now()) {
-			names = append(names, client.ObjectKeyFromObject(workflow))
+			name := client.ObjectKeyFromObject(workflow)
+			names, unended[name] = append(names, name), workflow
 		}
 	}
 	var errs []error
@@ -50,6 +53,10 @@ func (s *Sweeper) stopOrphans(ctx context.Context) error {
 			return err
 		}
 		for _, orphan := range page {
+			if orphan.HadWorkflow {
+				s.Tracker.Found(orphan.Identity, unended[types.NamespacedName{Namespace: orphan.Namespace, Name: orphan.WorkflowName}])
+				continue
+			}
 			errs = append(errs, s.stopOrphan(ctx, orphan))
 		}
 	}

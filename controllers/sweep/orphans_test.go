@@ -20,8 +20,10 @@ import (
 func (t *table) Orphans(_ context.Context, workflows []types.NamespacedName) ([]store.Orphan, error) {
 	var found []store.Orphan
 	for _, name := range workflows {
-		if slices.Contains(t.orphans, name.Name) {
-			found = append(found, store.Orphan{Namespace: name.Namespace, WorkflowName: name.Name, Status: store.StatusCancelled})
+		if slices.Contains(t.orphans, name.Name) || slices.Contains(t.retried, name.Name) {
+			found = append(found, store.Orphan{
+				Namespace: name.Namespace, WorkflowName: name.Name, Status: store.StatusCancelled, HadWorkflow: slices.Contains(t.retried, name.Name),
+			})
 		}
 	}
 	return found, nil
@@ -45,11 +47,12 @@ func TestAWorkflowWhoseTaskEndedWithoutItIsStopped(t *testing.T) {
 	b := newBench(t)
 	recorder := events.NewFakeRecorder(10)
 	b.Cache, b.Writer, b.Events, b.Log = old{client.NewNamespacedClient(b.cluster, b.namespace)}, b.cluster, recorder, logr.Discard()
-	for name, phase := range map[string]string{"late": "Running", "waits": "", "wanted": "Running", "over": "Succeeded"} {
+	for name, phase := range map[string]string{"late": "Running", "waits": "", "wanted": "Running", "over": "Succeeded", "retried": "Running"} {
 		b.workflow(name, phase)
 	}
-	b.orphans = []string{"late", "waits", "over"}
+	b.orphans, b.retried = []string{"late", "waits", "over"}, []string{"retried"}
 	require.NoError(t, b.stopOrphans(t.Context()))
+	require.Equal(t, []string{"retried Running"}, b.told, "the tracker looks into one that had its task")
 	require.Equal(t, []string{"late", "waits"}, b.stopped())
 	require.Len(t, recorder.Events, 2)
 	require.Contains(t, <-recorder.Events, "its task had ended as Cancelled before it was created")

@@ -38,7 +38,7 @@ type Rows interface {
 	// StaleActive lists rows by id whose Workflow should exist and which have been
 	// quiet.
 	StaleActive(ctx context.Context, quiet time.Duration, after int64, most int) ([]store.Active, error)
-	// Orphans returns those of the Workflows whose task has ended and never had a Workflow.
+	// Orphans returns those of the Workflows whose task has ended.
 	Orphans(ctx context.Context, workflows []types.NamespacedName) ([]store.Orphan, error)
 }
 

@@ -23,6 +23,7 @@ type table struct {
 	rows    []store.Active
 	told    []string
 	orphans []string // names of Workflows whose task has ended without them
+	retried []string // names of those whose task has ended with them
 }
 
 func (t *table) StaleActive(_ context.Context, _ time.Duration, after int64, most int) ([]store.Active, error) {

@@ -16,12 +16,15 @@ import (
 type sighting struct {
 	store.Observation
 	held types.NamespacedName
-	// doubtful tells that it may have failed because it ran for too long.
-	doubtful bool
+	// failed tells that it did not end well, and that nobody has looked why.
+	failed bool
+	// again tells that it was seen to go on after its end, or was told out of order.
+	again bool
 }
 
 func sightingOf(workflow client.Object, deleted bool) sighting {
-	seen := sighting{Observation: argo.Observe(workflow, deleted), doubtful: argo.MayHaveTimedOut(workflow)}
+	seen := sighting{Observation: argo.Observe(workflow, deleted)}
+	seen.failed = hasFailed(seen.Observation)
 	if seen.Status.HasEnded() && slices.Contains(workflow.GetFinalizers(), v1alpha1.FinalizerRecorded) {
 		seen.held = client.ObjectKeyFromObject(workflow)
 	}
@@ -40,11 +43,14 @@ func keyOf(seen sighting) key {
 }
 
 // further returns the sighting of the later state. They come out of order where a
-// sweep reads a cache that lags, or misses what ended and is gone.
+// sweep reads a cache that lags, or misses what ended and is gone; or the Workflow was
+// retried in Argo, which is looked into once its end is committed.
 func further(waiting, added sighting) sighting {
 	if progress(waiting.Observation) > progress(added.Observation) {
+		waiting.again = true
 		return waiting
 	}
+	added.again = added.again || waiting.again
 	return added
 }
 

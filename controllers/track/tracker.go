@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"k8s.io/apimachinery/pkg/types"
 	toolscache "k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/tools/events"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -43,6 +44,10 @@ type Rows interface {
 	Observe(ctx context.Context, observations []store.Observation) ([]store.Moved, error)
 	// Open returns those of the Workflows that are of a task which has not ended.
 	Open(ctx context.Context, workflows []types.NamespacedName) ([]types.NamespacedName, error)
+	// EndedOtherwise returns the tasks that have ended otherwise than was seen.
+	EndedOtherwise(ctx context.Context, seen []store.Observation) ([]store.Doubt, error)
+	// Reopen has tasks go on whose Workflows were retried, and returns them.
+	Reopen(ctx context.Context, retried []store.Retried) ([]store.Reopened, error)
 }
 
 // Config is what a Tracker needs.
@@ -57,7 +62,9 @@ type Config struct {
 	// Recorded is told of Workflows that carry our finalizer and whose end is
 	// committed, or that no task waits for.
 	Recorded func([]types.NamespacedName)
-	Log      logr.Logger
+	// Events records events on CdPipelines.
+	Events events.EventRecorder
+	Log    logr.Logger
 }
 
 // Tracker follows Workflows.
@@ -65,6 +72,7 @@ type Tracker struct {
 	Config
 	seen     *batch.Committer[sighting]
 	departed *batch.Committer[departure]
+	doubts   *batch.Committer[store.Doubt]
 	informer cache.Informer
 }
 
@@ -79,6 +87,7 @@ func New(config Config) *Tracker {
 		},
 	}, keyOf, further)
 	t.departed = t.newDepartures()
+	t.doubts = t.newDoubts()
 	return t
 }
 
@@ -106,10 +115,11 @@ func (t *Tracker) Start(ctx context.Context) error {
 		}
 		defer func() { _ = t.informer.RemoveEventHandler(handler) }() // its only error is that there is none
 	}
-	var both errgroup.Group
-	both.Go(func() error { return t.departed.Run(ctx) })
-	both.Go(func() error { return t.seen.Run(ctx) })
-	return both.Wait()
+	var all errgroup.Group
+	all.Go(func() error { return t.departed.Run(ctx) })
+	all.Go(func() error { return t.followRetried(ctx) })
+	all.Go(func() error { return t.seen.Run(ctx) })
+	return all.Wait()
 }
 
 // OnAdd implements toolscache.ResourceEventHandler. One that has just been created, and
@@ -197,7 +207,7 @@ func (t *Tracker) commit(ctx context.Context, sightings []sighting) error {
 }
 
 func (t *Tracker) record(ctx context.Context, sightings []sighting) error {
-	if err := t.findTimeouts(ctx, sightings); err != nil {
+	if err := t.explain(ctx, sightings); err != nil {
 		return err
 	}
 	observations := make([]store.Observation, len(sightings))
@@ -211,6 +221,9 @@ func (t *Tracker) record(ctx context.Context, sightings []sighting) error {
 		t.Moved(moved)
 	}
 	if err != nil {
+		return err
+	}
+	if err := t.doubt(ctx, sightings, moved); err != nil {
 		return err
 	}
 	return t.recorded(ctx, sightings, moved)

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	wfv1 "github.com/argoproj/argo-workflows/v3/pkg/apis/workflow/v1alpha1"
 	"github.com/go-logr/logr"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/require"
@@ -18,6 +19,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	toolscache "k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -32,7 +34,11 @@ type rows struct {
 	mu      sync.Mutex
 	down    bool
 	refused string // identity that the database can't store
+	unended bool   // that no task has ended
 	batches [][]store.Observation
+	ended   string // how the only task has ended; empty where it has not
+	count   int32  // how often it was reopened
+	reopens []store.Retried
 }
 
 func (r *rows) Observe(_ context.Context, observations []store.Observation) ([]store.Moved, error) {
@@ -45,6 +51,9 @@ func (r *rows) Observe(_ context.Context, observations []store.Observation) ([]s
 		return nil, fmt.Errorf("observe workflows: %w", &pgconn.PgError{Code: "22021"})
 	}
 	r.batches = append(r.batches, observations)
+	if r.ended != "" {
+		return nil, nil
+	}
 	moved := make([]store.Moved, len(observations))
 	for i, observation := range observations {
 		moved[i] = store.Moved{
@@ -54,9 +63,42 @@ func (r *rows) Observe(_ context.Context, observations []store.Observation) ([]s
 	return moved, nil
 }
 
-// Open returns nothing: no other task waits for a Workflow.
-func (r *rows) Open(context.Context, []types.NamespacedName) ([]types.NamespacedName, error) {
+// Open returns those that it is told of.
+func (r *rows) Open(_ context.Context, names []types.NamespacedName) ([]types.NamespacedName, error) {
+	if r.unended {
+		return names, nil
+	}
 	return nil, nil
+}
+
+func (r *rows) EndedOtherwise(_ context.Context, seen []store.Observation) ([]store.Doubt, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var doubts []store.Doubt
+	for _, one := range seen {
+		if r.ended != "" && r.ended != string(one.Status) {
+			doubts = append(doubts, store.Doubt{
+				Namespace: one.Namespace, WorkflowName: one.WorkflowName, WorkflowUID: one.WorkflowUID, Identity: one.Identity, Reopened: r.count,
+			})
+		}
+	}
+	return doubts, nil
+}
+
+func (r *rows) Reopen(_ context.Context, retried []store.Retried) ([]store.Reopened, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var reopened []store.Reopened
+	for _, one := range retried {
+		if r.ended == "" || r.ended == string(one.Status) || r.count != one.Reopened {
+			continue
+		}
+		r.reopens = append(r.reopens, one)
+		r.ended = ""
+		r.count++
+		reopened = append(reopened, store.Reopened{Moved: store.Moved{ID: 1, Status: "Running", Namespace: one.Namespace, WorkflowName: one.WorkflowName}})
+	}
+	return reopened, nil
 }
 
 func (r *rows) statuses() []store.Status {
@@ -91,6 +133,8 @@ type cluster struct {
 	client.Client
 	mu       sync.Mutex
 	workflow *metav1.PartialObjectMetadata
+	words    string // Argo's message in its status
+	gets     int
 	down     int // how many requests fail
 	patches  []string
 }
@@ -105,14 +149,21 @@ func (c *cluster) Get(_ context.Context, _ client.ObjectKey, into client.Object,
 	if c.workflow == nil {
 		return apierrors.NewNotFound(schema.GroupResource{Resource: "workflows"}, "any")
 	}
-	c.workflow.DeepCopyInto(into.(*metav1.PartialObjectMetadata))
+	c.gets++
+	switch into := into.(type) {
+	case *metav1.PartialObjectMetadata:
+		c.workflow.DeepCopyInto(into)
+	case *wfv1.Workflow:
+		into.ObjectMeta = *c.workflow.ObjectMeta.DeepCopy()
+		into.Status.Message = c.words
+	}
 	return nil
 }
 
-func (c *cluster) Patch(_ context.Context, _ client.Object, patch client.Patch, _ ...client.PatchOption) error {
+func (c *cluster) Patch(_ context.Context, object client.Object, patch client.Patch, _ ...client.PatchOption) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	data, err := patch.Data(nil)
+	data, err := patch.Data(object)
 	c.patches = append(c.patches, string(data))
 	return err
 }
@@ -123,15 +174,16 @@ type tracking struct {
 	*Tracker
 	rows     *rows
 	cluster  *cluster
+	events   *events.FakeRecorder
 	told     int
 	recorded []string
 }
 
 // newTracking returns a tracker that does nothing until run.
 func newTracking() *tracking {
-	k := &tracking{rows: &rows{}, cluster: &cluster{}}
+	k := &tracking{rows: &rows{}, cluster: &cluster{}, events: events.NewFakeRecorder(10)}
 	k.Tracker = New(Config{
-		Rows: k.rows, Live: k.cluster, Writer: k.cluster,
+		Rows: k.rows, Live: k.cluster, Writer: k.cluster, Events: k.events,
 		Moved: func(rows []store.Moved) { k.told += len(rows) },
 		Recorded: func(names []types.NamespacedName) {
 			for _, name := range names {

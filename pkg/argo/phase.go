@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
+	"github.com/penstock-cd/penstock/pkg/clip"
 	"github.com/penstock-cd/penstock/pkg/intern"
 	"github.com/penstock-cd/penstock/pkg/store"
 )
@@ -115,10 +116,40 @@ func statusOf(phase wfv1.WorkflowPhase) store.Status {
 	}
 }
 
-// MayHaveTimedOut tells whether a Workflow failed that may run for a limited time only.
-func MayHaveTimedOut(workflow client.Object) bool {
-	_, limited := workflow.GetLabels()[v1alpha1.LabelTimeout]
-	return limited && wfv1.WorkflowPhase(workflow.GetLabels()[phaseLabel]) == wfv1.WorkflowFailed
+// maxExplanation bounds, in bytes, what is passed on of Argo's own words.
+const maxExplanation = 512
+
+// Explain returns the message of a Workflow that failed, with Argo's own words where there
+// are any, such as "Stopped with strategy 'Terminate'".
+func Explain(seen store.Observation, words string) string {
+	if words == "" {
+		return seen.Message
+	}
+	return fmt.Sprintf("Workflow %s ended as %s: %s: kubectl -n %s describe workflow %s tells more",
+		seen.WorkflowName, seen.Status, clip.Text(words, maxExplanation), seen.Namespace, seen.WorkflowName)
+}
+
+// The labels in which Argo's server keeps who did something last to a Workflow, and what
+// (argo-workflows, workflow/common/common.go: LabelKeyAction, LabelKeyActor…).
+const (
+	actionLabel = "workflows.argoproj.io/action"
+	actorLabel  = "workflows.argoproj.io/actor"
+)
+
+// Retried returns a message that a Workflow was retried in Argo, with the user's name where
+// Argo's server knows it.
+func Retried(workflow client.Object) string {
+	message := fmt.Sprintf("Workflow %s was retried in Argo", workflow.GetName())
+	labels := workflow.GetLabels()
+	if labels[actionLabel] != "Retry" {
+		return message
+	}
+	for _, label := range []string{actorLabel + "-preferred-username", actorLabel + "-email", actorLabel} {
+		if name := labels[label]; name != "" {
+			return message + " by " + name
+		}
+	}
+	return message
 }
 
 // HasTimedOut tells whether a whole Workflow that failed ran for as long as it may, by

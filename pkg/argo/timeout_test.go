@@ -1,6 +1,7 @@
 package argo
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -12,27 +13,36 @@ import (
 	"github.com/penstock-cd/penstock/test/given"
 )
 
-func TestOnlyAFailedWorkflowWithATimeoutMayHaveTimedOut(t *testing.T) {
+func TestAFailedWorkflowIsExplainedInArgosOwnWords(t *testing.T) {
 	t.Parallel()
+	workflow := Workflow()
+	workflow.Namespace, workflow.Name = "default", "web"
+	workflow.Labels = map[string]string{"workflows.argoproj.io/phase": "Failed"}
+	seen := Observe(workflow, false)
+	require.Equal(t, seen.Message, Explain(seen, ""))
+	require.Equal(t, "Workflow web ended as Failed: Stopped with strategy 'Terminate': kubectl -n default describe workflow web tells more",
+		Explain(seen, "Stopped with strategy 'Terminate'"))
+	require.Less(t, len(Explain(seen, strings.Repeat("x", 10_000))), 700)
+}
+
+func TestARetryNamesWhoDidItWhereArgoKnows(t *testing.T) {
+	t.Parallel()
+	const actor = "workflows.argoproj.io/actor"
 	for sentence, tc := range map[string]struct {
-		phase, timeout string
-		may            bool
+		labels map[string]string
+		want   string
 	}{
-		"it failed, and had a timeout":     {"Failed", "60", true},
-		"it failed, and had none":          {"Failed", "", false},
-		"it ended in error":                {"Error", "60", false},
-		"it succeeded":                     {"Succeeded", "60", false},
-		"it runs":                          {"Running", "60", false},
-		"it has not been taken up by Argo": {"", "60", false},
+		"nobody is known": {nil, "Workflow web was retried in Argo"},
+		"the user's own name goes first": {
+			map[string]string{"workflows.argoproj.io/action": "Retry", actor: "1234", actor + "-preferred-username": "ada"}, "Workflow web was retried in Argo by ada",
+		},
+		"then the mail address":      {map[string]string{"workflows.argoproj.io/action": "Retry", actor: "1234", actor + "-email": "a.at.b"}, "Workflow web was retried in Argo by a.at.b"},
+		"then the id":                {map[string]string{"workflows.argoproj.io/action": "Retry", actor: "1234"}, "Workflow web was retried in Argo by 1234"},
+		"who has stopped it has not": {map[string]string{"workflows.argoproj.io/action": "Stop", actor: "1234"}, "Workflow web was retried in Argo"},
 	} {
-		object := Workflow()
-		object.Labels = map[string]string{"workflows.argoproj.io/phase": tc.phase}
-		if tc.timeout != "" {
-			object.Labels[v1alpha1.LabelTimeout] = tc.timeout
-		}
-		trimmed, err := Trim(object)
-		require.NoError(t, err)
-		require.Equal(t, tc.may, MayHaveTimedOut(trimmed.(*metav1.PartialObjectMetadata)), sentence)
+		workflow := Workflow()
+		workflow.Name, workflow.Labels = "web", tc.labels
+		require.Equal(t, tc.want, Retried(workflow), sentence)
 	}
 }
 

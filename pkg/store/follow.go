@@ -44,15 +44,24 @@ type Ended struct {
 	All       bool
 	// Descends tells whether the pipelines below follow.
 	Descends bool
-	// Later are the stages behind this one. Whole false means that they are not known,
-	// since the run is from before they were.
+	// Later are the stages behind this one that have not begun. Whole false means that they
+	// are not known, since the run is from before they were.
 	Later []trigger.Stage
 	Whole bool
-	Build trigger.Build
+	// Reopened is how often tasks of the run have been reopened. Then one of the stages
+	// behind may have begun (Ahead), another stage may be under way (UnderWay), and Worst is
+	// how another one ended that did not succeed; empty where all did.
+	Reopened        int64
+	Ahead, UnderWay bool
+	Worst           Status
+	// Overtaken means that a newer build had its turn before the run was reopened: nothing
+	// comes after it.
+	Overtaken bool
+	Build     trigger.Build
 }
 
-// Consequence is what follows an ended stage: exactly one of Next, Retries and Outcome
-// is set.
+// Consequence is what follows an ended stage: one of Next, Retries and Outcome is set, or
+// none where another stage of the run is under way.
 type Consequence struct {
 	Ended Ended
 	// Policy is that of the run's pipeline as it is now.
@@ -96,6 +105,7 @@ func ended(row dbsqlc.UnfollowedRow) Ended {
 		Namespace: row.Namespace, Pipeline: row.Pipeline, PipelineUID: row.PipelineUid, Number: row.Run,
 		Artifacts: artifacts, All: row.Artifacts == string(v1alpha1.ArtifactsAll), Descends: row.Descends,
 		Later: stagesOf(row.Later), Whole: row.Whole,
+		Reopened: row.Reopened, Ahead: row.Ahead, UnderWay: row.UnderWay, Worst: Status(row.Worst), Overtaken: row.Overtaken,
 		Build: trigger.Build{
 			UID: row.BuildUid, Namespace: row.Namespace, Name: row.BuildName, CiPipeline: row.CiPipeline,
 			Revision: row.Revision, Cause: row.Cause, Phase: v1alpha1.BuildPhase(row.Phase),
@@ -187,6 +197,7 @@ func (f *following) prepare() []PipelineRef {
 			byBuild[ended.Build.UID] = below
 			f.starts = append(f.starts, below)
 		}
+		below.reopened = below.reopened || ended.Reopened > 0
 		below.add(consequence.Decisions)
 	}
 	for _, below := range f.starts {
@@ -201,6 +212,7 @@ func (f *following) settle(ctx context.Context) error {
 	settled, err := f.queries.SettleTasks(ctx, dbsqlc.SettleTasksParams{
 		Ids:     convert(f.consequences, func(c Consequence) int64 { return c.Ended.ID }),
 		Stopped: convert(f.consequences, func(c Consequence) bool { return c.Ended.Stopped }),
+		RunIds:  convert(f.consequences, func(c Consequence) int64 { return c.Ended.RunID }), Reopened: convert(f.consequences, func(c Consequence) int64 { return c.Ended.Reopened }),
 	})
 	if err != nil {
 		return fmt.Errorf("settle tasks: %w", err)
@@ -328,11 +340,35 @@ func (f *following) finishRuns(ctx context.Context) error {
 	if len(params.Outcomes) == 0 {
 		return nil
 	}
-	if err := f.queries.CancelLaterStages(ctx, params.CdWorkflowIds); err != nil {
-		return fmt.Errorf("cancel later stages: %w", err)
+	if err := f.endLaterStages(ctx); err != nil {
+		return err
 	}
 	if err := f.queries.FinishRuns(ctx, params); err != nil {
 		return fmt.Errorf("finish runs: %w", err)
+	}
+	return nil
+}
+
+// endLaterStages ends the stages that will not begin.
+func (f *following) endLaterStages(ctx context.Context) error {
+	var cancelled []int64
+	superseded := dbsqlc.SupersedeLaterStagesParams{Message: overtakenBy("")}
+	for _, consequence := range f.consequences {
+		switch {
+		case consequence.Outcome == "":
+		case consequence.Ended.Overtaken && consequence.Outcome == StatusSuperseded && consequence.Ended.Status == StatusSucceeded:
+			superseded.RunIds = append(superseded.RunIds, consequence.Ended.RunID)
+		default:
+			cancelled = append(cancelled, consequence.Ended.RunID)
+		}
+	}
+	if len(superseded.RunIds) > 0 {
+		if err := f.queries.SupersedeLaterStages(ctx, superseded); err != nil {
+			return fmt.Errorf("supersede later stages: %w", err)
+		}
+	}
+	if err := f.queries.CancelLaterStages(ctx, cancelled); err != nil {
+		return fmt.Errorf("cancel later stages: %w", err)
 	}
 	return nil
 }
@@ -404,6 +440,9 @@ func (f *following) places(ctx context.Context) (map[string]trigger.Place, error
 // dropStarted leaves out what runs already: a pipeline with a run of the artifact may
 // have been hung below another parent meanwhile.
 func (f *following) dropStarted(ctx context.Context, below *start) error {
+	if below.reopened {
+		return f.dropTriggered(ctx, below)
+	}
 	uids := convert(below.pipelines(), func(ref PipelineRef) string { return ref.UID })
 	if len(uids) == 0 {
 		return nil
@@ -420,6 +459,37 @@ func (f *following) dropStarted(ctx context.Context, below *start) error {
 		return decision.StartsRun() && started[dbsqlc.RunsOfBuildRow{
 			PipelineUid: string(decision.Pipeline.UID), Image: decision.Artifact.Image, Digest: decision.Artifact.Digest,
 		}]
+	})
+	return nil
+}
+
+// dropTriggered leaves out, below a parent that was reopened, the pipelines that were
+// triggered when it ended before, and what is below those: that follows them.
+func (f *following) dropTriggered(ctx context.Context, below *start) error {
+	rows, err := f.queries.TriggeredBelow(ctx, dbsqlc.TriggeredBelowParams{
+		BuildUid:     below.build.UID,
+		PipelineUids: convert(below.decisions, func(decision trigger.Decision) string { return string(decision.Pipeline.UID) }),
+	})
+	if err != nil {
+		return fmt.Errorf("look for what was triggered below: %w", err)
+	}
+	triggered := make(map[dbsqlc.TriggeredBelowRow]bool, len(rows))
+	for _, row := range rows {
+		triggered[row] = true
+	}
+	type key struct {
+		pipeline string
+		artifact v1alpha1.Artifact
+	}
+	goesOn := map[key]bool{} // parents come before their children
+	below.decisions = slices.DeleteFunc(below.decisions, func(decision trigger.Decision) bool {
+		pipeline, artifact := decision.Pipeline, decision.Artifact
+		parent := pipeline.Spec.ParentRef
+		follows := parent.Kind == v1alpha1.ParentCdPipeline && goesOn[key{parent.Name, artifact}]
+		if follows || triggered[dbsqlc.TriggeredBelowRow{PipelineUid: string(pipeline.UID), Image: artifact.Image, Digest: artifact.Digest}] {
+			goesOn[key{pipeline.Name, artifact}] = true
+		}
+		return goesOn[key{pipeline.Name, artifact}]
 	})
 	return nil
 }

@@ -59,22 +59,39 @@ func consequenceOf(t testing.TB, ended store.Ended, family given.Family) store.C
 	consequence := store.Consequence{Ended: ended, Policy: pipeline.Spec.ConcurrencyPolicy}
 	after, more := trigger.RetryAfter(pipeline, ended.Stage, ended.Attempt)
 	switch {
-	case ended.Status == store.StatusSucceeded && !ended.Stopped && nextStage(pipeline, ended) != "":
+	case ended.Status == store.StatusSucceeded && !ended.Stopped && !ended.Overtaken && nextStage(pipeline, ended) != "":
 		consequence.Next = nextStage(pipeline, ended)
 		consequence.Hold = trigger.HoldOf(pipeline, consequence.Next, false)
 		return consequence
-	case more && !ended.Stopped && (ended.Status == store.StatusFailed || ended.Status == store.StatusError && ended.HadWorkflow):
+	case more && !ended.Stopped && !ended.Overtaken && (ended.Status == store.StatusFailed || ended.Status == store.StatusError && ended.HadWorkflow):
 		consequence.Retries, consequence.RetryAfter = true, after
 		return consequence
+	case ended.UnderWay:
+		return consequence
 	}
-	consequence.Outcome = ended.Status
-	if ended.Status == store.StatusSucceeded && len(ended.Later) > 0 {
-		consequence.Outcome = store.StatusCancelled
-	}
+	consequence.Outcome = outcomeOf(pipeline, ended)
 	return withDecisions(t, consequence, family)
 }
 
+func outcomeOf(pipeline *v1alpha1.CdPipeline, ended store.Ended) store.Status {
+	switch next := nextStage(pipeline, ended); {
+	case ended.Status != store.StatusSucceeded:
+		return ended.Status
+	case ended.Overtaken && next != "":
+		return store.StatusSuperseded
+	case ended.Worst != "":
+		return ended.Worst
+	case next != "":
+		return store.StatusCancelled
+	default:
+		return store.StatusSucceeded
+	}
+}
+
 func nextStage(pipeline *v1alpha1.CdPipeline, ended store.Ended) trigger.Stage {
+	if ended.Ahead {
+		return ""
+	}
 	if len(ended.Later) > 0 {
 		return ended.Later[0]
 	}
@@ -89,6 +106,8 @@ func withDecisions(t testing.TB, end store.Consequence, family given.Family) sto
 	t.Helper()
 	switch ended := end.Ended; {
 	case !ended.Descends:
+	case end.Outcome == store.StatusSucceeded && ended.Overtaken:
+		end.Decisions = decider(t).Late(ended.Artifacts, ended.Pipeline, family)
 	case end.Outcome == store.StatusSucceeded:
 		end.Decisions = decider(t).Succeeded(ended.Build, ended.Artifacts, ended.Pipeline, family)
 	default:

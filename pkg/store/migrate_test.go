@@ -82,9 +82,11 @@ func requireApplied(t *testing.T, migrator *store.Migrator, want int) {
 	t.Helper()
 	statuses, err := migrator.Status(t.Context())
 	require.NoError(t, err)
+	last := int64(0)
 	for i, step := range statuses {
 		require.Equal(t, i < want, step.Applied, step.Source)
-		require.Equal(t, int64(i+1), step.Version)
+		require.Greater(t, step.Version, last)
+		last = step.Version
 		require.Regexp(t, `^\d{5}_\w+\.sql$`, step.Source)
 	}
 }

@@ -136,14 +136,16 @@ func (s *Store) Open(ctx context.Context, workflows []types.NamespacedName) ([]t
 	}), nil
 }
 
-// Orphan is a Workflow whose task has ended without it.
+// Orphan is a Workflow whose task has ended.
 type Orphan struct {
-	Namespace, WorkflowName string
+	Namespace, WorkflowName, Identity string
 	// Status is how the task ended.
 	Status Status
+	// HadWorkflow false means that the task has ended without it.
+	HadWorkflow bool
 }
 
-// Orphans returns those of the Workflows whose task has ended and never had a Workflow.
+// Orphans returns those of the Workflows whose task has ended.
 func (s *Store) Orphans(ctx context.Context, workflows []types.NamespacedName) ([]Orphan, error) {
 	ctx, cancel := context.WithTimeout(ctx, ReadTimeout)
 	defer cancel()
@@ -156,7 +158,9 @@ func (s *Store) Orphans(ctx context.Context, workflows []types.NamespacedName) (
 		return nil, fmt.Errorf("look for ended tasks: %w", err)
 	}
 	return convert(rows, func(row dbsqlc.EndedTasksRow) Orphan {
-		return Orphan{Namespace: row.Namespace, WorkflowName: row.WorkflowName, Status: Status(row.Status)}
+		return Orphan{
+			Namespace: row.Namespace, WorkflowName: row.WorkflowName, Identity: row.Identity, Status: Status(row.Status), HadWorkflow: row.HadWorkflow,
+		}
 	}), nil
 }
 

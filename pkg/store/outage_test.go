@@ -113,6 +113,14 @@ func queueCalls() map[string]call {
 			_, err := s.Orphans(ctx, []types.NamespacedName{{Namespace: "x", Name: "x"}})
 			return err
 		}},
+		"EndedOtherwise": {store.ReadTimeout, func(ctx context.Context, s *store.Store) error {
+			_, err := s.EndedOtherwise(ctx, []store.Observation{{WorkflowName: "x", Status: store.StatusRunning}})
+			return err
+		}},
+		"Reopen": {store.PlanTimeout, func(ctx context.Context, s *store.Store) error {
+			_, err := s.Reopen(ctx, []store.Retried{{Doubt: store.Doubt{WorkflowName: "x"}, Status: store.StatusRunning}})
+			return err
+		}},
 		"StaleActive": {store.ReadTimeout, func(ctx context.Context, s *store.Store) error {
 			_, err := s.StaleActive(ctx, 0, 0, 1)
 			return err

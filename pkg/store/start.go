@@ -31,6 +31,8 @@ type start struct {
 	alone bool
 	// below means that runs have ended which several of them may follow, one artifact each.
 	below bool
+	// reopened means that one of those runs was reopened: some of what follows may run already.
+	reopened bool
 
 	turns map[string]*liveTurn // by pipeline
 	// made are the numbers of the runs.

@@ -110,6 +110,19 @@ func (d Decider) Ended(artifacts []v1alpha1.Artifact, parent, how string, childr
 	return decisions
 }
 
+// Late decides for every descendant of a pipeline whose run succeeded when a newer build
+// had already had its turn there, as where its Workflow was retried in Argo.
+func (d Decider) Late(artifacts []v1alpha1.Artifact, parent string, children Children) []Decision {
+	message := fmt.Sprintf("CdPipeline %s succeeded with this build only after a newer build had its turn: "+
+		"to deploy this one here all the same, create a RunRequest with action Trigger and allowOlder", parent)
+	verdict := verdict{v1alpha1.OutcomeSkipped, v1alpha1.ReasonSuperseded, message}
+	var decisions []Decision
+	for _, artifact := range artifacts {
+		decisions = append(decisions, descend(verdict, artifact, parent, newFamily(children, parent))...)
+	}
+	return decisions
+}
+
 // Requested decides for a pipeline that a person asked for, whoever its parent is: its
 // filter alone may speak against an artifact.
 func (d Decider) Requested(build Build, artifacts []v1alpha1.Artifact, pipeline *v1alpha1.CdPipeline, children Children) []Decision {

@@ -177,3 +177,17 @@ func AfterWork(open, active, wants bool) TurnState {
 		return TurnYielded
 	}
 }
+
+// Retakes tells whether a build whose turn is over takes it once more, since its Workflow
+// was retried in Argo: nobody has a turn now, and no newer build has had one since. newest
+// is the place of the newest build that ever had its turn; others are the turns in the
+// pipeline that have not ended, but for the build's own.
+func Retakes(policy v1alpha1.ConcurrencyPolicy, newest Place, own Turn, others []Turn) bool {
+	if policy == v1alpha1.ConcurrencyAllow {
+		return true
+	}
+	if !own.Asked && own.Place.Compare(newest) < 0 {
+		return false
+	}
+	return !slices.ContainsFunc(others, func(turn Turn) bool { return turn.State == TurnActive })
+}

@@ -66,8 +66,13 @@ var rules = []struct{ promise, query string }{
 		SELECT workflow_name FROM task WHERE status = 'Submitting' AND lease_until < now()`},
 	{"I7: a run has ended, and no event says so", `
 		SELECT w.pipeline || ' ' || w.outcome FROM cd_workflow w
-		WHERE w.outcome IS NOT NULL AND (
-			SELECT count(*) FROM event e WHERE e.kind = 'Run' AND e.run_id = w.id AND e.state = w.outcome) <> 1`},
+		WHERE w.outcome IS NOT NULL AND NOT (
+			SELECT count(*) FROM event e WHERE e.kind = 'Run' AND e.run_id = w.id AND e.state = w.outcome)
+			BETWEEN 1 AND 1 + (SELECT count(*) FROM event e WHERE e.kind = 'Run' AND e.run_id = w.id AND e.state = 'Reopened')`},
+	{"I5: a task was reopened, and its run was not", `
+		SELECT t.workflow_name FROM task t JOIN cd_workflow_runner r ON r.task_id = t.id
+		WHERE t.reopened > 0 AND NOT EXISTS (SELECT FROM event e WHERE e.kind = 'Run' AND e.run_id = r.cd_workflow_id AND e.state = 'Reopened')`},
+	{"I5: a build was reopened", `SELECT workflow_name FROM task WHERE kind <> 'cd' AND reopened > 0`},
 	{"I7: something was decided, and no event says so", `
 		SELECT d.build_name || ' ' || d.pipeline || ' ' || d.outcome FROM trigger_decision d
 		WHERE NOT EXISTS (SELECT FROM event e
@@ -75,7 +80,7 @@ var rules = []struct{ promise, query string }{
 				AND e.state = d.outcome AND e.reason = d.reason AND e.message = d.message)`},
 	{"I7: a pipeline says that an artifact is deployed, which it is not", deployments + `
 		SELECT p.pipeline || ' ' || n.image FROM deployed n JOIN cd_pipeline p ON p.pipeline_uid = n.pipeline_uid
-		WHERE NOT EXISTS (SELECT FROM deployments d
+		WHERE NOT EXISTS (SELECT FROM once_deployed d
 			WHERE d.run_id = n.run_id AND d.pipeline_uid = n.pipeline_uid AND d.image = n.image AND d.digest = n.digest)`},
 	{"I7: an artifact was deployed, and its pipeline says neither that nor what came after it", deployments + `
 		SELECT d.pipeline || ' ' || d.image FROM deployments d
@@ -84,14 +89,19 @@ var rules = []struct{ promise, query string }{
 				AND (n.run_id = d.run_id OR n.at > d.settled_at - interval '1 s'))`},
 }
 
-// deployments are the artifacts of all DEPLOY stages that succeeded.
-var deployments = `WITH deployments AS (
-	SELECT w.id AS run_id, w.pipeline, w.pipeline_uid, d.image, d.digest, t.settled_at
+// once_deployed are the artifacts of all DEPLOY stages that succeeded, also of those that
+// were retried and failed then: what they had deployed is the last that succeeded.
+// deployments are those of stages that have not gone on since.
+var deployments = `WITH once_deployed AS (
+	SELECT w.id AS run_id, w.pipeline, w.pipeline_uid, d.image, d.digest, t.status, t.settled_at
 	FROM cd_workflow w
 	JOIN ci_artifact a ON a.id = w.ci_artifact_id
 	JOIN cd_workflow_runner r ON r.cd_workflow_id = w.id AND r.stage = 'DEPLOY'
-	JOIN task t ON t.id = r.task_id AND t.status = 'Succeeded' AND t.settled_at IS NOT NULL
-	JOIN trigger_decision d ON d.outcome = 'Triggered' AND ` + covers + `)`
+	JOIN task t ON t.id = r.task_id
+	JOIN trigger_decision d ON d.outcome = 'Triggered' AND ` + covers + `
+	WHERE (t.status = 'Succeeded' AND t.settled_at IS NOT NULL)
+		OR (t.reopened > 0 AND EXISTS (SELECT FROM event e WHERE e.kind = 'Task' AND e.task_id = t.id AND e.state = 'Succeeded'))
+), deployments AS (SELECT * FROM once_deployed WHERE status = 'Succeeded' AND settled_at IS NOT NULL)`
 
 func rows(ctx context.Context, world World) ([]string, error) {
 	var found []string

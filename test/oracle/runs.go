@@ -21,6 +21,8 @@ type runs struct {
 	Failed    int32
 	// Created have or had a Workflow.
 	Created int32
+	// Reopened is how often one of them was reopened: it had ended before.
+	Reopened int32
 	// Skipped are pipelines that were not triggered for any artifact.
 	Skipped int32
 }
@@ -52,6 +54,8 @@ SELECT b.build_uid,
 	count(*) FILTER (WHERE outcome = 'Succeeded') AS succeeded,
 	count(*) FILTER (WHERE outcome <> 'Succeeded') AS failed,
 	count(*) FILTER (WHERE created) AS created,
+	(SELECT count(*) FROM event e JOIN cd_workflow ew ON ew.id = e.run_id
+		WHERE ew.build_uid = b.build_uid AND e.kind = 'Run' AND e.state = 'Reopened') AS reopened,
 	(SELECT count(*) FROM untouched u WHERE u.build_uid = b.build_uid) AS skipped
 FROM ci_build b LEFT JOIN run ON run.build_uid = b.build_uid
 WHERE (b.build_uid = $1 OR $1 = '') AND b.planned_at IS NOT NULL

@@ -17,9 +17,9 @@ var turnRules = []struct{ promise, query string }{
 	{"I8: a turn is not where its runs are", `
 		WITH facts AS (
 			SELECT n.id, n.state, p.pipeline, b.build_name,
-				bool_or(w.outcome IS NULL) AS is_open,
-				bool_or(w.outcome IS NULL AND t.status IN ` + activeStates + `) AS active,
-				bool_or(w.outcome IS NULL AND t.status = 'Held' AND t.reason = 'Turn') AS wants
+				bool_or(w.outcome IS NULL AND NOT w.overtaken) AS is_open,
+				bool_or(w.outcome IS NULL AND NOT w.overtaken AND t.status IN ` + activeStates + `) AS active,
+				bool_or(w.outcome IS NULL AND NOT w.overtaken AND t.status = 'Held' AND t.reason = 'Turn') AS wants
 			FROM turn n
 			JOIN cd_pipeline p ON p.pipeline_uid = n.pipeline_uid
 			JOIN ci_build b ON b.build_uid = n.build_uid
@@ -51,22 +51,23 @@ type movement struct {
 	BuildSeq    int64
 	Asked       bool
 	// Task is 0 for the turn itself.
-	Task  int64
-	After string
+	Task     int64
+	After    string
+	Reopened int
 }
 
 // movements are in the order in which they happened in each pipeline. A build that was
 // created before all others has no time.
 const movements = `
 WITH happened AS (
-	SELECT id, turn, 0 AS task, after FROM oracle_turn
+	SELECT id, turn, 0 AS task, after, 0 AS reopened FROM oracle_turn
 	UNION ALL
-	SELECT o.id, w.turn_id, o.task, o.after FROM oracle_transition o
+	SELECT o.id, w.turn_id, o.task, o.after, o.reopened FROM oracle_transition o
 	JOIN task t ON t.id = o.task AND t.kind = 'cd'
 	JOIN cd_workflow w ON w.id = (t.inputs->>'run')::bigint
 )
 SELECT n.pipeline_uid, p.pipeline, n.id AS turn, b.build_name AS build,
-	GREATEST(n.built_at, to_timestamp(0)) AS built_at, n.build_seq, n.asked, h.task, h.after
+	GREATEST(n.built_at, to_timestamp(0)) AS built_at, n.build_seq, n.asked, h.task, h.after, h.reopened
 FROM happened h
 JOIN turn n ON n.id = h.turn
 JOIN cd_pipeline p ON p.pipeline_uid = n.pipeline_uid
@@ -164,7 +165,8 @@ func (r *replay) work(m movement) []string {
 		delete(tasks, m.Task)
 		return nil
 	}
-	if tasks[m.Task] {
+	withoutTurn := m.Reopened > 0 && r.active.Turn != m.Turn // somebody has retried it in Argo
+	if tasks[m.Task] || withoutTurn {
 		return nil
 	}
 	if tasks == nil {

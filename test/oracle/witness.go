@@ -20,7 +20,7 @@ import (
 
 // Witness observes every status that CiBuilds and CdPipelines of a namespace ever
 // have, and looks at once whether the rows are as far as it claims. The rows only
-// move forward, so that a claim which is ahead of them was ahead when it was made.
+// move forward, but for runs that are reopened, so that a claim which is ahead of them was ahead when it was made.
 //
 // It counts the Workflows, too: a request that was broken off may have made one, which
 // no log of requests tells.
@@ -142,7 +142,8 @@ func (w *Witness) buildAhead(ctx context.Context, build *v1alpha1.CiBuild) ([]st
 		return nil, err
 	}
 	rows, exists := all[string(build.UID)]
-	ahead := told.Total > rows.Total || created(told) > rows.Created || told.Succeeded > rows.Succeeded || told.Failed > rows.Failed
+	ahead := told.Total > rows.Total || created(told) > rows.Created ||
+		told.Succeeded > rows.Succeeded+rows.Reopened || told.Failed > rows.Failed+rows.Reopened
 	early := meta.IsStatusConditionTrue(build.Status.Conditions, v1alpha1.ConditionTriggered) && created(told) < told.Total
 	if exists && !ahead && !early {
 		return nil, nil

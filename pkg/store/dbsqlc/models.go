@@ -46,6 +46,7 @@ type CdWorkflow struct {
 	Descends     bool
 	Actor        string
 	Whole        bool
+	Overtaken    bool
 }
 
 type CdWorkflowRunner struct {

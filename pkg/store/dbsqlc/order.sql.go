@@ -196,7 +196,7 @@ func (q *Queries) RaiseNewest(ctx context.Context, turnIds []int64) error {
 }
 
 const runsOfTurns = `-- name: RunsOfTurns :many
-SELECT id FROM cd_workflow WHERE turn_id = ANY($1::bigint[]) AND outcome IS NULL ORDER BY id
+SELECT id FROM cd_workflow WHERE turn_id = ANY($1::bigint[]) AND outcome IS NULL AND NOT overtaken ORDER BY id
 `
 
 func (q *Queries) RunsOfTurns(ctx context.Context, turnIds []int64) ([]int64, error) {
@@ -301,9 +301,9 @@ func (q *Queries) TakeTurns(ctx context.Context, turnIds []int64) error {
 
 const turnFacts = `-- name: TurnFacts :many
 SELECT w.turn_id,
-       bool_or(w.outcome IS NULL)::boolean AS is_open,
-       bool_or(w.outcome IS NULL AND (t.status IN ('Pending', 'Submitting', 'Submitted', 'Running') OR (t.settled_at IS NULL AND t.status <> 'Held')))::boolean AS is_active,
-       bool_or(w.outcome IS NULL AND t.status = 'Held' AND t.reason = 'Turn')::boolean AS wants
+       bool_or(w.outcome IS NULL AND NOT w.overtaken)::boolean AS is_open,
+       bool_or(w.outcome IS NULL AND NOT w.overtaken AND (t.status IN ('Pending', 'Submitting', 'Submitted', 'Running') OR (t.settled_at IS NULL AND t.status <> 'Held')))::boolean AS is_active,
+       bool_or(w.outcome IS NULL AND NOT w.overtaken AND t.status = 'Held' AND t.reason = 'Turn')::boolean AS wants
 FROM cd_workflow w
 JOIN cd_workflow_runner r ON r.cd_workflow_id = w.id
 JOIN task t ON t.id = r.task_id
@@ -319,7 +319,8 @@ type TurnFactsRow struct {
 }
 
 // What there is of each turn: whether a run of it has not ended, whether anything of it
-// is under way, and whether anything is held for the turn itself.
+// is under way, and whether anything is held for the turn itself. A run that was overtaken
+// goes on without the turn.
 func (q *Queries) TurnFacts(ctx context.Context, turnIds []int64) ([]TurnFactsRow, error) {
 	rows, err := q.db.Query(ctx, turnFacts, turnIds)
 	if err != nil {

@@ -304,10 +304,10 @@ func (q *Queries) CompleteTasks(ctx context.Context, arg CompleteTasksParams) ([
 }
 
 const endedTasks = `-- name: EndedTasks :many
-SELECT t.namespace, t.workflow_name, t.status
+SELECT t.namespace, t.workflow_name, t.identity, t.status, (t.submitted_at IS NOT NULL)::boolean AS had_workflow
 FROM (SELECT unnest($1::text[]) AS namespace, unnest($2::text[]) AS workflow_name) w
 JOIN task t ON t.namespace = w.namespace AND t.workflow_name = w.workflow_name AND t.cluster = $3::text
-WHERE t.status IN ('Error', 'Cancelled', 'Superseded') AND t.submitted_at IS NULL
+WHERE t.status IN ('Succeeded', 'Failed', 'Error', 'Cancelled', 'Superseded') AND t.reason <> 'NameConflict'
 `
 
 type EndedTasksParams struct {
@@ -319,10 +319,13 @@ type EndedTasksParams struct {
 type EndedTasksRow struct {
 	Namespace    string
 	WorkflowName string
+	Identity     string
 	Status       string
+	HadWorkflow  bool
 }
 
-// Those of the Workflows that are of a task which has ended without having one.
+// Those of the Workflows whose task has ended, and whether it ever had one. What has taken
+// a task's name is somebody else's.
 func (q *Queries) EndedTasks(ctx context.Context, arg EndedTasksParams) ([]EndedTasksRow, error) {
 	rows, err := q.db.Query(ctx, endedTasks, arg.Namespaces, arg.WorkflowNames, arg.Cluster)
 	if err != nil {
@@ -332,7 +335,13 @@ func (q *Queries) EndedTasks(ctx context.Context, arg EndedTasksParams) ([]Ended
 	var items []EndedTasksRow
 	for rows.Next() {
 		var i EndedTasksRow
-		if err := rows.Scan(&i.Namespace, &i.WorkflowName, &i.Status); err != nil {
+		if err := rows.Scan(
+			&i.Namespace,
+			&i.WorkflowName,
+			&i.Identity,
+			&i.Status,
+			&i.HadWorkflow,
+		); err != nil {
 			return nil, err
 		}
 		items = append(items, i)

@@ -1,10 +1,10 @@
 -- name: Unfollowed :many
--- Stages that ended and whose consequence is not committed yet, but for some.
+-- Stages that ended and whose consequence is not committed yet, but for some. Where a stage
+-- was reopened, those behind it may have begun (ahead), or be under way; worst is how another
+-- one ended that did not succeed. The stages that come later are known where none has begun.
 SELECT t.id, r.id AS stage_id, r.cd_workflow_id, r.stage, r.attempt, t.status, t.reason, t.message, t.priority, t.stop_reason, (t.submitted_at IS NOT NULL)::boolean AS had_workflow,
-       w.turn_id, w.namespace, w.pipeline, w.pipeline_uid, w.run, w.artifacts, w.also, w.descends, w.whole,
-       ARRAY(SELECT n.stage FROM cd_workflow_runner n JOIN task nt ON nt.id = n.task_id
-             WHERE n.cd_workflow_id = w.id AND nt.status = 'Held' AND nt.reason = 'StageBefore'
-             ORDER BY array_position(ARRAY['PRE', 'DEPLOY', 'POST'], n.stage))::text[] AS later,
+       w.turn_id, w.namespace, w.pipeline, w.pipeline_uid, w.run, w.artifacts, w.also, w.descends, w.whole, w.overtaken,
+       o.reopened, o.ahead, o.under_way, o.worst, o.later,
        a.image, a.digest,
        b.build_uid, b.build_name, b.ci_pipeline, b.revision, b.cause, b.phase
 FROM task t
@@ -12,6 +12,17 @@ JOIN cd_workflow_runner r ON r.task_id = t.id
 JOIN cd_workflow w ON w.id = r.cd_workflow_id
 JOIN ci_artifact a ON a.id = w.ci_artifact_id
 JOIN ci_build b ON b.build_uid = w.build_uid
+CROSS JOIN LATERAL (
+    SELECT sum(st.reopened)::bigint AS reopened,
+           (bool_or(st.place > st.own AND NOT st.unbegun) IS TRUE)::boolean AS ahead,
+           (bool_or(st.place <> st.own AND NOT st.unbegun AND st.status IN ('Held', 'Pending', 'Submitting', 'Submitted', 'Running')) IS TRUE)::boolean AS under_way,
+           COALESCE((array_agg(st.status ORDER BY st.place) FILTER (
+               WHERE st.place <> st.own AND st.status IN ('Failed', 'Error', 'Cancelled', 'Superseded') AND st.reason <> 'StageBeforeFailed'))[1], '')::text AS worst,
+           COALESCE(array_agg(st.stage ORDER BY st.place) FILTER (WHERE st.place > st.own AND st.unbegun), '{}')::text[] AS later
+    FROM (SELECT n.stage, nt.status, nt.reason, nt.reopened, (nt.status = 'Held' AND nt.reason = 'StageBefore') AS unbegun,
+                 array_position(ARRAY['PRE', 'DEPLOY', 'POST'], n.stage) AS place, array_position(ARRAY['PRE', 'DEPLOY', 'POST'], r.stage) AS own
+          FROM cd_workflow_runner n JOIN task nt ON nt.id = n.task_id WHERE n.cd_workflow_id = w.id) st
+) o
 WHERE t.settled_at IS NULL AND t.kind = 'cd'
   AND t.status IN ('Succeeded', 'Failed', 'Error', 'Cancelled', 'Superseded')
   AND (cardinality(@namespaces::text[]) = 0 OR t.namespace = ANY(@namespaces::text[])) AND t.id <> ALL(@passed_over::bigint[])
@@ -40,17 +51,19 @@ ORDER BY w.id, d.id;
 
 -- name: SettleTasks :execrows
 -- Locks in the order of the ids, as every batch does. A task that somebody wants to end
--- the run with since it was read is not settled: what follows it is another.
+-- the run with since it was read, or whose run was reopened, is not settled: what follows
+-- it is another.
 WITH read AS (
-    SELECT unnest(@ids::bigint[]) AS id, unnest(@stopped::boolean[]) AS stopped
+    SELECT unnest(@ids::bigint[]) AS id, unnest(@stopped::boolean[]) AS stopped, unnest(@run_ids::bigint[]) AS run_id, unnest(@reopened::bigint[]) AS reopened
 ), locked AS (
-    SELECT t.id, read.stopped FROM task t JOIN read ON read.id = t.id ORDER BY t.id FOR NO KEY UPDATE OF t
+    SELECT t.id, read.stopped, read.run_id, read.reopened FROM task t JOIN read ON read.id = t.id ORDER BY t.id FOR NO KEY UPDATE OF t
 )
 UPDATE task t
 SET settled_at = now()
 FROM locked
 WHERE t.id = locked.id AND t.settled_at IS NULL AND (t.stop_reason <> '') = locked.stopped
-  AND t.status IN ('Succeeded', 'Failed', 'Error', 'Cancelled', 'Superseded');
+  AND t.status IN ('Succeeded', 'Failed', 'Error', 'Cancelled', 'Superseded')
+  AND locked.reopened = (SELECT sum(n.reopened) FROM cd_workflow_runner r JOIN task n ON n.id = r.task_id WHERE r.cd_workflow_id = locked.run_id);
 
 -- name: ReleaseStages :exec
 -- The stage before has succeeded: the next one waits for a slot, or for what holds it.

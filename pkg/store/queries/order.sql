@@ -94,11 +94,12 @@ FROM moved m;
 
 -- name: TurnFacts :many
 -- What there is of each turn: whether a run of it has not ended, whether anything of it
--- is under way, and whether anything is held for the turn itself.
+-- is under way, and whether anything is held for the turn itself. A run that was overtaken
+-- goes on without the turn.
 SELECT w.turn_id,
-       bool_or(w.outcome IS NULL)::boolean AS is_open,
-       bool_or(w.outcome IS NULL AND (t.status IN ('Pending', 'Submitting', 'Submitted', 'Running') OR (t.settled_at IS NULL AND t.status <> 'Held')))::boolean AS is_active,
-       bool_or(w.outcome IS NULL AND t.status = 'Held' AND t.reason = 'Turn')::boolean AS wants
+       bool_or(w.outcome IS NULL AND NOT w.overtaken)::boolean AS is_open,
+       bool_or(w.outcome IS NULL AND NOT w.overtaken AND (t.status IN ('Pending', 'Submitting', 'Submitted', 'Running') OR (t.settled_at IS NULL AND t.status <> 'Held')))::boolean AS is_active,
+       bool_or(w.outcome IS NULL AND NOT w.overtaken AND t.status = 'Held' AND t.reason = 'Turn')::boolean AS wants
 FROM cd_workflow w
 JOIN cd_workflow_runner r ON r.cd_workflow_id = w.id
 JOIN task t ON t.id = r.task_id
@@ -111,4 +112,4 @@ FROM (SELECT unnest(@turn_ids::bigint[]) AS id, unnest(@states::text[]) AS state
 WHERE turn.id = n.id AND turn.state IN ('Waiting', 'Active', 'Yielded') AND turn.state <> n.state;
 
 -- name: RunsOfTurns :many
-SELECT id FROM cd_workflow WHERE turn_id = ANY(@turn_ids::bigint[]) AND outcome IS NULL ORDER BY id;
+SELECT id FROM cd_workflow WHERE turn_id = ANY(@turn_ids::bigint[]) AND outcome IS NULL AND NOT overtaken ORDER BY id;

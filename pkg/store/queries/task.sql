@@ -177,11 +177,12 @@ JOIN task t ON t.namespace = w.namespace AND t.workflow_name = w.workflow_name A
 WHERE t.status NOT IN ('Succeeded', 'Failed', 'Error', 'Cancelled', 'Superseded');
 
 -- name: EndedTasks :many
--- Those of the Workflows that are of a task which has ended without having one.
-SELECT t.namespace, t.workflow_name, t.status
+-- Those of the Workflows whose task has ended, and whether it ever had one. What has taken
+-- a task's name is somebody else's.
+SELECT t.namespace, t.workflow_name, t.identity, t.status, (t.submitted_at IS NOT NULL)::boolean AS had_workflow
 FROM (SELECT unnest(@namespaces::text[]) AS namespace, unnest(@workflow_names::text[]) AS workflow_name) w
 JOIN task t ON t.namespace = w.namespace AND t.workflow_name = w.workflow_name AND t.cluster = @cluster::text
-WHERE t.status IN ('Error', 'Cancelled', 'Superseded') AND t.submitted_at IS NULL;
+WHERE t.status IN ('Succeeded', 'Failed', 'Error', 'Cancelled', 'Superseded') AND t.reason <> 'NameConflict';
 
 -- name: StaleActive :many
 -- Tasks whose Workflow should exist and has not been heard of for a while.
