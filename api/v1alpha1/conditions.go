@@ -40,6 +40,9 @@ const (
 	// ReasonRequested: a RunRequest triggered it.
 	ReasonRequested           Reason = "Requested"
 	ReasonParentRunning       Reason = "ParentRunning"
+	// ReasonParentChanged: the pipeline hangs below another parent than the one that
+	// triggered it, or that it waited for.
+	ReasonParentChanged       Reason = "ParentChanged"
 	ReasonSuperseded          Reason = "Superseded"
 	ReasonSuspended           Reason = "Suspended"
 	ReasonParentSuspended     Reason = "ParentSuspended"

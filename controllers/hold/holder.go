@@ -36,10 +36,15 @@ const (
 type Rows interface {
 	// WaitingPipelines returns every pipeline of which something waits.
 	WaitingPipelines(ctx context.Context) ([]store.Waiting, error)
-	// Reconsider looks anew at what holds the stages of a pipeline, and at whose turn it is.
-	Reconsider(ctx context.Context, pipeline store.PipelineRef, holdOf func(store.Held) trigger.Hold) error
+	// Reconsider looks anew at what holds the stages of a pipeline, and at whose turn it is;
+	// hold, where there is one, holds what waits for a slot as well.
+	Reconsider(ctx context.Context, pipeline store.PipelineRef, hold trigger.Hold, holdOf func(store.Held) trigger.Hold) error
 	// CancelWaiting ends what waits of a pipeline.
 	CancelWaiting(ctx context.Context, pipelineUID string, reason v1alpha1.Reason, message string) ([]store.Moved, error)
+	// CancelOfOtherParents ends what waits of a pipeline and another parent has triggered.
+	CancelOfOtherParents(ctx context.Context, pipelineUID, parent, message string) ([]store.Moved, error)
+	// SetPriority moves what waits of a pipeline to its place in the queue.
+	SetPriority(ctx context.Context, pipelineUID string, priority int32) error
 	// EndTemplateWaits ends what has waited for the template of a stage for longer than the wait.
 	EndTemplateWaits(ctx context.Context, pipelineUID string, stage trigger.Stage, wait time.Duration, message string) ([]store.Moved, error)
 }
@@ -186,14 +191,35 @@ func (h *Holder) runOnce(ctx context.Context) (time.Duration, error) {
 	h.lookLater(ctx, waiting)
 	refrozen := h.refrozen.Swap(false)
 	var errs []error
+	wait := map[types.NamespacedName]bool{}
 	for _, one := range waiting {
 		key := types.NamespacedName{Namespace: one.Namespace, Name: one.Pipeline}
+		wait[key] = true
 		if err := cmp.Or(h.look(ctx, one, changed[key] || (refrozen && waitsForTime(one))), h.endTemplateWaits(ctx, one)); err != nil {
 			errs = append(errs, fmt.Errorf("look at CdPipeline %s: %w", key, err))
 			h.putBack(map[types.NamespacedName]bool{key: true})
 		}
 	}
+	for key := range changed {
+		if wait[key] {
+			continue
+		}
+		if err := h.prioritise(ctx, key); err != nil {
+			errs = append(errs, fmt.Errorf("look at CdPipeline %s: %w", key, err))
+			h.putBack(map[types.NamespacedName]bool{key: true})
+		}
+	}
 	return 0, errors.Join(errs...)
+}
+
+// prioritise gives the priority of a pipeline, of which nothing waits, to the stages behind
+// those that run.
+func (h *Holder) prioritise(ctx context.Context, key types.NamespacedName) error {
+	pipeline := &v1alpha1.CdPipeline{}
+	if err := h.Cache.Get(ctx, key, pipeline); err != nil {
+		return client.IgnoreNotFound(err)
+	}
+	return h.Rows.SetPriority(ctx, string(pipeline.UID), pipeline.Spec.Priority)
 }
 
 func (h *Holder) putBack(changed map[types.NamespacedName]bool) {
@@ -227,7 +253,20 @@ func (h *Holder) look(ctx context.Context, waiting store.Waiting, changed bool) 
 	case pipeline.Spec.Suspend:
 		return h.cancel(ctx, waiting, v1alpha1.ReasonSuspended, "was suspended while it waited")
 	}
+	if err := h.Rows.SetPriority(ctx, waiting.UID, pipeline.Spec.Priority); err != nil {
+		return err
+	}
+	if parent := trigger.ParentOf(pipeline); hasOther(waiting.Parents, parent) {
+		if _, err := h.Rows.CancelOfOtherParents(ctx, waiting.UID, parent, trigger.ParentChanged(pipeline)); err != nil {
+			return err
+		}
+	}
 	return h.reconsider(ctx, pipeline, waiting)
+}
+
+// hasOther tells whether one of the texts is another.
+func hasOther(texts []string, than string) bool {
+	return slices.ContainsFunc(texts, func(text string) bool { return text != than })
 }
 
 // reconsider looks at what holds each stage that waits, by the pipeline as it is now.
@@ -237,7 +276,11 @@ func (h *Holder) reconsider(ctx context.Context, pipeline *v1alpha1.CdPipeline, 
 		return err
 	}
 	ref := store.PipelineRef{UID: waiting.UID, Namespace: waiting.Namespace, Name: waiting.Pipeline, Policy: pipeline.Spec.ConcurrencyPolicy}
-	return h.Rows.Reconsider(ctx, ref, func(held store.Held) trigger.Hold {
+	var hold trigger.Hold
+	if pipeline.Spec.Hold {
+		hold = trigger.HoldOf(pipeline, trigger.StageDeploy, true)
+	}
+	return h.Rows.Reconsider(ctx, ref, hold, func(held store.Held) trigger.Hold {
 		hold := trigger.HoldOf(pipeline, held.Stage, held.Resumed)
 		switch {
 		case hold != (trigger.Hold{}):
@@ -263,7 +306,9 @@ func differs(pipeline *v1alpha1.CdPipeline, waiting store.Waiting) bool {
 		return true
 	}
 	by := func(reason v1alpha1.Reason) bool { return slices.Contains(waiting.Reasons, string(reason)) }
-	return waiting.Unyielded || by(v1alpha1.ReasonHold) && !pipeline.Spec.Hold ||
+	return waiting.Unyielded || (waiting.Unclaimed && pipeline.Spec.Hold) || hasOther(waiting.Parents, trigger.ParentOf(pipeline)) ||
+		min(waiting.Lowest, pipeline.Spec.Priority) != max(waiting.Highest, pipeline.Spec.Priority) ||
+		by(v1alpha1.ReasonHold) && !pipeline.Spec.Hold ||
 		(by(v1alpha1.ReasonTemplate) || by(v1alpha1.ReasonWindow) || by(v1alpha1.ReasonFreeze)) && pipeline.Spec.Hold ||
 		by(v1alpha1.ReasonTurn) && (pipeline.Spec.Hold || pipeline.Spec.ConcurrencyPolicy == v1alpha1.ConcurrencyAllow) ||
 		slices.ContainsFunc(waiting.PersonStages, func(stage trigger.Stage) bool { return !isManual(pipeline, stage) })

@@ -54,10 +54,23 @@ func TestWhatWaitsFollowsThePipelinesSpec(t *testing.T) {
 			before: []string{"web b1 PRE Held/Hold", "web b2 PRE Held/Hold"}, change: released,
 			after: []string{"web b1 PRE Superseded/Superseded", "web b2 PRE Pending"},
 		},
-		"a hold keeps what waits for its turn, and lets go on what has it": {
+		"a hold keeps what waits for a slot or for its turn": {
 			builds: []string{"b1", "b2"},
 			before: []string{"web b1 PRE Pending", "web b2 PRE Held/Turn"}, change: given.Held,
-			after: []string{"web b1 PRE Pending", "web b2 PRE Held/Hold"},
+			after: []string{"web b1 PRE Held/Hold", "web b2 PRE Held/Hold"},
+		},
+		"another parent cancels what the one before has triggered": {
+			builds: []string{"b1", "b2"},
+			before: []string{"web b1 PRE Pending", "web b2 PRE Held/Turn"}, change: given.BelowCd("other"),
+			after: []string{"web b1 PRE Cancelled/ParentChanged", "web b2 PRE Cancelled/ParentChanged"},
+		},
+		"another parent cancels what is on hold or waits for a person": {
+			with: func(web *v1alpha1.CdPipeline) {
+				given.Held(web)
+				given.ManualStage(trigger.StagePre)(web)
+			}, builds: []string{"b1"},
+			before: []string{"web b1 PRE Held/Hold"}, change: given.BelowCi("another"),
+			after: []string{"web b1 PRE Cancelled/ParentChanged"},
 		},
 		"a hold goes before a person": {
 			with: given.ManualStage(trigger.StagePre), builds: []string{"b1"},
@@ -311,11 +324,11 @@ func (b broken) WaitingPipelines(ctx context.Context) ([]store.Waiting, error) {
 	return b.Rows.WaitingPipelines(ctx)
 }
 
-func (b broken) Reconsider(ctx context.Context, pipeline store.PipelineRef, holdOf func(store.Held) trigger.Hold) error {
+func (b broken) Reconsider(ctx context.Context, pipeline store.PipelineRef, hold trigger.Hold, holdOf func(store.Held) trigger.Hold) error {
 	if b.reconsider {
 		return errDown
 	}
-	return b.Rows.Reconsider(ctx, pipeline, holdOf)
+	return b.Rows.Reconsider(ctx, pipeline, hold, holdOf)
 }
 
 func (b broken) CancelWaiting(ctx context.Context, pipelineUID string, reason v1alpha1.Reason, message string) ([]store.Moved, error) {

@@ -46,6 +46,12 @@ func (s Stages) Build(ctx context.Context, reader client.Reader, claim store.Cla
 	if pipeline.Spec.Suspend {
 		return nil, cancelled(v1alpha1.ReasonSuspended, "CdPipeline %s was suspended before its turn came", claim.Owner.Name)
 	}
+	if parent := claim.Inputs.Parent; parent != "" && parent != trigger.ParentOf(pipeline) {
+		return nil, cancelled(v1alpha1.ReasonParentChanged, "%s", trigger.ParentChanged(pipeline))
+	}
+	if pipeline.Spec.Hold {
+		return nil, held(trigger.HoldOf(pipeline, claim.Inputs.Stage, true))
+	}
 	if hold := s.timeHold(pipeline, claim); hold != (trigger.Hold{}) {
 		return nil, held(hold)
 	}

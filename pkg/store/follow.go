@@ -44,6 +44,8 @@ type Ended struct {
 	All       bool
 	// Descends tells whether the pipelines below follow.
 	Descends bool
+	// Parent is what triggered the run; empty where a person asked for it.
+	Parent string
 	// Later are the stages behind this one that have not begun. Whole false means that they
 	// are not known, since the run is from before they were.
 	Later []trigger.Stage
@@ -103,7 +105,7 @@ func ended(row dbsqlc.UnfollowedRow) Ended {
 		Stage: trigger.Stage(row.Stage), Attempt: row.Attempt, Status: Status(row.Status), Reason: v1alpha1.Reason(row.Reason),
 		Stopped: row.StopReason != "", HadWorkflow: row.HadWorkflow, Priority: row.Priority,
 		Namespace: row.Namespace, Pipeline: row.Pipeline, PipelineUID: row.PipelineUid, Number: row.Run,
-		Artifacts: artifacts, All: row.Artifacts == string(v1alpha1.ArtifactsAll), Descends: row.Descends,
+		Artifacts: artifacts, All: row.Artifacts == string(v1alpha1.ArtifactsAll), Descends: row.Descends, Parent: row.Parent,
 		Later: stagesOf(row.Later), Whole: row.Whole,
 		Reopened: row.Reopened, Ahead: row.Ahead, UnderWay: row.UnderWay, Worst: Status(row.Worst), Overtaken: row.Overtaken,
 		Build: trigger.Build{
@@ -166,7 +168,7 @@ func (f *following) commit(ctx context.Context) error {
 		return err
 	}
 	for _, step := range []func(context.Context) error{
-		f.settle, f.releaseStages, f.retryStages, f.finishRuns, f.noteDeployed, f.decideOrder, f.startBelow,
+		f.settle, f.releaseStages, f.retryStages, f.finishRuns, f.noteDeployed, f.decideOrder, f.startBelow, f.settleWaiting,
 	} {
 		if err := step(ctx); err != nil {
 			return err
@@ -294,7 +296,7 @@ func (f *following) task(consequence Consequence, stage trigger.Stage, attempt i
 		pipeline: PipelineRef{UID: ended.PipelineUID, Namespace: ended.Namespace, Name: ended.Pipeline},
 		buildUID: ended.Build.UID, number: ended.Number, attempt: attempt, priority: ended.Priority,
 		inputs: trigger.Inputs{
-			Build: ended.Build.Name, Revision: ended.Build.Revision, Stage: stage, Run: ended.RunID, All: ended.All,
+			Build: ended.Build.Name, Revision: ended.Build.Revision, Stage: stage, Run: ended.RunID, Parent: ended.Parent, All: ended.All,
 			Image: ended.Artifacts[0].Image, Digest: ended.Artifacts[0].Digest,
 		},
 	}
@@ -437,8 +439,9 @@ func (f *following) places(ctx context.Context) (map[string]trigger.Place, error
 	return places, nil
 }
 
-// dropStarted leaves out what runs already: a pipeline with a run of the artifact may
-// have been hung below another parent meanwhile.
+// dropStarted leaves out what runs already, and what waits for it: a pipeline with a run of
+// the artifact may have been hung below another parent meanwhile, and those below it were
+// decided on with that run.
 func (f *following) dropStarted(ctx context.Context, below *start) error {
 	if below.reopened {
 		return f.dropTriggered(ctx, below)
@@ -456,9 +459,11 @@ func (f *following) dropStarted(ctx context.Context, below *start) error {
 		started[row] = true
 	}
 	below.decisions = slices.DeleteFunc(below.decisions, func(decision trigger.Decision) bool {
-		return decision.StartsRun() && started[dbsqlc.RunsOfBuildRow{
-			PipelineUid: string(decision.Pipeline.UID), Image: decision.Artifact.Image, Digest: decision.Artifact.Digest,
-		}]
+		uid := decision.WaitsFor
+		if decision.StartsRun() {
+			uid = string(decision.Pipeline.UID)
+		}
+		return started[dbsqlc.RunsOfBuildRow{PipelineUid: uid, Image: decision.Artifact.Image, Digest: decision.Artifact.Digest}]
 	})
 	return nil
 }
@@ -491,6 +496,30 @@ func (f *following) dropTriggered(ctx context.Context, below *start) error {
 		}
 		return goesOn[key{pipeline.Name, artifact}]
 	})
+	return nil
+}
+
+// settleWaiting settles what waited for runs that have ended, and was not decided anew.
+func (f *following) settleWaiting(ctx context.Context) error {
+	var params dbsqlc.SettleWaitingParams
+	for _, consequence := range f.consequences {
+		if consequence.Outcome == "" {
+			continue
+		}
+		for _, artifact := range consequence.Ended.Artifacts {
+			params.BuildUids = append(params.BuildUids, consequence.Ended.Build.UID)
+			params.PipelineUids = append(params.PipelineUids, consequence.Ended.PipelineUID)
+			params.Pipelines = append(params.Pipelines, consequence.Ended.Pipeline)
+			params.Images = append(params.Images, artifact.Image)
+			params.Digests = append(params.Digests, artifact.Digest)
+		}
+	}
+	if len(params.BuildUids) == 0 {
+		return nil
+	}
+	if err := f.queries.SettleWaiting(ctx, params); err != nil {
+		return fmt.Errorf("settle decisions that waited: %w", err)
+	}
 	return nil
 }
 

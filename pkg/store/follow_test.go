@@ -128,7 +128,7 @@ func TestAnEndedStageIsToldWithAllThatADecisionNeeds(t *testing.T) {
 	require.Len(t, ended, 1)
 	require.Equal(t, store.Ended{
 		ID: taskIDs(t, s)[0], StageID: ended[0].StageID, RunID: ended[0].RunID, TurnID: ended[0].TurnID,
-		Stage: trigger.StagePre, Attempt: 1, Status: store.StatusSucceeded, HadWorkflow: true, Priority: 3,
+		Stage: trigger.StagePre, Attempt: 1, Status: store.StatusSucceeded, HadWorkflow: true, Priority: 3, Parent: "CiPipeline/ci",
 		Namespace: given.Namespace, Pipeline: "web", PipelineUID: string(given.UID("web")), Number: 1,
 		Artifacts: given.Artifacts(1), Descends: true, Later: []trigger.Stage{trigger.StageDeploy, trigger.StagePost}, Whole: true,
 		Build: given.Build("b1"),

@@ -30,7 +30,7 @@ func (m *model) tables() []string {
 			task.claims, task.failures, task.uid, task.claimedBy, task.leased, task.expired, task.delayed, task.submitted, task.started, task.finished, task.settled))
 	}
 	for key, decision := range m.decisions {
-		lines = append(lines, fmt.Sprintf("decision %s %s %s %s", key, decision.outcome, decision.reason, decision.message))
+		lines = append(lines, fmt.Sprintf("decision %s %s %s %s [%s]", key, decision.outcome, decision.reason, decision.message, decision.waitsFor))
 	}
 	for event, times := range m.events {
 		lines = append(lines, fmt.Sprintf("event %s x%d", event, times))
@@ -55,7 +55,7 @@ SELECT concat_ws(' ', 'task', w.build_uid || '/' || w.pipeline_uid, t.workflow_n
                  (t.submitted_at IS NOT NULL)::text, (t.started_at IS NOT NULL)::text, (t.finished_at IS NOT NULL)::text, (t.settled_at IS NOT NULL)::text)
 FROM task t JOIN cd_workflow w ON w.id = (t.inputs->>'run')::bigint
 UNION ALL
-SELECT 'decision ' || build_uid || '/' || pipeline_uid || ' ' || outcome || ' ' || reason || ' ' || message FROM trigger_decision
+SELECT 'decision ' || build_uid || '/' || pipeline_uid || ' ' || outcome || ' ' || reason || ' ' || message || ' [' || waits_for || ']' FROM trigger_decision
 UNION ALL
 SELECT concat_ws(' ', 'event', e.kind, COALESCE(t.workflow_name, b.build_uid || '/' || e.pipeline_uid), e.state, '[' || e.reason || ']', 'x' || count(*))
 FROM event e JOIN ci_build b ON b.build_name = e.build_name LEFT JOIN task t ON t.id = e.task_id

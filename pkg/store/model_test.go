@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
 	"github.com/penstock-cd/penstock/pkg/store"
@@ -36,9 +37,10 @@ type modelStage struct {
 }
 
 type modelDecision struct {
-	outcome v1alpha1.Outcome
-	reason  v1alpha1.Reason
-	message string
+	outcome  v1alpha1.Outcome
+	reason   v1alpha1.Reason
+	message  string
+	waitsFor string
 }
 
 // modelTask is one task of a stage. Its flags say which times are set; expired, that its
@@ -107,13 +109,17 @@ func (m *model) plan(plan store.BuildPlan, planned bool) error {
 // decide starts the runs that decisions trigger and that are not there, and writes
 // every decision but over one that tells of a run.
 func (m *model) decide(build trigger.Build, decisions []trigger.Decision) {
+	before := maps.Clone(m.runs)
 	for _, decision := range decisions {
 		key := runKey(build.UID, string(decision.Pipeline.UID))
+		if _, ran := before[runKey(build.UID, decision.WaitsFor)]; ran {
+			continue // what waits for a run that there was before was decided on with that
+		}
 		if _, exists := m.runs[key]; !exists && decision.StartsRun() {
 			m.start(key, build.UID, decision.Pipeline)
 		}
 		known := m.decisions[key]
-		made := modelDecision{decision.Outcome, decision.Reason, decision.Message}
+		made := modelDecision{decision.Outcome, decision.Reason, decision.Message, decision.WaitsFor}
 		if known.outcome != v1alpha1.OutcomeTriggered && known != made {
 			m.decisions[key] = made
 			m.happened("Decision", key, made.outcome, made.reason)
@@ -318,7 +324,28 @@ func (m *model) follow(consequences []store.Consequence, err error) error {
 	for _, build := range builds {
 		m.decide(build, below[build])
 	}
+	for _, consequence := range consequences {
+		if consequence.Outcome != "" {
+			m.settleWaiting(consequence.Ended)
+		}
+	}
 	return nil
+}
+
+// settleWaiting settles what waited for a run that has ended, and was not decided anew. The
+// walk deletes no pipeline that the tables know of.
+func (m *model) settleWaiting(ended store.Ended) {
+	for key, decision := range m.decisions {
+		if decision.waitsFor != ended.PipelineUID || !strings.HasPrefix(key, ended.Build.UID+"/") {
+			continue
+		}
+		made := modelDecision{
+			v1alpha1.OutcomeSkipped, v1alpha1.ReasonParentChanged,
+			"it hangs below CdPipeline " + ended.Pipeline + " no longer: its new parent triggers it", "",
+		}
+		m.decisions[key] = made
+		m.happened("Decision", key, made.outcome, made.reason)
+	}
 }
 
 // together is one decision for each pipeline: that a run starts counts more than that

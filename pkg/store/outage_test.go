@@ -17,6 +17,7 @@ import (
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
 	"github.com/penstock-cd/penstock/pkg/store"
+	"github.com/penstock-cd/penstock/pkg/trigger"
 	"github.com/penstock-cd/penstock/test/env/fault"
 	"github.com/penstock-cd/penstock/test/given"
 )
@@ -62,7 +63,7 @@ func planCalls(t *testing.T) map[string]call {
 			return s.Follow(ctx, []store.Consequence{{Ended: store.Ended{ID: 1}, Outcome: store.StatusFailed}})
 		}},
 		"Reconsider": {store.PlanTimeout, func(ctx context.Context, s *store.Store) error {
-			return s.Reconsider(ctx, store.PipelineRef{UID: "x"}, nil)
+			return s.Reconsider(ctx, store.PipelineRef{UID: "x"}, trigger.Hold{}, nil)
 		}},
 	}
 }

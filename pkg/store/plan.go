@@ -119,6 +119,7 @@ func insertDecisions(build trigger.Build, decisions []trigger.Decision, actor st
 		params.Outcomes = append(params.Outcomes, string(decision.Outcome))
 		params.Reasons = append(params.Reasons, string(decision.Reason))
 		params.Messages = append(params.Messages, clean(decision.Message))
+		params.WaitsFors = append(params.WaitsFors, decision.WaitsFor)
 	}
 	return params
 }

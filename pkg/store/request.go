@@ -531,15 +531,21 @@ func release(ctx context.Context, queries *dbsqlc.Queries, order *order, pipelin
 }
 
 // Reconsider looks anew at what holds the stages of a pipeline, and at whose turn it is,
-// since its spec has changed. What waits for its turn does not start while the pipeline is
-// on hold.
-func (s *Store) Reconsider(ctx context.Context, pipeline PipelineRef, holdOf func(Held) trigger.Hold) error {
+// since its spec has changed: holdOf says what holds a stage that is held, and hold, where
+// there is one, holds what waits for a slot as well.
+func (s *Store) Reconsider(ctx context.Context, pipeline PipelineRef, hold trigger.Hold, holdOf func(Held) trigger.Hold) error {
 	ctx, cancel := context.WithTimeout(ctx, PlanTimeout)
 	defer cancel()
 	err := s.transaction(ctx, func(queries *dbsqlc.Queries) error {
 		order, err := lockPipelines(ctx, queries, []PipelineRef{pipeline})
 		if err != nil {
 			return err
+		}
+		if hold != (trigger.Hold{}) {
+			err := queries.HoldPending(ctx, dbsqlc.HoldPendingParams{OwnerUid: pipeline.UID, Reason: string(hold.Reason), Message: clean(hold.Message)})
+			if err != nil {
+				return fmt.Errorf("hold waiting tasks: %w", err)
+			}
 		}
 		held, err := heldOf(ctx, queries, pipeline.UID,
 			v1alpha1.ReasonHold, v1alpha1.ReasonPerson, v1alpha1.ReasonTurn, v1alpha1.ReasonTemplate, v1alpha1.ReasonWindow, v1alpha1.ReasonFreeze)
@@ -567,6 +573,13 @@ type Waiting struct {
 	// Unyielded tells that a build has a turn which it must yield, since what is left of it
 	// is held.
 	Unyielded bool
+	// Unclaimed tells that something waits for a slot which nobody has ever claimed.
+	Unclaimed bool
+	// Parents are those that have triggered what waits, each once, as trigger.ParentOf gives
+	// them; what a person asked for has none.
+	Parents []string
+	// Lowest and Highest are the priorities of what waits.
+	Lowest, Highest int32
 }
 
 // WaitingPipelines returns every pipeline of which something waits, but for stages that
@@ -582,7 +595,8 @@ func (s *Store) WaitingPipelines(ctx context.Context) ([]Waiting, error) {
 		return Waiting{
 			Namespace: row.Namespace, Pipeline: row.Pipeline, UID: row.PipelineUid, Reasons: row.Reasons,
 			PersonStages: stagesOf(row.PersonStages), TemplateStages: stagesOf(row.TemplateStages),
-			TemplateFor: time.Duration(row.TemplateSeconds * float64(time.Second)), Unyielded: row.Unyielded,
+			TemplateFor: time.Duration(row.TemplateSeconds * float64(time.Second)), Unyielded: row.Unyielded, Unclaimed: row.Unclaimed,
+			Parents: row.Parents, Lowest: row.Lowest, Highest: row.Highest,
 		}
 	}), nil
 }

@@ -326,6 +326,9 @@ func (s *start) task(run madeRun, stage trigger.Stage) stageTask {
 			Stage: stage, Run: run.id, All: pipeline.Spec.Artifacts == v1alpha1.ArtifactsAll,
 		},
 	}
+	if s.request == "" {
+		task.inputs.Parent = trigger.ParentOf(pipeline)
+	}
 	if hold := s.hold(pipeline); hold != (trigger.Hold{}) {
 		task.status, task.hold = StatusHeld, hold
 	} else if s.turns[string(pipeline.UID)].State != trigger.TurnActive {

@@ -251,20 +251,41 @@ func (s *Store) Stopping(ctx context.Context, most int, passedOver ...int64) ([]
 // CancelWaiting ends what waits of a pipeline, and returns what has changed. It locks the
 // pipeline first, as whoever gives turns does, so that it misses nothing that they let go.
 func (s *Store) CancelWaiting(ctx context.Context, pipelineUID string, reason v1alpha1.Reason, message string) ([]Moved, error) {
+	return s.cancelWaiting(ctx, dbsqlc.CancelWaitingParams{OwnerUid: pipelineUID, Reason: string(reason), Message: clean(message)})
+}
+
+// CancelOfOtherParents is CancelWaiting for what another parent than this one has triggered.
+func (s *Store) CancelOfOtherParents(ctx context.Context, pipelineUID, parent string, message string) ([]Moved, error) {
+	return s.cancelWaiting(ctx, dbsqlc.CancelWaitingParams{
+		OwnerUid: pipelineUID, Parent: parent, Reason: string(v1alpha1.ReasonParentChanged), Message: clean(message),
+	})
+}
+
+func (s *Store) cancelWaiting(ctx context.Context, params dbsqlc.CancelWaitingParams) ([]Moved, error) {
 	ctx, cancel := context.WithTimeout(ctx, WriteTimeout)
 	defer cancel()
 	var rows []dbsqlc.CancelWaitingRow
 	err := s.transaction(ctx, func(queries *dbsqlc.Queries) (err error) {
-		if _, err = queries.LockPipelines(ctx, []string{pipelineUID}); err != nil {
+		if _, err = queries.LockPipelines(ctx, []string{params.OwnerUid}); err != nil {
 			return err
 		}
-		rows, err = queries.CancelWaiting(ctx, dbsqlc.CancelWaitingParams{OwnerUid: pipelineUID, Reason: string(reason), Message: clean(message)})
+		rows, err = queries.CancelWaiting(ctx, params)
 		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("cancel waiting tasks: %w", err)
 	}
 	return convert(rows, func(row dbsqlc.CancelWaitingRow) Moved { return Moved(row) }), nil
+}
+
+// SetPriority moves what waits of a pipeline to its place in the queue.
+func (s *Store) SetPriority(ctx context.Context, pipelineUID string, priority int32) error {
+	ctx, cancel := context.WithTimeout(ctx, WriteTimeout)
+	defer cancel()
+	if _, err := s.queries.SetPriority(ctx, dbsqlc.SetPriorityParams{OwnerUid: pipelineUID, Priority: priority}); err != nil {
+		return fmt.Errorf("set priority of waiting tasks: %w", err)
+	}
+	return nil
 }
 
 func interval(duration time.Duration) pgtype.Interval {

@@ -319,7 +319,11 @@ func (w *traffic) reconsider() (string, func() error) {
 		pipeline.Spec.ConcurrencyPolicy = policies[w.random.IntN(3)]
 	}
 	ref, hold := refOf(w.family, pipeline.Name), holdOf(slices.Clone(w.family), pipeline.Name)
-	return fmt.Sprint("reconsider ", pipeline.Name), func() error { return w.s.Reconsider(w.t.Context(), ref, hold) }
+	var pending trigger.Hold
+	if pipeline.Spec.Hold {
+		pending = trigger.HoldOf(pipeline, trigger.StageDeploy, true)
+	}
+	return fmt.Sprint("reconsider ", pipeline.Name), func() error { return w.s.Reconsider(w.t.Context(), ref, pending, hold) }
 }
 
 // require checks every rule.
@@ -341,7 +345,7 @@ func (w *traffic) finish() {
 	w.t.Helper()
 	for i := range w.family {
 		w.family[i].Spec.Hold = false
-		require.NoError(w.t, w.s.Reconsider(w.t.Context(), refOf(w.family, w.family[i].Name), holdOf(w.family, w.family[i].Name)))
+		require.NoError(w.t, w.s.Reconsider(w.t.Context(), refOf(w.family, w.family[i].Name), trigger.Hold{}, holdOf(w.family, w.family[i].Name)))
 	}
 	for {
 		drain(w.t, w.s, w.family, store.StatusSucceeded)

@@ -204,7 +204,7 @@ func TestAFirstStageThatIsHeldTakesNoTurn(t *testing.T) {
 
 			plannedBuild(t, s, builtAt("b1", 1), given.Artifacts(1), free)
 			require.Equal(t, []string{"b1 Active", "b2 Yielded"}, turns(t, s), "an older build goes first")
-			require.NoError(t, s.Reconsider(t.Context(), refOf(free, "web"), holdOf(free, "web")))
+			require.NoError(t, s.Reconsider(t.Context(), refOf(free, "web"), trigger.Hold{}, holdOf(free, "web")))
 			require.Equal(t, []string{"b1 Active", "b2 Waiting"}, turns(t, s), "nothing holds it now but its turn")
 			require.Equal(t, []string{"b2 Held Turn"}, table(t, s, "SELECT inputs->>'build', status, reason FROM task WHERE status = 'Held'"))
 			drain(t, s, free, store.StatusFailed)

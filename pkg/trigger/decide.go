@@ -34,6 +34,9 @@ type Decision struct {
 	Message  string
 	// Also are the other images of the run: those of the same digest and repository.
 	Also []string
+	// WaitsFor is the UID of the pipeline whose run is waited for; empty unless the outcome is
+	// Waiting.
+	WaitsFor string
 }
 
 // StartsRun tells whether the decision is that a run starts, and not that its artifact
@@ -134,7 +137,7 @@ func (d Decider) Requested(build Build, artifacts []v1alpha1.Artifact, pipeline 
 		}
 		decision := verdict.on(artifact, pipeline)
 		decisions = append(decisions, decision)
-		decisions = append(decisions, descend(inherited(decision), artifact, pipeline.Name, newFamily(children, pipeline.Name))...)
+		decisions = append(decisions, inherit(decision, newFamily(children, pipeline.Name))...)
 	}
 	return joinRuns(decisions)
 }
@@ -146,7 +149,7 @@ func (d Decider) Again(artifacts []v1alpha1.Artifact, pipeline *v1alpha1.CdPipel
 	for _, artifact := range artifacts {
 		decision := verdict.on(artifact, pipeline)
 		decisions = append(decisions, decision)
-		decisions = append(decisions, descend(inherited(decision), artifact, pipeline.Name, newFamily(children, pipeline.Name))...)
+		decisions = append(decisions, inherit(decision, newFamily(children, pipeline.Name))...)
 	}
 	return joinRuns(decisions)
 }
@@ -218,7 +221,7 @@ func (d Decider) below(build Build, artifact v1alpha1.Artifact, direct []v1alpha
 		decisions = append(decisions, d.one(build, artifact, &direct[i]))
 	}
 	for _, parent := range slices.Clone(decisions) {
-		decisions = append(decisions, descend(inherited(parent), artifact, parent.Pipeline.Name, family)...)
+		decisions = append(decisions, inherit(parent, family)...)
 	}
 	return decisions
 }
@@ -262,6 +265,17 @@ func inherited(parent Decision) verdict {
 	}
 	return verdict{v1alpha1.OutcomeSkipped, v1alpha1.ReasonParentNotTriggered,
 		fmt.Sprintf("parent CdPipeline %s was not triggered: %s", parent.Pipeline.Name, parent.Reason)}
+}
+
+// inherit decides for every descendant of a pipeline that was decided on.
+func inherit(parent Decision, family *family) []Decision {
+	decisions := descend(inherited(parent), parent.Artifact, parent.Pipeline.Name, family)
+	if parent.Outcome == v1alpha1.OutcomeTriggered {
+		for i := range decisions {
+			decisions[i].WaitsFor = string(parent.Pipeline.UID)
+		}
+	}
+	return decisions
 }
 
 // all gives one verdict to every descendant of a CiPipeline.

@@ -1,6 +1,7 @@
 package trigger
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
@@ -26,8 +27,22 @@ type Inputs struct {
 	// Resumed tells that a person has let the stage start outside of the pipeline's windows,
 	// or in spite of a freeze.
 	Resumed bool `json:"resumed,omitempty"`
+	// Parent is the kind and name of the parent that triggered the run, as ParentOf gives it;
+	// empty where a person asked for it.
+	Parent string `json:"parent,omitempty"`
 	// All true means that the run is given all artifacts of its build.
 	All bool `json:"all,omitempty"`
 	// Artifacts are those of a run with All. They are no part of the task.
 	Artifacts []v1alpha1.Artifact `json:"-"`
+}
+
+// ParentOf is the kind and name of a pipeline's parent, such as CiPipeline/app.
+func ParentOf(pipeline *v1alpha1.CdPipeline) string {
+	return string(pipeline.Spec.ParentRef.Kind) + "/" + pipeline.Spec.ParentRef.Name
+}
+
+// ParentChanged says why what an earlier parent has triggered does not start.
+func ParentChanged(pipeline *v1alpha1.CdPipeline) string {
+	ref := pipeline.Spec.ParentRef
+	return fmt.Sprintf("CdPipeline %s hangs below %s %s now: what its parent before had triggered is cancelled", pipeline.Name, ref.Kind, ref.Name)
 }

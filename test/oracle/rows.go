@@ -25,6 +25,10 @@ var rules = []struct{ promise, query string }{
 		SELECT d.build_name || ' ' || d.pipeline FROM trigger_decision d
 		WHERE d.outcome = 'Triggered' AND NOT EXISTS (
 			SELECT FROM cd_workflow w JOIN ci_artifact a ON a.id = w.ci_artifact_id WHERE ` + covers + `)`},
+	{"I1: a decision waits for a pipeline that does not run", `
+		SELECT d.build_name || ' ' || d.pipeline FROM trigger_decision d
+		WHERE d.outcome = 'Waiting' AND NOT EXISTS (
+			SELECT FROM cd_workflow w WHERE w.build_uid = d.build_uid AND w.pipeline_uid = d.waits_for AND w.outcome IS NULL)`},
 	{"I1: a run has no stage", `
 		SELECT w.pipeline FROM cd_workflow w
 		WHERE NOT EXISTS (SELECT FROM cd_workflow_runner r WHERE r.cd_workflow_id = w.id)`},

@@ -61,7 +61,7 @@ func RecordTransitions(ctx context.Context, database *pgxpool.Pool) error {
 var allowed = map[string][]string{
 	"":           {"Held", "Pending"},
 	"Held":       {"Held", "Pending", "Error", "Cancelled", "Superseded"},
-	"Pending":    {"Submitting", "Submitted", "Running", "Succeeded", "Failed", "Error", "Cancelled", "Superseded"},
+	"Pending":    {"Held", "Submitting", "Submitted", "Running", "Succeeded", "Failed", "Error", "Cancelled", "Superseded"},
 	"Submitting": {"Held", "Pending", "Submitted", "Running", "Succeeded", "Failed", "Error", "Cancelled", "Superseded"},
 	"Submitted":  {"Running", "Succeeded", "Failed", "Error", "Cancelled", "Superseded"},
 	"Running":    {"Succeeded", "Failed", "Error", "Cancelled", "Superseded"},

@@ -191,9 +191,9 @@ func (q *Queries) RunArtifacts(ctx context.Context, runIds []int64) ([]RunArtifa
 }
 
 const runsOfBuild = `-- name: RunsOfBuild :many
-SELECT DISTINCT w.pipeline_uid, a.image, a.digest
-FROM cd_workflow w JOIN ci_artifact a ON a.id = w.ci_artifact_id
-WHERE w.build_uid = $1 AND w.pipeline_uid = ANY($2::text[])
+SELECT pipeline_uid, image, digest
+FROM trigger_decision
+WHERE build_uid = $1 AND pipeline_uid = ANY($2::text[]) AND outcome = 'Triggered'
 `
 
 type RunsOfBuildParams struct {
@@ -207,7 +207,7 @@ type RunsOfBuildRow struct {
 	Digest      string
 }
 
-// Which artifacts of a build have a run in which pipelines.
+// Which artifacts of a build have, or are part of, a run in which pipelines.
 func (q *Queries) RunsOfBuild(ctx context.Context, arg RunsOfBuildParams) ([]RunsOfBuildRow, error) {
 	rows, err := q.db.Query(ctx, runsOfBuild, arg.BuildUid, arg.PipelineUids)
 	if err != nil {
@@ -297,8 +297,54 @@ func (q *Queries) SettleTasks(ctx context.Context, arg SettleTasksParams) (int64
 	return result.RowsAffected(), nil
 }
 
+const settleWaiting = `-- name: SettleWaiting :exec
+WITH ended AS (
+    SELECT unnest($1::text[]) AS build_uid, unnest($2::text[]) AS pipeline_uid, unnest($3::text[]) AS pipeline,
+           unnest($4::text[]) AS image, unnest($5::text[]) AS digest
+), waiting AS (
+    SELECT d.id, e.pipeline, EXISTS (SELECT FROM cd_pipeline p WHERE p.pipeline_uid = d.pipeline_uid AND p.deleted_at IS NOT NULL) AS is_gone
+    FROM trigger_decision d
+    JOIN ended e ON e.build_uid = d.build_uid AND e.image = d.image AND e.digest = d.digest AND e.pipeline_uid = d.waits_for
+    WHERE d.outcome = 'Waiting'
+    ORDER BY d.id FOR NO KEY UPDATE OF d
+), settled AS (
+    UPDATE trigger_decision d
+    SET outcome = 'Skipped', waits_for = '', decided_at = now(),
+        reason = CASE WHEN w.is_gone THEN 'PipelineDeleted' ELSE 'ParentChanged' END,
+        message = CASE WHEN w.is_gone THEN 'the pipeline was deleted while it waited for CdPipeline ' || w.pipeline
+                       ELSE 'it hangs below CdPipeline ' || w.pipeline || ' no longer: its new parent triggers it' END
+    FROM waiting w
+    WHERE d.id = w.id AND d.outcome = 'Waiting'
+    RETURNING d.namespace, d.build_name, d.pipeline, d.pipeline_uid, d.outcome, d.reason, d.message
+)
+INSERT INTO event (kind, namespace, build_name, pipeline, pipeline_uid, state, reason, message)
+SELECT 'Decision', namespace, build_name, pipeline, pipeline_uid, outcome, reason, message FROM settled
+`
+
+type SettleWaitingParams struct {
+	BuildUids    []string
+	PipelineUids []string
+	Pipelines    []string
+	Images       []string
+	Digests      []string
+}
+
+// Runs have ended: what waited for them and was not decided anew hangs below them no longer,
+// since its pipeline, or one between the two, was deleted or hung below another parent.
+func (q *Queries) SettleWaiting(ctx context.Context, arg SettleWaitingParams) error {
+	_, err := q.db.Exec(ctx, settleWaiting,
+		arg.BuildUids,
+		arg.PipelineUids,
+		arg.Pipelines,
+		arg.Images,
+		arg.Digests,
+	)
+	return err
+}
+
 const unfollowed = `-- name: Unfollowed :many
 SELECT t.id, r.id AS stage_id, r.cd_workflow_id, r.stage, r.attempt, t.status, t.reason, t.message, t.priority, t.stop_reason, (t.submitted_at IS NOT NULL)::boolean AS had_workflow,
+       COALESCE(t.inputs->>'parent', '')::text AS parent,
        w.turn_id, w.namespace, w.pipeline, w.pipeline_uid, w.run, w.artifacts, w.also, w.descends, w.whole, w.overtaken,
        o.reopened, o.ahead, o.under_way, o.worst, o.later,
        a.image, a.digest,
@@ -344,6 +390,7 @@ type UnfollowedRow struct {
 	Priority     int32
 	StopReason   string
 	HadWorkflow  bool
+	Parent       string
 	TurnID       int64
 	Namespace    string
 	Pipeline     string
@@ -393,6 +440,7 @@ func (q *Queries) Unfollowed(ctx context.Context, arg UnfollowedParams) ([]Unfol
 			&i.Priority,
 			&i.StopReason,
 			&i.HadWorkflow,
+			&i.Parent,
 			&i.TurnID,
 			&i.Namespace,
 			&i.Pipeline,

@@ -185,6 +185,7 @@ type TriggerDecision struct {
 	Reason      string
 	Message     string
 	DecidedAt   pgtype.Timestamptz
+	WaitsFor    string
 }
 
 type Turn struct {

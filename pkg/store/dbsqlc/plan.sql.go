@@ -73,18 +73,18 @@ func (q *Queries) InsertArtifacts(ctx context.Context, arg InsertArtifactsParams
 
 const insertDecisions = `-- name: InsertDecisions :exec
 WITH decided AS (
-    INSERT INTO trigger_decision (build_uid, image, digest, namespace, build_name, pipeline, pipeline_uid, outcome, reason, message)
-    SELECT b.build_uid, d.image, d.digest, b.namespace, b.build_name, d.pipeline, d.pipeline_uid, d.outcome, d.reason, d.message
+    INSERT INTO trigger_decision (build_uid, image, digest, namespace, build_name, pipeline, pipeline_uid, outcome, reason, message, waits_for)
+    SELECT b.build_uid, d.image, d.digest, b.namespace, b.build_name, d.pipeline, d.pipeline_uid, d.outcome, d.reason, d.message, d.waits_for
     FROM (SELECT unnest($2::text[]) AS image, unnest($3::text[]) AS digest,
                  unnest($4::text[]) AS pipeline, unnest($5::text[]) AS pipeline_uid,
                  unnest($6::text[]) AS outcome, unnest($7::text[]) AS reason,
-                 unnest($8::text[]) AS message) d
-    JOIN ci_build b ON b.build_uid = $9
+                 unnest($8::text[]) AS message, unnest($9::text[]) AS waits_for) d
+    JOIN ci_build b ON b.build_uid = $10
     ON CONFLICT (build_uid, image, digest, pipeline_uid) DO UPDATE
-    SET outcome = excluded.outcome, reason = excluded.reason, message = excluded.message, decided_at = now()
+    SET outcome = excluded.outcome, reason = excluded.reason, message = excluded.message, waits_for = excluded.waits_for, decided_at = now()
     WHERE trigger_decision.outcome <> 'Triggered'
-      AND (trigger_decision.outcome, trigger_decision.reason, trigger_decision.message)
-          IS DISTINCT FROM (excluded.outcome, excluded.reason, excluded.message)
+      AND (trigger_decision.outcome, trigger_decision.reason, trigger_decision.message, trigger_decision.waits_for)
+          IS DISTINCT FROM (excluded.outcome, excluded.reason, excluded.message, excluded.waits_for)
     RETURNING namespace, build_name, pipeline, pipeline_uid, outcome, reason, message
 )
 INSERT INTO event (kind, namespace, build_name, pipeline, pipeline_uid, state, reason, message, actor)
@@ -100,6 +100,7 @@ type InsertDecisionsParams struct {
 	Outcomes     []string
 	Reasons      []string
 	Messages     []string
+	WaitsFors    []string
 	BuildUid     string
 }
 
@@ -116,6 +117,7 @@ func (q *Queries) InsertDecisions(ctx context.Context, arg InsertDecisionsParams
 		arg.Outcomes,
 		arg.Reasons,
 		arg.Messages,
+		arg.WaitsFors,
 		arg.BuildUid,
 	)
 	return err

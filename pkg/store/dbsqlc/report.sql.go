@@ -285,7 +285,7 @@ SELECT p.pipeline_uid::text AS pipeline_uid, l.build_name, l.outcome, l.reason, 
 FROM (SELECT unnest($1::text[]) AS pipeline_uid) p
 JOIN LATERAL (
     SELECT n.build_name, n.outcome, n.reason, n.message, n.decided_at
-    FROM (SELECT d.id, d.build_uid, d.image, d.digest, d.namespace, d.build_name, d.pipeline, d.pipeline_uid, d.outcome, d.reason, d.message, d.decided_at, first_value(d.build_uid) OVER (ORDER BY d.id DESC) AS last_build
+    FROM (SELECT d.id, d.build_uid, d.image, d.digest, d.namespace, d.build_name, d.pipeline, d.pipeline_uid, d.outcome, d.reason, d.message, d.decided_at, d.waits_for, first_value(d.build_uid) OVER (ORDER BY d.id DESC) AS last_build
           FROM trigger_decision d
           WHERE d.pipeline_uid = p.pipeline_uid
           ORDER BY d.id DESC

@@ -515,7 +515,10 @@ SELECT namespace, owner_name AS pipeline, owner_uid AS pipeline_uid, array_agg(D
        COALESCE(array_agg(DISTINCT inputs->>'stage') FILTER (WHERE reason = 'Template'), '{}')::text[] AS template_stages,
        COALESCE(EXTRACT(EPOCH FROM now() - min(changed_at) FILTER (WHERE reason = 'Template')), 0)::float8 AS template_seconds,
        COALESCE(bool_or(EXISTS (SELECT FROM cd_workflow w JOIN turn n ON n.id = w.turn_id WHERE w.id = (inputs->>'run')::bigint AND n.state = 'Active'))
-           FILTER (WHERE status = 'Held' AND reason IN ('Template', 'Window', 'Freeze')), false)::boolean AS unyielded
+           FILTER (WHERE status = 'Held' AND reason IN ('Template', 'Window', 'Freeze', 'Hold')), false)::boolean AS unyielded,
+       bool_or(status = 'Pending' AND attempt = 0)::boolean AS unclaimed,
+       COALESCE(array_agg(DISTINCT inputs->>'parent') FILTER (WHERE inputs->>'parent' <> ''), '{}')::text[] AS parents,
+       min(priority)::integer AS lowest, max(priority)::integer AS highest
 FROM task
 WHERE kind = 'cd' AND status IN ('Held', 'Pending') AND reason <> 'StageBefore'
   AND (cardinality($1::text[]) = 0 OR namespace = ANY($1::text[]))
@@ -531,11 +534,16 @@ type WaitingPipelinesRow struct {
 	TemplateStages  []string
 	TemplateSeconds float64
 	Unyielded       bool
+	Unclaimed       bool
+	Parents         []string
+	Lowest          int32
+	Highest         int32
 }
 
 // Pipelines of which something waits, what holds it (each reason once, the empty one for a
 // slot), the stages that wait for a person or for their template and for how long the first
-// of these does, and whether a build still has a turn that it must yield.
+// of these does, whether a build still has a turn that it must yield, whether something was
+// never claimed, by which parents it was triggered, and with which priorities.
 func (q *Queries) WaitingPipelines(ctx context.Context, namespaces []string) ([]WaitingPipelinesRow, error) {
 	rows, err := q.db.Query(ctx, waitingPipelines, namespaces)
 	if err != nil {
@@ -554,6 +562,10 @@ func (q *Queries) WaitingPipelines(ctx context.Context, namespaces []string) ([]
 			&i.TemplateStages,
 			&i.TemplateSeconds,
 			&i.Unyielded,
+			&i.Unclaimed,
+			&i.Parents,
+			&i.Lowest,
+			&i.Highest,
 		); err != nil {
 			return nil, err
 		}

@@ -30,12 +30,13 @@ const cancelWaiting = `-- name: CancelWaiting :many
 WITH locked AS (
     SELECT id, (status = 'Held' OR attempt = 0) AS ends FROM task
     WHERE task.owner_uid = $1::text AND status IN ('Held', 'Pending') AND NOT (status = 'Held' AND reason = 'StageBefore')
+      AND ($2::text = '' OR inputs->>'parent' <> $2::text)
     ORDER BY id FOR NO KEY UPDATE
 ), moved AS (
     UPDATE task t
     SET status = CASE WHEN l.ends THEN 'Cancelled' ELSE t.status END,
-        reason = CASE WHEN l.ends THEN $2::text ELSE t.reason END,
-        message = CASE WHEN l.ends THEN $3::text ELSE t.message END,
+        reason = CASE WHEN l.ends THEN $3::text ELSE t.reason END,
+        message = CASE WHEN l.ends THEN $4::text ELSE t.message END,
         finished_at = CASE WHEN l.ends THEN now() END,
         available_at = '-infinity', changed_at = now()
     FROM locked l
@@ -53,6 +54,7 @@ FROM moved m
 
 type CancelWaitingParams struct {
 	OwnerUid string
+	Parent   string
 	Reason   string
 	Message  string
 }
@@ -67,10 +69,16 @@ type CancelWaitingRow struct {
 	BuildName    string
 }
 
-// Ends what waits of a pipeline. What has been claimed before is claimed again at once: its
-// submitter looks whether it has a Workflow, and ends it.
+// Ends what waits of a pipeline; where a parent is given, only what another parent has
+// triggered. What has been claimed before is claimed again at once: its submitter looks
+// whether it has a Workflow, and ends it.
 func (q *Queries) CancelWaiting(ctx context.Context, arg CancelWaitingParams) ([]CancelWaitingRow, error) {
-	rows, err := q.db.Query(ctx, cancelWaiting, arg.OwnerUid, arg.Reason, arg.Message)
+	rows, err := q.db.Query(ctx, cancelWaiting,
+		arg.OwnerUid,
+		arg.Parent,
+		arg.Reason,
+		arg.Message,
+	)
 	if err != nil {
 		return nil, err
 	}
@@ -350,6 +358,40 @@ func (q *Queries) EndedTasks(ctx context.Context, arg EndedTasksParams) ([]Ended
 		return nil, err
 	}
 	return items, nil
+}
+
+const holdPending = `-- name: HoldPending :exec
+WITH locked AS (
+    SELECT id, attempt = 0 AS holds FROM task
+    WHERE owner_uid = $1::text AND status = 'Pending' AND stop_reason = ''
+    ORDER BY id FOR NO KEY UPDATE
+), moved AS (
+    UPDATE task t
+    SET status = CASE WHEN l.holds THEN 'Held' ELSE t.status END,
+        reason = CASE WHEN l.holds THEN $2::text ELSE t.reason END,
+        message = CASE WHEN l.holds THEN $3::text ELSE t.message END,
+        available_at = CASE WHEN l.holds THEN t.available_at ELSE '-infinity' END, changed_at = now()
+    FROM locked l
+    WHERE t.id = l.id AND t.status = 'Pending'
+    RETURNING t.id, t.namespace, t.owner_name, t.owner_uid, t.inputs, t.status, t.reason, t.message
+)
+INSERT INTO event (kind, namespace, build_name, pipeline, pipeline_uid, run_id, task_id, stage, state, reason, message)
+SELECT 'Task', m.namespace, COALESCE(m.inputs->>'build', ''), m.owner_name, m.owner_uid, COALESCE((m.inputs->>'run')::bigint, 0),
+       m.id, COALESCE(m.inputs->>'stage', ''), m.status, m.reason, m.message
+FROM moved m WHERE m.status = 'Held'
+`
+
+type HoldPendingParams struct {
+	OwnerUid string
+	Reason   string
+	Message  string
+}
+
+// Holds what waits for a slot. What has been claimed before may have a Workflow that nobody
+// knows of: it is claimed again at once, and its submitter looks before it holds it.
+func (q *Queries) HoldPending(ctx context.Context, arg HoldPendingParams) error {
+	_, err := q.db.Exec(ctx, holdPending, arg.OwnerUid, arg.Reason, arg.Message)
+	return err
 }
 
 const insertTasks = `-- name: InsertTasks :many
@@ -679,6 +721,30 @@ WHERE t.id = expired.id AND t.status = 'Submitting'
 // Gives tasks back whose worker let the lease run out.
 func (q *Queries) ReclaimExpired(ctx context.Context) (int64, error) {
 	result, err := q.db.Exec(ctx, reclaimExpired)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const setPriority = `-- name: SetPriority :execrows
+WITH locked AS (
+    SELECT id FROM task
+    WHERE owner_uid = $2::text AND status IN ('Held', 'Pending') AND priority <> $1::integer
+    ORDER BY id FOR NO KEY UPDATE
+)
+UPDATE task t SET priority = $1::integer
+FROM locked WHERE t.id = locked.id AND t.status IN ('Held', 'Pending')
+`
+
+type SetPriorityParams struct {
+	Priority int32
+	OwnerUid string
+}
+
+// Moves what waits of a pipeline to its place in the queue. That is no transition.
+func (q *Queries) SetPriority(ctx context.Context, arg SetPriorityParams) (int64, error) {
+	result, err := q.db.Exec(ctx, setPriority, arg.Priority, arg.OwnerUid)
 	if err != nil {
 		return 0, err
 	}

@@ -3,6 +3,7 @@
 -- was reopened, those behind it may have begun (ahead), or be under way; worst is how another
 -- one ended that did not succeed. The stages that come later are known where none has begun.
 SELECT t.id, r.id AS stage_id, r.cd_workflow_id, r.stage, r.attempt, t.status, t.reason, t.message, t.priority, t.stop_reason, (t.submitted_at IS NOT NULL)::boolean AS had_workflow,
+       COALESCE(t.inputs->>'parent', '')::text AS parent,
        w.turn_id, w.namespace, w.pipeline, w.pipeline_uid, w.run, w.artifacts, w.also, w.descends, w.whole, w.overtaken,
        o.reopened, o.ahead, o.under_way, o.worst, o.later,
        a.image, a.digest,
@@ -30,10 +31,10 @@ ORDER BY t.id
 LIMIT @most;
 
 -- name: RunsOfBuild :many
--- Which artifacts of a build have a run in which pipelines.
-SELECT DISTINCT w.pipeline_uid, a.image, a.digest
-FROM cd_workflow w JOIN ci_artifact a ON a.id = w.ci_artifact_id
-WHERE w.build_uid = @build_uid AND w.pipeline_uid = ANY(@pipeline_uids::text[]);
+-- Which artifacts of a build have, or are part of, a run in which pipelines.
+SELECT pipeline_uid, image, digest
+FROM trigger_decision
+WHERE build_uid = @build_uid AND pipeline_uid = ANY(@pipeline_uids::text[]) AND outcome = 'Triggered';
 
 -- name: BuildPlaces :many
 SELECT build_uid, created_at, COALESCE(seq, 0)::bigint AS seq FROM ci_build WHERE build_uid = ANY(@build_uids::text[]);
@@ -135,3 +136,28 @@ FROM (SELECT unnest(@pipeline_uids::text[]) AS pipeline_uid, unnest(@repositorie
 ORDER BY n.pipeline_uid, n.repository, n.run_id DESC
 ON CONFLICT (pipeline_uid, repository) DO UPDATE
 SET run_id = excluded.run_id, image = excluded.image, digest = excluded.digest, build_name = excluded.build_name, at = now();
+
+-- name: SettleWaiting :exec
+-- Runs have ended: what waited for them and was not decided anew hangs below them no longer,
+-- since its pipeline, or one between the two, was deleted or hung below another parent.
+WITH ended AS (
+    SELECT unnest(@build_uids::text[]) AS build_uid, unnest(@pipeline_uids::text[]) AS pipeline_uid, unnest(@pipelines::text[]) AS pipeline,
+           unnest(@images::text[]) AS image, unnest(@digests::text[]) AS digest
+), waiting AS (
+    SELECT d.id, e.pipeline, EXISTS (SELECT FROM cd_pipeline p WHERE p.pipeline_uid = d.pipeline_uid AND p.deleted_at IS NOT NULL) AS is_gone
+    FROM trigger_decision d
+    JOIN ended e ON e.build_uid = d.build_uid AND e.image = d.image AND e.digest = d.digest AND e.pipeline_uid = d.waits_for
+    WHERE d.outcome = 'Waiting'
+    ORDER BY d.id FOR NO KEY UPDATE OF d
+), settled AS (
+    UPDATE trigger_decision d
+    SET outcome = 'Skipped', waits_for = '', decided_at = now(),
+        reason = CASE WHEN w.is_gone THEN 'PipelineDeleted' ELSE 'ParentChanged' END,
+        message = CASE WHEN w.is_gone THEN 'the pipeline was deleted while it waited for CdPipeline ' || w.pipeline
+                       ELSE 'it hangs below CdPipeline ' || w.pipeline || ' no longer: its new parent triggers it' END
+    FROM waiting w
+    WHERE d.id = w.id AND d.outcome = 'Waiting'
+    RETURNING d.namespace, d.build_name, d.pipeline, d.pipeline_uid, d.outcome, d.reason, d.message
+)
+INSERT INTO event (kind, namespace, build_name, pipeline, pipeline_uid, state, reason, message)
+SELECT 'Decision', namespace, build_name, pipeline, pipeline_uid, outcome, reason, message FROM settled;

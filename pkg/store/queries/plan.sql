@@ -50,18 +50,18 @@ WHERE p.pipeline_uid = n.pipeline_uid;
 -- waiting or skipped, and left alone where it tells of a run: a pipeline with a run may
 -- have been hung below another parent meanwhile.
 WITH decided AS (
-    INSERT INTO trigger_decision (build_uid, image, digest, namespace, build_name, pipeline, pipeline_uid, outcome, reason, message)
-    SELECT b.build_uid, d.image, d.digest, b.namespace, b.build_name, d.pipeline, d.pipeline_uid, d.outcome, d.reason, d.message
+    INSERT INTO trigger_decision (build_uid, image, digest, namespace, build_name, pipeline, pipeline_uid, outcome, reason, message, waits_for)
+    SELECT b.build_uid, d.image, d.digest, b.namespace, b.build_name, d.pipeline, d.pipeline_uid, d.outcome, d.reason, d.message, d.waits_for
     FROM (SELECT unnest(@images::text[]) AS image, unnest(@digests::text[]) AS digest,
                  unnest(@pipelines::text[]) AS pipeline, unnest(@pipeline_uids::text[]) AS pipeline_uid,
                  unnest(@outcomes::text[]) AS outcome, unnest(@reasons::text[]) AS reason,
-                 unnest(@messages::text[]) AS message) d
+                 unnest(@messages::text[]) AS message, unnest(@waits_fors::text[]) AS waits_for) d
     JOIN ci_build b ON b.build_uid = @build_uid
     ON CONFLICT (build_uid, image, digest, pipeline_uid) DO UPDATE
-    SET outcome = excluded.outcome, reason = excluded.reason, message = excluded.message, decided_at = now()
+    SET outcome = excluded.outcome, reason = excluded.reason, message = excluded.message, waits_for = excluded.waits_for, decided_at = now()
     WHERE trigger_decision.outcome <> 'Triggered'
-      AND (trigger_decision.outcome, trigger_decision.reason, trigger_decision.message)
-          IS DISTINCT FROM (excluded.outcome, excluded.reason, excluded.message)
+      AND (trigger_decision.outcome, trigger_decision.reason, trigger_decision.message, trigger_decision.waits_for)
+          IS DISTINCT FROM (excluded.outcome, excluded.reason, excluded.message, excluded.waits_for)
     RETURNING namespace, build_name, pipeline, pipeline_uid, outcome, reason, message
 )
 INSERT INTO event (kind, namespace, build_name, pipeline, pipeline_uid, state, reason, message, actor)

@@ -228,11 +228,13 @@ SELECT m.id, m.workflow_name, m.status, m.namespace, m.owner_name AS pipeline, m
 FROM moved m;
 
 -- name: CancelWaiting :many
--- Ends what waits of a pipeline. What has been claimed before is claimed again at once: its
--- submitter looks whether it has a Workflow, and ends it.
+-- Ends what waits of a pipeline; where a parent is given, only what another parent has
+-- triggered. What has been claimed before is claimed again at once: its submitter looks
+-- whether it has a Workflow, and ends it.
 WITH locked AS (
     SELECT id, (status = 'Held' OR attempt = 0) AS ends FROM task
     WHERE task.owner_uid = @owner_uid::text AND status IN ('Held', 'Pending') AND NOT (status = 'Held' AND reason = 'StageBefore')
+      AND (@parent::text = '' OR inputs->>'parent' <> @parent::text)
     ORDER BY id FOR NO KEY UPDATE
 ), moved AS (
     UPDATE task t
@@ -252,6 +254,38 @@ WITH locked AS (
 )
 SELECT m.id, m.workflow_name, m.status, m.namespace, m.owner_name AS pipeline, m.owner_uid AS pipeline_uid, COALESCE(m.inputs->>'build', '')::text AS build_name
 FROM moved m;
+
+-- name: HoldPending :exec
+-- Holds what waits for a slot. What has been claimed before may have a Workflow that nobody
+-- knows of: it is claimed again at once, and its submitter looks before it holds it.
+WITH locked AS (
+    SELECT id, attempt = 0 AS holds FROM task
+    WHERE owner_uid = @owner_uid::text AND status = 'Pending' AND stop_reason = ''
+    ORDER BY id FOR NO KEY UPDATE
+), moved AS (
+    UPDATE task t
+    SET status = CASE WHEN l.holds THEN 'Held' ELSE t.status END,
+        reason = CASE WHEN l.holds THEN @reason::text ELSE t.reason END,
+        message = CASE WHEN l.holds THEN @message::text ELSE t.message END,
+        available_at = CASE WHEN l.holds THEN t.available_at ELSE '-infinity' END, changed_at = now()
+    FROM locked l
+    WHERE t.id = l.id AND t.status = 'Pending'
+    RETURNING t.id, t.namespace, t.owner_name, t.owner_uid, t.inputs, t.status, t.reason, t.message
+)
+INSERT INTO event (kind, namespace, build_name, pipeline, pipeline_uid, run_id, task_id, stage, state, reason, message)
+SELECT 'Task', m.namespace, COALESCE(m.inputs->>'build', ''), m.owner_name, m.owner_uid, COALESCE((m.inputs->>'run')::bigint, 0),
+       m.id, COALESCE(m.inputs->>'stage', ''), m.status, m.reason, m.message
+FROM moved m WHERE m.status = 'Held';
+
+-- name: SetPriority :execrows
+-- Moves what waits of a pipeline to its place in the queue. That is no transition.
+WITH locked AS (
+    SELECT id FROM task
+    WHERE owner_uid = @owner_uid::text AND status IN ('Held', 'Pending') AND priority <> @priority::integer
+    ORDER BY id FOR NO KEY UPDATE
+)
+UPDATE task t SET priority = @priority::integer
+FROM locked WHERE t.id = locked.id AND t.status IN ('Held', 'Pending');
 
 -- name: StoppingTasks :many
 -- Tasks whose Workflow is to be stopped, but for some.
