@@ -43,6 +43,7 @@ func TestAClaimHasAllThatAWorkflowIsMadeOf(t *testing.T) {
 		Identity: identity.Hash(), WorkflowName: trigger.WorkflowName("web", identity),
 		Inputs: trigger.Inputs{
 			Build: "b1", Revision: "main", Image: artifact.Image, Digest: artifact.Digest, Stage: trigger.StagePre, Run: got.Inputs.Run,
+			Parent: "CiPipeline/" + given.CI,
 		},
 		Waited: got.Waited,
 	}

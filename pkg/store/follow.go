@@ -503,7 +503,7 @@ func (f *following) dropTriggered(ctx context.Context, below *start) error {
 func (f *following) settleWaiting(ctx context.Context) error {
 	var params dbsqlc.SettleWaitingParams
 	for _, consequence := range f.consequences {
-		if consequence.Outcome == "" {
+		if consequence.Outcome == "" || !consequence.Ended.Descends {
 			continue
 		}
 		for _, artifact := range consequence.Ended.Artifacts {

@@ -235,6 +235,19 @@ func requestCalls(t *testing.T) map[string]call {
 			_, err := s.FindBuild(ctx, "x", "x")
 			return err
 		}},
+		"CancelOfOtherParents": {store.WriteTimeout, func(ctx context.Context, s *store.Store) error {
+			_, err := s.CancelOfOtherParents(ctx, "x", "CiPipeline/x", "x")
+			return err
+		}},
+		"SetPriority": {store.WriteTimeout, func(ctx context.Context, s *store.Store) error { return s.SetPriority(ctx, "x", 1) }},
+		"EndTemplateWaits": {store.WriteTimeout, func(ctx context.Context, s *store.Store) error {
+			_, err := s.EndTemplateWaits(ctx, "x", trigger.StageDeploy, time.Minute, "x")
+			return err
+		}},
+		"Prune": {store.PruneTimeout, func(ctx context.Context, s *store.Store) error {
+			_, err := s.Prune(ctx, store.HistoryRuns, 0, time.Hour)
+			return err
+		}},
 		"DeployedBefore": {store.ReadTimeout, func(ctx context.Context, s *store.Store) error {
 			_, _, err := s.DeployedBefore(ctx, ref)
 			return err
