@@ -328,7 +328,24 @@ func TestEveryBrokenPromiseIsNamed(t *testing.T) {
 				s.execute("UPDATE task SET status = 'Running' WHERE id = $1", s.succeeded)
 				s.execute("UPDATE task SET status = 'Succeeded' WHERE id = $1", s.succeeded)
 			},
-			[]string{`I5: task 2 went from "Succeeded" to "Running"`},
+			[]string{`I5: task 2 went from "Succeeded" to "Running", reopened 0 time(s)`},
+		},
+		"I5: a task that counts as reopened and has not ended": {
+			func(s *scene) { s.execute("UPDATE task SET reopened = 1 WHERE id = $1", s.submitted) },
+			[]string{`I5: task 1 went from "Submitted" to "Submitted", reopened 1 time(s)`},
+		},
+		"I5: a task that was reopened, and whose run was not": {
+			func(s *scene) {
+				s.execute("UPDATE task SET status = 'Running', reopened = 1 WHERE id = $1", s.succeeded)
+				s.execute("UPDATE task SET status = 'Succeeded' WHERE id = $1", s.succeeded)
+			},
+			[]string{"I5: a task was reopened, and its run was not"},
+		},
+		"I5: an end that leads back into the queue": {
+			func(s *scene) {
+				s.execute("UPDATE task SET status = 'Pending', reopened = 1 WHERE id = $1", s.succeeded)
+			},
+			[]string{`I5: task 2 went from "Succeeded" to "Pending", reopened 1 time(s)`},
 		},
 		"I5: a step backwards": {
 			func(s *scene) { s.execute("UPDATE task SET status = 'Pending' WHERE id = $1", s.submitted) },
