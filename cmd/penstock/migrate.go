@@ -19,8 +19,8 @@ func migrateCommand() *cobra.Command {
 		Long: `Move the database schema. The controller applies what is missing when it starts;
 these commands are for doing so beforehand, by hand.
 
-Reads the same environment as the controller; DATABASE_URL, DATABASE_SCHEMA and
-DATABASE_MAX_CONNS count.`,
+Reads the same environment as the controller; DATABASE_URL, DATABASE_PASSWORD_FILE
+and DATABASE_SCHEMA count.`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error { return errors.New("say what to do: migrate up, down or status") },
 	}
@@ -84,7 +84,7 @@ func status(command *cobra.Command, migrator *store.Migrator) error {
 
 func databaseOf(settings config.Config) store.Config {
 	return store.Config{
-		URL: settings.DatabaseURL.Reveal(), Schema: settings.DatabaseSchema,
+		URL: settings.DatabaseURL.Reveal(), Schema: settings.DatabaseSchema, PasswordFile: settings.DatabasePasswordFile,
 		Namespaces: settings.WatchNamespaces,
 		MaxConns:   int32(settings.DatabaseMaxConns), //nolint:gosec // validated to be at most 1000
 		OnAcquire:  gauge.DatabaseWait,

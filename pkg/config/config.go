@@ -44,6 +44,11 @@ type Config struct {
 	// keyword=value form. It has no default, and it is never printed.
 	DatabaseURL Secret `env:"DATABASE_URL" format:"postgres" required:"true" meaning:"Postgres to connect to, user and password included; never printed"`
 
+	// DatabasePasswordFile holds the password, such as a mounted Secret. It is read for
+	// each new connection, so that a changed password needs no restart, and goes before
+	// the password in DatabaseURL.
+	DatabasePasswordFile string `env:"DATABASE_PASSWORD_FILE" format:"path" meaning:"file that holds the password, read for each new connection to Postgres; empty is the one in DATABASE_URL"`
+
 	// DatabaseMaxConns bounds the connections of this process, all loops together.
 	// Dispatch needs at most two whatever the batch size; each other loop needs one.
 	DatabaseMaxConns int `env:"DATABASE_MAX_CONNS" envDefault:"10" min:"4" max:"1000" meaning:"connections to Postgres, never exceeded"`
@@ -67,6 +72,11 @@ type Config struct {
 	// PodNamespace is where Penstock itself lives, with its Lease and its settings.
 	// Empty means the namespace of the pod, which is known only inside a cluster.
 	PodNamespace string `env:"POD_NAMESPACE" format:"namespace" meaning:"namespace of the leader's Lease and of the settings; empty is the pod's own"`
+
+	// PodUID names this replica in the leader's Lease and in the database. A container
+	// that restarts in the same pod takes back at once what it had. It must differ between
+	// replicas. Empty means a new name for each process.
+	PodUID string `env:"POD_UID" format:"name" meaning:"name of this replica, kept over restarts: the pod's UID; empty is a new one for each process"`
 
 	// WatchNamespaces are the only namespaces that are watched and triggered in.
 	// Empty means all of them.

@@ -3,6 +3,7 @@ package config
 import (
 	"net"
 	"net/url"
+	"path/filepath"
 	"reflect"
 	"regexp"
 	"strconv"
@@ -28,6 +29,10 @@ func formatOf(tag reflect.StructTag) format {
 		return format{"a namespace name: at most 63 lower-case letters, digits and inner dashes", isNamespace}
 	case "address":
 		return format{"host:port or :port, with a port from 0 to 65535, or 0 for none", isAddress}
+	case "path":
+		return format{"an absolute path", isPath}
+	case "name":
+		return format{"at most 63 letters, digits and inner dashes, dots or underscores", isName}
 	default:
 		panic("config: bad struct tag: unknown format " + strconv.Quote(name))
 	}
@@ -58,6 +63,10 @@ func isIdentifier(value string) bool {
 func isNamespace(value string) bool {
 	return len(validation.IsDNS1123Label(value)) == 0
 }
+
+func isPath(value string) bool { return filepath.IsAbs(value) }
+
+func isName(value string) bool { return len(validation.IsValidLabelValue(value)) == 0 }
 
 func isAddress(value string) bool {
 	if value == "0" {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
@@ -19,13 +20,8 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-const (
-	// lockInterval and lockAttempts say how often, in seconds, and how many times
-	// a migrator asks for the lock that another one holds: five minutes.
-	lockInterval, lockAttempts = 1, 300
-	// uniqueViolation is the SQLSTATE of a row that is there already.
-	uniqueViolation = "23505"
-)
+// uniqueViolation is the SQLSTATE of a row that is there already.
+const uniqueViolation = "23505"
 
 // Migration is one step of the schema.
 type Migration struct {
@@ -39,8 +35,11 @@ type Migration struct {
 	AppliedAt time.Time
 }
 
-// Migrator moves the schema. It holds one connection and an advisory lock while
-// it works, so that any number may start at once.
+// migratorConns is how many connections a Migrator holds.
+const migratorConns = 2
+
+// Migrator moves the schema. It holds one connection, and while it works another one for
+// the lock that keeps others apart, so that any number may start at once.
 type Migrator struct {
 	db       *sql.DB
 	provider *goose.Provider
@@ -48,37 +47,64 @@ type Migrator struct {
 
 // NewMigrator connects, and creates the schema where it does not exist.
 func NewMigrator(ctx context.Context, config Config) (*Migrator, error) {
-	poolConfig, err := parse(config)
+	poolConfig, err := parse(config, func() {})
 	if err != nil {
 		return nil, err
 	}
-	db := stdlib.OpenDB(*poolConfig.ConnConfig)
+	connect := poolConfig.ConnConfig
+	// An index of a large table takes its time, and what is asked once needs no
+	// prepared statement, which a pooler may not carry.
+	for _, timeout := range []string{"statement_timeout", "idle_in_transaction_session_timeout"} {
+		connect.RuntimeParams[timeout] = "0"
+	}
+	connect.DefaultQueryExecMode = pgx.QueryExecModeExec
+	db := stdlib.OpenDB(*connect, stdlib.OptionBeforeConnect(config.readPassword))
 	db.SetMaxOpenConns(1)
-	migrator, err := newMigrator(ctx, db, config.Schema)
+	lock := &migrationLock{connect: func(ctx context.Context) (*pgx.Conn, error) {
+		own := connect.Copy()
+		// In the extended protocol a query leaves its portal, and with it its snapshot, behind.
+		own.DefaultQueryExecMode = pgx.QueryExecModeSimpleProtocol
+		if err := config.readPassword(ctx, own); err != nil {
+			return nil, err
+		}
+		return pgx.ConnectConfig(ctx, own)
+	}}
+	migrator, err := newMigrator(ctx, db, config.Schema, lock)
 	if err != nil {
 		_ = db.Close()
-		return nil, redact(err, config.URL)
+		return nil, err
 	}
 	return migrator, nil
 }
 
-func newMigrator(ctx context.Context, db *sql.DB, schema string) (*Migrator, error) {
+func newMigrator(ctx context.Context, db *sql.DB, schema string, lock lock.SessionLocker) (*Migrator, error) {
 	if err := createSchema(ctx, db, schema); err != nil {
+		return nil, err
+	}
+	if err := requireSchema(ctx, db, schema); err != nil {
 		return nil, err
 	}
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {
 		return nil, fmt.Errorf("open migrations: %w", err)
 	}
-	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(lockInterval, lockAttempts))
-	if err != nil {
-		return nil, fmt.Errorf("create migration lock: %w", err)
-	}
-	provider, err := goose.NewProvider(goose.DialectPostgres, db, files, goose.WithSessionLocker(locker))
+	provider, err := goose.NewProvider(goose.DialectPostgres, db, files, goose.WithSessionLocker(lock))
 	if err != nil {
 		return nil, fmt.Errorf("load migrations: %w", err)
 	}
 	return &Migrator{db: db, provider: provider}, nil
+}
+
+// requireSchema returns an error where new tables would not be in the schema.
+func requireSchema(ctx context.Context, db *sql.DB, schema string) error {
+	var current sql.NullString
+	if err := db.QueryRowContext(ctx, "SELECT current_schema()").Scan(&current); err != nil {
+		return fmt.Errorf("look for the session's schema: %w", err)
+	}
+	if current.String != schema {
+		return errOtherSchema(schema, current.String)
+	}
+	return nil
 }
 
 // createSchema looks first, so that a role without the right to create schemas
@@ -175,22 +201,46 @@ func (m *Migrator) Status(ctx context.Context) ([]Migration, error) {
 // Close closes the connection.
 func (m *Migrator) Close() error { return m.db.Close() }
 
-// Migrate applies every step that is missing, on one of the store's connections.
+// Migrate applies every step that is missing. Meanwhile the store has so many connections
+// less that the bound of all together holds; where nothing is missing it needs one.
 func (s *Store) Migrate(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, MigrateTimeout)
 	defer cancel()
-	db := stdlib.OpenDBFromPool(s.pool)
-	db.SetMaxOpenConns(1)
-	defer func() { _ = db.Close() }()
-	migrator, err := newMigrator(ctx, db, s.config.Schema)
-	if err != nil {
-		return redact(err, s.config.URL)
+	err := s.Ping(ctx)
+	if problem := ProblemOf(err); err == nil || problem == nil || problem.Class != ProblemMigrating {
+		return err
 	}
-	_, err = migrator.Up(ctx)
-	return err
+	restore, err := s.spareConnections(ctx)
+	defer restore()
+	if err != nil {
+		return err
+	}
+	return Migrate(ctx, s.config)
 }
 
-// Migrate applies every step that is missing, on a connection of its own.
+// spareConnections closes as many connections as a Migrator needs, and keeps their places
+// until restore is called, which must be in any case.
+func (s *Store) spareConnections(ctx context.Context) (restore func(), err error) {
+	var spared []*pgxpool.Conn
+	restore = func() {
+		for _, connection := range spared {
+			connection.Release()
+		}
+	}
+	for range min(migratorConns, s.config.MaxConns) {
+		connection, err := s.pool.Acquire(ctx)
+		if err != nil {
+			return restore, fmt.Errorf("make room for the migration: %w", err)
+		}
+		spared = append(spared, connection)
+		if err := connection.Conn().Close(ctx); err != nil {
+			return restore, fmt.Errorf("make room for the migration: %w", err)
+		}
+	}
+	return restore, nil
+}
+
+// Migrate applies every step that is missing, on connections of its own.
 func Migrate(ctx context.Context, config Config) error {
 	migrator, err := NewMigrator(ctx, config)
 	if err != nil {

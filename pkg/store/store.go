@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
 	"strings"
 	"time"
 
@@ -43,6 +42,9 @@ type Config struct {
 	// URL is a Postgres connection string. It may hold a password: it is never
 	// logged, and never part of an error.
 	URL string
+	// PasswordFile, where it is set, holds the password, and is read for each new
+	// connection.
+	PasswordFile string
 	// Schema holds the tables; it is created where it does not exist.
 	Schema string
 	// Namespaces are the only ones whose rows are claimed, followed, looked for and
@@ -69,36 +71,22 @@ type Store struct {
 // Open returns a store that connects when it is first used: a database that is
 // down is an error of the call that needs it, not of Open.
 func Open(ctx context.Context, config Config) (*Store, error) {
-	poolConfig, err := parse(config)
+	s := &Store{config: config, namespaces: append([]string{}, config.Namespaces...)}
+	poolConfig, err := parse(config, func() { go s.reconnect() })
 	if err != nil {
 		return nil, err
 	}
-	pool, err := pgxpool.NewWithConfig(ctx, poolConfig)
-	if err != nil {
-		return nil, fmt.Errorf("open database pool: %w", redact(err, config.URL))
+	// It connects to nobody yet, so that no session can have turned read-only before.
+	if s.pool, err = pgxpool.NewWithConfig(ctx, poolConfig); err != nil {
+		return nil, fmt.Errorf("open database pool: %w", err)
 	}
-	return &Store{pool: pool, queries: dbsqlc.New(pool), config: config, namespaces: append([]string{}, config.Namespaces...)}, nil
+	s.queries = dbsqlc.New(s.pool)
+	return s, nil
 }
 
-func parse(config Config) (*pgxpool.Config, error) {
-	poolConfig, err := pgxpool.ParseConfig(config.URL)
-	if err != nil {
-		// What pgx says of a URL quotes it, so that nothing of it is passed on.
-		return nil, errors.New("DATABASE_URL is not a Postgres connection string; want postgres://user:password@host:5432/database")
-	}
-	poolConfig.MaxConns = config.MaxConns
-	poolConfig.ConnConfig.ConnectTimeout = ConnectTimeout
-	params := poolConfig.ConnConfig.RuntimeParams
-	params["search_path"] = pgx.Identifier{config.Schema}.Sanitize()
-	params["application_name"] = config.ApplicationName
-	if config.ApplicationName == "" {
-		params["application_name"] = "penstock"
-	}
-	if config.OnAcquire != nil {
-		poolConfig.ConnConfig.Tracer = acquireTimer{told: config.OnAcquire}
-	}
-	return poolConfig, nil
-}
+// reconnect has every call that begins from now on use a new connection: those that are
+// idle are closed, and those in use when they are given back.
+func (s *Store) reconnect() { s.pool.Reset() }
 
 // Close waits for the connections in use and closes all.
 func (s *Store) Close() { s.pool.Close() }
@@ -106,16 +94,26 @@ func (s *Store) Close() { s.pool.Close() }
 // Pool returns the connection pool, for metrics.
 func (s *Store) Pool() *pgxpool.Pool { return s.pool }
 
-// Ping tells whether the database answers and has the tables that this Penstock knows.
+// Ping tells whether the database answers, can write and has the tables that this
+// Penstock knows. Where it can't write, later calls use new connections.
 func (s *Store) Ping(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, PingTimeout)
 	defer cancel()
+	const query = "SELECT max(version_id), current_setting('transaction_read_only') = 'on' FROM goose_db_version"
 	var version int64
-	if err := s.pool.QueryRow(ctx, "SELECT max(version_id) FROM goose_db_version").Scan(&version); err != nil {
+	var readOnly bool
+	if err := s.pool.QueryRow(ctx, query).Scan(&version, &readOnly); err != nil {
+		if pgconn.Timeout(err) {
+			s.reconnect() // the others may hang as well
+		}
 		return fmt.Errorf("ping database: %w", err)
 	}
+	if readOnly {
+		s.reconnect()
+		return errReadOnly(nil)
+	}
 	if version < newestKnown() {
-		return fmt.Errorf("the database's schema has version %d, want %d: it is being migrated", version, newestKnown())
+		return &Problem{ProblemMigrating, fmt.Sprintf("the database's schema has version %d, want %d: it is being migrated", version, newestKnown()), nil}
 	}
 	return newerSchema(version)
 }
@@ -128,22 +126,19 @@ func IsInvalid(err error) bool {
 	return errors.As(err, &pgError) && (strings.HasPrefix(pgError.Code, "22") || strings.HasPrefix(pgError.Code, "23"))
 }
 
+// IsTimeout tells whether a call ended since it took too long: at its own timeout, at the
+// server's, or waiting for a lock.
+func IsTimeout(err error) bool {
+	var pgError *pgconn.PgError
+	if errors.As(err, &pgError) {
+		return pgError.Code == queryCanceled || pgError.Code == lockNotAvailable
+	}
+	return pgconn.Timeout(err) || errors.Is(err, context.DeadlineExceeded)
+}
+
 // clean makes text storable: Postgres takes neither NUL nor broken UTF-8.
 func clean(text string) string {
 	return strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "\uFFFD")
-}
-
-// redact takes the password out of an error's text.
-func redact(err error, rawURL string) error {
-	parsed, parseErr := url.Parse(rawURL)
-	if parseErr != nil || parsed.User == nil {
-		return err
-	}
-	password, ok := parsed.User.Password()
-	if !ok || password == "" || !strings.Contains(err.Error(), password) {
-		return err
-	}
-	return errors.New(strings.ReplaceAll(err.Error(), password, "xxxxx"))
 }
 
 // transaction runs fn in one transaction of its own connection; it is committed
