@@ -107,7 +107,7 @@ func New(config Config) *Dispatcher {
 		Limit: config.Limit, Timeout: config.Lease / 2, Run: d.submit, Done: d.finish,
 	})
 	d.done = batch.New(batch.Config[store.Completion]{
-		Flush: d.complete, FlushTimeout: store.WriteTimeout, MinInterval: commitInterval,
+		Flush: d.complete, Splits: store.IsTimeout, FlushTimeout: store.WriteTimeout, MinInterval: commitInterval,
 		OnError: func(err error, items int, retryIn time.Duration) {
 			crash.Tell(d.Log, "dispatch", err)
 			d.Log.Error(err, "completions not committed, will retry", "completions", items, "retryIn", retryIn.String())

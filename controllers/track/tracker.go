@@ -80,7 +80,7 @@ type Tracker struct {
 func New(config Config) *Tracker {
 	t := &Tracker{Config: config}
 	t.seen = batch.NewMerging(batch.Config[sighting]{
-		Flush: t.commit, FlushTimeout: 2 * store.WriteTimeout, MinInterval: commitInterval, MaxSize: maxGroup, MaxWaiting: maxWaiting,
+		Flush: t.commit, Splits: store.IsTimeout, FlushTimeout: 2 * store.WriteTimeout, MinInterval: commitInterval, MaxSize: maxGroup, MaxWaiting: maxWaiting,
 		OnError: func(err error, items int, retryIn time.Duration) {
 			crash.Tell(t.Log, "track", err)
 			t.Log.Error(err, "observations not committed, will retry", "workflows", items, "retryIn", retryIn.String())
@@ -220,6 +220,10 @@ func (t *Tracker) record(ctx context.Context, sightings []sighting) error {
 	if len(moved) > 0 {
 		t.Moved(moved)
 	}
+	var busy *store.BusyError
+	if errors.As(err, &busy) {
+		return t.recorded(ctx, t.putBack(sightings, busy.Workflows), moved)
+	}
 	if err != nil {
 		return err
 	}
@@ -227,6 +231,20 @@ func (t *Tracker) record(ctx context.Context, sightings []sighting) error {
 		return err
 	}
 	return t.recorded(ctx, sightings, moved)
+}
+
+// putBack has the sightings of tasks that somebody else holds locked wait for the next
+// commit, and returns the others.
+func (t *Tracker) putBack(sightings []sighting, busy []types.NamespacedName) []sighting {
+	var committed []sighting
+	for _, seen := range sightings {
+		if seen.Gone == 0 && slices.Contains(busy, types.NamespacedName{Namespace: seen.Namespace, Name: seen.WorkflowName}) {
+			t.add(seen)
+			continue
+		}
+		committed = append(committed, seen)
+	}
+	return committed
 }
 
 // recorded lets go of Workflows whose end a task has taken, or can't take since there is

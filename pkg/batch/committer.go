@@ -28,10 +28,14 @@ var (
 // Config says how a Committer flushes. Flush is required.
 type Config[T any] struct {
 	// Flush commits a group of 1 to MaxSize items, in the order in which they were added. After an error, a panic included,
-	// it is called with the same group again until it succeeds: it must bear a group that was committed before although
+	// it is called with the same group again, or with parts of it, until it succeeds: it must bear a group that was committed before although
 	// the answer was lost, and an item that can never be committed is its own to set aside. It must obey its context, and
 	// must not change the slice.
 	Flush func(ctx context.Context, items []T) error
+
+	// Splits tells whether a group that failed with this error is flushed again in halves: where one item may hold up all
+	// others, as a row that somebody else keeps locked, those others are committed without it. Optional.
+	Splits func(err error) bool
 
 	// FlushTimeout ends the context of one call of Flush. Defaults to 10 s.
 	FlushTimeout time.Duration
@@ -134,7 +138,8 @@ func (c *Committer[T]) ready(ctx context.Context) bool {
 // commit flushes a group until it succeeds, or returns the last error once until has ended.
 func (c *Committer[T]) commit(until, life context.Context, group []T) error {
 	for wait := newBackoff(); ; {
-		err := c.flush(life, group)
+		var err error
+		group, err = c.flushParts(until, life, group)
 		if err == nil || until.Err() != nil {
 			return err
 		}
@@ -160,6 +165,25 @@ func (c *Committer[T]) drain(life context.Context, group []T) error {
 		}
 	}
 	return nil
+}
+
+// flushParts flushes a group, in ever smaller parts where Splits says so, and returns what is left of it in order, with the
+// error of the last part that failed. All parts of one size have their turn before smaller ones.
+func (c *Committer[T]) flushParts(until, life context.Context, group []T) (left []T, failed error) {
+	for parts := [][]T{group}; len(parts) > 0; parts = parts[1:] {
+		part := parts[0]
+		err := c.flush(life, part)
+		if err == nil {
+			continue
+		}
+		failed = err
+		if len(part) == 1 || c.config.Splits == nil || !c.config.Splits(err) || until.Err() != nil {
+			left = append(left, part...)
+			continue
+		}
+		parts = append(parts, part[:len(part)/2], part[len(part)/2:])
+	}
+	return left, failed
 }
 
 // flush calls Flush once.

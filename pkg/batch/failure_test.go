@@ -3,6 +3,7 @@ package batch_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -157,4 +158,27 @@ func TestItemsAddedBeforeRunWaitForIt(t *testing.T) {
 	cancel()
 	require.NoError(t, committer.Run(ctx))
 	require.Equal(t, []int{1}, s.kept)
+}
+
+func TestAGroupThatOneItemHoldsUpIsCommittedWithoutIt(t *testing.T) {
+	locked := true
+	s := &sink{fails: func(items []int) error {
+		if locked && slices.Contains(items, 5) {
+			return errDown
+		}
+		return nil
+	}}
+	config := batch.Config[int]{Splits: func(err error) bool { return errors.Is(err, errDown) }}
+	inBubble(t, s, config, func(t *testing.T, r *running) {
+		r.add(t, 0)
+		synctest.Wait()
+		r.add(t, upTo(9)[1:]...)
+		time.Sleep(time.Minute)
+		require.ElementsMatch(t, []int{0, 1, 2, 3, 4, 6, 7, 8}, r.stored())
+		require.Equal(t, []int{5}, r.tried()[len(r.tried())-1].items, "it alone is tried again")
+		locked = false
+		time.Sleep(time.Minute)
+		require.ElementsMatch(t, upTo(9), r.stored())
+		require.NoError(t, r.end())
+	})
 }

@@ -67,8 +67,21 @@ func observeAll(t *testing.T, s *store.Store, claims []store.Claim, status store
 	for _, claim := range claims {
 		observations = append(observations, seen(claim, status))
 	}
-	_, err := s.Observe(t.Context(), observations)
+	_, err := observeUnlocked(t, s, observations)
 	return err
+}
+
+// observeUnlocked observes until nobody else holds any of the rows.
+func observeUnlocked(t testing.TB, s *store.Store, observations []store.Observation) (moved []store.Moved, err error) {
+	t.Helper()
+	for {
+		more, err := s.Observe(t.Context(), observations)
+		moved = append(moved, more...)
+		var busy *store.BusyError
+		if !errors.As(err, &busy) {
+			return moved, err
+		}
+	}
 }
 
 func loseAll(t *testing.T, s *store.Store, claims []store.Claim) error {

@@ -43,7 +43,7 @@ func (w *world) observe() (step, bool) {
 			for i := range batch {
 				all[i] = batch[i].Observation
 			}
-			moved, err = w.s.Observe(w.t.Context(), all)
+			moved, err = observeUnlocked(w.t, w.s, all)
 			return err
 		},
 		apply: func(m *model, _ bool) error { return m.observe(batch, moved) },

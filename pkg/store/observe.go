@@ -43,8 +43,18 @@ type Moved struct {
 // HasEnded tells whether the task is over, well or badly, so that something follows.
 func (m Moved) HasEnded() bool { return Status(m.Status).HasEnded() }
 
+// BusyError means that some tasks were not moved, since somebody else holds their rows
+// locked. Observe them again; the others of the batch have moved.
+type BusyError struct{ Workflows []types.NamespacedName }
+
+// Error implements error.
+func (e *BusyError) Error() string {
+	return fmt.Sprintf("%d tasks are locked by another transaction, such as that of Workflow %s", len(e.Workflows), e.Workflows[0])
+}
+
 // Observe moves the tasks to where their Workflows are, in two statements, and
-// returns those that moved. Tasks that are there already, or further, stay.
+// returns those that moved. Tasks that are there already, or further, stay. With a
+// *BusyError all others have moved.
 func (s *Store) Observe(ctx context.Context, observations []Observation) ([]Moved, error) {
 	var seen dbsqlc.ObserveWorkflowsParams
 	var gone dbsqlc.LostWorkflowsParams
@@ -63,25 +73,38 @@ func (s *Store) Observe(ctx context.Context, observations []Observation) ([]Move
 		seen.Reasons = append(seen.Reasons, string(observation.Reason))
 		seen.Messages = append(seen.Messages, clean(observation.Message))
 	}
-	moved, err := s.observeSeen(ctx, seen)
+	moved, busy, err := s.observeSeen(ctx, seen)
 	if err != nil {
 		return nil, err
 	}
 	lost, err := s.observeGone(ctx, gone)
+	if err == nil && len(busy) > 0 {
+		err = &BusyError{Workflows: busy}
+	}
 	return append(moved, lost...), err
 }
 
-func (s *Store) observeSeen(ctx context.Context, params dbsqlc.ObserveWorkflowsParams) ([]Moved, error) {
+func (s *Store) observeSeen(ctx context.Context, params dbsqlc.ObserveWorkflowsParams) (moved []Moved, busy []types.NamespacedName, err error) {
 	if len(params.WorkflowNames) == 0 {
-		return nil, nil
+		return nil, nil, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, WriteTimeout)
 	defer cancel()
 	rows, err := s.queries.ObserveWorkflows(ctx, params)
 	if err != nil {
-		return nil, fmt.Errorf("observe workflows: %w", err)
+		return nil, nil, fmt.Errorf("observe workflows: %w", err)
 	}
-	return convert(rows, func(row dbsqlc.ObserveWorkflowsRow) Moved { return Moved(row) }), nil
+	for _, row := range rows {
+		if row.Busy {
+			busy = append(busy, types.NamespacedName{Namespace: row.Namespace, Name: row.WorkflowName})
+			continue
+		}
+		moved = append(moved, Moved{
+			ID: row.ID, WorkflowName: row.WorkflowName, Status: row.Status, Namespace: row.Namespace,
+			Pipeline: row.Pipeline, PipelineUid: row.PipelineUid, BuildName: row.BuildName,
+		})
+	}
+	return moved, busy, nil
 }
 
 func (s *Store) observeGone(ctx context.Context, params dbsqlc.LostWorkflowsParams) ([]Moved, error) {

@@ -230,3 +230,30 @@ func TestNothingObservedIsNoError(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, moved)
 }
+
+func TestATaskThatSomebodyHoldsLockedKeepsNoOtherWaiting(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	planned(t, s, "b1", given.CdPipelines(3, "web"))
+	claims := claim(t, s, "w", 3)
+	var all []store.Observation
+	for _, claim := range claims {
+		all = append(all, seen(claim, store.StatusRunning))
+	}
+	holder, err := s.Pool().Begin(t.Context())
+	require.NoError(t, err)
+	_, err = holder.Exec(t.Context(), "SELECT FROM task WHERE id = $1 FOR UPDATE", claims[1].ID)
+	require.NoError(t, err)
+
+	moved, err := s.Observe(t.Context(), all)
+	var busy *store.BusyError
+	require.ErrorAs(t, err, &busy)
+	require.Equal(t, []types.NamespacedName{{Namespace: claims[1].Namespace, Name: claims[1].WorkflowName}}, busy.Workflows)
+	require.Len(t, moved, 2)
+
+	require.NoError(t, holder.Rollback(t.Context()))
+	moved, err = s.Observe(t.Context(), all)
+	require.NoError(t, err)
+	require.Len(t, moved, 1)
+	require.Equal(t, claims[1].ID, moved[0].ID)
+}

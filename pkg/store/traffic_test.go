@@ -225,7 +225,7 @@ func (w *traffic) observe() (string, func() error) {
 		if gone {
 			one.Gone = id
 		}
-		_, err = w.s.Observe(w.t.Context(), []store.Observation{one})
+		_, err = observeUnlocked(w.t, w.s, []store.Observation{one})
 		return err
 	}
 }

@@ -107,18 +107,24 @@ SELECT ((SELECT count(*) FROM task
 -- end state. A Workflow is a task's by its name, which is derived from the task's
 -- identity, and by its UID once that is known; until then the whole identity must be
 -- the task's: whoever copies our labels moves nothing. A Workflow may be seen before
--- the worker that made it has said so. Only what will move is locked.
+-- the worker that made it has said so. Only what will move is locked. A task that
+-- somebody else holds locked keeps no other waiting: it is returned as busy, and stays.
 WITH observed AS (
     SELECT unnest(@namespaces::text[]) AS namespace, unnest(@workflow_names::text[]) AS workflow_name,
            unnest(@workflow_uids::text[]) AS workflow_uid, unnest(@identities::text[]) AS identity,
            unnest(@statuses::text[]) AS status, unnest(@reasons::text[]) AS reason, unnest(@messages::text[]) AS message
-), locked AS (
+), wanted AS (
     SELECT t.id, o.* FROM task t JOIN observed o ON t.namespace = o.namespace AND t.workflow_name = o.workflow_name AND t.cluster = @cluster::text
     WHERE (t.workflow_uid = o.workflow_uid OR (t.workflow_uid = '' AND t.identity = o.identity))
       AND (   (t.status IN ('Pending', 'Submitting') AND o.status IN ('Submitted', 'Running', 'Succeeded', 'Failed', 'Error', 'Cancelled'))
            OR (t.status = 'Submitted' AND o.status IN ('Running', 'Succeeded', 'Failed', 'Error', 'Cancelled'))
            OR (t.status = 'Running' AND o.status IN ('Succeeded', 'Failed', 'Error', 'Cancelled')))
-    ORDER BY t.id FOR NO KEY UPDATE OF t
+), locked AS (
+    SELECT t.id, o.namespace, o.workflow_name, o.workflow_uid, o.status, o.reason, o.message FROM task t JOIN wanted o ON o.id = t.id
+    WHERE (t.status IN ('Pending', 'Submitting') AND o.status IN ('Submitted', 'Running', 'Succeeded', 'Failed', 'Error', 'Cancelled'))
+       OR (t.status = 'Submitted' AND o.status IN ('Running', 'Succeeded', 'Failed', 'Error', 'Cancelled'))
+       OR (t.status = 'Running' AND o.status IN ('Succeeded', 'Failed', 'Error', 'Cancelled'))
+    ORDER BY t.id FOR NO KEY UPDATE OF t SKIP LOCKED
 ), moved AS (
     UPDATE task t
     SET status = CASE WHEN o.status NOT IN ('Failed', 'Error') OR t.stop_reason = '' THEN o.status
@@ -142,14 +148,17 @@ WITH observed AS (
            m.id, COALESCE(m.inputs->>'stage', ''), m.status, m.reason, m.message
     FROM moved m
 )
-SELECT m.id, m.workflow_name, m.status, m.namespace, m.owner_name AS pipeline, m.owner_uid AS pipeline_uid, COALESCE(m.inputs->>'build', '')::text AS build_name
-FROM moved m;
+SELECT m.id, m.workflow_name, m.status, m.namespace, m.owner_name AS pipeline, m.owner_uid AS pipeline_uid, COALESCE(m.inputs->>'build', '')::text AS build_name, false AS busy
+FROM moved m
+UNION ALL
+SELECT w.id, w.workflow_name, w.status, w.namespace, '', '', '', true
+FROM wanted w WHERE w.id NOT IN (SELECT locked.id FROM locked);
 
 -- name: LostWorkflows :many
 -- Ends tasks whose Workflow is gone. A task that still waits for its Workflow is
 -- not among them: it has lost nothing.
 WITH locked AS (
-    SELECT id FROM task WHERE id = ANY(@ids::bigint[]) AND status IN ('Submitted', 'Running') ORDER BY id FOR NO KEY UPDATE
+    SELECT id FROM task WHERE id = ANY(@ids::bigint[]) AND status IN ('Submitted', 'Running') ORDER BY id FOR NO KEY UPDATE SKIP LOCKED
 ), moved AS (
     UPDATE task t
     SET status = CASE t.stop_reason WHEN '' THEN 'Error' WHEN 'Replaced' THEN 'Superseded' ELSE 'Cancelled' END,
