@@ -9,11 +9,13 @@ import (
 
 	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
 	"github.com/penstock-cd/penstock/controllers/adapt"
+	"github.com/penstock-cd/penstock/controllers/cluster"
 	"github.com/penstock-cd/penstock/controllers/dispatch"
 	"github.com/penstock-cd/penstock/controllers/gauge"
 	"github.com/penstock-cd/penstock/controllers/hold"
@@ -29,6 +31,7 @@ import (
 	"github.com/penstock-cd/penstock/controllers/track"
 	"github.com/penstock-cd/penstock/pkg/argo"
 	"github.com/penstock-cd/penstock/pkg/config"
+	"github.com/penstock-cd/penstock/pkg/fleet"
 	"github.com/penstock-cd/penstock/pkg/limit"
 	"github.com/penstock-cd/penstock/pkg/store"
 	"github.com/penstock-cd/penstock/pkg/trigger"
@@ -52,8 +55,10 @@ type Dependencies struct {
 	TriggerClients map[store.Lane]client.Client
 	// Answers are the samples of the transport of LaneCd.
 	Answers *limit.Samples
-	// Namespace is where Penstock itself lives, with its settings; without one there
-	// are none.
+	// Home is how the cluster that Penstock runs in is probed: outside of Bucket.
+	Home *rest.Config
+	// Namespace is where Penstock itself lives, with its settings and the kubeconfigs of
+	// other clusters; without one there are none.
 	Namespace string
 	Log       logr.Logger
 }
@@ -77,6 +82,7 @@ type loops struct {
 	surplus    *prune.Builds
 	freeze     freeze
 	queue      *gauge.Queue
+	clusters   *cluster.Prober
 }
 
 // Add adds every loop to the manager.
@@ -89,6 +95,9 @@ func Add(ctx context.Context, mgr manager.Manager, deps Dependencies) error {
 		return err
 	}
 	l := newLoops(mgr, deps, trigger.Decider{Filters: filters})
+	if l.clusters, err = newProber(mgr, deps); err != nil {
+		return err
+	}
 	limits := limits{bucket: deps.Bucket, dispatcher: l.dispatcher, builds: l.builds, adapter: l.adapter, history: l.history, freeze: &l.freeze, holder: l.holder}
 	limits.apply(deps.Config)
 	load, err := watchSettings(mgr, deps, limits.apply)
@@ -146,6 +155,21 @@ func newLoops(mgr manager.Manager, deps Dependencies, decider trigger.Decider) *
 	return l
 }
 
+// newProber makes the loop that probes TargetClusters.
+func newProber(mgr manager.Manager, deps Dependencies) (*cluster.Prober, error) {
+	kinds, err := fleet.ParseKinds(deps.Config.ResourceKinds)
+	if err != nil {
+		return nil, fmt.Errorf("RESOURCE_KINDS: %w", err)
+	}
+	return cluster.New(cluster.Config{
+		Members: fleet.MembersConfig{
+			Namespace: deps.Namespace, Cache: mgr.GetCache(), Live: mgr.GetAPIReader(), Home: deps.Home, UserAgent: deps.Home.UserAgent,
+		},
+		Writer: mgr.GetClient(), History: deps.Store, Events: mgr.GetEventRecorder("penstock"), Kinds: kinds,
+		Interval: deps.Config.ClusterProbeInterval, Parallelism: deps.Config.ClusterProbeParallelism, Log: deps.Log.WithName("cluster"),
+	}), nil
+}
+
 // dispatching is what the dispatcher of one lane needs.
 func (l *loops) dispatching(mgr manager.Manager, deps Dependencies, lane store.Lane, inFlight int) dispatch.Config {
 	return dispatch.Config{
@@ -184,7 +208,7 @@ func (l *loops) register(ctx context.Context, mgr manager.Manager, loadLimits fu
 		return err
 	}
 	for _, watch := range []func(context.Context, cache.Informers) error{
-		l.reporter.Watch, l.tracker.Watch, l.holder.Watch, l.mirror.Watch,
+		l.reporter.Watch, l.tracker.Watch, l.holder.Watch, l.mirror.Watch, l.clusters.Members.Watch,
 	} {
 		if err := watch(ctx, mgr.GetCache()); err != nil {
 			return err
@@ -192,7 +216,7 @@ func (l *loops) register(ctx context.Context, mgr manager.Manager, loadLimits fu
 	}
 	for _, loop := range []manager.Runnable{
 		limited{l.dispatcher, loadLimits}, limited{l.builds, loadLimits}, limited{l.history, loadLimits}, l.surplus, l.adapter, l.follower, l.holder, l.tracker, l.stopper, l.releaser,
-		l.reporter.Feed, l.reporter, l.mirror, l.sweeper, l.queue,
+		l.reporter.Feed, l.reporter, l.mirror, l.sweeper, l.queue, l.clusters,
 	} {
 		if err := mgr.Add(loop); err != nil {
 			return fmt.Errorf("add %T: %w", loop, err)

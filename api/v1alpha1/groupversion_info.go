@@ -27,6 +27,7 @@ func addKnownTypes(scheme *runtime.Scheme) error {
 		&CiBuild{}, &CiBuildList{},
 		&CdPipeline{}, &CdPipelineList{}, &CdPipeline{}, &CdPipelineList{},
 		&RunRequest{}, &RunRequestList{},
+		&TargetCluster{}, &TargetClusterList{},
 	)
 	metav1.AddToGroupVersion(scheme, GroupVersion)
 	return nil

@@ -24,24 +24,37 @@ func TestEveryKindHasAShortNameAndACategory(t *testing.T) {
 	for _, resource := range resources.APIResources {
 		found[resource.Name] = resource
 	}
-	for name, short := range map[string]string{"cipipelines": "cip", "cibuilds": "cib", "cdpipelines": "cdp", "runrequests": "rr"} {
+	for name, short := range map[string]string{"cipipelines": "cip", "cibuilds": "cib", "cdpipelines": "cdp", "runrequests": "rr", "targetclusters": "tc"} {
 		require.Equal(t, []string{short}, found[name].ShortNames, name)
 		require.Equal(t, []string{"penstock"}, found[name].Categories, name)
-		require.True(t, found[name].Namespaced, name)
+		require.Equal(t, name != "targetclusters", found[name].Namespaced, name)
 	}
 	require.Contains(t, found, "cibuilds/status")
 	require.Contains(t, found, "cdpipelines/status")
 	require.Contains(t, found, "runrequests/status")
+	require.Contains(t, found, "targetclusters/status")
 }
 
 // table is what `kubectl get` prints, with its columns of lower priority left out
 // as without -o wide. The age differs from call to call and is left out too.
 func table(t *testing.T, p place, resource string) string {
 	t.Helper()
+	return tableAt(t, "", "namespaces", p.namespace, resource)
+}
+
+// clusterTable is the same of TargetClusters, which are in no namespace.
+func clusterTable(t *testing.T, selector string) string {
+	t.Helper()
+	return tableAt(t, selector, "targetclusters")
+}
+
+func tableAt(t *testing.T, selector string, path ...string) string {
+	t.Helper()
 	server, err := discovery.NewDiscoveryClientForConfig(local.Config)
 	require.NoError(t, err)
 	text, err := server.RESTClient().Get().
-		AbsPath("apis", v1alpha1.GroupVersion.Group, v1alpha1.GroupVersion.Version, "namespaces", p.namespace, resource).
+		AbsPath(append([]string{"apis", v1alpha1.GroupVersion.Group, v1alpha1.GroupVersion.Version}, path...)...).
+		Param("labelSelector", selector).
 		SetHeader("Accept", "application/json;as=Table;v=v1;g=meta.k8s.io").
 		DoRaw(t.Context())
 	require.NoError(t, err)

@@ -28,6 +28,7 @@ import (
 	limits "github.com/penstock-cd/penstock/controllers/settings"
 	"github.com/penstock-cd/penstock/pkg/argo"
 	"github.com/penstock-cd/penstock/pkg/config"
+	"github.com/penstock-cd/penstock/pkg/fleet"
 	"github.com/penstock-cd/penstock/pkg/limit"
 	"github.com/penstock-cd/penstock/pkg/store"
 )
@@ -48,6 +49,8 @@ func newScheme() *runtime.Scheme {
 type clients struct {
 	triggers                 map[store.Lane]*rest.Config
 	background, watch, lease *rest.Config
+	// home probes the cluster itself as any other.
+	home *rest.Config
 }
 
 // requestTimeout bounds one request, but for a watch, once its token is there: an answer
@@ -57,6 +60,7 @@ const requestTimeout = 15 * time.Second
 func newClients(cluster *rest.Config, bucket *limit.Bucket, answers *limit.Samples) clients {
 	cluster = rest.CopyConfig(cluster)
 	cluster.UserAgent = "penstock/" + version
+	home := rest.CopyConfig(cluster)
 	cluster.Wrap(gauge.WrapTransport)
 	limited := func() *rest.Config {
 		limited := rest.CopyConfig(cluster)
@@ -66,7 +70,7 @@ func newClients(cluster *rest.Config, bucket *limit.Bucket, answers *limit.Sampl
 	}
 	all := clients{
 		triggers:   map[store.Lane]*rest.Config{controllers.LaneCd: limited(), controllers.LaneCi: limited()},
-		background: limited(), watch: rest.CopyConfig(cluster), lease: rest.CopyConfig(cluster),
+		background: limited(), watch: rest.CopyConfig(cluster), lease: rest.CopyConfig(cluster), home: home,
 	}
 	for lane, trigger := range all.triggers {
 		trigger.RateLimiter = bucket.Trigger(lane.Name())
@@ -84,8 +88,8 @@ func (c clients) newCache(_ *rest.Config, options cache.Options) (cache.Cache, e
 }
 
 // cacheOptions: of Workflows only ours, and only what tracking reads; of templates only
-// that they exist; of ConfigMaps only the settings; of all others what the controllers
-// look up.
+// that they exist; of ConfigMaps only the settings; of Secrets only that those beside
+// Penstock exist; of all others what the controllers look up.
 func cacheOptions(settings config.Config) cache.Options {
 	options := cache.Options{
 		DefaultTransform: lookup.Trim,
@@ -96,6 +100,7 @@ func cacheOptions(settings config.Config) cache.Options {
 			},
 			argo.Template("WorkflowTemplate"):        {Transform: argo.TrimTemplate},
 			argo.Template("ClusterWorkflowTemplate"): {Transform: argo.TrimTemplate},
+			&corev1.Secret{}:                         {Namespaces: map[string]cache.Config{podNamespace(settings): {}}, Transform: fleet.TrimSecret},
 			&corev1.ConfigMap{}: {
 				Namespaces: map[string]cache.Config{podNamespace(settings): {}},
 				Field:      fields.OneTermEqualSelector("metadata.name", limits.ConfigMap),
@@ -120,6 +125,7 @@ var requiredKinds = []struct {
 	{v1alpha1.GroupVersion.WithKind("CiBuild"), "Penstock's CRDs: kubectl apply -k config/crd"},
 	{v1alpha1.GroupVersion.WithKind("CdPipeline"), "Penstock's CRDs: kubectl apply -k config/crd"},
 	{v1alpha1.GroupVersion.WithKind("RunRequest"), "Penstock's CRDs: kubectl apply -k config/crd"},
+	{v1alpha1.GroupVersion.WithKind("TargetCluster"), "Penstock's CRDs: kubectl apply -k config/crd"},
 	{wfv1.SchemeGroupVersion.WithKind("Workflow"), "Argo Workflows"},
 	{wfv1.SchemeGroupVersion.WithKind("WorkflowTemplate"), "Argo Workflows"},
 	{wfv1.SchemeGroupVersion.WithKind("ClusterWorkflowTemplate"), "Argo Workflows"},

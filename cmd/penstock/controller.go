@@ -115,6 +115,7 @@ func newManager(ctx context.Context, cluster *rest.Config, settings config.Confi
 	}
 	return mgr, controllers.Add(ctx, mgr, controllers.Dependencies{
 		Config: settings, Store: database, Bucket: bucket, TriggerClients: triggers, Answers: answers,
+		Home:      clients.home,
 		Namespace: podNamespace(settings), Log: log,
 	})
 }

@@ -115,6 +115,16 @@ type Config struct {
 	// HistoryRetention is how long the rows of builds that are gone, and events, are kept.
 	// Those of a pipeline's last run, and of what it deployed last and before that, stay.
 	HistoryRetention Retention `env:"HISTORY_RETENTION" envDefault:"90d" live:"true" meaning:"how long rows of builds that are gone, and events, are kept; 0 keeps them"`
+
+	// ClusterProbeInterval is the time between two probes of one TargetCluster.
+	ClusterProbeInterval time.Duration `env:"CLUSTER_PROBE_INTERVAL" envDefault:"1m" min:"5s" max:"1h" meaning:"time between two probes of one TargetCluster"`
+
+	// ClusterProbeParallelism is how many TargetClusters are probed at once.
+	ClusterProbeParallelism int `env:"CLUSTER_PROBE_PARALLELISM" envDefault:"100" min:"1" max:"1000" meaning:"TargetClusters that are probed at once"`
+
+	// ResourceKinds are the kinds of TargetClusters that may be shown to people. Secrets
+	// are refused.
+	ResourceKinds []string `env:"RESOURCE_KINDS" envDefault:"pods,services,nodes,namespaces,events,persistentvolumeclaims,deployments.apps,statefulsets.apps,daemonsets.apps,replicasets.apps,jobs.batch,cronjobs.batch,ingresses.networking.k8s.io" format:"kind" meaning:"kinds of TargetClusters that may be shown, separated by commas; never secrets"`
 }
 
 // FromProcess is Load on the environment of this process.
@@ -135,8 +145,10 @@ func Load(environ map[string]string) (Config, []string, error) {
 	if err != nil {
 		return Config{}, nil, err
 	}
-	for index, namespace := range loaded.WatchNamespaces {
-		loaded.WatchNamespaces[index] = strings.TrimSpace(namespace)
+	for _, list := range [][]string{loaded.WatchNamespaces, loaded.ResourceKinds} {
+		for index, item := range list {
+			list[index] = strings.TrimSpace(item)
+		}
 	}
 	if err := validate(loaded, environ, unparsed); err != nil {
 		return Config{}, nil, fmt.Errorf("invalid configuration:\n%w", err)

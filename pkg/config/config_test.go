@@ -40,6 +40,12 @@ func defaults() Config {
 		TemplateWait:           10 * time.Minute,
 		SweepInterval:          2 * time.Minute,
 		HistoryRetention:       Retention(90 * day),
+
+		ClusterProbeInterval: time.Minute, ClusterProbeParallelism: 100,
+		ResourceKinds: []string{
+			"pods", "services", "nodes", "namespaces", "events", "persistentvolumeclaims", "deployments.apps", "statefulsets.apps",
+			"daemonsets.apps", "replicasets.apps", "jobs.batch", "cronjobs.batch", "ingresses.networking.k8s.io",
+		},
 	}
 }
 
@@ -63,6 +69,7 @@ func TestLoadAccepts(t *testing.T) {
 				"LOG_LEVEL", "debug", "LOG_FORMAT", "console", "SHUTDOWN_GRACE_PERIOD", "1m", "TRIGGER_LEASE", "5s", "SWEEP_INTERVAL", "1h",
 				"HISTORY_RETENTION", "36h",
 				"TEMPLATE_WAIT", "1m",
+				"CLUSTER_PROBE_INTERVAL", "30s", "CLUSTER_PROBE_PARALLELISM", "7", "RESOURCE_KINDS", "pods, workflows.argoproj.io",
 			),
 			change: func(c *Config) {
 				*c = Config{
@@ -73,8 +80,9 @@ func TestLoadAccepts(t *testing.T) {
 					WatchNamespaces: []string{"team-a", "team-b"}, MetricsBindAddress: "0", HealthProbeBindAddress: "127.0.0.1:0",
 					LogLevel: "debug", LogFormat: "console",
 					ShutdownGracePeriod: time.Minute, TriggerLease: 5 * time.Second, SweepInterval: time.Hour,
-					HistoryRetention: Retention(36 * time.Hour),
-					TemplateWait:     time.Minute,
+					HistoryRetention:     Retention(36 * time.Hour),
+					TemplateWait:         time.Minute,
+					ClusterProbeInterval: 30 * time.Second, ClusterProbeParallelism: 7, ResourceKinds: []string{"pods", "workflows.argoproj.io"},
 				}
 			},
 		},
@@ -185,6 +193,10 @@ func TestLoadRefuses(t *testing.T) {
 		"a flag that is neither true nor false": {
 			environ: with("LEADER_ELECT", "yes"),
 			lines:   []string{`LEADER_ELECT="yes": must be true or false`},
+		},
+		"secrets among the kinds that may be shown": {
+			environ: with("RESOURCE_KINDS", "pods,secrets"),
+			lines:   []string{`RESOURCE_KINDS="pods,secrets": must be a comma-separated list, each a plural name and its group, such as pods or deployments.apps, but not secrets`},
 		},
 		"a namespace with a capital": {
 			environ: with("POD_NAMESPACE", "Penstock"),

@@ -27,6 +27,8 @@ func formatOf(tag reflect.StructTag) format {
 		return format{"a lower-case Postgres identifier of at most 63 characters that does not start with pg_", isIdentifier}
 	case "namespace":
 		return format{"a namespace name: at most 63 lower-case letters, digits and inner dashes", isNamespace}
+	case "kind":
+		return format{"a plural name and its group, such as pods or deployments.apps, but not secrets", isKind}
 	case "address":
 		return format{"host:port or :port, with a port from 0 to 65535, or 0 for none", isAddress}
 	case "path":
@@ -58,6 +60,12 @@ var identifier = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,62}$`)
 // Postgres keeps the prefix pg_ for schemas of its own.
 func isIdentifier(value string) bool {
 	return identifier.MatchString(value) && !strings.HasPrefix(value, "pg_")
+}
+
+var kind = regexp.MustCompile(`^[a-z][a-z0-9-]*(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`)
+
+func isKind(value string) bool {
+	return len(value) <= 253 && kind.MatchString(value) && value != "secrets"
 }
 
 func isNamespace(value string) bool {

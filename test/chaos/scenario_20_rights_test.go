@@ -38,6 +38,20 @@ func isSpared(granted string, used map[string]bool) bool {
 	return spared[granted] != "" || isList && used[kind+" watch"]
 }
 
+// addCluster has the controller probe its own cluster as any other, by a Secret.
+func addCluster(t *testing.T, w *world.World, cluster *env.Environment) {
+	t.Helper()
+	path, err := cluster.KubeconfigFor(env.Admin)
+	require.NoError(t, err)
+	kubeconfig, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.NoError(t, w.Everywhere.Create(t.Context(), &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Namespace: env.ControllerNamespace, Name: "elsewhere"},
+		Data:       map[string][]byte{"kubeconfig": kubeconfig},
+	}))
+	require.NoError(t, w.Everywhere.Create(t.Context(), given.TargetCluster("elsewhere")))
+}
+
 func TestTheGrantedRightsAreEnoughAndAllOfThemAreUsed(t *testing.T) {
 	quiet, err := env.Start(t.Context(), env.Options{Audit: true})
 	require.NoError(t, err)
@@ -51,6 +65,7 @@ func TestTheGrantedRightsAreEnoughAndAllOfThemAreUsed(t *testing.T) {
 		ObjectMeta: metav1.ObjectMeta{Namespace: env.ControllerNamespace, Name: settings.ConfigMap},
 		Data:       map[string]string{"KUBE_API_QPS": "many"},
 	}))
+	addCluster(t, w, quiet)
 	w.Succeed("b1")
 	w.Succeed("b2")
 	w.RowsAre(2, "Error")
@@ -63,6 +78,10 @@ func TestTheGrantedRightsAreEnoughAndAllOfThemAreUsed(t *testing.T) {
 	w.Create(request)
 	w.Eventually("an answer to the request", func(ctx context.Context) bool {
 		return w.Cluster.Get(ctx, client.ObjectKeyFromObject(request), request) == nil && request.Status.Phase == v1alpha1.RequestRefused
+	})
+	w.Eventually("a probed cluster", func(ctx context.Context) bool {
+		var cluster v1alpha1.TargetCluster
+		return w.Everywhere.Get(ctx, client.ObjectKey{Name: "elsewhere"}, &cluster) == nil && cluster.Status.Phase == v1alpha1.ClusterHealthy
 	})
 	rest(w)
 	w.Judge()

@@ -97,6 +97,18 @@ type CiPipeline struct {
 	DeletedAt   pgtype.Timestamptz
 }
 
+type ClusterEvent struct {
+	ID         int64
+	ClusterUid string
+	Cluster    string
+	Phase      string
+	Reason     string
+	Message    string
+	Version    string
+	OccurredAt pgtype.Timestamptz
+	CreatedAt  pgtype.Timestamptz
+}
+
 type Deployed struct {
 	PipelineUid string
 	Repository  string

@@ -1,0 +1,19 @@
+package fleet
+
+import (
+	"encoding/pem"
+	"io"
+	"log"
+	"time"
+
+	"github.com/penstock-cd/penstock/pkg/bounded"
+)
+
+var (
+	discard = log.New(io.Discard, "", 0)
+	lateBy  = bounded.TimeoutError{After: 2 * time.Second}
+)
+
+func pemOf(der []byte) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+}
