@@ -49,14 +49,19 @@ func parse(config Config, onReadOnly func()) (*pgxpool.Config, error) {
 	if config.ApplicationName == "" {
 		connect.RuntimeParams["application_name"] = "penstock"
 	}
+	if config.ReadOnly {
+		connect.RuntimeParams["default_transaction_read_only"] = "on"
+	}
 	setTimeouts(connect.RuntimeParams)
 	check := checker{
 		schema: config.Schema, wanted: connect.ValidateConnect,
-		anySession:  sets(config.URL, "target_session_attrs") || os.Getenv("PGTARGETSESSIONATTRS") != "",
+		anySession:  config.ReadOnly || sets(config.URL, "target_session_attrs") || os.Getenv("PGTARGETSESSIONATTRS") != "",
 		anyExecMode: sets(config.URL, "default_query_exec_mode"),
 	}
 	connect.ValidateConnect = check.connection
-	connect.OnPgError = endReadOnly(connect.OnPgError, onReadOnly)
+	if !config.ReadOnly {
+		connect.OnPgError = endReadOnly(connect.OnPgError, onReadOnly)
+	}
 	if config.OnAcquire != nil {
 		connect.Tracer = acquireTimer{told: config.OnAcquire}
 	}

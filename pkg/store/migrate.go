@@ -134,6 +134,10 @@ func createSchema(ctx context.Context, db *sql.DB, schema string) error {
 // touch them.
 var ErrNewerSchema = errors.New("the database's schema is of a newer Penstock")
 
+// ErrOlderSchema means that the tables are those of an older Penstock. The controller
+// brings them up to date.
+var ErrOlderSchema = errors.New("the database's schema is of an older Penstock")
+
 // newerSchema returns an error where the schema's version is above the newest that this
 // Penstock knows.
 func newerSchema(version int64) error {

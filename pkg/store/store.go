@@ -54,6 +54,8 @@ type Config struct {
 	MaxConns int32
 	// ApplicationName is what pg_stat_activity shows. Defaults to penstock.
 	ApplicationName string
+	// ReadOnly makes every transaction one that can't write, whatever its statements say.
+	ReadOnly bool
 	// OnAcquire, where set, is told how long each call waited for a connection, also
 	// one that got none. It must not block.
 	OnAcquire func(waited time.Duration)
@@ -108,12 +110,12 @@ func (s *Store) Ping(ctx context.Context) error {
 		}
 		return fmt.Errorf("ping database: %w", err)
 	}
-	if readOnly {
+	if readOnly && !s.config.ReadOnly {
 		s.reconnect()
 		return errReadOnly(nil)
 	}
 	if version < newestKnown() {
-		return &Problem{ProblemMigrating, fmt.Sprintf("the database's schema has version %d, want %d: it is being migrated", version, newestKnown()), nil}
+		return &Problem{ProblemMigrating, fmt.Sprintf("the database's schema has version %d, want %d: it is being migrated", version, newestKnown()), ErrOlderSchema}
 	}
 	return newerSchema(version)
 }
