@@ -1,5 +1,5 @@
-// Command penstock is the controller: it triggers every child CD pipeline of a
-// finished build.
+// Command penstock is the controller, which triggers every child CD pipeline of a
+// finished build, and the server, which answers questions about it.
 package main
 
 import (
@@ -21,7 +21,7 @@ func main() {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(controllerCommand(), migrateCommand(), versionCommand())
+	root.AddCommand(controllerCommand(), serverCommand(), migrateCommand(), versionCommand())
 	if err := root.ExecuteContext(ctrl.SetupSignalHandler()); err != nil {
 		fmt.Fprintln(os.Stderr, "penstock:", err)
 		os.Exit(1)

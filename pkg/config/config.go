@@ -125,6 +125,21 @@ type Config struct {
 	// ResourceKinds are the kinds of TargetClusters that may be shown to people. Secrets
 	// are refused.
 	ResourceKinds []string `env:"RESOURCE_KINDS" envDefault:"pods,services,nodes,namespaces,events,persistentvolumeclaims,deployments.apps,statefulsets.apps,daemonsets.apps,replicasets.apps,jobs.batch,cronjobs.batch,ingresses.networking.k8s.io" format:"kind" meaning:"kinds of TargetClusters that may be shown, separated by commas; never secrets"`
+
+	// ServerBindAddress is where `penstock server` answers, with TLS.
+	ServerBindAddress string `env:"SERVER_BIND_ADDRESS" envDefault:":8443" format:"listener" meaning:"penstock server: where it answers, with TLS"`
+
+	// ServerURL is how users reach `penstock server`. It is published, and a self-signed
+	// certificate is for its host too. Empty means the Service inside the cluster.
+	ServerURL string `env:"SERVER_URL" format:"https" meaning:"penstock server: URL at which users reach it; empty is its Service"`
+
+	// ServerTLSDir is the mounted Secret with the certificate of `penstock server`. It is
+	// read again when it changes. Empty means a self-signed certificate.
+	ServerTLSDir string `env:"SERVER_TLS_DIR" format:"path" meaning:"penstock server: folder with tls.crt, tls.key and perhaps ca.crt; empty is a self-signed certificate"`
+
+	// ServerTokenAudiences are those of which a bearer token must have one. Empty means the
+	// API server's own, which is what a kubeconfig's token has.
+	ServerTokenAudiences []string `env:"SERVER_TOKEN_AUDIENCES" format:"word" meaning:"penstock server: audiences of which a token must have one; empty is the API server's own"`
 }
 
 // FromProcess is Load on the environment of this process.

@@ -46,6 +46,7 @@ func defaults() Config {
 			"pods", "services", "nodes", "namespaces", "events", "persistentvolumeclaims", "deployments.apps", "statefulsets.apps",
 			"daemonsets.apps", "replicasets.apps", "jobs.batch", "cronjobs.batch", "ingresses.networking.k8s.io",
 		},
+		ServerBindAddress: ":8443",
 	}
 }
 
@@ -70,6 +71,7 @@ func TestLoadAccepts(t *testing.T) {
 				"HISTORY_RETENTION", "36h",
 				"TEMPLATE_WAIT", "1m",
 				"CLUSTER_PROBE_INTERVAL", "30s", "CLUSTER_PROBE_PARALLELISM", "7", "RESOURCE_KINDS", "pods, workflows.argoproj.io",
+				"SERVER_BIND_ADDRESS", "127.0.0.1:0", "SERVER_URL", "https://penstock.example.org", "SERVER_TLS_DIR", "/tls", "SERVER_TOKEN_AUDIENCES", "penstock,other",
 			),
 			change: func(c *Config) {
 				*c = Config{
@@ -83,6 +85,7 @@ func TestLoadAccepts(t *testing.T) {
 					HistoryRetention:     Retention(36 * time.Hour),
 					TemplateWait:         time.Minute,
 					ClusterProbeInterval: 30 * time.Second, ClusterProbeParallelism: 7, ResourceKinds: []string{"pods", "workflows.argoproj.io"},
+					ServerBindAddress: "127.0.0.1:0", ServerURL: "https://penstock.example.org", ServerTLSDir: "/tls", ServerTokenAudiences: []string{"penstock", "other"},
 				}
 			},
 		},
@@ -249,6 +252,22 @@ func TestLoadRefuses(t *testing.T) {
 		"a retention of less than an hour": {
 			environ: with("HISTORY_RETENTION", "1m"),
 			lines:   []string{`HISTORY_RETENTION="1m": must be 0, or a time from 1h to 3650d, such as 90d`},
+		},
+		"a server without a port": {
+			environ: with("SERVER_BIND_ADDRESS", "0"),
+			lines:   []string{`SERVER_BIND_ADDRESS="0": must be host:port or :port, with a port from 0 to 65535`},
+		},
+		"a server's URL without TLS": {
+			environ: with("SERVER_URL", "http://penstock.example.org"),
+			lines:   []string{`SERVER_URL="http://penstock.example.org": must be a URL of the form https://host, with a port and a path where they are needed`},
+		},
+		"a folder that is not absolute": {
+			environ: with("SERVER_TLS_DIR", "tls"),
+			lines:   []string{`SERVER_TLS_DIR="tls": must be an absolute path`},
+		},
+		"an audience with a blank": {
+			environ: with("SERVER_TOKEN_AUDIENCES", "one two"),
+			lines:   []string{`SERVER_TOKEN_AUDIENCES="one two": must be a comma-separated list, each a text without white space`},
 		},
 		"several bad values are told at once, in the order of the table": {
 			environ: with("SWEEP_INTERVAL", "never", "DATABASE_URL", "", "KUBE_API_BURST", "many"),

@@ -35,6 +35,12 @@ func formatOf(tag reflect.StructTag) format {
 		return format{"an absolute path", isPath}
 	case "name":
 		return format{"at most 63 letters, digits and inner dashes, dots or underscores", isName}
+	case "listener":
+		return format{"host:port or :port, with a port from 0 to 65535", func(value string) bool { return value != "0" && isAddress(value) }}
+	case "https":
+		return format{"a URL of the form https://host, with a port and a path where they are needed", isHTTPS}
+	case "word":
+		return format{"a text without white space", func(value string) bool { return value != "" && !strings.ContainsAny(value, " \t\r\n") }}
 	default:
 		panic("config: bad struct tag: unknown format " + strconv.Quote(name))
 	}
@@ -66,6 +72,11 @@ var kind = regexp.MustCompile(`^[a-z][a-z0-9-]*(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)
 
 func isKind(value string) bool {
 	return len(value) <= 253 && kind.MatchString(value) && value != "secrets"
+}
+
+func isHTTPS(value string) bool {
+	parsed, err := url.Parse(value)
+	return err == nil && parsed.Scheme == "https" && parsed.Host != "" && parsed.User == nil && parsed.RawQuery == "" && parsed.Fragment == ""
 }
 
 func isNamespace(value string) bool {

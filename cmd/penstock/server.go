@@ -1,0 +1,68 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+
+	"github.com/spf13/cobra"
+	ctrl "sigs.k8s.io/controller-runtime"
+
+	"github.com/penstock-cd/penstock/pkg/config"
+	"github.com/penstock-cd/penstock/pkg/store"
+	"github.com/penstock-cd/penstock/server"
+)
+
+func serverCommand() *cobra.Command {
+	command := &cobra.Command{
+		Use:   "server",
+		Short: "Run the HTTP API",
+		Long: "Answer questions about builds, runs and the queue over HTTP, with the caller's own rights, until\n" +
+			"SIGTERM or SIGINT. It reads Postgres, and migrates nothing: it is not ready before the controller has.\n" +
+			"It is configured from the environment; of these, DATABASE_URL, DATABASE_MAX_CONNS and\n" +
+			"DATABASE_SCHEMA, LOG_*, METRICS_BIND_ADDRESS, POD_NAMESPACE, SHUTDOWN_GRACE_PERIOD and SERVER_* count:\n\n" +
+			config.Describe() + "\n" +
+			"The cluster is the one that it runs in, or that of --kubeconfig, or of $KUBECONFIG.",
+		Args: cobra.NoArgs,
+		RunE: func(command *cobra.Command, _ []string) error { return runServer(command.Context()) },
+	}
+	command.Flags().AddGoFlagSet(flag.CommandLine) // --kubeconfig of controller-runtime
+	return command
+}
+
+func runServer(ctx context.Context) error {
+	go boundGarbage(ctx)
+	settings, _, err := config.FromProcess() // its warnings are about the controller
+	if err != nil {
+		return err
+	}
+	log, err := newLogger(settings)
+	if err != nil {
+		return err
+	}
+	ctrl.SetLogger(log)
+	namespace := podNamespace(settings)
+	if namespace == "" {
+		return errors.New("the namespace that the server's address is published in is not known outside a pod: set POD_NAMESPACE")
+	}
+	cluster, err := ctrl.GetConfig()
+	if err != nil {
+		return fmt.Errorf("find the cluster: %w", err)
+	}
+	wanted := databaseOf(settings)
+	wanted.ReadOnly, wanted.ApplicationName, wanted.OnAcquire = true, "penstock-server", nil
+	database, err := store.Open(ctx, wanted)
+	if err != nil {
+		return err
+	}
+	defer database.Close()
+	answering, err := server.New(server.Config{
+		Settings: settings, Namespace: namespace, Cluster: cluster, Rows: database, Version: version, Log: log,
+	})
+	if err != nil {
+		return err
+	}
+	log.Info("starting server", "version", version, "address", answering.Address(), "databaseMaxConns", settings.DatabaseMaxConns)
+	return answering.Run(ctx)
+}

@@ -1,0 +1,125 @@
+// Package api answers the requests under /api/v1 from Postgres. Each endpoint has a file
+// of its own, which states the rights that it needs beside its parameters. It writes
+// nothing.
+package api
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+	"github.com/go-logr/logr"
+
+	"github.com/penstock-cd/penstock/pkg/view"
+	"github.com/penstock-cd/penstock/server/identity"
+	"github.com/penstock-cd/penstock/server/rights"
+	"github.com/penstock-cd/penstock/server/stream"
+)
+
+// Backend is what the endpoints work with. Every field is required.
+type Backend struct {
+	View    *view.View
+	Rights  *rights.Reviewer
+	Streams *stream.Hub
+	// Identify tells again who sends a request, while a stream is open.
+	Identify func(*http.Request) (identity.User, error)
+	// OnRefused is told of every refusal. It must not block.
+	OnRefused func(r *http.Request, user identity.User, err error)
+	// RetryAfter is what callers are told while Postgres or the API server is away.
+	RetryAfter time.Duration
+	Log        logr.Logger
+}
+
+// endpoints are all that is served under /api/v1, in the order of the documentation.
+var endpoints = []func(huma.API, *Backend){
+	listApplications,
+	getStatus,
+	listBuilds,
+	getBuild,
+	listRuns,
+	getRun,
+	listQueue,
+	listEvents,
+}
+
+// Register adds every endpoint to a mux, and the document at /openapi.json.
+func Register(mux humago.Mux, version string, backend *Backend) huma.API {
+	config := huma.DefaultConfig("Penstock", version)
+	config.DocsPath, config.SchemasPath = "", ""
+	config.CreateHooks = nil // no $schema in answers
+	config.RejectUnknownQueryParameters = true
+	config.Info.Description = "What Penstock does, and why. Every request needs a bearer token that the cluster's API server accepts, " +
+		"or a client certificate of the cluster's CA, and sees what its user may see."
+	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
+		"bearer":      {Type: "http", Scheme: "bearer", Description: "A token that the cluster's API server accepts."},
+		"certificate": {Type: "mutualTLS", Description: "A client certificate of the cluster's CA."},
+	}
+	config.Security = []map[string][]string{{"bearer": {}}, {"certificate": {}}}
+	api := humago.New(mux, config)
+	for _, register := range endpoints {
+		register(api, backend)
+	}
+	return api
+}
+
+// names tells what an endpoint is called, where it is, and what it answers.
+type names struct {
+	id, path, summary, description string
+}
+
+// get registers one endpoint. The answer is a page of JSON with an ETag; an input that is
+// a watcher can ask for a stream instead. No answer is made before the input was allowed.
+func get[I any, P interface {
+	*I
+	input
+}, O any](api huma.API, b *Backend, n names, answer func(context.Context, *Backend, P) (*O, error)) {
+	operation := operationOf[O](api, n, streams[I, P]())
+	huma.Register(api, operation, func(ctx context.Context, in *I) (*huma.StreamResponse, error) {
+		user, err := identity.From(ctx)
+		if err != nil {
+			return nil, err
+		}
+		asked := P(in)
+		if err := asked.allow(ctx, gate{Backend: b, user: user}); err != nil {
+			return nil, b.failure(ctx, user, err)
+		}
+		if watching, ok := any(asked).(watcher); ok && watching.wantsStream() {
+			return watch[I, P](ctx, b, user, *in)
+		}
+		out, err := answer(ctx, b, asked)
+		if err != nil {
+			return nil, b.failure(ctx, user, err)
+		}
+		return respond(out)
+	})
+}
+
+func streams[I any, P interface {
+	*I
+	input
+}]() bool {
+	_, ok := any(P(new(I))).(watcher)
+	return ok
+}
+
+// operationOf describes an endpoint in the document.
+func operationOf[O any](api huma.API, n names, stream bool) huma.Operation {
+	content := map[string]*huma.MediaType{
+		"application/json": {Schema: huma.SchemaFromType(api.OpenAPI().Components.Schemas, typeOf[O]())},
+	}
+	if stream {
+		content["text/event-stream"] = &huma.MediaType{Schema: &huma.Schema{
+			Type: huma.TypeString, Description: "With ?watch=true: messages `event`, each with an Event as JSON, and at the end `problem`, with an error.",
+		}}
+	}
+	return huma.Operation{
+		OperationID: n.id, Method: http.MethodGet, Path: n.path, Summary: n.summary, Description: n.description,
+		Responses: map[string]*huma.Response{"200": {Description: "OK", Content: content}, "304": {Description: "Not Modified: If-None-Match has the answer's ETag."}},
+		Errors: []int{
+			http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound,
+			http.StatusTooManyRequests, http.StatusServiceUnavailable,
+		},
+	}
+}

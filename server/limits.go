@@ -1,0 +1,78 @@
+package server
+
+import "time"
+
+// Every bound that protects the server, Postgres and the API server from callers.
+const (
+	// maxConnections is how many connections are open at once; further ones wait in the
+	// kernel. One costs about 60 KiB with TLS.
+	maxConnections = 4096
+	// headerTimeout bounds the TLS handshake and the headers of a request, so that a
+	// client that sends them byte by byte is cut off.
+	headerTimeout = 5 * time.Second
+	// readTimeout bounds a whole request, its body included.
+	readTimeout = 15 * time.Second
+	// writeTimeout bounds an answer that is no stream. It is above every timeout inside.
+	writeTimeout = 30 * time.Second
+	// idleTimeout is how long a connection may wait for its next request.
+	idleTimeout = 90 * time.Second
+	// maxHeaderBytes bounds the headers; tokens of identity providers take up to 16 KiB.
+	maxHeaderBytes = 64 << 10
+	// maxBodyBytes bounds a body.
+	maxBodyBytes = 1 << 20
+	// maxURLBytes bounds the path and the query.
+	maxURLBytes = 8 << 10
+	// maxRequestsPerConnection bounds the requests under way on one HTTP/2 connection.
+	maxRequestsPerConnection = 100
+
+	// userRate and userBurst are how many requests each user may send, per second and at
+	// once; a stream is one request.
+	userRate, userBurst = 20, 60
+	// failureRate and failureBurst are how many requests without valid credentials each
+	// address may send: each may cost a review by the API server.
+	failureRate, failureBurst = 5, 50
+	// maxBuckets is how many users, and how many addresses, are told apart. The longest
+	// unseen begins anew.
+	maxBuckets = 10000
+
+	// reviewTTL is how long an answer of the API server counts: the longest time for
+	// which a right that was taken away still works.
+	reviewTTL = 10 * time.Second
+	// reviewTimeout bounds one review.
+	reviewTimeout = 5 * time.Second
+	// maxReviews is how many answers are kept of each kind.
+	maxReviews = 20000
+	// reviewsAtOnce is how many reviews one request has under way.
+	reviewsAtOnce = 10
+	// reviewRate and reviewBurst are the requests to the API server of this process, per
+	// second and at once.
+	reviewRate, reviewBurst = 200, 400
+	// maxNamespaces is how many namespaces are reviewed for a user who has a right in some
+	// of them only. Above it the user has to name namespaces.
+	maxNamespaces = 500
+
+	// maxStreams is how many streams are open at once, maxStreamsOfUser how many of one
+	// user.
+	maxStreams, maxStreamsOfUser = 2000, 200
+	// streamInterval is how often the events are looked for, for all streams together.
+	streamInterval = 250 * time.Millisecond
+	// streamBatch is how many events are read at once, streamBuffer how many batches wait
+	// for a slow client, streamCatchUps how many clients read what they missed at once.
+	streamBatch, streamBuffer, streamCatchUps = 500, 16, 2
+	// heartbeat is how often a quiet stream is written to: proxies cut off what is silent
+	// for 30 s or more.
+	heartbeat = 15 * time.Second
+	// recheck is how often the rights of an open stream are looked at again.
+	recheck = 30 * time.Second
+	// streamWriteTimeout bounds each write to a client of a stream.
+	streamWriteTimeout = 10 * time.Second
+
+	// retryAfter is what callers are told while Postgres or the API server is away.
+	retryAfter = 5 * time.Second
+
+	// readyInterval is how often the schema is looked at.
+	readyInterval = 5 * time.Second
+	// reloadInterval is how often the files of the certificate are read, and
+	// clientCAInterval how often the CA of client certificates is.
+	reloadInterval, clientCAInterval = 10 * time.Second, time.Minute
+)

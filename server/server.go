@@ -1,0 +1,229 @@
+// Package server answers questions about what Penstock does, over HTTP and with the
+// caller's own rights. It reads Postgres, and writes nothing there.
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	stdlog "log"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/go-logr/logr"
+	"golang.org/x/sync/errgroup"
+	authenticationv1 "k8s.io/client-go/kubernetes/typed/authentication/v1"
+	authorizationv1 "k8s.io/client-go/kubernetes/typed/authorization/v1"
+	corev1 "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/rest"
+
+	"github.com/penstock-cd/penstock/pkg/config"
+	"github.com/penstock-cd/penstock/pkg/loop"
+	"github.com/penstock-cd/penstock/pkg/store"
+	"github.com/penstock-cd/penstock/pkg/view"
+	"github.com/penstock-cd/penstock/server/api"
+	"github.com/penstock-cd/penstock/server/cert"
+	"github.com/penstock-cd/penstock/server/identity"
+	"github.com/penstock-cd/penstock/server/rights"
+	"github.com/penstock-cd/penstock/server/stream"
+)
+
+// Config is what a Server works with. Every field is required.
+type Config struct {
+	Settings config.Config
+	// Namespace is where Penstock itself lives.
+	Namespace string
+	// Cluster is the API server that knows the callers.
+	Cluster *rest.Config
+	// Rows is the database. The server reads it alone.
+	Rows    *store.Store
+	Version string
+	Log     logr.Logger
+}
+
+// Server is the process behind `penstock server`.
+type Server struct {
+	config        Config
+	listener      net.Listener
+	authenticator *identity.Authenticator
+	rights        *rights.Reviewer
+	streams       *stream.Hub
+	backend       *api.Backend
+	certificates  cert.Source
+	ready         *readiness
+	measures      *measures
+	users         *buckets
+	failures      *buckets
+	loops         []*loop.Loop
+}
+
+// New returns a server that listens and answers nothing before Run.
+func New(config Config) (*Server, error) {
+	s := &Server{
+		config: config, ready: newReadiness(config.Rows.Ping), measures: newMeasures(config.Rows.Pool().Stat),
+		users: newBuckets(userRate, userBurst), failures: newBuckets(failureRate, failureBurst),
+	}
+	if err := s.addReviews(); err != nil {
+		return nil, err
+	}
+	rows := view.New(config.Rows)
+	s.streams = stream.New(stream.Config{
+		Source: rows, Interval: streamInterval, Batch: streamBatch, Buffer: streamBuffer, CatchUps: streamCatchUps,
+		Heartbeat: heartbeat, Recheck: recheck, WriteTimeout: streamWriteTimeout, Max: maxStreams, MaxPerUser: maxStreamsOfUser,
+		Cursor: api.StreamCursor, OnStream: func(open int) { s.measures.streams.Set(float64(open)) }, Log: config.Log.WithName("stream"),
+	})
+	s.backend = &api.Backend{
+		View: rows, Rights: s.rights, Streams: s.streams, Identify: s.identify, OnRefused: s.refused, RetryAfter: retryAfter, Log: config.Log,
+	}
+	s.addLoop("ready", readyInterval, s.ready.look)
+	listener, err := net.Listen("tcp", config.Settings.ServerBindAddress)
+	if err != nil {
+		return nil, fmt.Errorf("listen at SERVER_BIND_ADDRESS: %w", err)
+	}
+	s.listener = newLimited(listener, maxConnections)
+	return s, nil
+}
+
+// addReviews makes what asks the API server.
+func (s *Server) addReviews() error {
+	cluster := rest.CopyConfig(s.config.Cluster)
+	cluster.UserAgent = "penstock-server/" + s.config.Version
+	cluster.QPS, cluster.Burst, cluster.Timeout = reviewRate, reviewBurst, reviewTimeout
+	http, err := rest.HTTPClientFor(cluster)
+	if err != nil {
+		return fmt.Errorf("reach the cluster: %w", err)
+	}
+	authentication, err := authenticationv1.NewForConfigAndClient(cluster, http)
+	if err != nil {
+		return fmt.Errorf("create client for TokenReviews: %w", err)
+	}
+	authorization, err := authorizationv1.NewForConfigAndClient(cluster, http)
+	if err != nil {
+		return fmt.Errorf("create client for SubjectAccessReviews: %w", err)
+	}
+	core, err := corev1.NewForConfigAndClient(cluster, http)
+	if err != nil {
+		return fmt.Errorf("create client for ConfigMaps and Secrets: %w", err)
+	}
+	s.rights = rights.New(rights.Config{
+		Client: authorization.SubjectAccessReviews(), Size: maxReviews, TTL: reviewTTL, Timeout: reviewTimeout,
+		AtOnce: reviewsAtOnce, MaxNamespaces: maxNamespaces,
+	})
+	certificates := &identity.Certificates{Client: core.ConfigMaps(identity.AuthenticationNamespace), Timeout: reviewTimeout}
+	s.authenticator = &identity.Authenticator{
+		Tokens: identity.NewTokens(identity.TokensConfig{
+			Client: authentication.TokenReviews(), Audiences: s.config.Settings.ServerTokenAudiences, Size: maxReviews, TTL: reviewTTL, Timeout: reviewTimeout,
+		}),
+		Certificates: certificates, Allowed: s.rights.Allowed,
+	}
+	s.addLoop("client-ca", clientCAInterval, func(ctx context.Context) (time.Duration, error) { return 0, certificates.Load(ctx) })
+	s.certificates = s.newCertificates(core)
+	return nil
+}
+
+// newCertificates takes the certificate from SERVER_TLS_DIR, or signs its own.
+func (s *Server) newCertificates(core corev1.CoreV1Interface) cert.Source {
+	published := cert.Publication{
+		ConfigMaps: core.ConfigMaps(s.config.Namespace), Namespace: s.config.Namespace, URL: s.config.Settings.ServerURL, Timeout: reviewTimeout,
+	}
+	if dir := s.config.Settings.ServerTLSDir; dir != "" {
+		files := &cert.Files{Dir: dir, Publication: published}
+		s.addLoop("certificate", reloadInterval, files.Refresh)
+		return files
+	}
+	own := &cert.SelfSigned{Secrets: core.Secrets(s.config.Namespace), Publication: published}
+	s.addLoop("certificate", clientCAInterval, own.Refresh)
+	return own
+}
+
+func (s *Server) addLoop(name string, interval time.Duration, run func(context.Context) (time.Duration, error)) {
+	s.loops = append(s.loops, loop.New(loop.Config{
+		Name: "server-" + name, Run: run, Interval: interval, Retry: time.Second, Jitter: 0.1, EveryReplica: true, Log: s.config.Log.WithName(name),
+	}))
+}
+
+// Address is where the server listens.
+func (s *Server) Address() string { return s.listener.Addr().String() }
+
+// Run answers until ctx ends, and returns nil after the requests under way have been
+// answered, or SHUTDOWN_GRACE_PERIOD is over. Streams end at once: their clients connect
+// to another replica. It may be called once.
+func (s *Server) Run(ctx context.Context) error {
+	group, running := errgroup.WithContext(ctx)
+	for _, one := range s.loops {
+		group.Go(func() error { return one.Start(running) })
+	}
+	group.Go(func() error { return s.streams.Start(running) })
+	group.Go(func() error { return s.serve(running) })
+	if address := s.config.Settings.MetricsBindAddress; address != "0" {
+		group.Go(func() error { return s.serveMetricsAt(running, address) })
+	}
+	return group.Wait()
+}
+
+func (s *Server) serve(ctx context.Context) error {
+	server := &http.Server{
+		Handler:           s.handler(),
+		TLSConfig:         s.tls(),
+		ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
+		MaxHeaderBytes: maxHeaderBytes,
+		HTTP2:          &http.HTTP2Config{MaxConcurrentStreams: maxRequestsPerConnection},
+		ErrorLog:       stdlog.New(quiet{s.config.Log.WithName("http")}, "", 0),
+	}
+	return s.until(ctx, server, func() error { return server.ServeTLS(s.listener, "", "") })
+}
+
+// tls asks for a client certificate and lets the handler judge it, since a token does as
+// well.
+func (s *Server) tls() *tls.Config {
+	return &tls.Config{
+		MinVersion: tls.VersionTLS12, ClientAuth: tls.RequestClientCert, GetCertificate: s.certificates.Certificate,
+		NextProtos: []string{"h2", "http/1.1"},
+	}
+}
+
+// until serves until ctx ends, and drains.
+func (s *Server) until(ctx context.Context, server *http.Server, serve func() error) error {
+	ended := make(chan error, 1)
+	go func() { ended <- serve() }()
+	select {
+	case err := <-ended:
+		return fmt.Errorf("serve: %w", err)
+	case <-ctx.Done():
+	}
+	s.ready.set("the server stops")
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.config.Settings.ShutdownGracePeriod)
+	defer cancel()
+	err := server.Shutdown(grace)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = server.Close()
+	}
+	if ended := <-ended; !errors.Is(ended, http.ErrServerClosed) {
+		err = errors.Join(err, ended)
+	}
+	return err
+}
+
+// serveMetricsAt serves /metrics without TLS and for everybody, as the controller does:
+// METRICS_BIND_ADDRESS=0 leaves it out.
+func (s *Server) serveMetricsAt(ctx context.Context, address string) error {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", s.metrics())
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return fmt.Errorf("listen at METRICS_BIND_ADDRESS: %w", err)
+	}
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout}
+	return s.until(ctx, server, func() error { return server.Serve(listener) })
+}
+
+// quiet logs what net/http says of single connections for those who look.
+type quiet struct{ log logr.Logger }
+
+// Write implements io.Writer.
+func (q quiet) Write(line []byte) (int, error) {
+	q.log.V(1).Info("connection failed", "problem", string(line))
+	return len(line), nil
+}
