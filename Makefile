@@ -125,9 +125,12 @@ manifests: generators ## Write the CRDs and the RBAC role from the markers in th
 	rm -f config/crd/bases/*.yaml charts/penstock/crds/*.yaml
 	$(TOOLS)/controller-gen crd paths=./api/... output:crd:dir=config/crd/bases
 	$(TOOLS)/controller-gen rbac:roleName=penstock paths='./cmd/...;./controllers/...;./pkg/...' output:rbac:dir=config/rbac
+	$(TOOLS)/controller-gen rbac:roleName=penstock-server paths='./server/...' output:rbac:dir=config/server
 	mkdir -p charts/penstock/crds charts/penstock/files
 	cp config/crd/bases/*.yaml charts/penstock/crds/
 	cp config/rbac/role.yaml charts/penstock/files/role.yaml
+	mkdir -p charts/penstock/files/server
+	cp config/server/role.yaml config/server/people.yaml charts/penstock/files/server/
 	mkdir -p charts/penstock/files/admission
 	cp config/admission/policy.yaml config/admission/builds.yaml config/admission/people.yaml charts/penstock/files/admission/
 	{ printf '%s\n' 'apiVersion: monitoring.coreos.com/v1' 'kind: PrometheusRule' 'metadata:' '  name: penstock' 'spec:'; \
