@@ -60,7 +60,9 @@ type Dependencies struct {
 	// Namespace is where Penstock itself lives, with its settings and the kubeconfigs of
 	// other clusters; without one there are none.
 	Namespace string
-	Log       logr.Logger
+	// Replica names this replica in the database, also after a restart.
+	Replica string
+	Log     logr.Logger
 }
 
 // loops are what runs. None runs before the manager starts, nor without leadership.
@@ -83,6 +85,7 @@ type loops struct {
 	freeze     freeze
 	queue      *gauge.Queue
 	clusters   *cluster.Prober
+	horizon    *gauge.Horizon
 }
 
 // Add adds every loop to the manager.
@@ -117,8 +120,9 @@ func newLoops(mgr manager.Manager, deps Dependencies, decider trigger.Decider) *
 		Gate:   func() (bool, int, int) { return l.dispatcher.Backlog() },
 		Log:    deps.Log.WithName("report"),
 	})
-	l.dispatcher = dispatch.New(l.dispatching(mgr, deps, LaneCd, firstLimit(deps.Config.BatchSize)))
-	l.builds = dispatch.New(l.dispatching(mgr, deps, LaneCi, deps.Config.CiBatchSize))
+	worker := dispatch.NewWorker(deps.Store, deps.Replica, deps.Log.WithName("dispatch"))
+	l.dispatcher = dispatch.New(l.dispatching(mgr, deps, worker, LaneCd, firstLimit(deps.Config.BatchSize)))
+	l.builds = dispatch.New(l.dispatching(mgr, deps, worker, LaneCi, deps.Config.CiBatchSize))
 	l.adapter = adapt.New(adapt.Config{
 		Limit: l.dispatcher, Answers: deps.Answers.Take, DatabaseWait: acquireWait(deps.Store), Log: deps.Log.WithName("adapt"),
 	})
@@ -152,6 +156,7 @@ func newLoops(mgr manager.Manager, deps Dependencies, decider trigger.Decider) *
 	l.history = prune.NewRows(prune.RowsConfig{History: deps.Store, Log: deps.Log.WithName("prune")})
 	l.surplus = prune.NewBuilds(prune.BuildsConfig{Cache: mgr.GetCache(), Writer: mgr.GetClient(), Log: deps.Log.WithName("prune")})
 	l.queue = gauge.NewQueue(deps.Store.QueueDepth, deps.Log.WithName("gauge"))
+	l.horizon = gauge.NewHorizon(deps.Store.EventDelay, deps.Log.WithName("gauge"))
 	return l
 }
 
@@ -171,9 +176,9 @@ func newProber(mgr manager.Manager, deps Dependencies) (*cluster.Prober, error) 
 }
 
 // dispatching is what the dispatcher of one lane needs.
-func (l *loops) dispatching(mgr manager.Manager, deps Dependencies, lane store.Lane, inFlight int) dispatch.Config {
+func (l *loops) dispatching(mgr manager.Manager, deps Dependencies, worker *dispatch.Worker, lane store.Lane, inFlight int) dispatch.Config {
 	return dispatch.Config{
-		Lane: lane, Queue: deps.Store,
+		Lane: lane, Queue: deps.Store, Worker: worker,
 		Submitter: &argo.Submitter{Builders: argo.Builders{store.KindCd: argo.Stages{Freeze: l.freeze.get}}, Cache: mgr.GetCache(), Live: deps.TriggerClients[lane]},
 		Limit:     inFlight, Lease: deps.Config.TriggerLease, Grace: deps.Config.ShutdownGracePeriod,
 		Busy: func(busy bool) { deps.Bucket.SetBusy(lane.Name(), busy) },
@@ -216,7 +221,7 @@ func (l *loops) register(ctx context.Context, mgr manager.Manager, loadLimits fu
 	}
 	for _, loop := range []manager.Runnable{
 		limited{l.dispatcher, loadLimits}, limited{l.builds, loadLimits}, limited{l.history, loadLimits}, l.surplus, l.adapter, l.follower, l.holder, l.tracker, l.stopper, l.releaser,
-		l.reporter.Feed, l.reporter, l.mirror, l.sweeper, l.queue, l.clusters,
+		l.reporter.Feed, l.reporter, l.mirror, l.sweeper, l.queue, l.horizon, l.clusters,
 	} {
 		if err := mgr.Add(loop); err != nil {
 			return fmt.Errorf("add %T: %w", loop, err)

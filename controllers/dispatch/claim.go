@@ -15,6 +15,8 @@ const (
 	pollInterval, idleTime, idleInterval = time.Second, 30 * time.Second, 5 * time.Second
 	// ahead is how many claimed rows wait for a slot while the next are claimed.
 	ahead = minBatch / 2
+	// reclaimInterval is the longest pause between two looks for tasks of workers that died.
+	reclaimInterval = time.Second
 )
 
 // run claims and feeds the pool until the context ends. The next rows are claimed
@@ -30,11 +32,15 @@ func (d *Dispatcher) run(ctx context.Context) {
 	var reclaimed time.Time
 	busy := time.Now() // when there was a task last
 	for ctx.Err() == nil {
-		if time.Since(reclaimed) > d.Lease/4 {
+		life := d.Worker.await(ctx)
+		if life == nil {
+			break
+		}
+		if time.Since(reclaimed) > min(d.Lease/4, reclaimInterval) {
 			d.reclaim(ctx)
 			reclaimed = time.Now()
 		}
-		claimed, err := d.claim(ctx)
+		claimed, err := d.claim(ctx, life)
 		if err != nil && ctx.Err() == nil {
 			d.Log.Error(err, "claim failed, will retry")
 		}
@@ -53,7 +59,7 @@ func (d *Dispatcher) run(ctx context.Context) {
 }
 
 // claim takes the next batch, or nothing while the backlog gate is closed.
-func (d *Dispatcher) claim(ctx context.Context) ([]task, error) {
+func (d *Dispatcher) claim(ctx context.Context, life *life) ([]task, error) {
 	wanted := d.size.next(batchLimits{inFlight: d.pool.Limit(), rate: int(d.rate.Load()), lease: d.Lease})
 	most, err := d.room(ctx, wanted)
 	if err != nil {
@@ -66,7 +72,7 @@ func (d *Dispatcher) claim(ctx context.Context) ([]task, error) {
 	// Taken before the request, so that by this process's clock the lease ends
 	// before it does by the database's.
 	claimed := time.Now()
-	claims, err := d.Queue.Claim(ctx, d.Lane, d.worker, most, d.Lease)
+	claims, err := d.Queue.Claim(ctx, d.Lane, d.Worker.name, most, d.Lease)
 	if err != nil {
 		return nil, err
 	}
@@ -79,7 +85,7 @@ func (d *Dispatcher) claim(ctx context.Context) ([]task, error) {
 	tasks := make([]task, len(claims))
 	for i, claim := range claims {
 		failpoint.Hit(failpoint.DispatchAfterClaim)
-		tasks[i] = task{claim: claim, made: new(argo.Made), claimed: claimed, deadline: claimed.Add(d.Lease)}
+		tasks[i] = task{claim: claim, life: life, made: new(argo.Made), claimed: claimed, deadline: claimed.Add(d.Lease)}
 	}
 	return tasks, nil
 }
@@ -111,6 +117,9 @@ func (d *Dispatcher) feed(ctx context.Context, tasks <-chan task) {
 // begin waits for a slot, but only while half of the lease is left, which is what
 // the task may take.
 func (d *Dispatcher) begin(ctx context.Context, next task) error {
+	if err := next.life.Err(); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithDeadline(ctx, next.deadline.Add(-d.Lease/2))
 	defer cancel()
 	return d.pool.Go(ctx, next)
@@ -126,7 +135,7 @@ func (d *Dispatcher) reclaim(ctx context.Context) {
 		d.Log.Error(err, "expired leases not reclaimed, will retry")
 	}
 	if reclaimed > 0 {
-		d.Log.Info("reclaimed triggers whose lease ran out", "triggers", reclaimed)
+		d.Log.Info("reclaimed triggers whose worker is gone or whose lease ran out", "triggers", reclaimed)
 	}
 }
 

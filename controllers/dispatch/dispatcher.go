@@ -8,8 +8,8 @@
 package dispatch
 
 import (
+	"cmp"
 	"context"
-	"crypto/rand"
 	"sync/atomic"
 	"time"
 
@@ -33,7 +33,7 @@ type Queue interface {
 	// Complete records what became of claims that are still the worker's, and
 	// returns those.
 	Complete(ctx context.Context, worker string, completions []store.Completion) ([]store.Moved, error)
-	// ReclaimExpired gives back the rows whose lease ran out.
+	// ReclaimExpired gives back the rows whose lease ran out, or whose worker is silent.
 	ReclaimExpired(ctx context.Context) (int64, error)
 	// ActiveWorkflows counts the unfinished Workflows.
 	ActiveWorkflows(ctx context.Context) (int64, error)
@@ -50,8 +50,10 @@ type Submitter interface {
 // begins: they can be changed while it runs.
 type Config struct {
 	// Lane is what it serves, and no other.
-	Lane      store.Lane
-	Queue     Queue
+	Lane  store.Lane
+	Queue Queue
+	// Worker is this process, of all its lanes. Defaults to one that needs no sign of life.
+	Worker    *Worker
 	Submitter Submitter
 	// Limit is how many triggers are in flight at once; below 1 means 1.
 	Limit int
@@ -73,11 +75,9 @@ type Config struct {
 	Log   logr.Logger
 }
 
-// Dispatcher runs the pool. Its name in the database is new with each process, so
-// that no process ever completes another's claim.
+// Dispatcher runs the pool.
 type Dispatcher struct {
 	Config
-	worker  string
 	metrics laneMetrics
 	pool    *bounded.Pool[task]
 	gate    *limit.Backlog
@@ -94,6 +94,7 @@ type Dispatcher struct {
 // task is a claim and when it must be over.
 type task struct {
 	claim    store.Claim
+	life     *life      // of the worker when it was claimed
 	made     *argo.Made // what the submission has made
 	claimed  time.Time
 	deadline time.Time
@@ -101,7 +102,8 @@ type task struct {
 
 // New returns a dispatcher that does nothing until it is started.
 func New(config Config) *Dispatcher {
-	d := &Dispatcher{Config: config, worker: rand.Text(), metrics: metricsOf(config.Lane.Name()), wake: make(chan struct{}, 1)}
+	config.Worker = cmp.Or(config.Worker, immortal())
+	d := &Dispatcher{Config: config, metrics: metricsOf(config.Lane.Name()), wake: make(chan struct{}, 1)}
 	d.gate = limit.NewBacklog(config.MaxActive, d.gateMoved)
 	d.pool = bounded.NewPool(bounded.Config[task]{
 		Limit: config.Limit, Timeout: config.Lease / 2, Run: d.submit, Done: d.finish,
@@ -184,6 +186,7 @@ func (d *Dispatcher) NeedLeaderElection() bool { return true }
 // Start dispatches until the context ends. Then nothing more is claimed, what is
 // in flight finishes within the grace period, and the rest is given back.
 func (d *Dispatcher) Start(ctx context.Context) error {
+	defer d.Worker.use()()
 	committing, stopCommitting := context.WithCancel(context.WithoutCancel(ctx))
 	committed := make(chan error, 1)
 	go func() { committed <- d.done.Run(committing) }()

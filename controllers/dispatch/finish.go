@@ -13,12 +13,21 @@ import (
 
 // submit is a task of the pool.
 func (d *Dispatcher) submit(ctx context.Context, t task) (err error) {
+	if t.life.Err() != nil {
+		return errSilent
+	}
+	ctx, leave := t.life.bound(ctx)
+	defer leave()
 	*t.made, err = d.Submitter.Submit(ctx, t.claim)
 	return err
 }
 
 // finish decides what a submission's end means for its row.
 func (d *Dispatcher) finish(t task, err error) {
+	if err != nil && t.life.Err() != nil {
+		d.giveBack(t) // it is nobody's failure
+		return
+	}
 	completion := judge(t.claim, err)
 	completion.WorkflowUID = t.made.UID
 	d.countOutage(completion.Status == store.StatusPending && argo.IsOutage(err))
@@ -66,7 +75,7 @@ func (d *Dispatcher) commit(completion store.Completion) {
 func (d *Dispatcher) complete(ctx context.Context, completions []store.Completion) error {
 	began := time.Now()
 	failpoint.Hit(failpoint.CompleteBeforeCommit)
-	moved, err := d.Queue.Complete(ctx, d.worker, completions)
+	moved, err := d.Queue.Complete(ctx, d.Worker.name, completions)
 	if err != nil {
 		return fmt.Errorf("commit %d completions: %w", len(completions), err)
 	}

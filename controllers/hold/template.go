@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -22,6 +23,9 @@ var templateKinds = []string{argo.KindTemplate, argo.KindClusterTemplate}
 func (h *Holder) watchTemplates(ctx context.Context, informers cache.Informers) error {
 	for _, kind := range templateKinds {
 		informer, err := informers.GetInformer(ctx, argo.Template(kind))
+		if meta.IsNoMatchError(err) {
+			continue // readiness names what is not installed, and a trigger that needs it says so
+		}
 		if err != nil {
 			return fmt.Errorf("watch %ss: %w", kind, err)
 		}

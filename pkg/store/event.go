@@ -2,8 +2,12 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/penstock-cd/penstock/pkg/store/dbsqlc"
 )
@@ -53,4 +57,46 @@ func (s *Store) Events(ctx context.Context, after Cursor, most int) ([]Event, Cu
 		after = Cursor{xid: row.Xid, id: row.ID}
 	}
 	return events, after, nil
+}
+
+// EventDelay is for how long events wait to be told, and what holds them back.
+type EventDelay struct {
+	// Age is that of the oldest event that waits, by the database's clock.
+	Age time.Duration
+	// PID is the session that holds the oldest transaction on the server, 0 for none;
+	// Prepared is the name of a prepared transaction that does, empty for none. XID is the
+	// transaction's.
+	PID           int32
+	Prepared, XID string
+	// Role, Database and Application are whose it is, as far as Penstock's role may see.
+	Role, Database, Application string
+}
+
+// eventHolder finds the oldest transaction that has an xid, of a session or prepared. It
+// stands here since sqlc does not know the server's views.
+const eventHolder = `
+SELECT s.pid, '' AS prepared, s.backend_xid::text, COALESCE(s.usename, '')::text, COALESCE(s.datname, '')::text, COALESCE(s.application_name, ''), age(s.backend_xid) AS old
+FROM pg_stat_activity s WHERE s.backend_xid IS NOT NULL AND s.pid <> pg_backend_pid()
+UNION ALL
+SELECT 0, p.gid, p.transaction::text, p.owner::text, p.database::text, '', age(p.transaction) FROM pg_prepared_xacts p
+ORDER BY old DESC LIMIT 1`
+
+// EventDelay tells for how long events wait, and for which transaction.
+func (s *Store) EventDelay(ctx context.Context) (EventDelay, error) {
+	ctx, cancel := context.WithTimeout(ctx, ReadTimeout)
+	defer cancel()
+	seconds, err := s.queries.EventDelay(ctx)
+	if err != nil {
+		return EventDelay{}, fmt.Errorf("look for how long events wait: %w", err)
+	}
+	delay := EventDelay{Age: time.Duration(seconds * float64(time.Second))}
+	if delay.Age == 0 {
+		return delay, nil
+	}
+	var old int64
+	err = s.pool.QueryRow(ctx, eventHolder).Scan(&delay.PID, &delay.Prepared, &delay.XID, &delay.Role, &delay.Database, &delay.Application, &old)
+	if err != nil && !errors.Is(err, pgx.ErrNoRows) { // it may have ended meanwhile
+		return EventDelay{}, fmt.Errorf("look for what holds events back: %w", err)
+	}
+	return delay, nil
 }

@@ -82,6 +82,15 @@ func queueCalls() map[string]call {
 			_, err := s.ReclaimExpired(ctx)
 			return err
 		}},
+		"Beat": {store.BeatTimeout, func(ctx context.Context, s *store.Store) error { return s.Beat(ctx, "w", "r") }},
+		"TakeOver": {store.WriteTimeout, func(ctx context.Context, s *store.Store) error {
+			_, err := s.TakeOver(ctx, "w", "r")
+			return err
+		}},
+		"EventDelay": {store.ReadTimeout, func(ctx context.Context, s *store.Store) error {
+			_, err := s.EventDelay(ctx)
+			return err
+		}},
 		"CancelWaiting": {store.WriteTimeout, func(ctx context.Context, s *store.Store) error {
 			_, err := s.CancelWaiting(ctx, "x", v1alpha1.ReasonSuspended, "x")
 			return err

@@ -193,11 +193,12 @@ func (s *Store) Complete(ctx context.Context, worker string, completions []Compl
 	return convert(rows, func(row dbsqlc.CompleteTasksRow) Moved { return Moved(row) }), nil
 }
 
-// ReclaimExpired gives back the tasks whose lease ran out and returns their number.
+// ReclaimExpired gives back the tasks whose lease ran out, or whose worker has been silent
+// for WorkerSilence, and returns their number.
 func (s *Store) ReclaimExpired(ctx context.Context) (int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, WriteTimeout)
 	defer cancel()
-	reclaimed, err := s.queries.ReclaimExpired(ctx)
+	reclaimed, err := s.queries.ReclaimExpired(ctx, interval(WorkerSilence))
 	if err != nil {
 		return 0, fmt.Errorf("reclaim expired tasks: %w", err)
 	}

@@ -45,6 +45,9 @@ var cases = map[string]struct {
 		`penstock_trigger_queue_oldest_seconds 0+60x70`, `penstock_backlog_gate_closed 1x70`,
 	}},
 
+	"a transaction stays open":        {"PenstockStatusLate", []string{`penstock_event_delay_seconds 0+60x70`}},
+	"no alarm while they end in time": {"PenstockStatusLate", []string{`penstock_event_delay_seconds 5x70`}},
+
 	"the gate stays closed":             {"PenstockBacklogGateClosed", []string{`penstock_backlog_gate_closed 1x70`}},
 	"no alarm while it opens and shuts": {"PenstockBacklogGateClosed", []string{`penstock_backlog_gate_closed 1x10 0 1x10 0 1x10 0 1x10 0 1x30`}},
 

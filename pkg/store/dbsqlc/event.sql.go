@@ -9,6 +9,20 @@ import (
 	"context"
 )
 
+const eventDelay = `-- name: EventDelay :one
+SELECT COALESCE(EXTRACT(EPOCH FROM now() - min(at)), 0)::float8 AS seconds FROM event
+WHERE event.xid >= pg_snapshot_xmin(pg_current_snapshot())
+`
+
+// For how many seconds events wait to be told, since a transaction that began before them is
+// open somewhere on the server.
+func (q *Queries) EventDelay(ctx context.Context) (float64, error) {
+	row := q.db.QueryRow(ctx, eventDelay)
+	var seconds float64
+	err := row.Scan(&seconds)
+	return seconds, err
+}
+
 const eventHorizon = `-- name: EventHorizon :one
 SELECT pg_snapshot_xmin(pg_current_snapshot())::text
 `

@@ -213,3 +213,10 @@ type Turn struct {
 	TakenAt     pgtype.Timestamptz
 	EndedAt     pgtype.Timestamptz
 }
+
+type Worker struct {
+	Name      string
+	Replica   string
+	StartedAt pgtype.Timestamptz
+	BeatAt    pgtype.Timestamptz
+}

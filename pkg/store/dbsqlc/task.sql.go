@@ -717,9 +717,11 @@ func (q *Queries) QueueDepth(ctx context.Context, namespaces []string) (QueueDep
 }
 
 const reclaimExpired = `-- name: ReclaimExpired :execrows
-WITH expired AS (
+WITH silent AS (
+    SELECT name FROM worker WHERE beat_at < now() - $1::interval
+), expired AS (
     SELECT id FROM task
-    WHERE status = 'Submitting' AND lease_until < now()
+    WHERE status = 'Submitting' AND (lease_until < now() OR claimed_by IN (SELECT silent.name FROM silent))
     ORDER BY id
     FOR NO KEY UPDATE SKIP LOCKED
 )
@@ -729,9 +731,10 @@ FROM expired
 WHERE t.id = expired.id AND t.status = 'Submitting'
 `
 
-// Gives tasks back whose worker let the lease run out.
-func (q *Queries) ReclaimExpired(ctx context.Context) (int64, error) {
-	result, err := q.db.Exec(ctx, reclaimExpired)
+// Gives tasks back whose worker let the lease run out, or has not said for a while that it
+// lives. A worker of an older version is not known, and has its lease.
+func (q *Queries) ReclaimExpired(ctx context.Context, silence pgtype.Interval) (int64, error) {
+	result, err := q.db.Exec(ctx, reclaimExpired, silence)
 	if err != nil {
 		return 0, err
 	}

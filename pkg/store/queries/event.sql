@@ -12,3 +12,9 @@ WHERE (event.xid, event.id) > ((@after_xid::text)::xid8, @after_id::bigint)
   AND event.xid < pg_snapshot_xmin(pg_current_snapshot())
 ORDER BY event.xid, event.id
 LIMIT @most;
+
+-- name: EventDelay :one
+-- For how many seconds events wait to be told, since a transaction that began before them is
+-- open somewhere on the server.
+SELECT COALESCE(EXTRACT(EPOCH FROM now() - min(at)), 0)::float8 AS seconds FROM event
+WHERE event.xid >= pg_snapshot_xmin(pg_current_snapshot());

@@ -77,10 +77,13 @@ SELECT m.id, m.workflow_name, m.status, m.namespace, m.owner_name AS pipeline, m
 FROM moved m;
 
 -- name: ReclaimExpired :execrows
--- Gives tasks back whose worker let the lease run out.
-WITH expired AS (
+-- Gives tasks back whose worker let the lease run out, or has not said for a while that it
+-- lives. A worker of an older version is not known, and has its lease.
+WITH silent AS (
+    SELECT name FROM worker WHERE beat_at < now() - @silence::interval
+), expired AS (
     SELECT id FROM task
-    WHERE status = 'Submitting' AND lease_until < now()
+    WHERE status = 'Submitting' AND (lease_until < now() OR claimed_by IN (SELECT silent.name FROM silent))
     ORDER BY id
     FOR NO KEY UPDATE SKIP LOCKED
 )

@@ -1,0 +1,40 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/penstock-cd/penstock/pkg/store/dbsqlc"
+)
+
+const (
+	// WorkerSilence is how long a worker may be silent, by the database's clock, until
+	// others take its claims back. A worker that does not know that it was heard more
+	// recently must not submit any more.
+	WorkerSilence = 5 * time.Second
+	// BeatTimeout bounds one sign of life.
+	BeatTimeout = 2 * time.Second
+)
+
+// Beat says that the worker, of this replica, lives.
+func (s *Store) Beat(ctx context.Context, worker, replica string) error {
+	ctx, cancel := context.WithTimeout(ctx, BeatTimeout)
+	defer cancel()
+	if err := s.queries.BeatWorker(ctx, dbsqlc.BeatWorkerParams{Name: worker, Replica: replica}); err != nil {
+		return fmt.Errorf("say that the worker lives: %w", err)
+	}
+	return nil
+}
+
+// TakeOver gives back what earlier processes of the replica have claimed and returns
+// their number. Call it only once those have ended, such as at the start.
+func (s *Store) TakeOver(ctx context.Context, worker, replica string) (int64, error) {
+	ctx, cancel := context.WithTimeout(ctx, WriteTimeout)
+	defer cancel()
+	taken, err := s.queries.TakeOver(ctx, dbsqlc.TakeOverParams{Name: worker, Replica: replica})
+	if err != nil {
+		return 0, fmt.Errorf("take over the replica's claims: %w", err)
+	}
+	return taken, nil
+}
