@@ -82,7 +82,7 @@ func newClients(cluster *rest.Config, bucket *limit.Bucket, answers *limit.Sampl
 }
 
 // newCache builds the cache on the client for watches.
-func (c clients) newCache(_ *rest.Config, options cache.Options) (cache.Cache, error) {
+func (c clients) newCache(options cache.Options) (cache.Cache, error) {
 	options.HTTPClient = nil // the manager's ends a request after a while
 	return cache.New(c.watch, options)
 }
@@ -116,7 +116,8 @@ func cacheOptions(settings config.Config) cache.Options {
 	return options
 }
 
-// requiredKinds are the kinds without which nothing works, and what installs them.
+// requiredKinds are the kinds without which nothing works, and what installs them. That
+// others are missing is said by readiness.
 var requiredKinds = []struct {
 	kind    schema.GroupVersionKind
 	install string
@@ -124,11 +125,7 @@ var requiredKinds = []struct {
 	{v1alpha1.GroupVersion.WithKind("CiPipeline"), "Penstock's CRDs: kubectl apply -k config/crd"},
 	{v1alpha1.GroupVersion.WithKind("CiBuild"), "Penstock's CRDs: kubectl apply -k config/crd"},
 	{v1alpha1.GroupVersion.WithKind("CdPipeline"), "Penstock's CRDs: kubectl apply -k config/crd"},
-	{v1alpha1.GroupVersion.WithKind("RunRequest"), "Penstock's CRDs: kubectl apply -k config/crd"},
-	{v1alpha1.GroupVersion.WithKind("TargetCluster"), "Penstock's CRDs: kubectl apply -k config/crd"},
 	{wfv1.SchemeGroupVersion.WithKind("Workflow"), "Argo Workflows"},
-	{wfv1.SchemeGroupVersion.WithKind("WorkflowTemplate"), "Argo Workflows"},
-	{wfv1.SchemeGroupVersion.WithKind("ClusterWorkflowTemplate"), "Argo Workflows"},
 }
 
 const (

@@ -5,16 +5,18 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"net/http"
 	"os"
 	"time"
 
 	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/leaderelection/resourcelock"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	ctrlconfig "sigs.k8s.io/controller-runtime/pkg/config"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
@@ -24,13 +26,9 @@ import (
 	"github.com/penstock-cd/penstock/pkg/config"
 	"github.com/penstock-cd/penstock/pkg/failpoint"
 	"github.com/penstock-cd/penstock/pkg/limit"
+	"github.com/penstock-cd/penstock/pkg/preflight"
 	"github.com/penstock-cd/penstock/pkg/store"
 )
-
-// +kubebuilder:rbac:groups=coordination.k8s.io,namespace=penstock-system,resources=leases,verbs=get;create;update
-
-// leaderElectionID names the Lease.
-const leaderElectionID = "penstock-controller"
 
 func controllerCommand() *cobra.Command {
 	command := &cobra.Command{
@@ -70,32 +68,64 @@ func runController(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("find the cluster: %w", err)
 	}
-	if err := requireKinds(ctx, cluster, log); err != nil {
-		return err
-	}
 	database, err := store.Open(ctx, databaseOf(settings))
 	if err != nil {
 		return err
 	}
 	defer database.Close()
-	mgr, err := newManager(ctx, cluster, settings, database, log)
+	return run(ctx, cluster, settings, database, log)
+}
+
+// run serves the probes and runs every loop until the context ends.
+func run(ctx context.Context, cluster *rest.Config, settings config.Config, database *store.Store, log logr.Logger) error {
+	if err := requireKinds(ctx, cluster, log); err != nil {
+		return err
+	}
+	made, err := newManager(ctx, cluster, settings, database, log)
 	if err != nil {
 		return err
 	}
-	log.Info("starting", "version", version, "batchSize", settings.BatchSize.String(),
+	stopProbes, err := serveProbes(ctx, settings.HealthProbeBindAddress, &probes{log: log.WithName("probes"), checks: []check{
+		{"database", databaseReady(database)},
+		{"cluster", func(context.Context) error { return made.checker.Ready() }},
+	}})
+	if err != nil {
+		return err
+	}
+	defer stopProbes()
+	log.Info("starting", "version", version, "replica", made.replica, "batchSize", settings.BatchSize.String(),
 		"qps", settings.KubeAPIQPS, "burst", settings.KubeAPIBurst, "databaseMaxConns", settings.DatabaseMaxConns)
-	return mgr.Start(ctx)
+	go func() { _ = made.checker.Start(ctx) }() // it returns only when the context has ended
+	return made.startBounded(ctx, settings.ShutdownGracePeriod+shutdownMargin)
+}
+
+// made is what newManager makes.
+type made struct {
+	work
+	checker *preflight.Checker
+	replica string
 }
 
 // newManager builds the manager with every loop, none of them running.
-func newManager(ctx context.Context, cluster *rest.Config, settings config.Config, database *store.Store, log logr.Logger) (manager.Manager, error) {
+func newManager(ctx context.Context, cluster *rest.Config, settings config.Config, database *store.Store, log logr.Logger) (*made, error) {
 	bucket := limit.NewBucket(float64(settings.KubeAPIQPS), settings.KubeAPIBurst)
 	bucket.OnWait, bucket.OnPause = gauge.APIWait, gauge.APIPause
 	answers := &limit.Samples{}
 	clients := newClients(cluster, bucket, answers)
-	mgr, err := ctrl.NewManager(clients.background, options(settings, clients, log))
+	replica, err := replicaName(settings)
 	if err != nil {
-		return nil, fmt.Errorf("create manager: %w", err)
+		return nil, err
+	}
+	asking, err := kubernetes.NewForConfig(clients.background)
+	if err != nil {
+		return nil, fmt.Errorf("create client: %w", err)
+	}
+	checker := preflight.New(preflight.Config{
+		Client: asking, Namespaces: settings.WatchNamespaces, Own: podNamespace(settings), LeaderElection: settings.LeaderElect, Log: log.WithName("preflight"),
+	})
+	mgr, err := makeManager(settings, clients, checker, replica, log)
+	if err != nil {
+		return nil, err
 	}
 	triggers := map[store.Lane]client.Client{}
 	for lane, config := range clients.triggers {
@@ -107,80 +137,64 @@ func newManager(ctx context.Context, cluster *rest.Config, settings config.Confi
 	if err := metrics.Registry.Register(gauge.Pool{Stat: database.Pool().Stat}); err != nil {
 		return nil, fmt.Errorf("register metrics: %w", err)
 	}
-	if err := addProbes(mgr, database); err != nil {
-		return nil, err
-	}
-	if err := mgr.Add(&migrator{database: database, log: log.WithName("migrate")}); err != nil {
+	made := &made{work: work{start: mgr.Start}, checker: checker, replica: replica}
+	migrator := newMigrator(database, log.WithName("migrate"))
+	migrator.onStart = func() { made.begun.Store(true) }
+	if err := mgr.Add(migrator); err != nil {
 		return nil, fmt.Errorf("add migrations: %w", err)
 	}
-	return mgr, controllers.Add(ctx, mgr, controllers.Dependencies{
+	return made, controllers.Add(ctx, gated{mgr, migrator.done}, controllers.Dependencies{
 		Config: settings, Store: database, Bucket: bucket, TriggerClients: triggers, Answers: answers,
 		Home:      clients.home,
-		Namespace: podNamespace(settings), Log: log,
+		Namespace: podNamespace(settings), Replica: replica, Log: log,
 	})
 }
 
-func options(settings config.Config, clients clients, log logr.Logger) ctrl.Options {
+// makeManager makes the manager, with the leader's Lease and a cache that waits for
+// nothing that Penstock may not read.
+func makeManager(settings config.Config, clients clients, checker *preflight.Checker, replica string, log logr.Logger) (manager.Manager, error) {
+	recorder := &lateRecorder{}
+	lease, err := newLease(settings, replica, clients.lease, recorder)
+	if err != nil {
+		return nil, err
+	}
+	options := options(settings, lease, log)
+	options.NewCache = func(_ *rest.Config, cacheOptions cache.Options) (cache.Cache, error) {
+		inner, err := clients.newCache(cacheOptions)
+		if err != nil {
+			return nil, err
+		}
+		return newPatientCache(inner, checker.Unreadable), nil
+	}
+	mgr, err := ctrl.NewManager(clients.background, options)
+	if err != nil {
+		return nil, fmt.Errorf("create manager: %w", err)
+	}
+	recorder.use(mgr, replica)
+	return mgr, nil
+}
+
+// foreverSynced is for how long a controller waits for the kind that it watches: one that
+// is missing is no reason to end what does not need it.
+const foreverSynced = 100 * 365 * 24 * time.Hour
+
+func options(settings config.Config, lease resourcelock.Interface, log logr.Logger) ctrl.Options {
 	grace := settings.ShutdownGracePeriod + shutdownMargin
+	duration, deadline, retry := leaseDuration, leaseDeadline, leaseRetry
 	return ctrl.Options{
-		Scheme:                        scheme,
-		Logger:                        log,
-		Cache:                         cacheOptions(settings),
-		NewCache:                      clients.newCache,
-		Metrics:                       metricsserver.Options{BindAddress: settings.MetricsBindAddress},
-		HealthProbeBindAddress:        settings.HealthProbeBindAddress,
-		LeaderElection:                settings.LeaderElect,
-		LeaderElectionID:              leaderElectionID,
-		LeaderElectionNamespace:       podNamespace(settings),
-		LeaderElectionConfig:          clients.lease,
-		LeaderElectionReleaseOnCancel: true,
-		GracefulShutdownTimeout:       &grace,
-	}
-}
-
-// shutdownMargin is what committing needs after the last trigger in flight.
-const shutdownMargin = 10 * time.Second
-
-// addProbes: alive is whether the process answers, ready whether the database does.
-func addProbes(mgr manager.Manager, database *store.Store) error {
-	if err := mgr.AddHealthzCheck("ping", healthz.Ping); err != nil {
-		return fmt.Errorf("add liveness probe: %w", err)
-	}
-	ready := func(request *http.Request) error { return database.Ping(request.Context()) }
-	if err := mgr.AddReadyzCheck("database", ready); err != nil {
-		return fmt.Errorf("add readiness probe: %w", err)
-	}
-	return nil
-}
-
-// migrator applies the missing migrations at start, however long the database
-// takes to come. The loops retry until then.
-type migrator struct {
-	database *store.Store
-	log      logr.Logger
-}
-
-// migrateRetry is the pause after a failed attempt.
-const migrateRetry = 2 * time.Second
-
-// NeedLeaderElection is false: an advisory lock keeps replicas apart.
-func (m *migrator) NeedLeaderElection() bool { return false }
-
-// Start returns once the schema is there.
-func (m *migrator) Start(ctx context.Context) error {
-	for {
-		err := m.database.Migrate(ctx)
-		if errors.Is(err, store.ErrNewerSchema) {
-			return err
-		}
-		if err == nil || ctx.Err() != nil {
-			return nil //nolint:nilerr // what a shutdown interrupts is taken up at the next start
-		}
-		m.log.Error(err, "database not ready, will retry", "retryIn", migrateRetry.String())
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(migrateRetry):
-		}
+		Scheme:                              scheme,
+		Logger:                              log,
+		Cache:                               cacheOptions(settings),
+		Metrics:                             metricsserver.Options{BindAddress: settings.MetricsBindAddress},
+		HealthProbeBindAddress:              "0", // serveProbes says more
+		LeaderElection:                      settings.LeaderElect,
+		LeaderElectionID:                    leaderElectionID,
+		LeaderElectionResourceLockInterface: lease,
+		LeaderElectionReleaseOnCancel:       true,
+		LeaseDuration:                       &duration,
+		RenewDeadline:                       &deadline,
+		RetryPeriod:                         &retry,
+		GracefulShutdownTimeout:             &grace,
+		Controller:                          ctrlconfig.Controller{CacheSyncTimeout: foreverSynced},
 	}
 }

@@ -12,7 +12,8 @@ import (
 	"github.com/penstock-cd/penstock/pkg/config"
 )
 
-// newLogger returns the process's logger and has client-go use it as well.
+// newLogger returns the process's logger and has client-go use it as well. Only a panic
+// is logged with its stack, by pkg/crash.
 func newLogger(settings config.Config) (logr.Logger, error) {
 	level, err := zapcore.ParseLevel(settings.LogLevel)
 	if err != nil {
@@ -22,12 +23,12 @@ func newLogger(settings config.Config) (logr.Logger, error) {
 	zapConfig.EncoderConfig.EncodeTime = zapcore.RFC3339NanoTimeEncoder
 	if settings.LogFormat == "console" {
 		zapConfig = zap.NewDevelopmentConfig()
-		zapConfig.DisableStacktrace = true
 	}
+	zapConfig.DisableStacktrace = true
 	zapConfig.Level = zap.NewAtomicLevelAt(level)
 	zapConfig.Sampling = nil
 	zapConfig.DisableCaller = true
-	built, err := zapConfig.Build()
+	built, err := zapConfig.Build(zap.WrapCore(func(core zapcore.Core) zapcore.Core { return &quiet{Core: core, outages: &outages{}} }))
 	if err != nil {
 		return logr.Logger{}, fmt.Errorf("build logger: %w", err)
 	}

@@ -13,6 +13,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
 	toolscache "k8s.io/client-go/tools/cache"
@@ -88,7 +89,12 @@ func NewMembers(config MembersConfig) *Members {
 // replica that stands by reads none.
 func (m *Members) Watch(ctx context.Context, informers cache.Informers) (err error) {
 	m.informers = informers
-	if m.clusters, err = informers.GetInformer(ctx, &v1alpha1.TargetCluster{}); err != nil {
+	m.clusters, err = informers.GetInformer(ctx, &v1alpha1.TargetCluster{})
+	if meta.IsNoMatchError(err) {
+		m.clusters = nil // readiness names the kind that is not installed: until then there are no clusters
+		return nil
+	}
+	if err != nil {
 		return fmt.Errorf("watch TargetClusters: %w", err)
 	}
 	return nil
@@ -120,6 +126,9 @@ func (m *Members) Listen(ctx context.Context) (stop func(), err error) {
 			registered = append(registered, func() { _ = informer.RemoveEventHandler(registration) }) // fails only where it is not registered
 		}
 		return err
+	}
+	if m.clusters == nil {
+		return stop, nil
 	}
 	if err := follow(m.clusters, m.clusterChanged); err != nil {
 		return stop, fmt.Errorf("watch TargetClusters: %w", err)
