@@ -24,8 +24,11 @@
 //	17  clocks that differ by minutes
 //	18  started and stopped at any moment; goroutines that are left
 //	20  the rights that the chart grants
+//	21  a client vanishes inside a transaction
 //	28  builds of one pipeline in every order, under each concurrencyPolicy
 //	28b SIGKILL at every step of a RunRequest, of a supersession and of a stage's end
+//	30  Postgres turns read-only, its password changes, a pooler stands before it
+//	31  one right or one kind is missing
 //
 // Number 19, fuzzing and models, lives beside the code: see make fuzz. What a scenario
 // asks of a query's plan is tested in pkg/store.
