@@ -197,6 +197,9 @@ func (m *Members) secretChanged(object client.Object, _ bool) {
 // All returns the TargetClusters that the selector selects, in the order of their names.
 // They are the cache's own: they must not be changed.
 func (m *Members) All(ctx context.Context, selector labels.Selector) ([]v1alpha1.TargetCluster, error) {
+	if m.informers != nil && m.clusters == nil {
+		return nil, nil // the kind is not installed
+	}
 	var list v1alpha1.TargetClusterList
 	options := &client.ListOptions{LabelSelector: selector}
 	if err := m.Cache.List(ctx, &list, options, client.UnsafeDisableDeepCopy); err != nil {
