@@ -21,6 +21,7 @@ import (
 	"github.com/penstock-cd/penstock/controllers/hold"
 	"github.com/penstock-cd/penstock/controllers/lookup"
 	"github.com/penstock-cd/penstock/controllers/mirror"
+	"github.com/penstock-cd/penstock/controllers/pickup"
 	"github.com/penstock-cd/penstock/controllers/plan"
 	"github.com/penstock-cd/penstock/controllers/prune"
 	"github.com/penstock-cd/penstock/controllers/release"
@@ -76,6 +77,7 @@ type loops struct {
 	adapter    *adapt.Adapter
 	tracker    *track.Tracker
 	stopper    *stop.Stopper
+	pickup     *pickup.Watcher
 	releaser   *release.Releaser
 	reporter   *report.Reporter
 	mirror     *mirror.Mirror
@@ -147,6 +149,9 @@ func newLoops(mgr manager.Manager, deps Dependencies, decider trigger.Decider) *
 		Rows: deps.Store, Live: mgr.GetAPIReader(), Writer: mgr.GetClient(), Moved: l.moved, Recorded: l.releaser.Recorded,
 		Events: mgr.GetEventRecorder("penstock"), Log: deps.Log.WithName("track"),
 	})
+	l.pickup = pickup.New(pickup.Config{
+		Rows: deps.Store, Cache: mgr.GetCache(), Timeout: deps.Config.PickupTimeout, Moved: l.moved, Log: deps.Log.WithName("pickup"),
+	})
 	l.mirror = mirror.New(mirror.Config{Cache: mgr.GetCache(), Rows: deps.Store, Log: deps.Log.WithName("mirror")})
 	l.sweeper = sweep.New(sweep.Config{
 		Cache: mgr.GetCache(), Live: mgr.GetAPIReader(), Writer: mgr.GetClient(), Events: mgr.GetEventRecorder("penstock"), Rows: deps.Store,
@@ -179,8 +184,11 @@ func newProber(mgr manager.Manager, deps Dependencies) (*cluster.Prober, error) 
 func (l *loops) dispatching(mgr manager.Manager, deps Dependencies, worker *dispatch.Worker, lane store.Lane, inFlight int) dispatch.Config {
 	return dispatch.Config{
 		Lane: lane, Queue: deps.Store, Worker: worker,
-		Submitter: &argo.Submitter{Builders: argo.Builders{store.KindCd: argo.Stages{Freeze: l.freeze.get}}, Cache: mgr.GetCache(), Live: deps.TriggerClients[lane]},
-		Limit:     inFlight, Lease: deps.Config.TriggerLease, Grace: deps.Config.ShutdownGracePeriod,
+		Submitter: &argo.Submitter{
+			Builders: argo.Builders{store.KindCd: argo.Stages{Freeze: l.freeze.get, Labels: deps.Config.Labels()}},
+			Cache:    mgr.GetCache(), Live: deps.TriggerClients[lane],
+		},
+		Limit: inFlight, Lease: deps.Config.TriggerLease, Grace: deps.Config.ShutdownGracePeriod,
 		Busy: func(busy bool) { deps.Bucket.SetBusy(lane.Name(), busy) },
 		Held: l.reporter.GateMoved, Moved: l.moved, Log: deps.Log.WithName("dispatch").WithValues("lane", lane.Name()),
 	}
@@ -220,7 +228,7 @@ func (l *loops) register(ctx context.Context, mgr manager.Manager, loadLimits fu
 		}
 	}
 	for _, loop := range []manager.Runnable{
-		limited{l.dispatcher, loadLimits}, limited{l.builds, loadLimits}, limited{l.history, loadLimits}, l.surplus, l.adapter, l.follower, l.holder, l.tracker, l.stopper, l.releaser,
+		limited{l.dispatcher, loadLimits}, limited{l.builds, loadLimits}, limited{l.history, loadLimits}, l.surplus, l.adapter, l.follower, l.holder, l.tracker, l.stopper, l.releaser, l.pickup,
 		l.reporter.Feed, l.reporter, l.mirror, l.sweeper, l.queue, l.horizon, l.clusters,
 	} {
 		if err := mgr.Add(loop); err != nil {

@@ -36,6 +36,24 @@ func TestCreatingACdPipeline(t *testing.T) {
 			func(p *v1alpha1.CdPipeline) { p.Name = "same"; given.BelowCi("same")(p) }, "",
 		},
 		"a parent may be created later": {given.BelowCd("later"), ""},
+		"labels of a stage are accepted": {
+			labelled(map[string]v1alpha1.LabelValue{"workflows.argoproj.io/controller-instanceid": "ci", "team": "", strings.Repeat("a", 63): "A.b_c-9"}), "",
+		},
+		"a label of Penstock's own is refused": {
+			labelled(map[string]v1alpha1.LabelValue{"penstock.dev/identity": "x"}), "are set by Penstock and Argo",
+		},
+		"a label in which Argo keeps a state is refused": {
+			labelled(map[string]v1alpha1.LabelValue{"workflows.argoproj.io/phase": "Succeeded"}), "are set by Penstock and Argo",
+		},
+		"a key that is none is refused": {
+			labelled(map[string]v1alpha1.LabelValue{"a b": "x"}), "labels: a key is an optional DNS name and a slash",
+		},
+		"a key that is too long is refused": {
+			labelled(map[string]v1alpha1.LabelValue{v1alpha1.LabelManagedBy + strings.Repeat("a", 63): "x"}), "labels: a key is an optional DNS name and a slash",
+		},
+		"a value that is none is refused": {
+			labelled(map[string]v1alpha1.LabelValue{"team": "a b"}), "should match",
+		},
 		"another concurrency policy is refused": {
 			given.Concurrency("Newest"), `spec.concurrencyPolicy: Unsupported value: "Newest": supported values: "Queue", "Latest", "Replace", "Allow"`,
 		},
@@ -116,6 +134,11 @@ func TestCreatingACdPipeline(t *testing.T) {
 			requireAdmission(t, tc.refusal, p.create(t, pipeline))
 		})
 	}
+}
+
+// labelled gives the stage DEPLOY labels.
+func labelled(labels map[string]v1alpha1.LabelValue) func(*v1alpha1.CdPipeline) {
+	return func(pipeline *v1alpha1.CdPipeline) { pipeline.Spec.Deploy.Labels = labels }
 }
 
 func TestTheDurationsOfAStage(t *testing.T) {

@@ -167,7 +167,23 @@ type StageSpec struct {
 	// Retries says how often the stage is tried again after its Workflow failed.
 	// +optional
 	Retries *Retries `json:"retries,omitempty"`
+
+	// Labels are put on the stage's Workflow, such as the
+	// workflows.argoproj.io/controller-instanceid of the Argo controller that is to run it.
+	// They go before those that are set for all Workflows (WORKFLOW_LABELS). Those that
+	// Penstock and Argo keep for themselves are refused.
+	// +optional
+	// +kubebuilder:validation:MaxProperties=32
+	// +kubebuilder:validation:XValidation:rule="self.all(key, size(key) <= 317 && key.matches('^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$'))",message="labels: a key is an optional DNS name and a slash, then at most 63 letters, digits, dashes, underscores and dots"
+	// +kubebuilder:validation:XValidation:rule="self.all(key, !key.startsWith('penstock.dev/') && !(key in ['app.kubernetes.io/managed-by','workflows.argoproj.io/phase','workflows.argoproj.io/completed','workflows.argoproj.io/workflow-archiving-status']))",message="labels: penstock.dev/*, app.kubernetes.io/managed-by and the labels in which Argo keeps a Workflow's state are set by Penstock and Argo"
+	Labels map[string]LabelValue `json:"labels,omitempty"`
 }
+
+// LabelValue is the value of a label; it may be empty.
+//
+// +kubebuilder:validation:MaxLength=63
+// +kubebuilder:validation:Pattern=`^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$`
+type LabelValue string
 
 // Retries says how often a stage is tried again, each time with a new Workflow.
 type Retries struct {

@@ -73,7 +73,10 @@ const (
 	ReasonAllTriggered Reason = "AllTriggered"
 	// ReasonNotAllTriggered: nothing waits any more, and some runs never got a Workflow.
 	ReasonNotAllTriggered Reason = "NotAllTriggered"
-	ReasonNothingToDo     Reason = "NothingToTrigger"
+	// ReasonNotTakenUp: no Argo controller takes a Workflow up. It is a reason of tasks that
+	// are Submitted as well.
+	ReasonNotTakenUp  Reason = "NotTakenUp"
+	ReasonNothingToDo Reason = "NothingToTrigger"
 )
 
 // Reasons of the condition Ready, beside ParentNotFound and InvalidFilter.

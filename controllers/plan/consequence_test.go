@@ -262,6 +262,17 @@ func TestWhatFollowsAStage(t *testing.T) {
 		"a reopened stage that failed leaves the run open while another is under way": {
 			web, ended(trigger.StageDeploy, store.StatusFailed, reopened, ahead, underWay), follows{after: none},
 		},
+		"a reopened stage that succeeded goes on behind the one that has ended meanwhile": {
+			given.CdPipeline("web", given.WithPre, given.WithPost), ended(trigger.StagePre, store.StatusSucceeded, reopened, ahead, behind(trigger.StagePost)),
+			goesOnWith(trigger.StagePost, ""),
+		},
+		"nothing comes after a stage that succeeded where the one before it failed": {
+			given.CdPipeline("web", given.WithPre, given.WithPost), ended(trigger.StageDeploy, store.StatusSucceeded, reopened, worst(store.StatusFailed), behind(trigger.StagePost)),
+			endsAs(store.StatusFailed, "child "+endedAsFailed, "grandchild "+endedAsFailed),
+		},
+		"an early run starts no stage twice": {
+			given.CdPipeline("web", given.WithPre), ended(trigger.StagePre, store.StatusSucceeded, early, reopened, ahead), endsAs(store.StatusSucceeded, childTriggered, grandchildWaits),
+		},
 		"a run ends badly where another stage did": {
 			web, ended(trigger.StageDeploy, store.StatusSucceeded, reopened, worst(store.StatusError)),
 			endsAs(store.StatusError, "child Blocked/ParentNotSucceeded: parent CdPipeline web ended as Error", "grandchild Blocked/ParentNotSucceeded: parent CdPipeline web ended as Error"),

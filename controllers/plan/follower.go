@@ -132,22 +132,20 @@ func (f *Follower) consequence(ctx context.Context, ended store.Ended, children 
 	return consequence, family.Err
 }
 
-// goesOn tells whether another stage comes.
+// goesOn tells whether another stage comes. Where one was reopened, that waits for those
+// which are under way, and none comes after one that did not succeed.
 func goesOn(pipeline *v1alpha1.CdPipeline, ended store.Ended) bool {
-	return pipeline != nil && !ended.Overtaken && ended.Status == store.StatusSucceeded && !ended.Stopped && next(pipeline, ended) != ""
+	all := ended.Status == store.StatusSucceeded && ended.Worst == "" && !ended.UnderWay
+	return pipeline != nil && all && !ended.Overtaken && !ended.Stopped && next(pipeline, ended) != ""
 }
 
-// next is the stage behind the one that ended; empty where that was the last. A run from
-// before all its stages were rows has those that the pipeline has now. Where the stage was
-// reopened, one behind it may have begun: nothing comes then.
+// next is the first stage that has not begun; empty where there is none. A run from before
+// all its stages were rows has those that the pipeline has now.
 func next(pipeline *v1alpha1.CdPipeline, ended store.Ended) trigger.Stage {
-	if ended.Ahead {
-		return ""
-	}
 	if len(ended.Later) > 0 {
 		return ended.Later[0]
 	}
-	if ended.Whole {
+	if ended.Whole || ended.Ahead {
 		return ""
 	}
 	return trigger.NextStage(pipeline, ended.Stage)
@@ -176,10 +174,10 @@ func outcome(pipeline *v1alpha1.CdPipeline, ended store.Ended) store.Status {
 	switch {
 	case ended.Status != store.StatusSucceeded:
 		return ended.Status
-	case ended.Overtaken && next(pipeline, ended) != "":
-		return store.StatusSuperseded
 	case ended.Worst != "":
 		return ended.Worst
+	case ended.Overtaken && next(pipeline, ended) != "":
+		return store.StatusSuperseded
 	case pipeline == nil, next(pipeline, ended) != "":
 		return store.StatusCancelled
 	default:

@@ -3,6 +3,7 @@ package report
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -175,6 +176,9 @@ func triggeredCondition(build *v1alpha1.CiBuild, summary *store.Summary, gate Ga
 		reason, what := waitsFor(gate)
 		condition.Status, condition.Reason = metav1.ConditionFalse, string(reason)
 		condition.Message = fmt.Sprintf("%d of %d runs wait for %s", triggers.Pending, triggers.Total, what)
+	case summary.Triggered == triggers.Total && isNotTakenUp(summary):
+		condition.Status, condition.Reason = metav1.ConditionFalse, string(v1alpha1.ReasonNotTakenUp)
+		condition.Message = fmt.Sprintf("%d of %d runs have a Workflow", summary.Triggered, triggers.Total)
 	default:
 		condition.Message = fmt.Sprintf("%d of %d runs have a Workflow", summary.Triggered, triggers.Total)
 		if summary.Triggered < triggers.Total {
@@ -183,6 +187,11 @@ func triggeredCondition(build *v1alpha1.CiBuild, summary *store.Summary, gate Ga
 	}
 	condition.Message += describeHeld(summary) + describeFailures(summary)
 	return condition
+}
+
+// isNotTakenUp tells whether a run has a Workflow that no Argo controller takes up.
+func isNotTakenUp(summary *store.Summary) bool {
+	return slices.ContainsFunc(summary.Held, func(held store.HeldCount) bool { return held.Reason == v1alpha1.ReasonNotTakenUp })
 }
 
 // describeHeld says what runs wait for beside a slot.
@@ -209,6 +218,8 @@ var waitedFor = map[v1alpha1.Reason]string{
 	v1alpha1.ReasonTemplate: "its template to exist",
 	v1alpha1.ReasonWindow:   "its windows to open",
 	v1alpha1.ReasonFreeze:   "the freeze to end",
+
+	v1alpha1.ReasonNotTakenUp: "an Argo controller to take the Workflow up",
 }
 
 // names lists a few names, and that there are more.

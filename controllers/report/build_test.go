@@ -62,6 +62,16 @@ func TestWhatABuildsConditionsTell(t *testing.T) {
 			"True BuildSucceeded: the build ended as Succeeded", "True Planned: 50 triggered",
 			"False TriggersPending: 12 of 50 runs wait for a slot, or to be tried again",
 		},
+		"Workflows that nobody takes up are no success": {
+			v1alpha1.BuildSucceeded,
+			&store.Summary{
+				Triggers: v1alpha1.TriggerSummary{Total: 2, Submitted: 1, Running: 1}, Triggered: 2,
+				Held:      []store.HeldCount{{Reason: v1alpha1.ReasonNotTakenUp, Count: 1, Examples: []string{"web"}}},
+				Decisions: []store.DecisionCount{decided(v1alpha1.OutcomeTriggered, v1alpha1.ReasonTriggered, 2, "web", "api")},
+			},
+			"True BuildSucceeded: the build ended as Succeeded", "True Planned: 2 triggered",
+			"False NotTakenUp: 2 of 2 runs have a Workflow; 1 run waits for an Argo controller to take the Workflow up (web)",
+		},
 		"pipelines that are not triggered are named with the reason": {
 			v1alpha1.BuildSucceeded,
 			&store.Summary{

@@ -37,6 +37,8 @@ func buildNews(before, after []metav1.Condition) []news {
 	case changed == nil:
 	case changed.Reason == string(v1alpha1.ReasonNotAllTriggered) && reasonOf(before, changed.Type) != changed.Reason:
 		list = append(list, newsOf(corev1.EventTypeWarning, changed.Reason, "Trigger", changed.Message))
+	case changed.Reason == string(v1alpha1.ReasonNotTakenUp) && reasonOf(before, changed.Type) != changed.Reason:
+		list = append(list, newsOf(corev1.EventTypeWarning, changed.Reason, "Trigger", changed.Message))
 	case changed.Status == metav1.ConditionTrue, changed.Reason == string(v1alpha1.ReasonBacklogFull) && reasonOf(before, changed.Type) != changed.Reason:
 		list = append(list, newsOf(corev1.EventTypeNormal, changed.Reason, "Trigger", changed.Message))
 	}
@@ -84,6 +86,7 @@ var blocked = map[v1alpha1.Reason]bool{
 	v1alpha1.ReasonFilterFailed:       true,
 	v1alpha1.ReasonFilterTooExpensive: true,
 	v1alpha1.ReasonParentNotSucceeded: true,
+	v1alpha1.ReasonNotTakenUp:         true,
 }
 
 var endedBadly = map[store.Status]bool{

@@ -80,9 +80,11 @@ type facts struct {
 	deployed []v1alpha1.Deployed
 }
 
-// held tells whether what was triggered last waits for something else than a slot.
+// held tells whether what was triggered last waits for something else than a slot, or for an
+// Argo controller.
 func (f facts) held() bool {
-	return f.run != nil && f.run.Status == store.StatusHeld && f.decision != nil && f.run.BuildName == f.decision.BuildName
+	waits := f.run != nil && (f.run.Status == store.StatusHeld || f.run.Status == store.StatusSubmitted && f.run.Reason == v1alpha1.ReasonNotTakenUp)
+	return waits && f.decision != nil && f.run.BuildName == f.decision.BuildName
 }
 
 func pipelineStatus(pipeline *v1alpha1.CdPipeline, ready trigger.Readiness, rows facts) v1alpha1.CdPipelineStatus {

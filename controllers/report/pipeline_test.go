@@ -72,6 +72,17 @@ func TestWhatAPipelinesStatusTells(t *testing.T) {
 			ready, nil, skipped, nil, "True Ready: triggered by builds of CiPipeline ci",
 			"False Suspended: build b1: spec.suspend is true", nil,
 		},
+		"a pipeline whose Workflow nobody takes up says so": {
+			ready, &store.LastRun{
+				Run: 3, BuildName: "b1", Image: "app", Digest: "sha256:0", Stage: "DEPLOY", Status: store.StatusSubmitted, HasWorkflow: true, WorkflowName: "web-deploy-1",
+				Reason: v1alpha1.ReasonNotTakenUp, Message: "Workflow web-deploy-1 was not taken up", At: at.Time,
+			}, triggered, nil, "True Ready: triggered by builds of CiPipeline ci",
+			"False NotTakenUp: build b1: stage DEPLOY of run 3 waits: Workflow web-deploy-1 was not taken up",
+			&v1alpha1.LastRun{
+				Run: 3, BuildName: "b1", Image: "app", Digest: "sha256:0", Stage: "DEPLOY", Phase: "Submitted",
+				WorkflowName: "web-deploy-1", At: at, Message: "NotTakenUp: Workflow web-deploy-1 was not taken up",
+			},
+		},
 		"a pipeline that was triggered shows its run": {
 			ready, ran(store.StatusRunning), triggered, nil, "True Ready: triggered by builds of CiPipeline ci",
 			"True Triggered: build b1: by build b1",

@@ -26,6 +26,8 @@ type Stages struct {
 	Freeze func() trigger.Freeze
 	// Now is the clock that windows and freezes are measured by. Defaults to time.Now.
 	Now func() time.Time
+	// Labels are put on every Workflow, but for those that its stage or Penstock sets.
+	Labels map[string]string
 }
 
 var _ Builder = Stages{}
@@ -62,7 +64,19 @@ func (s Stages) Build(ctx context.Context, reader client.Reader, claim store.Cla
 	if hold != (trigger.Hold{}) {
 		return nil, held(hold)
 	}
-	return stageWorkflow(claim, pipeline, stage), nil
+	workflow := stageWorkflow(claim, pipeline, stage)
+	addLabels(workflow, stage.Labels)
+	addLabels(workflow, s.Labels)
+	return workflow, nil
+}
+
+// addLabels gives a Workflow labels that it has not.
+func addLabels[Value ~string](workflow *wfv1.Workflow, labels map[string]Value) {
+	for key, value := range labels {
+		if _, has := workflow.Labels[key]; !has {
+			workflow.Labels[key] = string(value)
+		}
+	}
 }
 
 // timeHold is what holds a stage now that no person has resumed.

@@ -1,6 +1,7 @@
 package argo
 
 import (
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -67,6 +68,21 @@ func TestTheWorkflowOfAStage(t *testing.T) {
 			}},
 		},
 	}, deployOf(claim, pipeline))
+}
+
+// A Workflow is given the labels of its stage, then those of the setting; Penstock's own
+// stay as they are.
+func TestAWorkflowIsGivenTheLabelsOfItsStageAndOfTheSetting(t *testing.T) {
+	t.Parallel()
+	pipeline := given.CdPipeline("web", func(p *v1alpha1.CdPipeline) {
+		p.Spec.Deploy.Labels = map[string]v1alpha1.LabelValue{"team": "blue", "workflows.argoproj.io/controller-instanceid": "cd"}
+	})
+	workflow := deployOf(claimOf(pipeline), pipeline)
+	before := maps.Clone(workflow.Labels)
+	addLabels(workflow, pipeline.Spec.Deploy.Labels)
+	addLabels(workflow, map[string]string{"team": "red", "cost": "7", v1alpha1.LabelIdentity: "x"})
+	maps.Copy(before, map[string]string{"team": "blue", "cost": "7", "workflows.argoproj.io/controller-instanceid": "cd"})
+	require.Equal(t, before, workflow.Labels)
 }
 
 func TestBuildingAWorkflowIsPure(t *testing.T) {

@@ -109,6 +109,14 @@ type Config struct {
 	// database's clock, before it ends as Error.
 	TemplateWait time.Duration `env:"TEMPLATE_WAIT" envDefault:"10m" min:"1s" max:"168h" meaning:"time a stage waits for its WorkflowTemplate before it ends as Error"`
 
+	// WorkflowLabels are put on every Workflow that Penstock creates, such as the instanceID
+	// of the Argo controller that is to run it. A stage's own labels go before them.
+	WorkflowLabels []string `env:"WORKFLOW_LABELS" format:"label" meaning:"labels of all Workflows, such as workflows.argoproj.io/controller-instanceid=ci, separated by commas; a stage's own go first"`
+
+	// PickupTimeout is how long a Workflow may have no phase before the run says that no
+	// Argo controller takes it up.
+	PickupTimeout time.Duration `env:"PICKUP_TIMEOUT" envDefault:"2m" min:"1s" max:"24h" meaning:"time for an Argo controller to take a Workflow up before the run says that none does"`
+
 	// SweepInterval is the pause between two sweeps. The first sweep runs at start.
 	SweepInterval time.Duration `env:"SWEEP_INTERVAL" envDefault:"2m" min:"5s" max:"1h" meaning:"time between two repairs of what a crash or a lost event left open"`
 
@@ -160,7 +168,7 @@ func Load(environ map[string]string) (Config, []string, error) {
 	if err != nil {
 		return Config{}, nil, err
 	}
-	for _, list := range [][]string{loaded.WatchNamespaces, loaded.ResourceKinds} {
+	for _, list := range [][]string{loaded.WatchNamespaces, loaded.WorkflowLabels, loaded.ResourceKinds} {
 		for index, item := range list {
 			list[index] = strings.TrimSpace(item)
 		}
@@ -170,6 +178,16 @@ func Load(environ map[string]string) (Config, []string, error) {
 	}
 	warnings := loaded.raiseBatchSize()
 	return loaded, warnings, nil
+}
+
+// Labels are those of WorkflowLabels, by key; of equal keys the last counts.
+func (c Config) Labels() map[string]string {
+	labels := make(map[string]string, len(c.WorkflowLabels))
+	for _, label := range c.WorkflowLabels {
+		key, value, _ := strings.Cut(label, "=")
+		labels[key] = value
+	}
+	return labels
 }
 
 func trimmed(environ map[string]string) map[string]string {

@@ -38,6 +38,7 @@ func defaults() Config {
 		ShutdownGracePeriod:    30 * time.Second,
 		TriggerLease:           20 * time.Second,
 		TemplateWait:           10 * time.Minute,
+		PickupTimeout:          2 * time.Minute,
 		SweepInterval:          2 * time.Minute,
 		HistoryRetention:       Retention(90 * day),
 
@@ -72,6 +73,7 @@ func TestLoadAccepts(t *testing.T) {
 				"TEMPLATE_WAIT", "1m",
 				"CLUSTER_PROBE_INTERVAL", "30s", "CLUSTER_PROBE_PARALLELISM", "7", "RESOURCE_KINDS", "pods, workflows.argoproj.io",
 				"SERVER_BIND_ADDRESS", "127.0.0.1:0", "SERVER_URL", "https://penstock.example.org", "SERVER_TLS_DIR", "/tls", "SERVER_TOKEN_AUDIENCES", "penstock,other",
+				"WORKFLOW_LABELS", "workflows.argoproj.io/controller-instanceid=ci, team=", "PICKUP_TIMEOUT", "90s",
 			),
 			change: func(c *Config) {
 				*c = Config{
@@ -86,6 +88,7 @@ func TestLoadAccepts(t *testing.T) {
 					TemplateWait:         time.Minute,
 					ClusterProbeInterval: 30 * time.Second, ClusterProbeParallelism: 7, ResourceKinds: []string{"pods", "workflows.argoproj.io"},
 					ServerBindAddress: "127.0.0.1:0", ServerURL: "https://penstock.example.org", ServerTLSDir: "/tls", ServerTokenAudiences: []string{"penstock", "other"},
+					WorkflowLabels: []string{"workflows.argoproj.io/controller-instanceid=ci", "team="}, PickupTimeout: 90 * time.Second,
 				}
 			},
 		},
@@ -141,6 +144,13 @@ func TestLoadAccepts(t *testing.T) {
 			require.Equal(t, before, test.environ, "the environment is only read")
 		})
 	}
+}
+
+const aLabel = "key=value, a label of Kubernetes that is neither Penstock's own nor one in which Argo keeps a Workflow's state"
+
+func TestOfLabelsWithOneKeyTheLastCounts(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, map[string]string{"team": "b", "empty": ""}, Config{WorkflowLabels: []string{"team=a", "empty=", "team=b"}}.Labels())
 }
 
 func TestLoadRefuses(t *testing.T) {
@@ -208,6 +218,26 @@ func TestLoadRefuses(t *testing.T) {
 		"a list with an empty item": {
 			environ: with("WATCH_NAMESPACES", "team-a,,team-b"),
 			lines:   []string{`WATCH_NAMESPACES="team-a,,team-b": must be a comma-separated list, each a namespace name: at most 63 lower-case letters, digits and inner dashes`},
+		},
+		"a label without a value": {
+			environ: with("WORKFLOW_LABELS", "team"),
+			lines:   []string{`WORKFLOW_LABELS="team": must be a comma-separated list, each ` + aLabel},
+		},
+		"a label whose value is none": {
+			environ: with("WORKFLOW_LABELS", "team=a,team=b c"),
+			lines:   []string{`WORKFLOW_LABELS="team=a,team=b c": must be a comma-separated list, each ` + aLabel},
+		},
+		"a label of Penstock's own": {
+			environ: with("WORKFLOW_LABELS", "penstock.dev/identity=x"),
+			lines:   []string{`WORKFLOW_LABELS="penstock.dev/identity=x": must be a comma-separated list, each ` + aLabel},
+		},
+		"a label in which Argo keeps a state": {
+			environ: with("WORKFLOW_LABELS", "workflows.argoproj.io/phase=Succeeded"),
+			lines:   []string{`WORKFLOW_LABELS="workflows.argoproj.io/phase=Succeeded": must be a comma-separated list, each ` + aLabel},
+		},
+		"a timeout of nothing": {
+			environ: with("PICKUP_TIMEOUT", "0s"),
+			lines:   []string{`PICKUP_TIMEOUT="0s": must be a duration from 1s to 24h, such as 2m`},
 		},
 		"an address without a port": {
 			environ: with("METRICS_BIND_ADDRESS", "localhost"),

@@ -6,10 +6,13 @@ import (
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/penstock-cd/penstock/api/v1alpha1"
 )
 
 // format is a form that a text must have. It says nothing about the empty text,
@@ -29,6 +32,8 @@ func formatOf(tag reflect.StructTag) format {
 		return format{"a namespace name: at most 63 lower-case letters, digits and inner dashes", isNamespace}
 	case "kind":
 		return format{"a plural name and its group, such as pods or deployments.apps, but not secrets", isKind}
+	case "label":
+		return format{"key=value, a label of Kubernetes that is neither Penstock's own nor one in which Argo keeps a Workflow's state", isFreeLabel}
 	case "address":
 		return format{"host:port or :port, with a port from 0 to 65535, or 0 for none", isAddress}
 	case "path":
@@ -86,6 +91,17 @@ func isNamespace(value string) bool {
 func isPath(value string) bool { return filepath.IsAbs(value) }
 
 func isName(value string) bool { return len(validation.IsValidLabelValue(value)) == 0 }
+
+// isFreeLabel tells whether a Workflow may be given the label: those that Penstock and
+// Argo's controller read are theirs.
+func isFreeLabel(label string) bool {
+	key, value, found := strings.Cut(label, "=")
+	if !found || len(validation.IsQualifiedName(key)) > 0 || len(validation.IsValidLabelValue(value)) > 0 {
+		return false
+	}
+	taken := []string{v1alpha1.LabelManagedBy, "workflows.argoproj.io/phase", "workflows.argoproj.io/completed", "workflows.argoproj.io/workflow-archiving-status"}
+	return !slices.Contains(taken, key) && !strings.HasPrefix(key, "penstock.dev/")
+}
 
 func isAddress(value string) bool {
 	if value == "0" {

@@ -46,7 +46,7 @@ type Ended struct {
 	Descends bool
 	// Parent is what triggered the run; empty where a person asked for it.
 	Parent string
-	// Later are the stages behind this one that have not begun. Whole false means that they
+	// Later are the stages that have not begun. Whole false means that they
 	// are not known, since the run is from before they were.
 	Later []trigger.Stage
 	Whole bool

@@ -59,7 +59,7 @@ func consequenceOf(t testing.TB, ended store.Ended, family given.Family) store.C
 	consequence := store.Consequence{Ended: ended, Policy: pipeline.Spec.ConcurrencyPolicy}
 	after, more := trigger.RetryAfter(pipeline, ended.Stage, ended.Attempt)
 	switch {
-	case ended.Status == store.StatusSucceeded && !ended.Stopped && !ended.Overtaken && nextStage(pipeline, ended) != "":
+	case ended.Status == store.StatusSucceeded && !ended.Stopped && !ended.Overtaken && !ended.UnderWay && ended.Worst == "" && nextStage(pipeline, ended) != "":
 		consequence.Next = nextStage(pipeline, ended)
 		consequence.Hold = trigger.HoldOf(pipeline, consequence.Next, false)
 		return consequence
@@ -77,10 +77,10 @@ func outcomeOf(pipeline *v1alpha1.CdPipeline, ended store.Ended) store.Status {
 	switch next := nextStage(pipeline, ended); {
 	case ended.Status != store.StatusSucceeded:
 		return ended.Status
-	case ended.Overtaken && next != "":
-		return store.StatusSuperseded
 	case ended.Worst != "":
 		return ended.Worst
+	case ended.Overtaken && next != "":
+		return store.StatusSuperseded
 	case next != "":
 		return store.StatusCancelled
 	default:
@@ -89,13 +89,10 @@ func outcomeOf(pipeline *v1alpha1.CdPipeline, ended store.Ended) store.Status {
 }
 
 func nextStage(pipeline *v1alpha1.CdPipeline, ended store.Ended) trigger.Stage {
-	if ended.Ahead {
-		return ""
-	}
 	if len(ended.Later) > 0 {
 		return ended.Later[0]
 	}
-	if behind := trigger.Stages(pipeline, ended.Stage); !ended.Whole && len(behind) > 1 {
+	if behind := trigger.Stages(pipeline, ended.Stage); !ended.Whole && !ended.Ahead && len(behind) > 1 {
 		return behind[1]
 	}
 	return ""

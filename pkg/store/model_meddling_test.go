@@ -55,7 +55,8 @@ func (w *world) follow() (step, bool) {
 	ended := unfollowed(w.t, w.s)
 	names := make([]string, len(ended))
 	for i := range ended {
-		names[i] = nameOf(ended[i])
+		names[i] = table(w.t, w.s, "SELECT workflow_name FROM task WHERE id = $1", ended[i].ID)[0]
+		w.model.names[ended[i].ID] = names[i]
 	}
 	slices.Sort(names)
 	require.ElementsMatch(w.t, w.model.unfollowed(), names)

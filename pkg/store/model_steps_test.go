@@ -24,6 +24,8 @@ type world struct {
 	held       []held
 	// ended is what followers have read, and may come back with late.
 	ended [][]store.Ended
+	// doubts are what trackers have read, and may come back with late.
+	doubts [][]store.Doubt
 }
 
 // held is a claim that some worker once got, and may still believe in.
@@ -60,7 +62,7 @@ func (w *world) next() step {
 	for {
 		draws := []func() (step, bool){
 			w.plan, w.claim, w.claim, w.claim, w.complete, w.complete, w.complete, w.runOut, w.reclaim,
-			w.observe, w.observe, w.observe, w.follow, w.follow, w.follow, w.followLate, w.cancelWaiting,
+			w.observe, w.observe, w.observe, w.follow, w.follow, w.follow, w.followLate, w.cancelWaiting, w.reopen,
 		}
 		if drawn, possible := draws[w.random.IntN(len(draws))](); possible {
 			return drawn

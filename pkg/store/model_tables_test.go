@@ -26,8 +26,8 @@ func (m *model) tables() []string {
 		lines = append(lines, fmt.Sprintf("stage %s %d %s", key, stage.attempt, stage.task))
 	}
 	for name, task := range m.tasks {
-		lines = append(lines, fmt.Sprintf("task %s %s %s %s [%s] %d %d [%s] [%s] %t %t %t %t %t %t %t", task.run, name, task.identity, task.status, task.reason,
-			task.claims, task.failures, task.uid, task.claimedBy, task.leased, task.expired, task.delayed, task.submitted, task.started, task.finished, task.settled))
+		lines = append(lines, fmt.Sprintf("task %s %s %s %s [%s] %d %d [%s] [%s] %t %t %t %t %t %t %t %d", task.run, name, task.identity, task.status, task.reason,
+			task.claims, task.failures, task.uid, task.claimedBy, task.leased, task.expired, task.delayed, task.submitted, task.started, task.finished, task.settled, task.reopened))
 	}
 	for key, decision := range m.decisions {
 		lines = append(lines, fmt.Sprintf("decision %s %s %s %s [%s]", key, decision.outcome, decision.reason, decision.message, decision.waitsFor))
@@ -52,7 +52,7 @@ UNION ALL
 SELECT concat_ws(' ', 'task', w.build_uid || '/' || w.pipeline_uid, t.workflow_name, t.identity, t.status, '[' || t.reason || ']',
                  t.attempt, t.failures, '[' || t.workflow_uid || ']', '[' || t.claimed_by || ']',
                  (t.lease_until IS NOT NULL)::text, (COALESCE(t.lease_until < now(), false))::text, (t.available_at > now() + interval '1 min')::text,
-                 (t.submitted_at IS NOT NULL)::text, (t.started_at IS NOT NULL)::text, (t.finished_at IS NOT NULL)::text, (t.settled_at IS NOT NULL)::text)
+                 (t.submitted_at IS NOT NULL)::text, (t.started_at IS NOT NULL)::text, (t.finished_at IS NOT NULL)::text, (t.settled_at IS NOT NULL)::text, t.reopened)
 FROM task t JOIN cd_workflow w ON w.id = (t.inputs->>'run')::bigint
 UNION ALL
 SELECT 'decision ' || build_uid || '/' || pipeline_uid || ' ' || outcome || ' ' || reason || ' ' || message || ' [' || waits_for || ']' FROM trigger_decision
@@ -82,11 +82,6 @@ func tablesOf(t testing.TB, s *store.Store) []string {
 	lines := table(t, s, allTables)
 	slices.Sort(lines)
 	return lines
-}
-
-// nameOf is the name of the Workflow of a stage that has ended.
-func nameOf(ended store.Ended) string {
-	return trigger.WorkflowName(ended.Pipeline, identityOf(ended.Build.UID, ended.PipelineUID, ended.Stage, ended.Attempt))
 }
 
 // identityOf is that of a stage of the first run of a build's only artifact.

@@ -25,6 +25,7 @@ type model struct {
 	tasks     map[string]modelTask     // by the name of the Workflow
 	decisions map[string]modelDecision // by build UID and pipeline UID
 	events    map[string]int           // how often each was written
+	names     map[int64]string         // of the Workflows of tasks that have ended, by id
 }
 
 // modelRun is one run of a pipeline for a build's only artifact.
@@ -48,6 +49,7 @@ type modelDecision struct {
 type modelTask struct {
 	run, pipelineUID, identity, uid, claimedBy string
 	stage                                      trigger.Stage
+	number, reopened                           int32 // of the attempt, and how often it was reopened
 	status                                     store.Status
 	reason                                     v1alpha1.Reason
 	claims, failures                           int32
@@ -58,13 +60,13 @@ type modelTask struct {
 func newModel() *model {
 	return &model{
 		builds: map[string]bool{}, runs: map[string]modelRun{}, turns: map[string]string{}, stages: map[string]modelStage{},
-		tasks: map[string]modelTask{}, decisions: map[string]modelDecision{}, events: map[string]int{},
+		tasks: map[string]modelTask{}, decisions: map[string]modelDecision{}, events: map[string]int{}, names: map[int64]string{},
 	}
 }
 
 func (m *model) clone() *model {
 	return &model{
-		maps.Clone(m.builds), maps.Clone(m.runs), maps.Clone(m.turns), maps.Clone(m.stages), maps.Clone(m.tasks), maps.Clone(m.decisions), maps.Clone(m.events),
+		maps.Clone(m.builds), maps.Clone(m.runs), maps.Clone(m.turns), maps.Clone(m.stages), maps.Clone(m.tasks), maps.Clone(m.decisions), maps.Clone(m.events), m.names,
 	}
 }
 
@@ -162,7 +164,7 @@ func turnWith(status store.Status) string {
 func (m *model) add(key, buildUID, pipeline, pipelineUID string, attempt int32, task modelTask) {
 	identity := identityOf(buildUID, pipelineUID, task.stage, attempt)
 	name := trigger.WorkflowName(pipeline, identity)
-	task.run, task.pipelineUID, task.identity = key, pipelineUID, identity.Hash()
+	task.run, task.pipelineUID, task.identity, task.number = key, pipelineUID, identity.Hash(), attempt
 	m.tasks[name] = task
 	m.stages[key+" "+string(task.stage)] = modelStage{attempt, name}
 	if task.reason != v1alpha1.ReasonStageBefore {
@@ -302,8 +304,8 @@ func (m *model) unfollowed() (names []string) {
 func (m *model) follow(consequences []store.Consequence, err error) error {
 	stale := false
 	for _, consequence := range consequences {
-		task := m.tasks[nameOf(consequence.Ended)]
-		stale = stale || task.settled || !task.status.HasEnded()
+		task := m.tasks[m.names[consequence.Ended.ID]]
+		stale = stale || task.settled || !task.status.HasEnded() || m.timesReopened(task.run) != consequence.Ended.Reopened
 	}
 	if stale != errors.Is(err, store.ErrStale) || !stale && err != nil {
 		return fmt.Errorf("followed with %w, want stale: %t", err, stale)
@@ -313,6 +315,7 @@ func (m *model) follow(consequences []store.Consequence, err error) error {
 	}
 	var builds []trigger.Build
 	below := map[trigger.Build][]trigger.Decision{}
+	reopened := map[trigger.Build]bool{}
 	for _, consequence := range consequences {
 		m.conclude(consequence)
 		build := consequence.Ended.Build
@@ -320,9 +323,14 @@ func (m *model) follow(consequences []store.Consequence, err error) error {
 			builds = append(builds, build)
 		}
 		below[build] = together(below[build], consequence.Decisions)
+		reopened[build] = reopened[build] || len(consequence.Decisions) > 0 && consequence.Ended.Reopened > 0
 	}
 	for _, build := range builds {
-		m.decide(build, below[build])
+		decisions := below[build]
+		if reopened[build] {
+			decisions = m.withoutTriggered(build, decisions)
+		}
+		m.decide(build, decisions)
 	}
 	for _, consequence := range consequences {
 		if consequence.Outcome != "" {
@@ -365,7 +373,7 @@ func together(all, more []trigger.Decision) []trigger.Decision {
 
 func (m *model) conclude(consequence store.Consequence) {
 	ended := consequence.Ended
-	m.change(nameOf(ended), func(task *modelTask) { task.settled = true })
+	m.change(m.names[ended.ID], func(task *modelTask) { task.settled = true })
 	key := runKey(ended.Build.UID, ended.PipelineUID)
 	switch {
 	case consequence.Next != "":
@@ -377,7 +385,7 @@ func (m *model) conclude(consequence store.Consequence) {
 	case consequence.Retries:
 		m.add(key, ended.Build.UID, ended.Pipeline, ended.PipelineUID, ended.Attempt+1,
 			modelTask{stage: ended.Stage, status: store.StatusPending, delayed: consequence.RetryAfter > 0})
-	default:
+	case consequence.Outcome != "":
 		m.end(key, ended, consequence.Outcome)
 	}
 }
@@ -394,6 +402,9 @@ func (m *model) end(key string, ended store.Ended, outcome store.Status) {
 		m.moved(name)
 	}
 	m.turns[key] = string(trigger.TurnEnded)
+	if m.runs[key].outcome != "" {
+		return // two stages of a reopened run have ended before either was followed
+	}
 	m.runs[key] = modelRun{ended.Pipeline, string(outcome)}
 	m.happened("Run", key, outcome, "")
 }

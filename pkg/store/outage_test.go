@@ -123,6 +123,14 @@ func queueCalls() map[string]call {
 			_, err := s.Orphans(ctx, []types.NamespacedName{{Namespace: "x", Name: "x"}})
 			return err
 		}},
+		"Submitted": {store.ReadTimeout, func(ctx context.Context, s *store.Store) error {
+			_, err := s.Submitted(ctx, 0, 0, 1)
+			return err
+		}},
+		"MarkPickup": {store.WriteTimeout, func(ctx context.Context, s *store.Store) error {
+			_, err := s.MarkPickup(ctx, []store.Pickup{{ID: 1}})
+			return err
+		}},
 		"EndedOtherwise": {store.ReadTimeout, func(ctx context.Context, s *store.Store) error {
 			_, err := s.EndedOtherwise(ctx, []store.Observation{{WorkflowName: "x", Status: store.StatusRunning}})
 			return err

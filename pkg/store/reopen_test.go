@@ -221,6 +221,40 @@ func TestARunEndsWithTheStageThatEndsLast(t *testing.T) {
 	}
 }
 
+func TestAStageBehindTwoWaitsForBoth(t *testing.T) {
+	t.Parallel()
+	family := chainOf(given.WithPre, given.WithPost)
+	for sentence, tc := range map[string]struct {
+		first, then trigger.Stage
+		pre         store.Status
+		post        string
+	}{
+		"DEPLOY ends first":              {trigger.StageDeploy, trigger.StagePre, store.StatusSucceeded, "POST Pending"},
+		"PRE ends first":                 {trigger.StagePre, trigger.StageDeploy, store.StatusSucceeded, "POST Pending"},
+		"DEPLOY ends first, PRE fails":   {trigger.StageDeploy, trigger.StagePre, store.StatusFailed, "POST Cancelled/StageBeforeFailed"},
+		"PRE ends first, and has failed": {trigger.StagePre, trigger.StageDeploy, store.StatusFailed, "POST Cancelled/StageBeforeFailed"},
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			t.Parallel()
+			s := newStore(t)
+			planned(t, s, "b1", family)
+			endAll(t, s, store.StatusSucceeded)
+			followAll(t, s, family)
+			observe(t, s, claim(t, s, "w", 1)[0], store.StatusRunning)
+			retried(t, s, taskOf(t, s, "b1", "web", trigger.StagePre, 1))
+			for _, stage := range []trigger.Stage{tc.first, tc.then} {
+				require.Contains(t, stagesOfBuild(t, s, "b1", "web"), "POST Held/StageBefore")
+				end := tc.pre
+				if stage == trigger.StageDeploy {
+					end = store.StatusSucceeded
+				}
+				endsAs(t, s, taskOf(t, s, "b1", "web", stage, 1), end, family)
+			}
+			require.Contains(t, stagesOfBuild(t, s, "b1", "web"), tc.post)
+		})
+	}
+}
+
 // Both ends may be followed together.
 func TestARunEndsWhereItsLastTwoStagesEndAtOnce(t *testing.T) {
 	t.Parallel()

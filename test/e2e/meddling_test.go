@@ -89,3 +89,27 @@ func TestWhatNobodySetIsNotPassed(t *testing.T) {
 	require.Equal(t, []string{"application", "build", "digest", "empty", "image", "stage"}, names)
 	w.Judge()
 }
+
+// Argo's controller of the tests has no instanceID, and so takes up no Workflow that is
+// labelled with one.
+func TestAWorkflowThatNoArgoControllerTakesUpIsToldOf(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "WORKFLOW_LABELS=workflows.argoproj.io/controller-instanceid=nobody,team=blue", "PICKUP_TIMEOUT=2s")
+	w.Create(given.CiPipeline(given.CI), given.CdPipeline("web", given.Runs("pod"), func(p *v1alpha1.CdPipeline) {
+		p.Spec.Deploy.Labels = map[string]v1alpha1.LabelValue{"team": "red"}
+	}))
+	controller := w.Start()
+	build(w, "app-1")
+	w.Succeed("app-1")
+	stagesAre(w, "web", "app-1", "DEPLOY Submitted/NotTakenUp")
+	w.KubectlTells("describe cdpipeline web", "NotTakenUp", "was not taken up by any Argo controller within 2s", "Warning")
+	w.KubectlTells("describe cibuild app-1", "NotTakenUp", "1 run waits for an Argo controller to take the Workflow up (web)", "Warning")
+	require.InDelta(t, 1, controller.Metric(t.Context(), "penstock_workflows_not_taken_up"), 0)
+	workflow := workflowOf(t, w, "web", "app-1", "deploy")
+	require.Equal(t, "red", workflow.Labels["team"], "the stage's own goes first")
+	labels := `{"metadata":{"labels":{"workflows.argoproj.io/controller-instanceid":null}}}`
+	require.NoError(t, w.Cluster.Patch(t.Context(), workflow, client.RawPatch(types.MergePatchType, []byte(labels))))
+	runsAre(t, w, "web", "app-1 Succeeded")
+	metricIs(w, controller, "penstock_workflows_not_taken_up", 0)
+	w.Judge()
+}

@@ -51,6 +51,10 @@ var cases = map[string]struct {
 	"the gate stays closed":             {"PenstockBacklogGateClosed", []string{`penstock_backlog_gate_closed 1x70`}},
 	"no alarm while it opens and shuts": {"PenstockBacklogGateClosed", []string{`penstock_backlog_gate_closed 1x10 0 1x10 0 1x10 0 1x10 0 1x30`}},
 
+	"Argo does not run":               {"PenstockWorkflowsNotTakenUp", []string{`penstock_workflows_not_taken_up 0x30 7x40`}},
+	"no alarm while Argo starts anew": {"PenstockWorkflowsNotTakenUp", []string{`penstock_workflows_not_taken_up 0x30 7x3 0x40`}},
+	"no alarm while all are taken up": {"PenstockWorkflowsNotTakenUp", []string{`penstock_workflows_not_taken_up 0x70`}},
+
 	"submissions take as long as they may": {"PenstockSubmissionsSlow", took("16.384", "8.192", "+Inf")},
 	"no alarm while they take a second":    {"PenstockSubmissionsSlow", took("1.024", "0.512", "+Inf")},
 	"no alarm while there are none":        {"PenstockSubmissionsSlow", []string{always}},

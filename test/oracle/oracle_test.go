@@ -330,6 +330,13 @@ func TestEveryBrokenPromiseIsNamed(t *testing.T) {
 			},
 			[]string{`I5: task 2 went from "Succeeded" to "Running", reopened 0 time(s)`},
 		},
+		"I7: a Workflow that nobody takes up, of which its build does not tell": {
+			func(s *scene) {
+				s.execute("UPDATE task SET status = 'Submitted', submitted_at = now() WHERE id = $1", s.pending)
+				s.execute("UPDATE task SET reason = 'NotTakenUp' WHERE id = $1", s.submitted)
+			},
+			[]string{"I7: task 1 became Submitted/NotTakenUp 1 time(s), and events say 0"},
+		},
 		"I5: a task that counts as reopened and has not ended": {
 			func(s *scene) { s.execute("UPDATE task SET reopened = 1 WHERE id = $1", s.submitted) },
 			[]string{`I5: task 1 went from "Submitted" to "Submitted", reopened 1 time(s)`},

@@ -21,6 +21,8 @@ type runs struct {
 	Failed    int32
 	// Created have or had a Workflow.
 	Created int32
+	// NotTakenUp have a Workflow that no Argo controller has taken up.
+	NotTakenUp int32
 	// Reopened is how often one of them was reopened: it had ended before.
 	Reopened int32
 	// Skipped are pipelines that were not triggered for any artifact.
@@ -36,7 +38,8 @@ WITH run AS (
 		bool_or(t.submitted_at IS NOT NULL OR r.attempt > 1) AS created,
 		bool_or(t.started_at IS NOT NULL OR r.attempt > 1) AS started,
 		bool_or(t.status IN ('Pending', 'Submitting')) AS waits,
-		bool_or(t.status = 'Held' AND t.reason <> 'StageBefore') AS held
+		bool_or(t.status = 'Held' AND t.reason <> 'StageBefore') AS held,
+		bool_or(t.status = 'Submitted' AND t.reason = 'NotTakenUp') AS not_taken_up
 	FROM cd_workflow w
 	JOIN cd_workflow_runner r ON r.cd_workflow_id = w.id
 	JOIN task t ON t.id = r.task_id
@@ -54,6 +57,7 @@ SELECT b.build_uid,
 	count(*) FILTER (WHERE outcome = 'Succeeded') AS succeeded,
 	count(*) FILTER (WHERE outcome <> 'Succeeded') AS failed,
 	count(*) FILTER (WHERE created) AS created,
+	count(*) FILTER (WHERE outcome IS NULL AND not_taken_up) AS not_taken_up,
 	(SELECT count(*) FROM event e JOIN cd_workflow ew ON ew.id = e.run_id
 		WHERE ew.build_uid = b.build_uid AND e.kind = 'Run' AND e.state = 'Reopened') AS reopened,
 	(SELECT count(*) FROM untouched u WHERE u.build_uid = b.build_uid) AS skipped

@@ -76,7 +76,7 @@ func judgeBuild(build *v1alpha1.CiBuild, counted runs) []string {
 		}
 	}
 	triggered := meta.IsStatusConditionTrue(build.Status.Conditions, v1alpha1.ConditionTriggered)
-	if want := counted.Created == counted.Total && build.Status.Phase == v1alpha1.BuildSucceeded; triggered != want {
+	if want := counted.Created == counted.Total && counted.NotTakenUp == 0 && build.Status.Phase == v1alpha1.BuildSucceeded; triggered != want {
 		found = append(found, fmt.Sprintf("I7: the condition Triggered of CiBuild %s is %t, with %d of %d runs that have a Workflow", build.Name, triggered, counted.Created, counted.Total))
 	}
 	return found
@@ -116,12 +116,12 @@ func runText(run *lastRun) string {
 }
 
 // condition is what the condition Triggered must be: why the last build that was decided
-// on is held, or what was decided.
+// on is held, or that nobody takes its Workflow up, or what was decided.
 func (t told) condition() string {
 	switch run, decision := t.Run, t.Decision; {
 	case decision == nil:
 		return "nothing"
-	case run != nil && run.Status == "Held" && run.BuildName == decision.BuildName:
+	case run != nil && (run.Status == "Held" || run.Status == "Submitted" && run.Reason == "NotTakenUp") && run.BuildName == decision.BuildName:
 		return fmt.Sprintf("False/%s: build %s: stage %s of run %d waits: %s", run.Reason, run.BuildName, run.Stage, run.ID, run.Message)
 	default:
 		status := metav1.ConditionFalse

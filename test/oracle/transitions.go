@@ -57,13 +57,14 @@ func RecordTransitions(ctx context.Context, database *pgxpool.Pool) error {
 }
 
 // allowed is the state machine; no task is deleted, and an end state leads nowhere, unless
-// the task is reopened. One that is held may be held for another reason.
+// the task is reopened. One that is held may be held for another reason, and of one that is
+// submitted it may be noted that nobody takes its Workflow up.
 var allowed = map[string][]string{
 	"":           {"Held", "Pending"},
 	"Held":       {"Held", "Pending", "Error", "Cancelled", "Superseded"},
 	"Pending":    {"Held", "Submitting", "Submitted", "Running", "Succeeded", "Failed", "Error", "Cancelled", "Superseded"},
 	"Submitting": {"Held", "Pending", "Submitted", "Running", "Succeeded", "Failed", "Error", "Cancelled", "Superseded"},
-	"Submitted":  {"Running", "Succeeded", "Failed", "Error", "Cancelled", "Superseded"},
+	"Submitted":  {"Submitted", "Running", "Succeeded", "Failed", "Error", "Cancelled", "Superseded"},
 	"Running":    {"Succeeded", "Failed", "Error", "Cancelled", "Superseded"},
 }
 

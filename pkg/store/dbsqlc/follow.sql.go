@@ -360,7 +360,7 @@ CROSS JOIN LATERAL (
            (bool_or(st.place <> st.own AND NOT st.unbegun AND st.status IN ('Held', 'Pending', 'Submitting', 'Submitted', 'Running')) IS TRUE)::boolean AS under_way,
            COALESCE((array_agg(st.status ORDER BY st.place) FILTER (
                WHERE st.place <> st.own AND st.status IN ('Failed', 'Error', 'Cancelled', 'Superseded') AND st.reason <> 'StageBeforeFailed'))[1], '')::text AS worst,
-           COALESCE(array_agg(st.stage ORDER BY st.place) FILTER (WHERE st.place > st.own AND st.unbegun), '{}')::text[] AS later
+           COALESCE(array_agg(st.stage ORDER BY st.place) FILTER (WHERE st.unbegun), '{}')::text[] AS later
     FROM (SELECT n.stage, nt.status, nt.reason, nt.reopened, (nt.status = 'Held' AND nt.reason = 'StageBefore') AS unbegun,
                  array_position(ARRAY['PRE', 'DEPLOY', 'POST'], n.stage) AS place, array_position(ARRAY['PRE', 'DEPLOY', 'POST'], r.stage) AS own
           FROM cd_workflow_runner n JOIN task nt ON nt.id = n.task_id WHERE n.cd_workflow_id = w.id) st
@@ -417,8 +417,8 @@ type UnfollowedRow struct {
 }
 
 // Stages that ended and whose consequence is not committed yet, but for some. Where a stage
-// was reopened, those behind it may have begun (ahead), or be under way; worst is how another
-// one ended that did not succeed. The stages that come later are known where none has begun.
+// was reopened, those behind it may have begun (ahead), another one may be under way, and
+// worst is how another one ended that did not succeed.
 func (q *Queries) Unfollowed(ctx context.Context, arg UnfollowedParams) ([]UnfollowedRow, error) {
 	rows, err := q.db.Query(ctx, unfollowed, arg.Namespaces, arg.PassedOver, arg.Most)
 	if err != nil {

@@ -242,7 +242,8 @@ SELECT w.build_uid, t.reason, count(*) AS runs, (array_agg(DISTINCT w.pipeline))
 FROM cd_workflow w
 JOIN cd_workflow_runner r ON r.cd_workflow_id = w.id
 JOIN task t ON t.id = r.task_id
-WHERE w.build_uid = ANY($1::text[]) AND w.outcome IS NULL AND t.status = 'Held' AND t.reason <> 'StageBefore'
+WHERE w.build_uid = ANY($1::text[]) AND w.outcome IS NULL
+  AND ((t.status = 'Held' AND t.reason <> 'StageBefore') OR (t.status = 'Submitted' AND t.reason = 'NotTakenUp'))
 GROUP BY w.build_uid, t.reason
 ORDER BY w.build_uid, t.reason
 `
@@ -254,7 +255,8 @@ type HeldRunsRow struct {
 	Examples []string
 }
 
-// What the builds' runs are held by, counted, with the first few names of each kind.
+// What the builds' runs are held by, counted, with the first few names of each kind; and
+// those whose Workflow nobody takes up.
 func (q *Queries) HeldRuns(ctx context.Context, buildUids []string) ([]HeldRunsRow, error) {
 	rows, err := q.db.Query(ctx, heldRuns, buildUids)
 	if err != nil {

@@ -1,7 +1,7 @@
 -- name: Unfollowed :many
 -- Stages that ended and whose consequence is not committed yet, but for some. Where a stage
--- was reopened, those behind it may have begun (ahead), or be under way; worst is how another
--- one ended that did not succeed. The stages that come later are known where none has begun.
+-- was reopened, those behind it may have begun (ahead), another one may be under way, and
+-- worst is how another one ended that did not succeed.
 SELECT t.id, r.id AS stage_id, r.cd_workflow_id, r.stage, r.attempt, t.status, t.reason, t.message, t.priority, t.stop_reason, (t.submitted_at IS NOT NULL)::boolean AS had_workflow,
        COALESCE(t.inputs->>'parent', '')::text AS parent,
        w.turn_id, w.namespace, w.pipeline, w.pipeline_uid, w.run, w.artifacts, w.also, w.descends, w.whole, w.overtaken,
@@ -19,7 +19,7 @@ CROSS JOIN LATERAL (
            (bool_or(st.place <> st.own AND NOT st.unbegun AND st.status IN ('Held', 'Pending', 'Submitting', 'Submitted', 'Running')) IS TRUE)::boolean AS under_way,
            COALESCE((array_agg(st.status ORDER BY st.place) FILTER (
                WHERE st.place <> st.own AND st.status IN ('Failed', 'Error', 'Cancelled', 'Superseded') AND st.reason <> 'StageBeforeFailed'))[1], '')::text AS worst,
-           COALESCE(array_agg(st.stage ORDER BY st.place) FILTER (WHERE st.place > st.own AND st.unbegun), '{}')::text[] AS later
+           COALESCE(array_agg(st.stage ORDER BY st.place) FILTER (WHERE st.unbegun), '{}')::text[] AS later
     FROM (SELECT n.stage, nt.status, nt.reason, nt.reopened, (nt.status = 'Held' AND nt.reason = 'StageBefore') AS unbegun,
                  array_position(ARRAY['PRE', 'DEPLOY', 'POST'], n.stage) AS place, array_position(ARRAY['PRE', 'DEPLOY', 'POST'], r.stage) AS own
           FROM cd_workflow_runner n JOIN task nt ON nt.id = n.task_id WHERE n.cd_workflow_id = w.id) st

@@ -87,6 +87,8 @@ WITH locked AS (
         message = l.message,
         reopened = CASE WHEN t.status IN ('Succeeded', 'Failed', 'Error', 'Cancelled', 'Superseded') THEN t.reopened + 1 ELSE t.reopened END,
         stop_reason = '', stop_message = '',
+        submitted_at = CASE l.becomes WHEN 'Running' THEN COALESCE(t.submitted_at, now()) ELSE t.submitted_at END,
+        started_at = CASE l.becomes WHEN 'Running' THEN COALESCE(t.started_at, now()) ELSE t.started_at END,
         finished_at = CASE WHEN l.becomes = 'Cancelled' THEN now() END,
         settled_at = CASE WHEN l.becomes = 'Cancelled' THEN now() WHEN l.alone THEN COALESCE(t.settled_at, now()) END,
         changed_at = now()

@@ -52,12 +52,14 @@ WHERE place <= @most_each::bigint
 ORDER BY build_uid, place;
 
 -- name: HeldRuns :many
--- What the builds' runs are held by, counted, with the first few names of each kind.
+-- What the builds' runs are held by, counted, with the first few names of each kind; and
+-- those whose Workflow nobody takes up.
 SELECT w.build_uid, t.reason, count(*) AS runs, (array_agg(DISTINCT w.pipeline))[1:5]::text[] AS examples
 FROM cd_workflow w
 JOIN cd_workflow_runner r ON r.cd_workflow_id = w.id
 JOIN task t ON t.id = r.task_id
-WHERE w.build_uid = ANY(@build_uids::text[]) AND w.outcome IS NULL AND t.status = 'Held' AND t.reason <> 'StageBefore'
+WHERE w.build_uid = ANY(@build_uids::text[]) AND w.outcome IS NULL
+  AND ((t.status = 'Held' AND t.reason <> 'StageBefore') OR (t.status = 'Submitted' AND t.reason = 'NotTakenUp'))
 GROUP BY w.build_uid, t.reason
 ORDER BY w.build_uid, t.reason;
 
