@@ -116,8 +116,20 @@ type TriggerSummary struct {
 	Running int32 `json:"running"`
 	// Succeeded runs have finished their last stage.
 	Succeeded int32 `json:"succeeded"`
-	// Failed runs ended as Failed, Error, Cancelled or Superseded.
+	// Failed runs ended as Failed or Error.
 	Failed int32 `json:"failed"`
+	// Cancelled runs were ended by a person, or by a change of their pipeline.
+	// +optional
+	Cancelled int32 `json:"cancelled"`
+	// Superseded runs were overtaken by a newer build.
+	// +optional
+	Superseded int32 `json:"superseded"`
+	// Waiting runs are those that are Pending or Held, for the table that kubectl prints.
+	// +optional
+	Waiting int32 `json:"waiting"`
+	// Active runs are those that are Submitted or Running, for the same table.
+	// +optional
+	Active int32 `json:"active"`
 	// Skipped counts pipelines that were not triggered; the decision of each
 	// tells why.
 	Skipped int32 `json:"skipped"`
@@ -166,7 +178,8 @@ type CiBuildStatus struct {
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
-	// Conditions: Complete, Planned, Triggered.
+	// Conditions: Complete (the build has ended), Planned, Triggered (every run has a
+	// Workflow), Finished (every run has ended).
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -181,9 +194,14 @@ type CiBuildStatus struct {
 // +kubebuilder:printcolumn:name="Pipeline",type=string,JSONPath=`.spec.pipelineRef.name`
 // +kubebuilder:printcolumn:name="Phase",type=string,JSONPath=`.status.phase`
 // +kubebuilder:printcolumn:name="Image",type=string,JSONPath=`.status.artifacts[0].image`
+// +kubebuilder:printcolumn:name="Runs",type=string,JSONPath=`.status.conditions[?(@.type=="Finished")].reason`
 // +kubebuilder:printcolumn:name="Triggered",type=string,JSONPath=`.status.triggers.progress`
+// +kubebuilder:printcolumn:name="Waiting",type=integer,JSONPath=`.status.triggers.waiting`
+// +kubebuilder:printcolumn:name="Running",type=integer,JSONPath=`.status.triggers.active`
+// +kubebuilder:printcolumn:name="Failed",type=integer,JSONPath=`.status.triggers.failed`
 // +kubebuilder:printcolumn:name="Succeeded",type=integer,JSONPath=`.status.triggers.succeeded`,priority=1
-// +kubebuilder:printcolumn:name="Failed",type=integer,JSONPath=`.status.triggers.failed`,priority=1
+// +kubebuilder:printcolumn:name="Cancelled",type=integer,JSONPath=`.status.triggers.cancelled`,priority=1
+// +kubebuilder:printcolumn:name="Superseded",type=integer,JSONPath=`.status.triggers.superseded`,priority=1
 // +kubebuilder:printcolumn:name="Skipped",type=integer,JSONPath=`.status.triggers.skipped`,priority=1
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type CiBuild struct {

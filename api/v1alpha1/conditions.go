@@ -9,6 +9,8 @@ const (
 	// ConditionTriggered on a CiBuild: every run has, or had, a Workflow. On a
 	// CdPipeline: it was triggered by the last finished build.
 	ConditionTriggered = "Triggered"
+	// ConditionFinished on a CiBuild: every run that came of it has ended, well or badly.
+	ConditionFinished = "Finished"
 	// ConditionReady on a pipeline: nothing in its spec or its parents keeps it
 	// from being triggered.
 	ConditionReady = "Ready"
@@ -38,8 +40,8 @@ const (
 	// ReasonSameRun: the artifact is part of another artifact's run.
 	ReasonSameRun Reason = "SameRun"
 	// ReasonRequested: a RunRequest triggered it.
-	ReasonRequested           Reason = "Requested"
-	ReasonParentRunning       Reason = "ParentRunning"
+	ReasonRequested     Reason = "Requested"
+	ReasonParentRunning Reason = "ParentRunning"
 	// ReasonParentChanged: the pipeline hangs below another parent than the one that
 	// triggered it, or that it waited for.
 	ReasonParentChanged       Reason = "ParentChanged"
@@ -59,11 +61,21 @@ const (
 
 // Reasons of the conditions of a CiBuild.
 const (
-	ReasonBuildSucceeded  Reason = "BuildSucceeded"
-	ReasonBuildFailed     Reason = "BuildFailed"
-	ReasonBuildError      Reason = "BuildError"
-	ReasonBuildCancelled  Reason = "BuildCancelled"
-	ReasonPlanned         Reason = "Planned"
+	ReasonBuildSucceeded Reason = "BuildSucceeded"
+	ReasonBuildFailed    Reason = "BuildFailed"
+	ReasonBuildError     Reason = "BuildError"
+	ReasonBuildCancelled Reason = "BuildCancelled"
+	ReasonPlanned        Reason = "Planned"
+	// ReasonPlanning: what to trigger is being decided.
+	ReasonPlanning Reason = "Planning"
+	// ReasonWaiting: no run is under way, and some wait.
+	ReasonWaiting Reason = "Waiting"
+	// ReasonRunning: runs are under way, and none has failed.
+	ReasonRunning Reason = "Running"
+	// ReasonDone: every run has ended, and none has failed.
+	ReasonDone Reason = "Done"
+	// ReasonRunsFailed: some runs have failed, whether or not others go on.
+	ReasonRunsFailed      Reason = "RunsFailed"
 	ReasonParentNotFound  Reason = "ParentNotFound"
 	ReasonRecordsLost     Reason = "RecordsLost"
 	ReasonTriggersPending Reason = "TriggersPending"

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -38,17 +39,21 @@ func (r *Reporter) reportBuilds(ctx context.Context, keys []types.NamespacedName
 		if err != nil {
 			return nil, err
 		}
-		if summaries[string(build.UID)] == nil && unplannedCondition(build, hasParent) == nil {
+		key := types.NamespacedName{Namespace: build.Namespace, Name: build.Name}
+		unplanned := summaries[string(build.UID)] == nil && !wasPlanned(build) && hasParent
+		if unplanned && !r.planning.overdue(key, time.Now()) {
+			r.builds.addLater(key)
 			continue // about to be planned, which reports it again
 		}
+		delete(r.planning, key)
 		changed := build.DeepCopy()
 		changed.Status = buildStatus(build, summaries[string(build.UID)], hasParent, r.Gate)
 		if equality.Semantic.DeepEqual(build.Status, changed.Status) {
 			continue
 		}
 		writes = append(writes, write{
-			key: types.NamespacedName{Namespace: build.Namespace, Name: build.Name}, original: build, changed: changed,
-			news: buildNews(build.Status.Conditions, changed.Status.Conditions),
+			key: key, original: build, changed: changed,
+			news: append(buildNews(build.Status.Conditions, changed.Status.Conditions), finishedNews(build.Status, changed.Status)...),
 		})
 	}
 	return writes, nil
@@ -93,14 +98,13 @@ func buildStatus(build *v1alpha1.CiBuild, summary *store.Summary, hasParent bool
 	}
 	set(completeCondition(build))
 	if summary == nil {
-		if unplanned := unplannedCondition(build, hasParent); unplanned != nil {
-			set(*unplanned)
-		}
+		set(unplannedCondition(build, hasParent))
 		return status
 	}
 	status.Triggers = &summary.Triggers
 	set(plannedCondition(summary))
 	set(triggeredCondition(build, summary, gate))
+	set(finishedCondition(build, summary))
 	return status
 }
 
@@ -111,9 +115,8 @@ func completeCondition(build *v1alpha1.CiBuild) metav1.Condition {
 	}
 }
 
-// unplannedCondition says why an ended build is not planned; nil where it simply
-// is not planned yet.
-func unplannedCondition(build *v1alpha1.CiBuild, hasParent bool) *metav1.Condition {
+// unplannedCondition says why an ended build is not planned.
+func unplannedCondition(build *v1alpha1.CiBuild, hasParent bool) metav1.Condition {
 	condition := metav1.Condition{Type: v1alpha1.ConditionPlanned, Status: metav1.ConditionFalse}
 	switch {
 	case wasPlanned(build):
@@ -123,9 +126,10 @@ func unplannedCondition(build *v1alpha1.CiBuild, hasParent bool) *metav1.Conditi
 		condition.Reason = string(v1alpha1.ReasonParentNotFound)
 		condition.Message = fmt.Sprintf("CiPipeline %q does not exist in this namespace: create it, and this build is planned", build.Spec.PipelineRef.Name)
 	default:
-		return nil
+		condition.Reason = string(v1alpha1.ReasonPlanning)
+		condition.Message = "what to trigger is being decided"
 	}
-	return &condition
+	return condition
 }
 
 // wasPlanned stays true once the records are known to be lost, whatever becomes of
@@ -158,8 +162,7 @@ func describe(decision store.DecisionCount) string {
 	return fmt.Sprintf("%d %s/%s (%s)", decision.Count, decision.Outcome, decision.Reason, names(decision.Examples, decision.Count))
 }
 
-// triggeredCondition says whether every run has, or had, a Workflow, and which ended
-// badly.
+// triggeredCondition says whether every run has, or had, a Workflow.
 func triggeredCondition(build *v1alpha1.CiBuild, summary *store.Summary, gate Gate) metav1.Condition {
 	triggers := summary.Triggers
 	condition := metav1.Condition{Type: v1alpha1.ConditionTriggered, Status: metav1.ConditionTrue, Reason: string(v1alpha1.ReasonAllTriggered)}
@@ -185,7 +188,7 @@ func triggeredCondition(build *v1alpha1.CiBuild, summary *store.Summary, gate Ga
 			condition.Status, condition.Reason = metav1.ConditionFalse, string(v1alpha1.ReasonNotAllTriggered)
 		}
 	}
-	condition.Message += describeHeld(summary) + describeFailures(summary)
+	condition.Message += describeHeld(summary)
 	return condition
 }
 

@@ -86,7 +86,7 @@ func TestWhatABuildsConditionsTell(t *testing.T) {
 			"True Planned: 1 Waiting/ParentRunning (prod); 7 Blocked/InvalidFilter (a, b, c, d, e, …); 2 triggered",
 			"True AllTriggered: 2 of 2 runs have a Workflow",
 		},
-		"runs that ended badly are named with the reason": {
+		"runs that never had a Workflow are told": {
 			v1alpha1.BuildSucceeded,
 			&store.Summary{
 				Triggers: v1alpha1.TriggerSummary{Total: 3, Succeeded: 1, Failed: 2}, Triggered: 2,
@@ -97,8 +97,7 @@ func TestWhatABuildsConditionsTell(t *testing.T) {
 				},
 			},
 			"True BuildSucceeded: the build ended as Succeeded", "True Planned: 3 triggered",
-			"False NotAllTriggered: 2 of 3 runs have a Workflow" +
-				"; web PRE ended as Error (TemplateNotFound: WorkflowTemplate x does not exist); api DEPLOY ended as Failed (exit code 1)",
+			"False NotAllTriggered: 2 of 3 runs have a Workflow",
 		},
 		"runs that are all held are told with what they wait for": {
 			v1alpha1.BuildSucceeded,
@@ -135,7 +134,7 @@ func TestWhatABuildsConditionsTell(t *testing.T) {
 			"True BuildSucceeded: the build ended as Succeeded", "True Planned: 2 triggered",
 			"True AllTriggered: 2 of 2 runs have a Workflow; 1 run waits for a person (RunRequest with action Resume) (web)",
 		},
-		"a failure is told behind what is held": {
+		"a failure is no matter of triggering": {
 			v1alpha1.BuildSucceeded,
 			&store.Summary{
 				Triggers: v1alpha1.TriggerSummary{Total: 2, Held: 1, Failed: 1}, Triggered: 1,
@@ -144,7 +143,7 @@ func TestWhatABuildsConditionsTell(t *testing.T) {
 				Failures:  []store.Failure{{Pipeline: "api", Stage: trigger.StageDeploy, Status: store.StatusFailed, Message: "exit code 1"}},
 			},
 			"True BuildSucceeded: the build ended as Succeeded", "True Planned: 2 triggered",
-			"False RunsHeld: 1 of 2 runs have a Workflow; 1 run waits for spec.hold to be false (web); api DEPLOY ended as Failed (exit code 1)",
+			"False RunsHeld: 1 of 2 runs have a Workflow; 1 run waits for spec.hold to be false (web)",
 		},
 		"a build whose children are all skipped has nothing to trigger": {
 			v1alpha1.BuildSucceeded,
@@ -194,7 +193,7 @@ func TestWhyAnEndedBuildIsNotPlanned(t *testing.T) {
 		hasParent bool
 		want      string
 	}{
-		"it simply is not yet":                                 {v1alpha1.CiBuildStatus{Phase: v1alpha1.BuildSucceeded}, true, ""},
+		"it simply is not yet":                                 {v1alpha1.CiBuildStatus{Phase: v1alpha1.BuildSucceeded}, true, "False Planning: what to trigger is being decided"},
 		"its CiPipeline does not exist":                        {v1alpha1.CiBuildStatus{Phase: v1alpha1.BuildSucceeded}, false, parentNotFound},
 		"its CiPipeline still is not there":                    {orphan, false, parentNotFound},
 		"its records are lost":                                 {planned, true, recordsLost},
@@ -303,7 +302,8 @@ func TestEventsOfABuild(t *testing.T) {
 		"that all are triggered is told after that some were held": {
 			held, done, []news{{corev1.EventTypeNormal, "AllTriggered", "Trigger", "2 of 2 runs have a Workflow"}},
 		},
-		"nothing is told twice": {done, done, nil},
+		"nothing is told twice":               {done, done, nil},
+		"that it is being planned is no news": {none, build(nil, true, none), nil},
 		"that some never will be is a warning, once": {
 			fewer, refused, []news{{corev1.EventTypeWarning, "NotAllTriggered", "Trigger", "1 of 2 runs have a Workflow"}},
 		},

@@ -25,7 +25,7 @@ func newsOf(kind, reason, action, note string) news {
 // buildNews tells what changed in a build's conditions.
 func buildNews(before, after []metav1.Condition) []news {
 	var list []news
-	if changed := turned(before, after, v1alpha1.ConditionPlanned); changed != nil {
+	if changed := turned(before, after, v1alpha1.ConditionPlanned); changed != nil && changed.Reason != string(v1alpha1.ReasonPlanning) {
 		kind := corev1.EventTypeNormal
 		if changed.Status != metav1.ConditionTrue {
 			kind = corev1.EventTypeWarning
@@ -58,7 +58,7 @@ func pipelineNews(before, after v1alpha1.CdPipelineStatus) []news {
 	var list []news
 	for _, kind := range []string{v1alpha1.ConditionReady, v1alpha1.ConditionTriggered} {
 		changed := turned(before.Conditions, after.Conditions, kind)
-		if changed == nil || changed.Status == metav1.ConditionTrue {
+		if changed == nil || changed.Status == metav1.ConditionTrue || unspoken[v1alpha1.Reason(changed.Reason)] {
 			continue
 		}
 		eventType := corev1.EventTypeNormal

@@ -105,6 +105,9 @@ func pipelineStatus(pipeline *v1alpha1.CdPipeline, ready trigger.Readiness, rows
 	case rows.held():
 		set(v1alpha1.ConditionTriggered, false, rows.run.Reason,
 			fmt.Sprintf("build %s: stage %s of run %d waits: %s", rows.run.BuildName, rows.run.Stage, rows.run.Run, rows.run.Message))
+	case rows.queued():
+		reason, message := rows.queuedReason()
+		set(v1alpha1.ConditionTriggered, false, reason, message)
 	case decision != nil:
 		set(v1alpha1.ConditionTriggered, decision.Outcome == v1alpha1.OutcomeTriggered, decision.Reason,
 			fmt.Sprintf("build %s: %s", decision.BuildName, decision.Message))

@@ -93,8 +93,19 @@ func TestWhatAPipelinesStatusTells(t *testing.T) {
 		},
 		"a run that has no Workflow yet names none": {
 			ready, ran(store.StatusPending, func(r *store.LastRun) { r.HasWorkflow = false }), triggered, nil,
-			"True Ready: triggered by builds of CiPipeline ci", "True Triggered: build b1: by build b1",
+			"True Ready: triggered by builds of CiPipeline ci", "False TriggersPending: build b1: stage DEPLOY of run 0 waits for a slot",
 			&v1alpha1.LastRun{BuildName: "b1", Image: "app", Digest: "sha256:0", Stage: "DEPLOY", Phase: "Pending", At: at},
+		},
+		"a run that is tried again says why": {
+			ready, ran(store.StatusPending, func(r *store.LastRun) {
+				r.Run, r.HasWorkflow, r.Reason, r.Message = 7, false, v1alpha1.ReasonSubmissionDelayed, "attempt 3: exceeded quota"
+			}), triggered, nil,
+			"True Ready: triggered by builds of CiPipeline ci",
+			"False SubmissionDelayed: build b1: stage DEPLOY of run 7 is tried again: attempt 3: exceeded quota",
+			&v1alpha1.LastRun{
+				Run: 7, BuildName: "b1", Image: "app", Digest: "sha256:0", Stage: "DEPLOY", Phase: "Pending",
+				Message: "SubmissionDelayed: attempt 3: exceeded quota", At: at,
+			},
 		},
 		"a run that ended badly says why": {
 			ready,
@@ -212,6 +223,9 @@ func TestEventsOfAPipeline(t *testing.T) {
 		"a pipeline that is ready is no news": {none, status(ready, nil, nil), nil},
 		"a pipeline that is triggered is none either: its Workflow tells": {
 			none, status(ready, ran(store.StatusSubmitted), decision(v1alpha1.OutcomeTriggered, v1alpha1.ReasonTriggered)), nil,
+		},
+		"waiting for a slot is none: there would be one for each run": {
+			none, status(ready, ran(store.StatusPending), decision(v1alpha1.OutcomeTriggered, v1alpha1.ReasonTriggered)), nil,
 		},
 		"a missing parent is a warning": {
 			status(ready, nil, nil), status(orphaned, nil, nil),

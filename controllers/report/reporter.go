@@ -94,13 +94,14 @@ type Reporter struct {
 	builds    *dirtySet
 	pipelines *dirtySet
 	gateMoved atomic.Bool
+	planning  planning
 	watched   []watched
 }
 
 // New returns a reporter that does nothing until it is started.
 func New(config Config) *Reporter {
 	wake := make(chan struct{}, 1)
-	r := &Reporter{Config: config, builds: newDirtySet(wake), pipelines: newDirtySet(wake)}
+	r := &Reporter{Config: config, builds: newDirtySet(wake), pipelines: newDirtySet(wake), planning: planning{}}
 	r.Feed = newFeed(config.History, func(builds, pipelines []types.NamespacedName) {
 		r.Builds(builds...)
 		r.Pipelines(pipelines...)

@@ -140,7 +140,7 @@ func (s *stage) watch(ctx context.Context) error {
 		if s.share == 0 && triggers.Pending == 0 && triggers.Held == 0 {
 			s.share = s.cpu.Left()
 		}
-		return triggers.Total >= wantRuns && triggers.Succeeded+triggers.Failed == triggers.Total, nil
+		return triggers.Total >= wantRuns && triggers.Waiting+triggers.Active == 0, nil
 	})
 	if err != nil {
 		return fmt.Errorf("wait for the runs to end: %w", err)

@@ -36,7 +36,7 @@ func TestTwoTagsOfOneDigestAreOneRun(t *testing.T) {
 		elsewhere.Image + " Triggered by build b1", artifacts[3].Image + " Triggered by build b1",
 		artifacts[4].Image + " SameRun part of the run of " + artifacts[0].Image,
 	}, table(t, s, "SELECT image, reason, message FROM trigger_decision WHERE pipeline = 'web' ORDER BY id"))
-	require.Equal(t, v1alpha1.TriggerSummary{Total: 3, Pending: 3, Progress: "0/3"}, summaryOf(t, s, "b1").Triggers)
+	require.Equal(t, v1alpha1.TriggerSummary{Total: 3, Pending: 3, Waiting: 3, Progress: "0/3"}, summaryOf(t, s, "b1").Triggers)
 
 	endActive(t, s, store.StatusSucceeded)
 	require.Equal(t, []v1alpha1.Artifact{artifacts[0], artifacts[1], artifacts[4]}, unfollowed(t, s)[0].Artifacts)

@@ -19,7 +19,7 @@ type Summary struct {
 	// Triggers counts runs; Triggered is how many of them have or had a Workflow.
 	Triggers  v1alpha1.TriggerSummary
 	Triggered int32
-	// Decisions are counted by outcome and reason, Waiting first.
+	// Decisions are counted by outcome and reason, Waiting first: each pipeline once.
 	Decisions []DecisionCount
 	// Failures are the first few runs that ended badly.
 	Failures []Failure
@@ -83,6 +83,8 @@ func triggerSummary(row dbsqlc.BuildSummariesRow) v1alpha1.TriggerSummary {
 	return v1alpha1.TriggerSummary{
 		Total: int32(row.Total), Pending: int32(row.Pending), Held: int32(row.Held), Submitted: int32(row.Submitted),
 		Running: int32(row.Running), Succeeded: int32(row.Succeeded), Failed: int32(row.Failed),
+		Cancelled: int32(row.Cancelled), Superseded: int32(row.Superseded),
+		Waiting: int32(row.Pending + row.Held), Active: int32(row.Submitted + row.Running),
 		Skipped: int32(row.Skipped), Progress: fmt.Sprintf("%d/%d", row.Triggered, row.Total),
 	}
 }

@@ -53,7 +53,7 @@ func TestASummaryCountsEveryRunOnce(t *testing.T) {
 
 	summary := summaryOf(t, s, "b1")
 	require.Equal(t, v1alpha1.TriggerSummary{
-		Total: 6, Pending: 1, Submitted: 1, Running: 2, Succeeded: 0, Failed: 2, Skipped: 3, Progress: "4/6",
+		Total: 6, Pending: 1, Submitted: 1, Running: 2, Succeeded: 0, Failed: 2, Waiting: 1, Active: 3, Skipped: 3, Progress: "4/6",
 	}, summary.Triggers, "the one between its stages counts as running; the one that never had a Workflow as failed")
 	require.Equal(t, []store.Failure{
 		{Pipeline: "web-004", Stage: trigger.StageDeploy, Status: store.StatusFailed, Reason: v1alpha1.ReasonWorkflowFailed, Message: "boom"},
@@ -76,7 +76,10 @@ func TestTheCountsOfASummaryAddUp(t *testing.T) {
 		inState(t, s, string(state), 2, state)
 		triggers := summaryOf(t, s, string(state)).Triggers
 		require.EqualValues(t, 2, triggers.Total, state)
-		require.Equal(t, triggers.Total, triggers.Pending+triggers.Held+triggers.Submitted+triggers.Running+triggers.Succeeded+triggers.Failed, state)
+		require.Equal(t, triggers.Total, triggers.Pending+triggers.Held+triggers.Submitted+triggers.Running+
+			triggers.Succeeded+triggers.Failed+triggers.Cancelled+triggers.Superseded, state)
+		require.Equal(t, triggers.Pending+triggers.Held, triggers.Waiting, state)
+		require.Equal(t, triggers.Submitted+triggers.Running, triggers.Active, state)
 		execute(t, s, "UPDATE task SET status = 'Superseded' WHERE status = 'Pending'")
 	}
 }
@@ -215,7 +218,7 @@ func TestAPipelineThatRunsForOneArtifactIsNotCountedAsSkippedForAnother(t *testi
 		given.CdPipeline("none", given.Filter("false")))
 	_, err := s.Plan(t.Context(), planOf(t, given.Build("b1"), artifacts, family))
 	require.NoError(t, err)
-	require.Equal(t, v1alpha1.TriggerSummary{Total: 1, Pending: 1, Skipped: 1, Progress: "0/1"}, summaryOf(t, s, "b1").Triggers)
+	require.Equal(t, v1alpha1.TriggerSummary{Total: 1, Pending: 1, Waiting: 1, Skipped: 1, Progress: "0/1"}, summaryOf(t, s, "b1").Triggers)
 }
 
 func TestWaitingBuildsAreThoseOfTheQueue(t *testing.T) {
@@ -229,14 +232,43 @@ func TestWaitingBuildsAreThoseOfTheQueue(t *testing.T) {
 	require.Equal(t, []types.NamespacedName{{Namespace: given.Namespace, Name: "b2"}}, waiting)
 }
 
-func TestWhatIsNotTriggeredIsCountedOnceForAPipelineHoweverManyArtifacts(t *testing.T) {
+func TestAPipelineIsCountedOnceHoweverManyArtifacts(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	family := given.FamilyOf(given.CdPipeline("web"), given.CdPipeline("off", given.Suspended))
-	_, err := s.Plan(t.Context(), planOf(t, given.Build("b1"), given.Artifacts(3), family))
+	artifacts := given.Artifacts(3)
+	family := given.FamilyOf(given.CdPipeline("web"), given.CdPipeline("off", given.Suspended),
+		given.CdPipeline("one", given.Filter(fmt.Sprintf("artifact.image == %q", artifacts[1].Image))))
+	_, err := s.Plan(t.Context(), planOf(t, given.Build("b1"), artifacts, family))
 	require.NoError(t, err)
 	require.Equal(t, []store.DecisionCount{
-		{Outcome: v1alpha1.OutcomeTriggered, Reason: v1alpha1.ReasonTriggered, Count: 3, Examples: []string{"web"}},
+		{Outcome: v1alpha1.OutcomeTriggered, Reason: v1alpha1.ReasonTriggered, Count: 2, Examples: []string{"one", "web"}},
 		{Outcome: v1alpha1.OutcomeSkipped, Reason: v1alpha1.ReasonSuspended, Count: 1, Examples: []string{"off"}},
 	}, summaryOf(t, s, "b1").Decisions)
+	require.EqualValues(t, 1, summaryOf(t, s, "b1").Triggers.Skipped, "the message and the count agree")
+}
+
+// A Manual stage is held, whatever came before it, and cancelled with its pipeline.
+func TestAManualStageIsNotCountedAsRunning(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	family := given.FamilyOf(given.CdPipeline("web", given.WithPre, given.ManualStage(trigger.StageDeploy)))
+	planned(t, s, "b1", family)
+	endAll(t, s, store.StatusSucceeded)
+	followAll(t, s, family)
+	require.Equal(t, v1alpha1.TriggerSummary{Total: 1, Held: 1, Waiting: 1, Progress: "1/1"}, summaryOf(t, s, "b1").Triggers)
+	_, err := s.CancelWaiting(t.Context(), string(given.UID("web")), v1alpha1.ReasonPipelineDeleted, "gone")
+	require.NoError(t, err)
+	followAll(t, s, family)
+	require.Equal(t, v1alpha1.TriggerSummary{Total: 1, Cancelled: 1, Progress: "1/1"}, summaryOf(t, s, "b1").Triggers)
+}
+
+func TestWhatANewerBuildOvertookHasNotFailed(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	family := given.FamilyOf(given.CdPipeline("web", given.Concurrency(v1alpha1.ConcurrencyLatest)))
+	for i, build := range []string{"b1", "b2", "b3"} {
+		plannedBuild(t, s, builtAt(build, i), given.Artifacts(1), family)
+	}
+	followAll(t, s, family)
+	require.Equal(t, v1alpha1.TriggerSummary{Total: 1, Superseded: 1, Progress: "0/1"}, summaryOf(t, s, "b2").Triggers)
 }

@@ -47,5 +47,5 @@ func Surplus(builds []v1alpha1.CiBuild, history v1alpha1.BuildHistory) []*v1alph
 func isSettled(build *v1alpha1.CiBuild) bool {
 	triggers := build.Status.Triggers
 	return meta.IsStatusConditionTrue(build.Status.Conditions, v1alpha1.ConditionPlanned) &&
-		triggers != nil && triggers.Succeeded+triggers.Failed == triggers.Total
+		triggers != nil && triggers.Succeeded+triggers.Failed+triggers.Cancelled+triggers.Superseded == triggers.Total
 }

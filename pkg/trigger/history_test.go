@@ -19,7 +19,7 @@ func history(builds ...string) []v1alpha1.CiBuild {
 	for i, text := range builds {
 		name, phase, _ := strings.Cut(text, " ")
 		build := v1alpha1.CiBuild{ObjectMeta: metav1.ObjectMeta{Name: name, CreationTimestamp: metav1.NewTime(time.Unix(int64(i), 0))}}
-		build.Status.Triggers = &v1alpha1.TriggerSummary{Total: 2, Succeeded: 1, Failed: 1}
+		build.Status.Triggers = &v1alpha1.TriggerSummary{Total: 4, Succeeded: 1, Failed: 1, Cancelled: 1, Superseded: 1}
 		if strings.HasSuffix(phase, "!") {
 			build.Status.Triggers.Failed, build.Status.Triggers.Running = 0, 1
 		}

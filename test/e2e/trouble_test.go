@@ -38,7 +38,9 @@ func TestWorkflowsThatEndBadlyEndTheirRowsAndNoOther(t *testing.T) {
 	w.DecidedIs("below-fails", "Blocked/ParentNotSucceeded")
 	w.KubectlTells("describe cdpipeline no-template", "TemplateNotFound", "WorkflowTemplate nowhere did not appear within 1s")
 	w.KubectlTells("describe cdpipeline deleted", "WorkflowDeleted")
-	w.KubectlTells("describe cibuild app-1", "fails DEPLOY ended as Failed", "no-template DEPLOY ended as Error")
+	w.KubectlTells("describe cdpipeline fails", "ended as Failed: ", "exit code 1")
+	w.KubectlTells("describe cibuild app-1", "fails DEPLOY ended as Failed", "no-template DEPLOY ended as Error", "RunsFailed", "of 4 runs: 3 failed, 1 succeeded")
+	w.KubectlTells("get cibuild app-1", "RUNS", "WAITING", "RUNNING", "FAILED", "RunsFailed")
 	w.Judge()
 }
 

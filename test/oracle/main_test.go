@@ -89,10 +89,11 @@ func truth() v1alpha1.CiBuildStatus {
 	}
 	return v1alpha1.CiBuildStatus{
 		Phase: v1alpha1.BuildSucceeded, Artifacts: given.Artifacts(1),
-		Triggers: &v1alpha1.TriggerSummary{Total: 3, Pending: 1, Submitted: 1, Succeeded: 1, Progress: "2/3"},
+		Triggers: &v1alpha1.TriggerSummary{Total: 3, Pending: 1, Submitted: 1, Succeeded: 1, Waiting: 1, Active: 1, Progress: "2/3"},
 		Conditions: []metav1.Condition{
 			is(v1alpha1.ConditionComplete, metav1.ConditionTrue), is(v1alpha1.ConditionPlanned, metav1.ConditionTrue),
 			is(v1alpha1.ConditionTriggered, metav1.ConditionFalse),
+			{Type: v1alpha1.ConditionFinished, Status: metav1.ConditionFalse, Reason: string(v1alpha1.ReasonRunning)},
 		},
 	}
 }

@@ -112,7 +112,8 @@ func TestWhatIsRightIsNoViolation(t *testing.T) {
 		},
 		"a Workflow of the wanted name that is somebody else's": func(s *scene) {
 			claim := s.refuse(v1alpha1.ReasonNameConflict)
-			s.build.Status.Triggers.Pending, s.build.Status.Triggers.Failed = 0, 1
+			s.build.Status.Triggers.Pending, s.build.Status.Triggers.Waiting, s.build.Status.Triggers.Failed = 0, 0, 1
+			finish(&s.build.Status)
 			foreign := s.copied(claim.WorkflowName, map[string]string{v1alpha1.LabelIdentity: "another"})
 			foreign.SetUID("foreign")
 			s.more = []client.Object{foreign}
@@ -358,9 +359,9 @@ func TestEveryBrokenPromiseIsNamed(t *testing.T) {
 			func(s *scene) { s.execute("UPDATE task SET status = 'Pending' WHERE id = $1", s.submitted) },
 			[]string{`I5: task 1 went from "Submitted" to "Pending"`},
 		},
-		"I5: a task that is held after it was let go": {
-			func(s *scene) { s.execute("UPDATE task SET status = 'Held' WHERE id = $1", s.pending) },
-			[]string{`I5: task 3 went from "Pending" to "Held"`},
+		"I5: a task that is held after it was submitted": {
+			func(s *scene) { s.execute("UPDATE task SET status = 'Held' WHERE id = $1", s.submitted) },
+			[]string{`I5: task 1 went from "Submitted" to "Held"`},
 		},
 		"I5: a task that was deleted": {
 			func(s *scene) {
@@ -549,6 +550,9 @@ func TestQuiesceWaitsForTheLastPlanAndItsStatus(t *testing.T) {
 	require.NoError(t, cluster.Get(t.Context(), client.ObjectKeyFromObject(build), build))
 	build.Status = truth()
 	build.Status.Phase, build.Status.Triggers = v1alpha1.BuildFailed, &v1alpha1.TriggerSummary{Progress: "0/0"}
+	meta.SetStatusCondition(&build.Status.Conditions, metav1.Condition{
+		Type: v1alpha1.ConditionFinished, Status: metav1.ConditionTrue, Reason: string(v1alpha1.ReasonNothingToDo),
+	})
 	require.NoError(t, cluster.Update(t.Context(), build))
 	require.NoError(t, <-done)
 }

@@ -9,7 +9,7 @@ import (
 )
 
 // runs counts the runs of one build, as its status must: each is in one of pending, held,
-// submitted, running, succeeded and failed.
+// submitted, running, succeeded, failed, cancelled and superseded.
 type runs struct {
 	BuildUID  string
 	Total     int32
@@ -19,6 +19,9 @@ type runs struct {
 	Running   int32
 	Succeeded int32
 	Failed    int32
+	Cancelled int32
+	// Superseded were overtaken by a newer build.
+	Superseded int32
 	// Created have or had a Workflow.
 	Created int32
 	// NotTakenUp have a Workflow that no Argo controller has taken up.
@@ -55,7 +58,9 @@ SELECT b.build_uid,
 	count(*) FILTER (WHERE outcome IS NULL AND NOT held AND created AND NOT started) AS submitted,
 	count(*) FILTER (WHERE outcome IS NULL AND NOT held AND (started OR NOT created AND NOT waits)) AS running,
 	count(*) FILTER (WHERE outcome = 'Succeeded') AS succeeded,
-	count(*) FILTER (WHERE outcome <> 'Succeeded') AS failed,
+	count(*) FILTER (WHERE outcome IN ('Failed', 'Error')) AS failed,
+	count(*) FILTER (WHERE outcome = 'Cancelled') AS cancelled,
+	count(*) FILTER (WHERE outcome = 'Superseded') AS superseded,
 	count(*) FILTER (WHERE created) AS created,
 	count(*) FILTER (WHERE outcome IS NULL AND not_taken_up) AS not_taken_up,
 	(SELECT count(*) FROM event e JOIN cd_workflow ew ON ew.id = e.run_id

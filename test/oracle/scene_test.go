@@ -22,7 +22,26 @@ func (s *scene) planned(name string) *v1alpha1.CiBuild {
 	return given.CiBuild(name, func(build *v1alpha1.CiBuild) {
 		build.UID, build.Status = given.UID(name), truth()
 		build.Status.Triggers = &summaries[string(build.UID)].Triggers
+		finish(&build.Status)
 	})
+}
+
+// finish sets the condition Finished as the counts of the status say.
+func finish(status *v1alpha1.CiBuildStatus) {
+	triggers := status.Triggers
+	condition := metav1.Condition{Type: v1alpha1.ConditionFinished, Status: metav1.ConditionFalse}
+	switch {
+	case triggers.Failed > 0:
+		condition.Reason = string(v1alpha1.ReasonRunsFailed)
+	case triggers.Active > 0:
+		condition.Reason = string(v1alpha1.ReasonRunning)
+	default:
+		condition.Reason = string(v1alpha1.ReasonWaiting)
+	}
+	if triggers.Active+triggers.Waiting == 0 {
+		condition.Status = metav1.ConditionTrue
+	}
+	meta.SetStatusCondition(&status.Conditions, condition)
 }
 
 // told gives the pipeline the status that it must have.
@@ -47,6 +66,10 @@ func (s *scene) told(pipeline *v1alpha1.CdPipeline) {
 	if run.Status == store.StatusHeld {
 		condition.Status, condition.Reason = metav1.ConditionFalse, string(run.Reason)
 		condition.Message = fmt.Sprintf("build %s: stage %s of run %d waits: %s", run.BuildName, run.Stage, run.Run, run.Message)
+	}
+	if run.Status == store.StatusPending {
+		condition.Status, condition.Reason = metav1.ConditionFalse, string(v1alpha1.ReasonTriggersPending)
+		condition.Message = fmt.Sprintf("build %s: stage %s of run %d waits for a slot", run.BuildName, run.Stage, run.Run)
 	}
 	meta.SetStatusCondition(&pipeline.Status.Conditions, condition)
 }

@@ -60,7 +60,8 @@ func statuses(ctx context.Context, world World) ([]string, error) {
 func judgeBuild(build *v1alpha1.CiBuild, counted runs) []string {
 	want := v1alpha1.TriggerSummary{
 		Total: counted.Total, Pending: counted.Pending, Held: counted.Held, Submitted: counted.Submitted, Running: counted.Running,
-		Succeeded: counted.Succeeded, Failed: counted.Failed, Skipped: counted.Skipped,
+		Succeeded: counted.Succeeded, Failed: counted.Failed, Cancelled: counted.Cancelled, Superseded: counted.Superseded,
+		Waiting: counted.Pending + counted.Held, Active: counted.Submitted + counted.Running, Skipped: counted.Skipped,
 		Progress: fmt.Sprintf("%d/%d", counted.Created, counted.Total),
 	}
 	if build.Status.Triggers == nil {
@@ -79,7 +80,38 @@ func judgeBuild(build *v1alpha1.CiBuild, counted runs) []string {
 	if want := counted.Created == counted.Total && counted.NotTakenUp == 0 && build.Status.Phase == v1alpha1.BuildSucceeded; triggered != want {
 		found = append(found, fmt.Sprintf("I7: the condition Triggered of CiBuild %s is %t, with %d of %d runs that have a Workflow", build.Name, triggered, counted.Created, counted.Total))
 	}
+	finished := meta.FindStatusCondition(build.Status.Conditions, v1alpha1.ConditionFinished)
+	if got, want := conditionOf(finished), counted.finished(); got != want {
+		found = append(found, fmt.Sprintf("I7: the condition Finished of CiBuild %s is %s, the rows say %s", build.Name, got, want))
+	}
 	return found
+}
+
+// finished is what the condition Finished must be.
+func (r runs) finished() string {
+	waiting, active := r.Pending+r.Held, r.Submitted+r.Running
+	status, reason := metav1.ConditionTrue, v1alpha1.ReasonDone
+	if waiting+active > 0 {
+		status = metav1.ConditionFalse
+	}
+	switch {
+	case r.Total == 0:
+		reason = v1alpha1.ReasonNothingToDo
+	case r.Failed > 0:
+		reason = v1alpha1.ReasonRunsFailed
+	case active > 0:
+		reason = v1alpha1.ReasonRunning
+	case waiting > 0:
+		reason = v1alpha1.ReasonWaiting
+	}
+	return fmt.Sprintf("%s/%s", status, reason)
+}
+
+func conditionOf(condition *metav1.Condition) string {
+	if condition == nil {
+		return "nothing"
+	}
+	return fmt.Sprintf("%s/%s", condition.Status, condition.Reason)
 }
 
 func judgePipeline(pipeline *v1alpha1.CdPipeline, want told) []string {
@@ -116,13 +148,18 @@ func runText(run *lastRun) string {
 }
 
 // condition is what the condition Triggered must be: why the last build that was decided
-// on is held, or that nobody takes its Workflow up, or what was decided.
+// on is held, that nobody takes its Workflow up, that it has none yet, or what was decided.
 func (t told) condition() string {
 	switch run, decision := t.Run, t.Decision; {
 	case decision == nil:
 		return "nothing"
 	case run != nil && (run.Status == "Held" || run.Status == "Submitted" && run.Reason == "NotTakenUp") && run.BuildName == decision.BuildName:
 		return fmt.Sprintf("False/%s: build %s: stage %s of run %d waits: %s", run.Reason, run.BuildName, run.Stage, run.ID, run.Message)
+	case run != nil && (run.Status == "Pending" || run.Status == "Submitting") && run.BuildName == decision.BuildName:
+		if run.Reason != "" {
+			return fmt.Sprintf("False/%s: build %s: stage %s of run %d is tried again: %s", run.Reason, run.BuildName, run.Stage, run.ID, run.Message)
+		}
+		return fmt.Sprintf("False/TriggersPending: build %s: stage %s of run %d waits for a slot", run.BuildName, run.Stage, run.ID)
 	default:
 		status := metav1.ConditionFalse
 		if decision.Outcome == string(v1alpha1.OutcomeTriggered) {

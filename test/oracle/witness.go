@@ -143,7 +143,8 @@ func (w *Witness) buildAhead(ctx context.Context, build *v1alpha1.CiBuild) ([]st
 	}
 	rows, exists := all[string(build.UID)]
 	ahead := told.Total > rows.Total || created(told) > rows.Created ||
-		told.Succeeded > rows.Succeeded+rows.Reopened || told.Failed > rows.Failed+rows.Reopened
+		told.Succeeded > rows.Succeeded+rows.Reopened || told.Failed > rows.Failed+rows.Reopened ||
+		told.Cancelled > rows.Cancelled+rows.Reopened || told.Superseded > rows.Superseded+rows.Reopened
 	early := meta.IsStatusConditionTrue(build.Status.Conditions, v1alpha1.ConditionTriggered) && created(told) < told.Total
 	if exists && !ahead && !early {
 		return nil, nil

@@ -12,13 +12,17 @@ import (
 )
 
 const buildDecisions = `-- name: BuildDecisions :many
-SELECT build_uid, outcome, (CASE outcome WHEN 'Triggered' THEN 'Triggered' ELSE reason END)::text AS reason,
-       CASE outcome WHEN 'Triggered' THEN count(*) FILTER (WHERE reason <> 'SameRun') ELSE count(DISTINCT pipeline_uid) END::bigint AS pipelines,
-       (array_agg(DISTINCT pipeline))[1:5]::text[] AS examples
-FROM trigger_decision
-WHERE build_uid = ANY($1::text[])
-GROUP BY build_uid, outcome, 3
-ORDER BY build_uid, outcome DESC, 3
+SELECT best.build_uid, best.outcome, best.reason::text AS reason, count(*) AS pipelines,
+       (array_agg(best.pipeline ORDER BY best.pipeline))[1:5]::text[] AS examples
+FROM (
+    SELECT DISTINCT ON (d.build_uid, d.pipeline_uid) d.build_uid, d.pipeline, d.outcome,
+           CASE d.outcome WHEN 'Triggered' THEN 'Triggered' ELSE d.reason END AS reason
+    FROM trigger_decision d
+    WHERE d.build_uid = ANY($1::text[])
+    ORDER BY d.build_uid, d.pipeline_uid, array_position(ARRAY['Triggered', 'Waiting', 'Blocked', 'Skipped'], d.outcome), d.id
+) best
+GROUP BY best.build_uid, best.outcome, best.reason
+ORDER BY best.build_uid, best.outcome DESC, best.reason
 `
 
 type BuildDecisionsRow struct {
@@ -29,8 +33,8 @@ type BuildDecisionsRow struct {
 	Examples  []string
 }
 
-// What was decided below the builds, counted, with the first few names of each kind.
-// What is triggered runs once for each artifact; all else is said once of a pipeline.
+// What was decided below the builds, counted, with the first few names of each kind. Each
+// pipeline counts once, by what counts most of what was decided for its artifacts.
 func (q *Queries) BuildDecisions(ctx context.Context, buildUids []string) ([]BuildDecisionsRow, error) {
 	rows, err := q.db.Query(ctx, buildDecisions, buildUids)
 	if err != nil {
@@ -65,7 +69,9 @@ SELECT b.build_uid, b.namespace, b.build_name,
        count(w.id) FILTER (WHERE w.outcome IS NULL AND s.held = 0 AND s.submitted > 0 AND s.started = 0) AS submitted,
        count(w.id) FILTER (WHERE w.outcome IS NULL AND s.held = 0 AND (s.started > 0 OR (s.submitted = 0 AND s.waiting = 0))) AS running,
        count(w.id) FILTER (WHERE w.outcome = 'Succeeded') AS succeeded,
-       count(w.id) FILTER (WHERE w.outcome <> 'Succeeded') AS failed,
+       count(w.id) FILTER (WHERE w.outcome IN ('Failed', 'Error')) AS failed,
+       count(w.id) FILTER (WHERE w.outcome = 'Cancelled') AS cancelled,
+       count(w.id) FILTER (WHERE w.outcome = 'Superseded') AS superseded,
        count(w.id) FILTER (WHERE s.submitted > 0) AS triggered,
        (SELECT count(*) FROM (
             SELECT FROM trigger_decision d WHERE d.build_uid = b.build_uid
@@ -84,18 +90,20 @@ GROUP BY b.build_uid
 `
 
 type BuildSummariesRow struct {
-	BuildUid  string
-	Namespace string
-	BuildName string
-	Total     int64
-	Pending   int64
-	Held      int64
-	Submitted int64
-	Running   int64
-	Succeeded int64
-	Failed    int64
-	Triggered int64
-	Skipped   int64
+	BuildUid   string
+	Namespace  string
+	BuildName  string
+	Total      int64
+	Pending    int64
+	Held       int64
+	Submitted  int64
+	Running    int64
+	Succeeded  int64
+	Failed     int64
+	Cancelled  int64
+	Superseded int64
+	Triggered  int64
+	Skipped    int64
 }
 
 // A run is held where its stage is, whatever came before; else it is as far as its
@@ -120,6 +128,8 @@ func (q *Queries) BuildSummaries(ctx context.Context, buildUids []string) ([]Bui
 			&i.Running,
 			&i.Succeeded,
 			&i.Failed,
+			&i.Cancelled,
+			&i.Superseded,
 			&i.Triggered,
 			&i.Skipped,
 		); err != nil {
@@ -184,7 +194,7 @@ const failedRuns = `-- name: FailedRuns :many
 SELECT build_uid, pipeline, stage, status, reason, message
 FROM (
     SELECT w.build_uid, w.pipeline, r.stage, t.status, t.reason, t.message,
-           row_number() OVER (PARTITION BY w.build_uid ORDER BY t.id) AS place
+           row_number() OVER (PARTITION BY w.build_uid ORDER BY t.status IN ('Failed', 'Error') DESC, t.id) AS place
     FROM cd_workflow w
     JOIN cd_workflow_runner r ON r.cd_workflow_id = w.id
     JOIN task t ON t.id = r.task_id
@@ -209,7 +219,8 @@ type FailedRunsRow struct {
 	Message  string
 }
 
-// Runs of the builds that ended badly, and why; the first few of each build.
+// Runs of the builds that ended badly, and why; the first few of each build, those that
+// failed before those that somebody or a newer build ended.
 func (q *Queries) FailedRuns(ctx context.Context, arg FailedRunsParams) ([]FailedRunsRow, error) {
 	rows, err := q.db.Query(ctx, failedRuns, arg.BuildUids, arg.MostEach)
 	if err != nil {

@@ -8,7 +8,9 @@ SELECT b.build_uid, b.namespace, b.build_name,
        count(w.id) FILTER (WHERE w.outcome IS NULL AND s.held = 0 AND s.submitted > 0 AND s.started = 0) AS submitted,
        count(w.id) FILTER (WHERE w.outcome IS NULL AND s.held = 0 AND (s.started > 0 OR (s.submitted = 0 AND s.waiting = 0))) AS running,
        count(w.id) FILTER (WHERE w.outcome = 'Succeeded') AS succeeded,
-       count(w.id) FILTER (WHERE w.outcome <> 'Succeeded') AS failed,
+       count(w.id) FILTER (WHERE w.outcome IN ('Failed', 'Error')) AS failed,
+       count(w.id) FILTER (WHERE w.outcome = 'Cancelled') AS cancelled,
+       count(w.id) FILTER (WHERE w.outcome = 'Superseded') AS superseded,
        count(w.id) FILTER (WHERE s.submitted > 0) AS triggered,
        (SELECT count(*) FROM (
             SELECT FROM trigger_decision d WHERE d.build_uid = b.build_uid
@@ -26,22 +28,27 @@ WHERE b.build_uid = ANY(@build_uids::text[]) AND b.planned_at IS NOT NULL
 GROUP BY b.build_uid;
 
 -- name: BuildDecisions :many
--- What was decided below the builds, counted, with the first few names of each kind.
--- What is triggered runs once for each artifact; all else is said once of a pipeline.
-SELECT build_uid, outcome, (CASE outcome WHEN 'Triggered' THEN 'Triggered' ELSE reason END)::text AS reason,
-       CASE outcome WHEN 'Triggered' THEN count(*) FILTER (WHERE reason <> 'SameRun') ELSE count(DISTINCT pipeline_uid) END::bigint AS pipelines,
-       (array_agg(DISTINCT pipeline))[1:5]::text[] AS examples
-FROM trigger_decision
-WHERE build_uid = ANY(@build_uids::text[])
-GROUP BY build_uid, outcome, 3
-ORDER BY build_uid, outcome DESC, 3;
+-- What was decided below the builds, counted, with the first few names of each kind. Each
+-- pipeline counts once, by what counts most of what was decided for its artifacts.
+SELECT best.build_uid, best.outcome, best.reason::text AS reason, count(*) AS pipelines,
+       (array_agg(best.pipeline ORDER BY best.pipeline))[1:5]::text[] AS examples
+FROM (
+    SELECT DISTINCT ON (d.build_uid, d.pipeline_uid) d.build_uid, d.pipeline, d.outcome,
+           CASE d.outcome WHEN 'Triggered' THEN 'Triggered' ELSE d.reason END AS reason
+    FROM trigger_decision d
+    WHERE d.build_uid = ANY(@build_uids::text[])
+    ORDER BY d.build_uid, d.pipeline_uid, array_position(ARRAY['Triggered', 'Waiting', 'Blocked', 'Skipped'], d.outcome), d.id
+) best
+GROUP BY best.build_uid, best.outcome, best.reason
+ORDER BY best.build_uid, best.outcome DESC, best.reason;
 
 -- name: FailedRuns :many
--- Runs of the builds that ended badly, and why; the first few of each build.
+-- Runs of the builds that ended badly, and why; the first few of each build, those that
+-- failed before those that somebody or a newer build ended.
 SELECT build_uid, pipeline, stage, status, reason, message
 FROM (
     SELECT w.build_uid, w.pipeline, r.stage, t.status, t.reason, t.message,
-           row_number() OVER (PARTITION BY w.build_uid ORDER BY t.id) AS place
+           row_number() OVER (PARTITION BY w.build_uid ORDER BY t.status IN ('Failed', 'Error') DESC, t.id) AS place
     FROM cd_workflow w
     JOIN cd_workflow_runner r ON r.cd_workflow_id = w.id
     JOIN task t ON t.id = r.task_id
