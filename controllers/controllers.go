@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
 	"github.com/penstock-cd/penstock/controllers/adapt"
+	"github.com/penstock-cd/penstock/controllers/backlog"
 	"github.com/penstock-cd/penstock/controllers/cluster"
 	"github.com/penstock-cd/penstock/controllers/dispatch"
 	"github.com/penstock-cd/penstock/controllers/gauge"
@@ -75,6 +76,7 @@ type loops struct {
 	dispatcher *dispatch.Dispatcher
 	builds     *dispatch.Dispatcher
 	adapter    *adapt.Adapter
+	backlog    *backlog.Finder
 	tracker    *track.Tracker
 	stopper    *stop.Stopper
 	pickup     *pickup.Watcher
@@ -117,14 +119,20 @@ func newLoops(mgr manager.Manager, deps Dependencies, decider trigger.Decider) *
 	l := &loops{}
 	l.reporter = report.New(report.Config{
 		Cache: mgr.GetCache(), Writer: mgr.GetClient(), Rows: deps.Store, History: deps.Store, Decider: decider,
-		Events: mgr.GetEventRecorder("penstock"),
-		Busy:   func() bool { return l.dispatcher.IsBusy() || l.builds.IsBusy() },
-		Gate:   func() (bool, int, int) { return l.dispatcher.Backlog() },
-		Log:    deps.Log.WithName("report"),
+		Events:  mgr.GetEventRecorder("penstock"),
+		Busy:    func() bool { return l.dispatcher.IsBusy() || l.builds.IsBusy() },
+		Gate:    func() (bool, int, int) { return l.dispatcher.Backlog() },
+		Delay:   func(namespace string) (limit.Delay, bool) { return l.dispatcher.DelayOf(namespace) },
+		Holders: func() []backlog.Holder { return l.backlog.Holders() },
+		Log:     deps.Log.WithName("report"),
 	})
 	worker := dispatch.NewWorker(deps.Store, deps.Replica, deps.Log.WithName("dispatch"))
-	l.dispatcher = dispatch.New(l.dispatching(mgr, deps, worker, LaneCd, firstLimit(deps.Config.BatchSize)))
-	l.builds = dispatch.New(l.dispatching(mgr, deps, worker, LaneCi, deps.Config.CiBatchSize))
+	l.dispatcher = l.newDispatcher(mgr, deps, worker, LaneCd, firstLimit(deps.Config.BatchSize))
+	l.builds = l.newDispatcher(mgr, deps, worker, LaneCi, deps.Config.CiBatchSize)
+	l.backlog = backlog.New(backlog.Config{
+		Rows: deps.Store, Live: mgr.GetAPIReader(), Closed: l.gateClosed, Suspended: l.suspended,
+		OnFound: l.reporter.GateMoved, Log: deps.Log.WithName("backlog"),
+	})
 	l.adapter = adapt.New(adapt.Config{
 		Limit: l.dispatcher, Answers: deps.Answers.Take, DatabaseWait: acquireWait(deps.Store), Log: deps.Log.WithName("adapt"),
 	})
@@ -143,11 +151,12 @@ func newLoops(mgr manager.Manager, deps Dependencies, decider trigger.Decider) *
 	})
 	l.stopper = stop.New(stop.Config{Rows: deps.Store, Writer: deps.TriggerClients[LaneCd], Log: deps.Log.WithName("stop")})
 	l.releaser = release.New(release.Config{
-		Cache: mgr.GetCache(), Live: mgr.GetAPIReader(), Writer: mgr.GetClient(), Log: deps.Log.WithName("release"),
+		Cache: mgr.GetCache(), Live: mgr.GetAPIReader(), Writer: mgr.GetClient(),
+		Urgent: l.isShut, UrgentWriter: deps.TriggerClients[LaneCd], Log: deps.Log.WithName("release"),
 	})
 	l.tracker = track.New(track.Config{
 		Rows: deps.Store, Live: mgr.GetAPIReader(), Writer: mgr.GetClient(), Moved: l.moved, Recorded: l.releaser.Recorded,
-		Events: mgr.GetEventRecorder("penstock"), Log: deps.Log.WithName("track"),
+		Deleted: l.freed, Events: mgr.GetEventRecorder("penstock"), Log: deps.Log.WithName("track"),
 	})
 	l.pickup = pickup.New(pickup.Config{
 		Rows: deps.Store, Cache: mgr.GetCache(), Timeout: deps.Config.PickupTimeout, Moved: l.moved, Log: deps.Log.WithName("pickup"),
@@ -160,7 +169,7 @@ func newLoops(mgr manager.Manager, deps Dependencies, decider trigger.Decider) *
 	})
 	l.history = prune.NewRows(prune.RowsConfig{History: deps.Store, Log: deps.Log.WithName("prune")})
 	l.surplus = prune.NewBuilds(prune.BuildsConfig{Cache: mgr.GetCache(), Writer: mgr.GetClient(), Log: deps.Log.WithName("prune")})
-	l.queue = gauge.NewQueue(deps.Store.QueueDepth, deps.Log.WithName("gauge"))
+	l.queue = gauge.NewQueue(deps.Store.QueueDepth, deps.Store.DelayedTasks, deps.Log.WithName("gauge"))
 	l.horizon = gauge.NewHorizon(deps.Store.EventDelay, deps.Log.WithName("gauge"))
 	return l
 }
@@ -180,18 +189,56 @@ func newProber(mgr manager.Manager, deps Dependencies) (*cluster.Prober, error) 
 	}), nil
 }
 
-// dispatching is what the dispatcher of one lane needs.
-func (l *loops) dispatching(mgr manager.Manager, deps Dependencies, worker *dispatch.Worker, lane store.Lane, inFlight int) dispatch.Config {
-	return dispatch.Config{
-		Lane: lane, Queue: deps.Store, Worker: worker,
-		Submitter: &argo.Submitter{
-			Builders: argo.Builders{store.KindCd: argo.Stages{Freeze: l.freeze.get, Labels: deps.Config.Labels()}},
-			Cache:    mgr.GetCache(), Live: deps.TriggerClients[lane],
-		},
+// newDispatcher returns the dispatcher of one lane.
+func (l *loops) newDispatcher(mgr manager.Manager, deps Dependencies, worker *dispatch.Worker, lane store.Lane, inFlight int) *dispatch.Dispatcher {
+	submitter := &argo.Submitter{
+		Builders: argo.Builders{store.KindCd: argo.Stages{Freeze: l.freeze.get, Labels: deps.Config.Labels()}},
+		Cache:    mgr.GetCache(), Live: deps.TriggerClients[lane],
+	}
+	dispatcher := dispatch.New(dispatch.Config{
+		Lane: lane, Queue: deps.Store, Worker: worker, Submitter: submitter,
 		Limit: inFlight, Lease: deps.Config.TriggerLease, Grace: deps.Config.ShutdownGracePeriod,
 		Busy: func(busy bool) { deps.Bucket.SetBusy(lane.Name(), busy) },
-		Held: l.reporter.GateMoved, Moved: l.moved, Log: deps.Log.WithName("dispatch").WithValues("lane", lane.Name()),
+		Held: l.reporter.GateMoved, Moved: l.moved, Delayed: l.delayed,
+		Log: deps.Log.WithName("dispatch").WithValues("lane", lane.Name()),
+	})
+	submitter.Admits = dispatcher.Admits
+	return dispatcher
+}
+
+// delayed has it told that Workflows of a namespace are refused, or no longer, and lets
+// those go that keep its quota used up.
+func (l *loops) delayed(namespace string) {
+	l.reporter.Delayed(namespace)
+	if l.isShut(namespace) {
+		l.releaser.Hurry(namespace)
 	}
+}
+
+// isShut tells whether a lane waits for the namespace to have room.
+func (l *loops) isShut(namespace string) bool {
+	_, runs := l.dispatcher.DelayOf(namespace)
+	_, builds := l.builds.DelayOf(namespace)
+	return runs || builds
+}
+
+// freed tells that a Workflow of a namespace is gone.
+func (l *loops) freed(namespace string) {
+	l.dispatcher.Freed(namespace)
+	l.builds.Freed(namespace)
+}
+
+// gateClosed tells whether the backlog gate holds tasks of a lane back.
+func (l *loops) gateClosed() bool {
+	runs, _, _ := l.dispatcher.Backlog()
+	builds, _, _ := l.builds.Backlog()
+	return runs || builds
+}
+
+// suspended tells the lanes which Workflows do not count for the gate.
+func (l *loops) suspended(tasks []int64) {
+	l.dispatcher.SetSuspended(tasks)
+	l.builds.SetSuspended(tasks)
 }
 
 // moved wakes those who act on tasks that changed, after the commit. The stopper looks
@@ -228,7 +275,7 @@ func (l *loops) register(ctx context.Context, mgr manager.Manager, loadLimits fu
 		}
 	}
 	for _, loop := range []manager.Runnable{
-		limited{l.dispatcher, loadLimits}, limited{l.builds, loadLimits}, limited{l.history, loadLimits}, l.surplus, l.adapter, l.follower, l.holder, l.tracker, l.stopper, l.releaser, l.pickup,
+		limited{l.dispatcher, loadLimits}, limited{l.builds, loadLimits}, limited{l.history, loadLimits}, l.surplus, l.adapter, l.backlog, l.follower, l.holder, l.tracker, l.stopper, l.releaser, l.pickup,
 		l.reporter.Feed, l.reporter, l.mirror, l.sweeper, l.queue, l.horizon, l.clusters,
 	} {
 		if err := mgr.Add(loop); err != nil {

@@ -46,6 +46,7 @@ func (l limits) apply(c config.Config) {
 	for _, lane := range []*dispatch.Dispatcher{l.dispatcher, l.builds} {
 		lane.SetRate(c.KubeAPIQPS)
 		lane.SetMaxActive(c.MaxActiveWorkflows)
+		lane.SetShare(c.MaxActivePerNamespace)
 	}
 	l.builds.SetLimit(c.CiBatchSize)
 	if l.freeze.set(c.Freeze) {

@@ -95,8 +95,8 @@ const (
 const (
 	// ReasonInvalidWindow: one of spec.windows can't be understood.
 	ReasonInvalidWindow Reason = "InvalidWindow"
-	ReasonReady       Reason = "Ready"
-	ReasonParentCycle Reason = "ParentCycle"
+	ReasonReady         Reason = "Ready"
+	ReasonParentCycle   Reason = "ParentCycle"
 )
 
 // Reasons of a task that is Held.
@@ -142,6 +142,23 @@ const (
 	ReasonBuilderPanicked   Reason = "BuilderPanicked"
 	ReasonSubmissionDelayed Reason = "SubmissionDelayed"
 	ReasonWorkflowFailed    Reason = "WorkflowFailed"
+)
+
+// Reasons of a task that waits because the API server refuses its Workflow for now.
+const (
+	// ReasonQuotaExceeded: a ResourceQuota of the namespace is used up.
+	ReasonQuotaExceeded Reason = "QuotaExceeded"
+	// ReasonForbidden: Penstock may not create Workflows in the namespace, or look into a
+	// cluster.
+	ReasonForbidden Reason = "Forbidden"
+	// ReasonPolicyDenied: a ValidatingAdmissionPolicy denies the Workflow.
+	ReasonPolicyDenied Reason = "PolicyDenied"
+	// ReasonWebhookDenied: an admission webhook denies the Workflow.
+	ReasonWebhookDenied Reason = "WebhookDenied"
+	// ReasonWebhookFailed: an admission webhook does not answer.
+	ReasonWebhookFailed Reason = "WebhookFailed"
+	// ReasonNamespaceShare: the namespace has as many active Workflows as it may have.
+	ReasonNamespaceShare Reason = "NamespaceShare"
 )
 
 // FinalizerRecorded keeps every Workflow that Penstock creates from vanishing, by its

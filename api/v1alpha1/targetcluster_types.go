@@ -62,8 +62,8 @@ const (
 	ClusterUnknown ClusterPhase = "Unknown"
 )
 
-// Reasons of a cluster's phase and of its condition Ready, beside Suspended. All but the
-// first three are classes of errors.
+// Reasons of a cluster's phase and of its condition Ready, beside Suspended and Forbidden.
+// All but the first three are classes of errors.
 const (
 	ReasonClusterHealthy Reason = "Healthy"
 	ReasonClusterVirtual Reason = "Virtual"
@@ -75,7 +75,6 @@ const (
 	ReasonTimeout      Reason = "Timeout"
 	ReasonTLS          Reason = "TLS"
 	ReasonUnauthorized Reason = "Unauthorized"
-	ReasonForbidden    Reason = "Forbidden"
 	ReasonNotReady     Reason = "NotReady"
 	// ReasonBadKubeconfig: the Secret is missing, or what it holds is not used.
 	ReasonBadKubeconfig Reason = "BadKubeconfig"

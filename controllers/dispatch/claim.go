@@ -13,6 +13,9 @@ const (
 	// pollInterval is how long an idle dispatcher waits before it looks whether a
 	// task's back-off is over; after idleTime without any task it is idleInterval.
 	pollInterval, idleTime, idleInterval = time.Second, 30 * time.Second, 5 * time.Second
+	// probePause is the least time between two looks for a probe that is due, such as one
+	// that the backlog gate keeps waiting.
+	probePause = 50 * time.Millisecond
 	// ahead is how many claimed rows wait for a slot while the next are claimed.
 	ahead = minBatch / 2
 	// reclaimInterval is the longest pause between two looks for tasks of workers that died.
@@ -38,19 +41,20 @@ func (d *Dispatcher) run(ctx context.Context) {
 		}
 		if time.Since(reclaimed) > min(d.Lease/4, reclaimInterval) {
 			d.reclaim(ctx)
+			d.learn(ctx)
 			reclaimed = time.Now()
 		}
-		claimed, err := d.claim(ctx, life)
+		claimed, more, err := d.claim(ctx, life)
 		if err != nil && ctx.Err() == nil {
 			d.Log.Error(err, "claim failed, will retry")
 		}
 		for _, next := range claimed {
 			tasks <- next
 		}
-		if len(claimed) > 0 || d.pool.InFlight() > 0 {
+		if len(claimed) > 0 || more || d.pool.InFlight() > 0 {
 			busy = time.Now()
 		}
-		if len(claimed) == 0 || d.outage.Load() > 0 {
+		if (len(claimed) == 0 && !more) || d.outage.Load() > 0 {
 			d.idle(ctx, len(tasks), d.pause(time.Since(busy)))
 		}
 	}
@@ -58,49 +62,61 @@ func (d *Dispatcher) run(ctx context.Context) {
 	<-fed
 }
 
-// claim takes the next batch, or nothing while the backlog gate is closed.
-func (d *Dispatcher) claim(ctx context.Context, life *life) ([]task, error) {
+// claim takes the next batch, or nothing while the backlog gate is closed. More tells
+// that there may be more although it is empty.
+func (d *Dispatcher) claim(ctx context.Context, life *life) (tasks []task, more bool, err error) {
 	wanted := d.size.next(batchLimits{inFlight: d.pool.Limit(), rate: int(d.rate.Load()), lease: d.Lease})
-	most, err := d.room(ctx, wanted)
+	all, active, err := d.countActive(ctx)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
+	most := d.room(wanted, all)
 	if most == 0 {
 		d.setBusy(d.pool.InFlight() > 0)
-		return nil, nil
+		return nil, false, nil
 	}
 	// Taken before the request, so that by this process's clock the lease ends
 	// before it does by the database's.
 	claimed := time.Now()
-	claims, err := d.Queue.Claim(ctx, d.Lane, d.Worker.name, most, d.Lease)
-	if err != nil {
-		return nil, err
-	}
-	if len(claims) < most {
+	claims, more, err := d.claimAll(ctx, most, active)
+	if len(claims) < most && !more && err == nil {
 		d.gate.Drained()
 	}
 	d.size.claimed(len(claims) == wanted, claimed)
 	d.metrics.batchSize.Observe(float64(len(claims)))
 	d.setBusy(len(claims) > 0 || d.pool.InFlight() > 0)
-	tasks := make([]task, len(claims))
+	tasks = make([]task, len(claims))
 	for i, claim := range claims {
 		failpoint.Hit(failpoint.DispatchAfterClaim)
 		tasks[i] = task{claim: claim, life: life, made: new(argo.Made), claimed: claimed, deadline: claimed.Add(d.Lease)}
 	}
-	return tasks, nil
+	return tasks, more, err
 }
 
 // room is how many of the wanted rows the backlog gate lets in.
-func (d *Dispatcher) room(ctx context.Context, wanted int) (int, error) {
+func (d *Dispatcher) room(wanted int, active int64) int {
 	if d.gate.Limit() <= 0 {
-		return wanted, nil
-	}
-	active, err := d.Queue.ActiveWorkflows(ctx)
-	if err != nil {
-		return 0, err
+		return wanted
 	}
 	backlog.Set(float64(active))
-	return d.gate.Room(wanted, int(active)), nil
+	return d.gate.Room(wanted, int(active))
+}
+
+// countActive counts the unfinished Workflows, where anything depends on it: in all, and by
+// namespace where each has a share.
+func (d *Dispatcher) countActive(ctx context.Context) (all int64, in map[string]int64, err error) {
+	suspended := *d.suspended.Load()
+	if d.share.Load() > 0 {
+		in, err = d.Queue.ActiveByNamespace(ctx, suspended...)
+		for _, active := range in {
+			all += active
+		}
+		return all, in, err
+	}
+	if d.gate.Limit() > 0 {
+		all, err = d.Queue.ActiveWorkflows(ctx, suspended...)
+	}
+	return all, nil, err
 }
 
 // feed starts the tasks as slots become free, and gives back those that it may not
@@ -126,6 +142,9 @@ func (d *Dispatcher) begin(ctx context.Context, next task) error {
 }
 
 func (d *Dispatcher) giveBack(t task) {
+	if t.claim.Probe {
+		d.causes.Unproven(t.claim.Namespace, time.Now())
+	}
 	d.commit(store.Completion{ID: t.claim.ID, Attempt: t.claim.Attempt, Status: store.StatusPending})
 }
 
@@ -164,14 +183,16 @@ func (d *Dispatcher) wakeUnlessOutage() <-chan struct{} {
 }
 
 // pause is longer the more submissions have failed in a row, and where there has been
-// nothing to do for long.
+// nothing to do for long. It ends when a probe is due.
 func (d *Dispatcher) pause(idle time.Duration) time.Duration {
-	switch failures := d.outage.Load(); {
-	case failures > 0:
+	if failures := d.outage.Load(); failures > 0 {
 		return backoff(failures, outageFirst, outageMost)
-	case idle > idleTime && d.gate.Limit() <= 0:
-		return idleInterval
-	default:
-		return pollInterval
 	}
+	if next, some := d.causes.Next(); some {
+		return min(max(time.Until(next), probePause), pollInterval)
+	}
+	if idle > idleTime && d.gate.Limit() <= 0 && d.share.Load() <= 0 {
+		return idleInterval
+	}
+	return pollInterval
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/go-logr/logr"
 
+	"github.com/penstock-cd/penstock/api/v1alpha1"
 	"github.com/penstock-cd/penstock/pkg/argo"
 	"github.com/penstock-cd/penstock/pkg/batch"
 	"github.com/penstock-cd/penstock/pkg/bounded"
@@ -28,15 +29,25 @@ const commitInterval = 250 * time.Millisecond
 
 // Queue is the rows.
 type Queue interface {
-	// Claim takes up to most tasks of the lane for the worker, for the length of the lease.
-	Claim(ctx context.Context, lane store.Lane, worker string, most int, lease time.Duration) ([]store.Claim, error)
+	// ClaimWithin takes up to most tasks of the lane for the worker, for the length of the
+	// lease, and sets those aside that their namespaces have no room for.
+	ClaimWithin(ctx context.Context, lane store.Lane, worker string, most int, lease time.Duration, rooms store.Rooms) (claims []store.Claim, aside map[string]v1alpha1.Reason, err error)
+	// ClaimDelayed takes tasks that were set aside, of each namespace up to as many.
+	ClaimDelayed(ctx context.Context, lane store.Lane, worker string, lease time.Duration, rooms map[string]int) ([]store.Claim, error)
+	// ReleaseDelayed puts what was set aside in the namespaces back into the queue, and returns
+	// whether there may be more.
+	ReleaseDelayed(ctx context.Context, lane store.Lane, namespaces []string) (more bool, err error)
+	// DelayedNamespaces returns where tasks of the lane are set aside, and why.
+	DelayedNamespaces(ctx context.Context, lane store.Lane) (map[string]v1alpha1.Reason, error)
 	// Complete records what became of claims that are still the worker's, and
 	// returns those.
 	Complete(ctx context.Context, worker string, completions []store.Completion) ([]store.Moved, error)
 	// ReclaimExpired gives back the rows whose lease ran out, or whose worker is silent.
 	ReclaimExpired(ctx context.Context) (int64, error)
-	// ActiveWorkflows counts the unfinished Workflows.
-	ActiveWorkflows(ctx context.Context) (int64, error)
+	// ActiveWorkflows counts the unfinished Workflows, but for those of some tasks.
+	ActiveWorkflows(ctx context.Context, suspended ...int64) (int64, error)
+	// ActiveByNamespace is the same by namespace.
+	ActiveByNamespace(ctx context.Context, suspended ...int64) (map[string]int64, error)
 }
 
 // Submitter creates Workflows.
@@ -72,7 +83,9 @@ type Config struct {
 	Held func()
 	// Moved is told of rows that changed, after the commit.
 	Moved func([]store.Moved)
-	Log   logr.Logger
+	// Delayed is told of namespaces where Workflows are refused, or no longer. Optional.
+	Delayed func(namespace string)
+	Log     logr.Logger
 }
 
 // Dispatcher runs the pool.
@@ -87,6 +100,13 @@ type Dispatcher struct {
 	wake    chan struct{}
 	busy    atomic.Bool
 	size    batchSizer
+	causes  *limit.Causes
+	aside   *aside
+	share   atomic.Int64
+	// queueFirst takes turns: it is the next claim's.
+	queueFirst bool
+	// suspended are the tasks whose Workflows do not count.
+	suspended atomic.Pointer[[]int64]
 	// outage counts, in a row, submissions that failed because of the API server.
 	outage atomic.Int32
 }
@@ -103,7 +123,13 @@ type task struct {
 // New returns a dispatcher that does nothing until it is started.
 func New(config Config) *Dispatcher {
 	config.Worker = cmp.Or(config.Worker, immortal())
-	d := &Dispatcher{Config: config, metrics: metricsOf(config.Lane.Name()), wake: make(chan struct{}, 1)}
+	if config.Delayed == nil {
+		config.Delayed = func(string) {}
+	}
+	d := &Dispatcher{
+		Config: config, metrics: metricsOf(config.Lane.Name()), wake: make(chan struct{}, 1),
+		causes: limit.NewCauses(), aside: newAside(),
+	}
 	d.gate = limit.NewBacklog(config.MaxActive, d.gateMoved)
 	d.pool = bounded.NewPool(bounded.Config[task]{
 		Limit: config.Limit, Timeout: config.Lease / 2, Run: d.submit, Done: d.finish,
@@ -116,6 +142,7 @@ func New(config Config) *Dispatcher {
 		},
 	})
 	d.rate.Store(int64(config.RatePerSecond))
+	d.suspended.Store(&[]int64{})
 	d.SetLimit(config.Limit)
 	return d
 }
@@ -151,6 +178,19 @@ func (d *Dispatcher) limitPool() {
 // SetMaxActive changes how many Workflows may be unfinished; 0 is no limit.
 func (d *Dispatcher) SetMaxActive(workflows int) {
 	d.gate.SetLimit(workflows)
+	d.Wake()
+}
+
+// SetShare changes how many Workflows may be unfinished in one namespace; 0 is no limit.
+func (d *Dispatcher) SetShare(workflows int) {
+	d.share.Store(int64(workflows))
+	d.Wake()
+}
+
+// SetSuspended says which tasks have a Workflow that does not count for the gate or for a
+// share, since Argo has suspended it.
+func (d *Dispatcher) SetSuspended(tasks []int64) {
+	d.suspended.Store(&tasks)
 	d.Wake()
 }
 

@@ -10,8 +10,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
 	"github.com/penstock-cd/penstock/controllers/dispatch"
@@ -219,7 +217,7 @@ func TestARowThatFailsByItselfDelaysNoNewOne(t *testing.T) {
 		q := newQueue(1)
 		s := newSubmitter(func(_ context.Context, claim store.Claim) error {
 			if claim.ID == 1 {
-				return apierrors.NewForbidden(schema.GroupResource{Resource: "workflows"}, "one", errors.New("exceeded quota"))
+				return denied
 			}
 			return nil
 		})

@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -28,8 +29,14 @@ func (d *Dispatcher) finish(t task, err error) {
 		d.giveBack(t) // it is nobody's failure
 		return
 	}
+	var shut *argo.ShutError
+	if errors.As(err, &shut) {
+		d.setAside(t.claim, shut.Reason)
+		return
+	}
 	completion := judge(t.claim, err)
 	completion.WorkflowUID = t.made.UID
+	d.account(t.claim, &completion, err)
 	d.countOutage(completion.Status == store.StatusPending && argo.IsOutage(err))
 	d.tell(t, completion, err)
 	d.metrics.triggers.WithLabelValues(string(completion.Status)).Inc()

@@ -43,6 +43,9 @@ func judge(claim store.Claim, err error) store.Completion {
 		completion.Message = fmt.Sprintf("building or submitting the Workflow panicked: %v", panicked.Value)
 	default:
 		completion.Status, completion.Reason = store.StatusPending, v1alpha1.ReasonSubmissionDelayed
+		if cause, _, known := argo.CauseOf(err); known {
+			completion.Reason = v1alpha1.Reason(cause.Reason)
+		}
 		completion.Message = fmt.Sprintf("attempt %d: %v", claim.Failures+1, err)
 		most := rowMost
 		if argo.IsOutage(err) {

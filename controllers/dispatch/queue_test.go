@@ -3,6 +3,7 @@ package dispatch_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/stretchr/testify/require"
 
+	"github.com/penstock-cd/penstock/api/v1alpha1"
 	"github.com/penstock-cd/penstock/controllers/dispatch"
 	"github.com/penstock-cd/penstock/pkg/argo"
 	"github.com/penstock-cd/penstock/pkg/store"
@@ -39,6 +41,7 @@ type row struct {
 	leaseUntil  time.Time
 	availableAt time.Time
 	submittedAt time.Time
+	delayedBy   v1alpha1.Reason
 }
 
 // newQueue holds n Pending tasks.
@@ -50,39 +53,108 @@ func newQueue(n int) *queue {
 
 func (q *queue) add(n int) { q.addTo(cd, n) }
 
-func (q *queue) addTo(lane store.Lane, n int) {
+func (q *queue) addTo(lane store.Lane, n int) { q.addAll(lane, "default", n) }
+
+func (q *queue) addIn(namespace string, n int) { q.addAll(cd, namespace, n) }
+
+func (q *queue) addAll(lane store.Lane, namespace string, n int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for range n {
 		id := int64(len(q.rows) + 1)
 		q.rows = append(q.rows, &row{status: store.StatusPending, claim: store.Claim{
-			ID: id, Kind: lane.Kind, Cluster: lane.Cluster, Namespace: "default", WorkflowName: fmt.Sprintf("workflow-%d", id),
+			ID: id, Kind: lane.Kind, Cluster: lane.Cluster, Namespace: namespace, WorkflowName: fmt.Sprintf("workflow-%d", id),
 			Owner:  store.Owner{Kind: "CdPipeline", Name: fmt.Sprintf("pipeline-%d", id)},
 			Inputs: trigger.Inputs{Stage: trigger.StageDeploy, Build: "b1"},
 		}})
 	}
 }
 
-func (q *queue) Claim(_ context.Context, lane store.Lane, worker string, most int, lease time.Duration) ([]store.Claim, error) {
+func (q *queue) ClaimWithin(_ context.Context, lane store.Lane, worker string, most int, lease time.Duration, rooms store.Rooms) ([]store.Claim, map[string]v1alpha1.Reason, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if err := q.fault(); err != nil {
+		return nil, nil, err
+	}
+	q.claims++
+	var claims []store.Claim
+	aside, taken := map[string]v1alpha1.Reason{}, map[string]int{}
+	for _, r := range q.rows {
+		if len(claims) == most {
+			break
+		}
+		if r.status != store.StatusPending || r.delayedBy != "" || time.Now().Before(r.availableAt) || lane != laneOf(r.claim) {
+			continue
+		}
+		room, limited := rooms.Of[r.claim.Namespace]
+		if !limited && rooms.Share > 0 {
+			room, limited = store.Room{Tasks: rooms.Share, Cause: v1alpha1.ReasonNamespaceShare}, true
+		}
+		if limited && taken[r.claim.Namespace] >= room.Tasks {
+			r.delayedBy, aside[r.claim.Namespace] = room.Cause, room.Cause
+			continue
+		}
+		taken[r.claim.Namespace]++
+		claims = append(claims, r.claimedFor(worker, lease))
+	}
+	return claims, aside, nil
+}
+
+func (r *row) claimedFor(worker string, lease time.Duration) store.Claim {
+	r.status, r.claimedBy, r.claimedAt, r.leaseUntil = store.StatusSubmitting, worker, time.Now(), time.Now().Add(lease)
+	r.delayedBy = ""
+	r.claim.Attempt++
+	return r.claim
+}
+
+func (q *queue) ClaimDelayed(_ context.Context, lane store.Lane, worker string, lease time.Duration, rooms map[string]int) ([]store.Claim, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if err := q.fault(); err != nil {
 		return nil, err
 	}
-	q.claims++
 	var claims []store.Claim
-	for _, r := range q.rows {
-		if len(claims) == most {
-			break
-		}
-		if r.status != store.StatusPending || time.Now().Before(r.availableAt) || lane != laneOf(r.claim) {
+	taken := map[string]int{}
+	for _, r := range q.byAvailability() {
+		namespace := r.claim.Namespace
+		early := time.Now().Before(r.availableAt) && argo.CauseBy(r.delayedBy).OfObject
+		if r.status != store.StatusPending || r.delayedBy == "" || early || lane != laneOf(r.claim) || taken[namespace] >= rooms[namespace] {
 			continue
 		}
-		r.status, r.claimedBy, r.claimedAt, r.leaseUntil = store.StatusSubmitting, worker, time.Now(), time.Now().Add(lease)
-		r.claim.Attempt++
-		claims = append(claims, r.claim)
+		taken[namespace]++
+		claim := r.claimedFor(worker, lease)
+		claim.Probe = true
+		claims = append(claims, claim)
 	}
 	return claims, nil
+}
+
+// byAvailability is the rows with those last that were refused last.
+func (q *queue) byAvailability() []*row {
+	return slices.SortedStableFunc(slices.Values(q.rows), func(a, b *row) int { return a.availableAt.Compare(b.availableAt) })
+}
+
+func (q *queue) ReleaseDelayed(_ context.Context, lane store.Lane, namespaces []string) (bool, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, r := range q.rows {
+		if lane == laneOf(r.claim) && slices.Contains(namespaces, r.claim.Namespace) {
+			r.delayedBy = ""
+		}
+	}
+	return false, q.fault()
+}
+
+func (q *queue) DelayedNamespaces(_ context.Context, lane store.Lane) (map[string]v1alpha1.Reason, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	delayed := map[string]v1alpha1.Reason{}
+	for _, r := range q.rows {
+		if r.status == store.StatusPending && r.delayedBy != "" && lane == laneOf(r.claim) {
+			delayed[r.claim.Namespace] = r.delayedBy
+		}
+	}
+	return delayed, nil
 }
 
 func laneOf(claim store.Claim) store.Lane {
@@ -102,6 +174,7 @@ func (q *queue) Complete(_ context.Context, worker string, completions []store.C
 			continue
 		}
 		r.status, r.completion, r.availableAt = completion.Status, completion, time.Now().Add(completion.Delay)
+		r.delayedBy = completion.DelayedBy
 		if completion.Delay > 0 {
 			r.claim.Failures++
 		}
@@ -126,8 +199,24 @@ func (q *queue) ReclaimExpired(context.Context) (int64, error) {
 	return reclaimed, nil
 }
 
-func (q *queue) ActiveWorkflows(context.Context) (int64, error) {
-	return int64(q.count(store.StatusSubmitting) + q.count(store.StatusSubmitted)), nil
+func (q *queue) ActiveWorkflows(ctx context.Context, suspended ...int64) (all int64, err error) {
+	in, err := q.ActiveByNamespace(ctx, suspended...)
+	for _, active := range in {
+		all += active
+	}
+	return all, err
+}
+
+func (q *queue) ActiveByNamespace(_ context.Context, suspended ...int64) (map[string]int64, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	active := map[string]int64{}
+	for _, r := range q.rows {
+		if (r.status == store.StatusSubmitting || r.status == store.StatusSubmitted) && !slices.Contains(suspended, r.claim.ID) {
+			active[r.claim.Namespace]++
+		}
+	}
+	return active, nil
 }
 
 // fault fails a call while calls are to fail. The caller holds the lock.

@@ -28,6 +28,10 @@ var (
 		Name: "penstock_trigger_queue_oldest_seconds",
 		Help: "Age of the oldest task that waits for a slot, in seconds.",
 	})
+	delayedTasks = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "penstock_delayed_tasks",
+		Help: "Tasks that wait because Workflows are refused or their namespace has its share, by reason.",
+	}, []string{"reason"})
 	apiWait = prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name:    "penstock_kube_api_wait_seconds",
 		Help:    "Time that a request waited for the token bucket, in seconds, by class.",
@@ -52,7 +56,7 @@ var databaseWait = prometheus.NewHistogram(prometheus.HistogramOpts{
 })
 
 func init() {
-	metrics.Registry.MustRegister(queueDepth, queueOldest, apiWait, apiErrors, apiPaused, databaseWait)
+	metrics.Registry.MustRegister(queueDepth, queueOldest, delayedTasks, apiWait, apiErrors, apiPaused, databaseWait)
 }
 
 // DatabaseWait is for store.Config.OnAcquire.
@@ -89,15 +93,19 @@ func (c countErrors) WrappedRoundTripper() http.RoundTripper { return c.next }
 // Depth returns the number of waiting rows and the age of the oldest.
 type Depth func(context.Context) (rows int64, oldest time.Duration, err error)
 
+// Delayed returns the number of tasks that wait because Workflows are refused, by reason.
+type Delayed func(context.Context) (map[string]int64, error)
+
 // Queue measures the queue.
 type Queue struct {
 	*loop.Loop
-	depth Depth
+	depth   Depth
+	delayed Delayed
 }
 
 // NewQueue returns a gauge that measures nothing until it is started.
-func NewQueue(depth Depth, log logr.Logger) *Queue {
-	q := &Queue{depth: depth}
+func NewQueue(depth Depth, delayed Delayed, log logr.Logger) *Queue {
+	q := &Queue{depth: depth, delayed: delayed}
 	q.Loop = loop.New(loop.Config{
 		Name: "gauge", Run: q.runOnce, Interval: queueInterval,
 		OnError: func(err error, _ time.Duration) { log.Error(err, "queue not measured") },
@@ -114,6 +122,14 @@ func (q *Queue) runOnce(ctx context.Context) (time.Duration, error) {
 	}
 	queueDepth.Set(float64(rows))
 	queueOldest.Set(oldest.Seconds())
+	delayed, err := q.delayed(ctx)
+	if err != nil {
+		return 0, err
+	}
+	delayedTasks.Reset() // a reason that delays nothing any more is not told
+	for reason, tasks := range delayed {
+		delayedTasks.WithLabelValues(reason).Set(float64(tasks))
+	}
 	return 0, nil
 }
 

@@ -93,7 +93,7 @@ func TestWaitsAndPausesAreAddedUp(t *testing.T) {
 
 func TestTheQueueIsMeasuredAtOnceAndAnErrorLeavesTheFigures(t *testing.T) {
 	measure(t, logr.Discard(), func(context.Context) (int64, time.Duration, error) { return 7, 90 * time.Second, nil }, func() bool {
-		return value(t, "penstock_trigger_queue_depth", "") == 7 && value(t, "penstock_trigger_queue_oldest_seconds", "") == 90
+		return value(t, "penstock_trigger_queue_depth", "") == 7 && value(t, "penstock_trigger_queue_oldest_seconds", "") == 90 && value(t, "penstock_delayed_tasks", "QuotaExceeded") == 45
 	})
 	logged := make(chan string, 1)
 	log := funcr.New(func(_, args string) { logged <- args }, funcr.Options{})
@@ -107,12 +107,16 @@ func TestTheQueueIsMeasuredAtOnceAndAnErrorLeavesTheFigures(t *testing.T) {
 	require.InDelta(t, 90, value(t, "penstock_trigger_queue_oldest_seconds", ""), 0)
 }
 
+func delayed(context.Context) (map[string]int64, error) {
+	return map[string]int64{"QuotaExceeded": 45}, nil
+}
+
 // measure runs a queue's gauge until the condition holds.
 func measure(t *testing.T, log logr.Logger, depth func(context.Context) (int64, time.Duration, error), until func() bool) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	queue := gauge.NewQueue(depth, log)
+	queue := gauge.NewQueue(depth, delayed, log)
 	require.True(t, queue.NeedLeaderElection())
 	go func() { ended <- queue.Start(ctx) }()
 	assert.Eventually(t, until, patience, 10*time.Millisecond)
@@ -142,6 +146,6 @@ func TestConnectionsAreCountedByState(t *testing.T) {
 
 func TestStartStopStress(t *testing.T) {
 	lifecycle.Stress(t, func() manager.Runnable {
-		return gauge.NewQueue(func(ctx context.Context) (int64, time.Duration, error) { return 1, time.Second, ctx.Err() }, logr.Discard())
+		return gauge.NewQueue(func(ctx context.Context) (int64, time.Duration, error) { return 1, time.Second, ctx.Err() }, delayed, logr.Discard())
 	})
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"golang.org/x/sync/errgroup"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -33,6 +34,8 @@ const (
 	// groupSize is how many Workflows are released together, interval the least time
 	// between two groups, and longest the most where none can be released.
 	groupSize, interval, longest = 200, time.Second, 30 * time.Second
+	// urgentSize and urgentInterval are the same where triggers wait for it.
+	urgentSize, urgentInterval = 20, 50 * time.Millisecond
 	// mostFailures are counted: interval << mostFailures is above longest.
 	mostFailures = 5
 	// maxWaiting bounds the Workflows whose release waits. One more is released
@@ -49,32 +52,62 @@ type Config struct {
 	Cache, Live client.Reader
 	// Writer patches Workflows in the same class.
 	Writer client.Writer
-	Log    logr.Logger
+	// Urgent tells whether Workflows of a namespace go first, since triggers there wait for
+	// them to be gone. Optional. UrgentWriter patches those, in the trigger class.
+	Urgent       func(namespace string) bool
+	UrgentWriter client.Writer
+	Log          logr.Logger
 }
 
 // Releaser lets Workflows go.
 type Releaser struct {
 	Config
-	over *batch.Committer[types.NamespacedName]
+	over, urgent *batch.Committer[types.NamespacedName]
+	waiting      *waiting
 	// failures are the groups in a row of which nothing could be released.
 	failures int
 }
 
 // New returns a releaser that does nothing until it is started.
 func New(config Config) *Releaser {
-	r := &Releaser{Config: config}
+	r := &Releaser{Config: config, waiting: newWaiting()}
+	if r.Urgent == nil {
+		r.Urgent = func(string) bool { return false }
+	}
+	if r.UrgentWriter == nil {
+		r.UrgentWriter = r.Writer
+	}
+	name := func(name types.NamespacedName) types.NamespacedName { return name }
 	r.over = batch.NewCoalescing(batch.Config[types.NamespacedName]{
 		Flush: r.releaseAll, FlushTimeout: groupSize/writers*writeTimeout + longest,
 		MinInterval: interval, MaxSize: groupSize, MaxWaiting: maxWaiting,
 		OnError: r.tell,
-	}, func(name types.NamespacedName) types.NamespacedName { return name })
+	}, name)
+	r.urgent = batch.NewCoalescing(batch.Config[types.NamespacedName]{
+		Flush: r.releaseUrgent, FlushTimeout: urgentSize/writers*writeTimeout + longest,
+		MinInterval: urgentInterval, MaxSize: urgentSize, MaxWaiting: maxWaiting,
+		OnError: r.tell,
+	}, name)
 	return r
 }
 
 // Recorded says that the ends of these Workflows are committed. It never blocks.
 func (r *Releaser) Recorded(names []types.NamespacedName) {
 	for _, name := range names {
+		if r.Urgent(name.Namespace) {
+			_ = r.urgent.Add(name)
+			continue
+		}
+		r.waiting.add(name)
 		_ = r.over.Add(name) // one that is not taken is seen again after the next start
+	}
+}
+
+// Hurry lets those go first that wait in a namespace, as from the moment on that it is
+// urgent. It never blocks.
+func (r *Releaser) Hurry(namespace string) {
+	for _, name := range r.waiting.take(namespace) {
+		_ = r.urgent.Add(name) // its place among the others stays, and finds it released
 	}
 }
 
@@ -83,7 +116,10 @@ func (r *Releaser) NeedLeaderElection() bool { return true }
 
 // Start releases until the context ends.
 func (r *Releaser) Start(ctx context.Context) error {
-	if err := r.over.Run(ctx); err != nil {
+	var both errgroup.Group
+	both.Go(func() error { return r.over.Run(ctx) })
+	both.Go(func() error { return r.urgent.Run(ctx) })
+	if err := both.Wait(); err != nil {
 		r.Log.Info("workflows not released, the next start does it", "error", err.Error())
 	}
 	return nil
@@ -95,7 +131,8 @@ func (r *Releaser) Start(ctx context.Context) error {
 func (r *Releaser) releaseAll(ctx context.Context, names []types.NamespacedName) error {
 	var failed []types.NamespacedName
 	var last error
-	for i, err := range bounded.ForEach(ctx, writers, writeTimeout, names, r.release) {
+	for i, err := range bounded.ForEach(ctx, writers, writeTimeout, names, r.releaseWith(r.Writer)) {
+		r.waiting.remove(names[i])
 		if err != nil {
 			failed, last = append(failed, names[i]), err
 			crash.Tell(r.Log, "release", err)
@@ -116,21 +153,38 @@ func (r *Releaser) releaseAll(ctx context.Context, names []types.NamespacedName)
 	return nil
 }
 
+// releaseUrgent puts those that could not be released behind all others.
+func (r *Releaser) releaseUrgent(ctx context.Context, names []types.NamespacedName) error {
+	for i, err := range bounded.ForEach(ctx, writers, writeTimeout, names, r.releaseWith(r.UrgentWriter)) {
+		if err == nil {
+			continue
+		}
+		crash.Tell(r.Log, "release", err)
+		if ctx.Err() != nil {
+			return fmt.Errorf("release %d workflows: %w", len(names), err)
+		}
+		_ = r.over.Add(names[i])
+	}
+	return nil
+}
+
 func (r *Releaser) tell(err error, workflows int, retryIn time.Duration) {
 	r.Log.Info("workflows not released, will retry", "workflows", workflows, "retryIn", retryIn.String(), "error", err.Error())
 }
 
-// release believes the cache, unless the API server says that it is out of date.
-func (r *Releaser) release(ctx context.Context, name types.NamespacedName) error {
-	err := r.releaseAs(ctx, r.Cache, name)
-	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
-		err = r.releaseAs(ctx, r.Live, name)
+// releaseWith believes the cache, unless the API server says that it is out of date.
+func (r *Releaser) releaseWith(writer client.Writer) func(context.Context, types.NamespacedName) error {
+	return func(ctx context.Context, name types.NamespacedName) error {
+		err := releaseAs(ctx, r.Cache, writer, name)
+		if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
+			err = releaseAs(ctx, r.Live, writer, name)
+		}
+		return client.IgnoreNotFound(err)
 	}
-	return client.IgnoreNotFound(err)
 }
 
 // releaseAs takes the finalizer off the Workflow as the reader has it, and no other's.
-func (r *Releaser) releaseAs(ctx context.Context, reader client.Reader, name types.NamespacedName) error {
+func releaseAs(ctx context.Context, reader client.Reader, writer client.Writer, name types.NamespacedName) error {
 	workflow := argo.Workflow()
 	if err := reader.Get(ctx, name, workflow); err != nil {
 		return fmt.Errorf("get workflow: %w", err)
@@ -143,7 +197,7 @@ func (r *Releaser) releaseAs(ctx context.Context, reader client.Reader, name typ
 		return nil
 	}
 	patch := client.MergeFromWithOptions(workflow, client.MergeFromWithOptimisticLock{})
-	if err := r.Writer.Patch(ctx, released, patch); err != nil {
+	if err := writer.Patch(ctx, released, patch); err != nil {
 		return fmt.Errorf("patch workflow: %w", err)
 	}
 	return nil

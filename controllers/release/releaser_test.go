@@ -2,6 +2,8 @@ package release_test
 
 import (
 	"context"
+	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -32,6 +34,7 @@ type bench struct {
 	t         *testing.T
 	namespace string
 	cluster   client.Client
+	urgent    atomic.Bool // what its namespace is from now on
 }
 
 // newBench starts a releaser whose cache is what the test says, and whose requests go
@@ -48,7 +51,9 @@ func newBench(t *testing.T, cache func(client.Reader) client.Reader) (*bench, *f
 	through, err := client.New(proxy.Through(local.Config), client.Options{Scheme: scheme})
 	require.NoError(t, err)
 	b := &bench{t: t, namespace: local.NewNamespace(t), cluster: cluster}
-	b.Releaser = release.New(release.Config{Cache: cache(cluster), Live: through, Writer: through, Log: logr.Discard()})
+	b.Releaser = release.New(release.Config{
+		Cache: cache(cluster), Live: through, Writer: through, Urgent: func(namespace string) bool { return namespace == b.namespace && b.urgent.Load() }, Log: logr.Discard(),
+	})
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- b.Start(ctx) }()
@@ -191,4 +196,40 @@ func TestNothingIsWrittenWhereNothingHolds(t *testing.T) {
 			require.Equal(t, "held", request.Name)
 		}
 	}
+}
+
+// slowIn is a cache that answers for one namespace only when it is let.
+type slowIn struct {
+	client.Reader
+	namespace string
+	let       chan struct{}
+}
+
+func (s slowIn) Get(ctx context.Context, key client.ObjectKey, object client.Object, options ...client.GetOption) error {
+	if key.Namespace == s.namespace {
+		select {
+		case <-s.let:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return s.Reader.Get(ctx, key, object, options...)
+}
+
+func TestWorkflowsThatTriggersWaitForGoFirst(t *testing.T) {
+	t.Parallel()
+	busy := slowIn{namespace: "busy", let: make(chan struct{})}
+	b, _ := newBench(t, func(cluster client.Reader) client.Reader { busy.Reader = cluster; return busy })
+	before, later := b.workflow("before", v1alpha1.FinalizerRecorded), b.workflow("later", v1alpha1.FinalizerRecorded)
+	var others []types.NamespacedName
+	for i := range 8 { // as many as are written at once, and more
+		others = append(others, types.NamespacedName{Namespace: "busy", Name: fmt.Sprintf("other-%d", i)})
+	}
+	b.Recorded(append(others, before))
+	b.Hurry(b.namespace)
+	b.finalizersAre(before)
+	b.urgent.Store(true)
+	b.Recorded([]types.NamespacedName{later})
+	b.finalizersAre(later)
+	close(busy.let)
 }

@@ -33,6 +33,9 @@ func (r *Reporter) reportBuilds(ctx context.Context, keys []types.NamespacedName
 	if err != nil {
 		return nil, err
 	}
+	for _, summary := range summaries {
+		r.explain(summary)
+	}
 	var writes []write
 	for _, build := range builds {
 		hasParent, err := r.hasCiPipeline(ctx, build)
@@ -48,6 +51,7 @@ func (r *Reporter) reportBuilds(ctx context.Context, keys []types.NamespacedName
 		delete(r.planning, key)
 		changed := build.DeepCopy()
 		changed.Status = buildStatus(build, summaries[string(build.UID)], hasParent, r.Gate)
+		r.nameHolders(changed.Status.Conditions)
 		if equality.Semantic.DeepEqual(build.Status, changed.Status) {
 			continue
 		}
@@ -177,6 +181,9 @@ func triggeredCondition(build *v1alpha1.CiBuild, summary *store.Summary, gate Ga
 		condition.Message = fmt.Sprintf("%d of %d runs have a Workflow", summary.Triggered, triggers.Total)
 	case triggers.Pending > 0:
 		reason, what := waitsFor(gate)
+		if reason == v1alpha1.ReasonTriggersPending && len(summary.Delayed) > 0 {
+			reason = summary.Delayed[0].Reason
+		}
 		condition.Status, condition.Reason = metav1.ConditionFalse, string(reason)
 		condition.Message = fmt.Sprintf("%d of %d runs wait for %s", triggers.Pending, triggers.Total, what)
 	case summary.Triggered == triggers.Total && isNotTakenUp(summary):
@@ -188,7 +195,7 @@ func triggeredCondition(build *v1alpha1.CiBuild, summary *store.Summary, gate Ga
 			condition.Status, condition.Reason = metav1.ConditionFalse, string(v1alpha1.ReasonNotAllTriggered)
 		}
 	}
-	condition.Message += describeHeld(summary)
+	condition.Message += describeDelayed(summary) + describeHeld(summary)
 	return condition
 }
 

@@ -1,6 +1,8 @@
 package report
 
 import (
+	"strings"
+
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -35,6 +37,8 @@ func buildNews(before, after []metav1.Condition) []news {
 	changed := turned(before, after, v1alpha1.ConditionTriggered)
 	switch {
 	case changed == nil:
+	case isDelay[v1alpha1.Reason(changed.Reason)] && reasonOf(before, changed.Type) != changed.Reason, namesHolders(before, changed):
+		list = append(list, newsOf(corev1.EventTypeWarning, changed.Reason, "Trigger", changed.Message))
 	case changed.Reason == string(v1alpha1.ReasonNotAllTriggered) && reasonOf(before, changed.Type) != changed.Reason:
 		list = append(list, newsOf(corev1.EventTypeWarning, changed.Reason, "Trigger", changed.Message))
 	case changed.Reason == string(v1alpha1.ReasonNotTakenUp) && reasonOf(before, changed.Type) != changed.Reason:
@@ -43,6 +47,12 @@ func buildNews(before, after []metav1.Condition) []news {
 		list = append(list, newsOf(corev1.EventTypeNormal, changed.Reason, "Trigger", changed.Message))
 	}
 	return list
+}
+
+// namesHolders tells whether a build tells for the first time who keeps the gate closed.
+func namesHolders(before []metav1.Condition, changed *metav1.Condition) bool {
+	old := meta.FindStatusCondition(before, changed.Type)
+	return strings.Contains(changed.Message, heldBy) && (old == nil || !strings.Contains(old.Message, heldBy))
 }
 
 func reasonOf(conditions []metav1.Condition, kind string) string {
@@ -61,8 +71,11 @@ func pipelineNews(before, after v1alpha1.CdPipelineStatus) []news {
 		if changed == nil || changed.Status == metav1.ConditionTrue || unspoken[v1alpha1.Reason(changed.Reason)] {
 			continue
 		}
+		if (isDelay[v1alpha1.Reason(changed.Reason)] || changed.Reason == string(v1alpha1.ReasonBacklogFull)) && reasonOf(before.Conditions, kind) == changed.Reason {
+			continue // one more attempt, or another holder, is no news
+		}
 		eventType := corev1.EventTypeNormal
-		if (kind == v1alpha1.ConditionReady && !wanted[v1alpha1.Reason(changed.Reason)]) || blocked[v1alpha1.Reason(changed.Reason)] {
+		if (kind == v1alpha1.ConditionReady && !wanted[v1alpha1.Reason(changed.Reason)]) || isDelay[v1alpha1.Reason(changed.Reason)] || blocked[v1alpha1.Reason(changed.Reason)] {
 			eventType = corev1.EventTypeWarning
 		}
 		list = append(list, newsOf(eventType, changed.Reason, "Decide", changed.Message))

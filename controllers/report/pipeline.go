@@ -34,6 +34,9 @@ func (r *Reporter) reportPipelines(ctx context.Context, keys []types.NamespacedN
 	if err != nil {
 		return nil, err
 	}
+	for uid, run := range runs {
+		runs[uid] = r.explainRun(uid, run, pipelines)
+	}
 	var writes []write
 	for i, pipeline := range pipelines {
 		changed := pipeline.DeepCopy()
@@ -43,6 +46,7 @@ func (r *Reporter) reportPipelines(ctx context.Context, keys []types.NamespacedN
 		}
 		changed.Status = pipelineStatus(pipeline, readiness, facts{
 			run: find(runs, uids[i]), decision: find(decisions, uids[i]), deployed: deployed[uids[i]],
+			heldBack: r.heldBackText(find(runs, uids[i])),
 		})
 		if equality.Semantic.DeepEqual(pipeline.Status, changed.Status) {
 			continue
@@ -78,6 +82,13 @@ type facts struct {
 	run      *store.LastRun
 	decision *store.LastDecision
 	deployed []v1alpha1.Deployed
+	// heldBack is what the run waits for at the backlog gate; empty where it does not.
+	heldBack string
+}
+
+// delayed tells whether what was triggered last waits because Workflows are refused.
+func (f facts) delayed() bool {
+	return f.run != nil && f.run.Status == store.StatusPending && f.run.DelayedBy != "" && f.decision != nil && f.run.BuildName == f.decision.BuildName
 }
 
 // held tells whether what was triggered last waits for something else than a slot, or for an
@@ -102,9 +113,15 @@ func pipelineStatus(pipeline *v1alpha1.CdPipeline, ready trigger.Readiness, rows
 	}
 	set(v1alpha1.ConditionReady, ready.Ready, ready.Reason, ready.Message)
 	switch decision := rows.decision; {
+	case rows.delayed():
+		set(v1alpha1.ConditionTriggered, false, rows.run.DelayedBy,
+			fmt.Sprintf("build %s: stage %s of run %d waits: %s", rows.run.BuildName, rows.run.Stage, rows.run.Run, rows.run.Message))
 	case rows.held():
 		set(v1alpha1.ConditionTriggered, false, rows.run.Reason,
 			fmt.Sprintf("build %s: stage %s of run %d waits: %s", rows.run.BuildName, rows.run.Stage, rows.run.Run, rows.run.Message))
+	case rows.heldBack != "" && decision != nil && rows.run.BuildName == decision.BuildName:
+		set(v1alpha1.ConditionTriggered, false, v1alpha1.ReasonBacklogFull,
+			fmt.Sprintf("build %s: stage %s of run %d waits for %s", rows.run.BuildName, rows.run.Stage, rows.run.Run, rows.heldBack))
 	case rows.queued():
 		reason, message := rows.queuedReason()
 		set(v1alpha1.ConditionTriggered, false, reason, message)

@@ -17,8 +17,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
+	"github.com/penstock-cd/penstock/controllers/backlog"
 	"github.com/penstock-cd/penstock/pkg/bounded"
 	"github.com/penstock-cd/penstock/pkg/crash"
+	"github.com/penstock-cd/penstock/pkg/limit"
 	"github.com/penstock-cd/penstock/pkg/pause"
 	"github.com/penstock-cd/penstock/pkg/store"
 	"github.com/penstock-cd/penstock/pkg/trigger"
@@ -57,8 +59,13 @@ type Rows interface {
 	Deployed(ctx context.Context, pipelineUIDs []string) (map[string][]v1alpha1.Deployed, error)
 	// LastDecisions returns the newest decision on each pipeline that has one, by UID.
 	LastDecisions(ctx context.Context, pipelineUIDs []string) (map[string]store.LastDecision, error)
+	// DelayedOwners returns the builds and pipelines of the first tasks that are set aside in
+	// a namespace.
+	DelayedOwners(ctx context.Context, namespace string, most int) (builds, pipelines []types.NamespacedName, err error)
 	// WaitingBuilds returns the builds whose rows are at the head of the queue.
 	WaitingBuilds(ctx context.Context) ([]types.NamespacedName, error)
+	// HeldBackPipelines returns the pipelines whose rows are the first of the queue.
+	HeldBackPipelines(ctx context.Context) ([]types.NamespacedName, error)
 }
 
 // Gate tells whether the backlog gate holds triggers back, and how many Workflows of
@@ -82,6 +89,11 @@ type Config struct {
 	Busy func() bool
 	// Gate is the backlog gate.
 	Gate Gate
+	// Delay tells why no Workflows are created in a namespace for now. Optional.
+	Delay func(namespace string) (limit.Delay, bool)
+	// Holders are the oldest Workflows that keep the gate closed, once it has been for a
+	// while. Optional.
+	Holders func() []backlog.Holder
 	// Log is the reporter's logger.
 	Log logr.Logger
 }
@@ -95,13 +107,17 @@ type Reporter struct {
 	pipelines *dirtySet
 	gateMoved atomic.Bool
 	planning  planning
+	delays    *delays
+	heldBack  heldBack
 	watched   []watched
 }
 
 // New returns a reporter that does nothing until it is started.
 func New(config Config) *Reporter {
 	wake := make(chan struct{}, 1)
-	r := &Reporter{Config: config, builds: newDirtySet(wake), pipelines: newDirtySet(wake), planning: planning{}}
+	r := &Reporter{
+		Config: config, builds: newDirtySet(wake), pipelines: newDirtySet(wake), planning: planning{}, delays: newDelays(),
+	}
 	r.Feed = newFeed(config.History, func(builds, pipelines []types.NamespacedName) {
 		r.Builds(builds...)
 		r.Pipelines(pipelines...)
@@ -167,7 +183,7 @@ func (r *Reporter) pause(reported bool) time.Duration {
 // they are few, and what a person looks at. It returns false where the rows could
 // not be read.
 func (r *Reporter) runOnce(ctx context.Context) bool {
-	if !r.addWaiting(ctx) {
+	if !r.addWaiting(ctx) || !r.addDelayed(ctx) {
 		return false
 	}
 	reported := r.round(ctx, r.builds, r.reportBuilds)
@@ -191,6 +207,10 @@ func (r *Reporter) addWaiting(ctx context.Context) bool {
 		return false
 	}
 	r.Builds(waiting...)
+	if !r.addHeldBack(ctx) {
+		r.GateMoved()
+		return false
+	}
 	return true
 }
 

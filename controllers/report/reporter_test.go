@@ -33,6 +33,8 @@ type tables struct {
 	deployed []v1alpha1.Deployed
 	decision *store.LastDecision
 	err      error
+	// delayedBuilds and delayedPipelines are those of the tasks that are set aside.
+	delayedBuilds, delayedPipelines []types.NamespacedName
 }
 
 func (s *tables) Summaries(_ context.Context, uids []string) (map[string]*store.Summary, error) {
@@ -58,6 +60,14 @@ func (s *tables) LastDecisions(_ context.Context, uids []string) (map[string]sto
 		return map[string]store.LastDecision{}, s.err
 	}
 	return map[string]store.LastDecision{uids[0]: *s.decision}, s.err
+}
+
+func (s *tables) DelayedOwners(context.Context, string, int) (builds, pipelines []types.NamespacedName, err error) {
+	return s.delayedBuilds, s.delayedPipelines, s.err
+}
+
+func (s *tables) HeldBackPipelines(context.Context) ([]types.NamespacedName, error) {
+	return []types.NamespacedName{named("web")}, s.err
 }
 
 func (s *tables) WaitingBuilds(context.Context) ([]types.NamespacedName, error) {

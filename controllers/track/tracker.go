@@ -62,6 +62,8 @@ type Config struct {
 	// Recorded is told of Workflows that carry our finalizer and whose end is
 	// committed, or that no task waits for.
 	Recorded func([]types.NamespacedName)
+	// Deleted is told of the namespace of each Workflow that left the watch. Optional.
+	Deleted func(namespace string)
 	// Events records events on CdPipelines.
 	Events events.EventRecorder
 	Log    logr.Logger
@@ -145,6 +147,9 @@ func (t *Tracker) OnDelete(object any) {
 		object = unknown.Obj
 	}
 	workflow, ok := object.(client.Object)
+	if ok && t.Deleted != nil {
+		t.Deleted(workflow.GetNamespace())
+	}
 	if !ok || argo.HasEnded(workflow) {
 		t.observe(object, true)
 		return

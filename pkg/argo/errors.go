@@ -12,6 +12,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
+	"github.com/penstock-cd/penstock/pkg/limit"
 	"github.com/penstock-cd/penstock/pkg/store"
 	"github.com/penstock-cd/penstock/pkg/trigger"
 )
@@ -72,17 +73,70 @@ func isTooLarge(err error) bool {
 	})
 }
 
-// byAdmission is how the API server tells what it is not to blame for: an admission
-// webhook that did not answer, with a code of 500, or that denied the request, with
-// the webhook's code or 400 (k8s.io/apiserver, admission/plugin/webhook/errors), and a
+// What the API server tells of what it is not to blame for: an admission webhook that did
+// not answer, with a code of 500, or that denied the request, with the webhook's code or
+// 400 (k8s.io/apiserver, admission/plugin/webhook/errors), and a
 // ValidatingAdmissionPolicy that did, with 422 unless it says otherwise
 // (admission/plugin/policy/validating). Most are of some namespaces only.
-var byAdmission = regexp.MustCompile(`failed calling webhook "|admission webhook ".*" denied the request|ValidatingAdmissionPolicy '.*' denied request`)
+var (
+	webhookFailed = regexp.MustCompile(`failed calling webhook "`)
+	webhookDenied = regexp.MustCompile(`admission webhook ".*" denied the request`)
+	policyDenied  = regexp.MustCompile(`ValidatingAdmissionPolicy '.*' denied request`)
+)
 
 func isByAdmission(err error) bool {
 	var answer apierrors.APIStatus
-	return errors.As(err, &answer) && byAdmission.MatchString(answer.Status().Message)
+	if !errors.As(err, &answer) {
+		return false
+	}
+	message := answer.Status().Message
+	return webhookFailed.MatchString(message) || webhookDenied.MatchString(message) || policyDenied.MatchString(message)
 }
+
+// CauseOf tells why the API server refuses a Workflow for a while, in its words, where it
+// is not the API server itself that fails; false where it is, or the error is final.
+func CauseOf(err error) (cause limit.Cause, message string, known bool) {
+	var answer apierrors.APIStatus
+	var refusal *Refusal
+	if !errors.As(err, &answer) || errors.As(err, &refusal) {
+		return limit.Cause{}, "", false
+	}
+	message = answer.Status().Message
+	_, quota, isQuota := strings.Cut(message, quotaExceeded)
+	switch {
+	case webhookFailed.MatchString(message):
+		return CauseBy(v1alpha1.ReasonWebhookFailed), message, true
+	case webhookDenied.MatchString(message):
+		return CauseBy(v1alpha1.ReasonWebhookDenied), message, true
+	case policyDenied.MatchString(message):
+		return CauseBy(v1alpha1.ReasonPolicyDenied), message, true
+	case answer.Status().Code != http.StatusForbidden:
+		return limit.Cause{}, "", false
+	case isQuota:
+		return CauseBy(v1alpha1.ReasonQuotaExceeded), quotaExceeded + quota, true
+	default:
+		return CauseBy(v1alpha1.ReasonForbidden), message, true
+	}
+}
+
+// quotaExceeded is how the API server tells that a quota is used up
+// (k8s.io/apiserver, admission/plugin/resourcequota/controller.go).
+const quotaExceeded = "exceeded quota: "
+
+// CauseBy returns the cause that has this reason.
+func CauseBy(reason v1alpha1.Reason) limit.Cause {
+	return limit.Cause{
+		Reason:   string(reason),
+		OfObject: reason == v1alpha1.ReasonPolicyDenied || reason == v1alpha1.ReasonWebhookDenied,
+		Frees:    reason == v1alpha1.ReasonQuotaExceeded,
+	}
+}
+
+// ShutError says that a Workflow was not tried, since the API server refuses others of its
+// namespace for now.
+type ShutError struct{ Reason v1alpha1.Reason }
+
+func (e *ShutError) Error() string { return "the namespace waits: " + string(e.Reason) }
 
 // IsOutage tells a failure of the API server itself, or of the way to it, from one
 // that concerns this task alone, such as a quota. The error is one that may pass.

@@ -33,6 +33,9 @@ type Submitter struct {
 	// Live reads and writes at the API server, in the trigger class of the
 	// process's token bucket.
 	Live client.Client
+	// Admits tells whether a Workflow of the claim's namespace may be tried now, and if not,
+	// why. Defaults to always.
+	Admits func(claim store.Claim) (reason string, admitted bool)
 }
 
 // Made is a Workflow that exists.
@@ -92,6 +95,11 @@ func (s *Submitter) prepare(ctx context.Context, reader client.Reader, claim sto
 }
 
 func (s *Submitter) create(ctx context.Context, claim store.Claim, workflow *wfv1.Workflow) (Made, error) {
+	if s.Admits != nil {
+		if reason, admitted := s.Admits(claim); !admitted {
+			return Made{}, &ShutError{Reason: v1alpha1.Reason(reason)}
+		}
+	}
 	createCtx, cancel := context.WithTimeout(ctx, RequestTimeout)
 	defer cancel()
 	failpoint.Hit(failpoint.SubmitBeforeCreate)

@@ -61,6 +61,10 @@ type Config struct {
 	// our Workflows are unfinished. Zero turns the gate off.
 	MaxActiveWorkflows int `env:"MAX_ACTIVE_WORKFLOWS" envDefault:"0" min:"0" max:"1000000" live:"true" meaning:"stop triggering while this many Workflows are unfinished; 0 is off"`
 
+	// MaxActivePerNamespace is the share of one namespace: none of its tasks is claimed while
+	// this many of our Workflows there are unfinished. Zero turns it off.
+	MaxActivePerNamespace int `env:"MAX_ACTIVE_WORKFLOWS_PER_NAMESPACE" envDefault:"0" min:"0" max:"1000000" live:"true" meaning:"stop triggering in a namespace while this many Workflows are unfinished there; 0 is off"`
+
 	// Freeze stops all triggering of CD pipelines at once, in all namespaces or in some.
 	// What would start is held, and goes on when the freeze is over. Builds go on.
 	Freeze Freeze `env:"FREEZE" live:"true" meaning:"stop all CD triggers and hold what comes: the reason; empty is off"`

@@ -65,7 +65,7 @@ func TestLoadAccepts(t *testing.T) {
 			environ: with(
 				"CI_SUCCESS_AUTO_TRIGGER_BATCH_SIZE", "20", "CI_SUCCESS_AUTO_TRIGGER_BATCH_SIZE_CEILING", "30", "CI_BATCH_SIZE", "7", "KUBE_API_QPS", "100", "KUBE_API_BURST", "200",
 				"DATABASE_URL", "host=/run/postgresql dbname=penstock", "DATABASE_MAX_CONNS", "4", "DATABASE_SCHEMA", "team_a",
-				"MAX_ACTIVE_WORKFLOWS", "500", "LEADER_ELECT", "false", "POD_NAMESPACE", "penstock-system",
+				"MAX_ACTIVE_WORKFLOWS", "500", "MAX_ACTIVE_WORKFLOWS_PER_NAMESPACE", "50", "LEADER_ELECT", "false", "POD_NAMESPACE", "penstock-system",
 				"DATABASE_PASSWORD_FILE", "/var/run/penstock/password", "POD_UID", "9f2c1c1e-0c1d-4b53-a2c6-2c3b0a0a7f11",
 				"WATCH_NAMESPACES", "team-a,team-b", "METRICS_BIND_ADDRESS", "0", "HEALTH_PROBE_BIND_ADDRESS", "127.0.0.1:0",
 				"LOG_LEVEL", "debug", "LOG_FORMAT", "console", "SHUTDOWN_GRACE_PERIOD", "1m", "TRIGGER_LEASE", "5s", "SWEEP_INTERVAL", "1h",
@@ -79,7 +79,7 @@ func TestLoadAccepts(t *testing.T) {
 				*c = Config{
 					BatchSize: BatchSize{Size: 20}, BatchSizeCeiling: 30, CiBatchSize: 7, KubeAPIQPS: 100, KubeAPIBurst: 200,
 					DatabaseURL: "host=/run/postgresql dbname=penstock", DatabaseMaxConns: 4, DatabaseSchema: "team_a",
-					MaxActiveWorkflows: 500, LeaderElect: false, PodNamespace: "penstock-system",
+					MaxActiveWorkflows: 500, MaxActivePerNamespace: 50, LeaderElect: false, PodNamespace: "penstock-system",
 					DatabasePasswordFile: "/var/run/penstock/password", PodUID: "9f2c1c1e-0c1d-4b53-a2c6-2c3b0a0a7f11",
 					WatchNamespaces: []string{"team-a", "team-b"}, MetricsBindAddress: "0", HealthProbeBindAddress: "127.0.0.1:0",
 					LogLevel: "debug", LogFormat: "console",

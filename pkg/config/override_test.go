@@ -6,7 +6,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-const liveVariables = "CI_SUCCESS_AUTO_TRIGGER_BATCH_SIZE, CI_SUCCESS_AUTO_TRIGGER_BATCH_SIZE_CEILING, CI_BATCH_SIZE, KUBE_API_QPS, KUBE_API_BURST, MAX_ACTIVE_WORKFLOWS, FREEZE, HISTORY_RETENTION"
+const liveVariables = "CI_SUCCESS_AUTO_TRIGGER_BATCH_SIZE, CI_SUCCESS_AUTO_TRIGGER_BATCH_SIZE_CEILING, CI_BATCH_SIZE, KUBE_API_QPS, KUBE_API_BURST, MAX_ACTIVE_WORKFLOWS, MAX_ACTIVE_WORKFLOWS_PER_NAMESPACE, FREEZE, HISTORY_RETENTION"
 
 func TestOverride(t *testing.T) {
 	t.Parallel()
@@ -23,10 +23,11 @@ func TestOverride(t *testing.T) {
 			values: map[string]string{
 				"CI_SUCCESS_AUTO_TRIGGER_BATCH_SIZE": "20", "CI_SUCCESS_AUTO_TRIGGER_BATCH_SIZE_CEILING": "30",
 				"KUBE_API_QPS": "100", "KUBE_API_BURST": " 40\n", "MAX_ACTIVE_WORKFLOWS": "500",
+				"MAX_ACTIVE_WORKFLOWS_PER_NAMESPACE": "50",
 			},
 			change: func(c *Config) {
 				c.BatchSize, c.BatchSizeCeiling = BatchSize{Size: 20}, 30
-				c.KubeAPIQPS, c.KubeAPIBurst, c.MaxActiveWorkflows = 100, 40, 500
+				c.KubeAPIQPS, c.KubeAPIBurst, c.MaxActiveWorkflows, c.MaxActivePerNamespace = 100, 40, 500, 50
 			},
 		},
 		"a batch size can be left to the process": {

@@ -107,6 +107,34 @@ func queueCalls() map[string]call {
 			_, err := s.ActiveWorkflows(ctx)
 			return err
 		}},
+		"ActiveByNamespace": {store.ReadTimeout, func(ctx context.Context, s *store.Store) error {
+			_, err := s.ActiveByNamespace(ctx)
+			return err
+		}},
+		"OldestActive": {store.ReadTimeout, func(ctx context.Context, s *store.Store) error {
+			_, err := s.OldestActive(ctx, 1)
+			return err
+		}},
+		"ClaimDelayed": {store.ClaimTimeout, func(ctx context.Context, s *store.Store) error {
+			_, err := s.ClaimDelayed(ctx, cd, "w", lease, map[string]int{"x": 1})
+			return err
+		}},
+		"ReleaseDelayed": {store.WriteTimeout, func(ctx context.Context, s *store.Store) error {
+			_, err := s.ReleaseDelayed(ctx, cd, []string{"x"})
+			return err
+		}},
+		"DelayedNamespaces": {store.ReadTimeout, func(ctx context.Context, s *store.Store) error {
+			_, err := s.DelayedNamespaces(ctx, cd)
+			return err
+		}},
+		"DelayedOwners": {store.ReadTimeout, func(ctx context.Context, s *store.Store) error {
+			_, _, err := s.DelayedOwners(ctx, "x", 1)
+			return err
+		}},
+		"DelayedTasks": {store.ReadTimeout, func(ctx context.Context, s *store.Store) error {
+			_, err := s.DelayedTasks(ctx)
+			return err
+		}},
 		"Observe": {store.WriteTimeout, func(ctx context.Context, s *store.Store) error {
 			_, err := s.Observe(ctx, []store.Observation{{WorkflowName: "x", Status: store.StatusRunning}})
 			return err
@@ -151,6 +179,10 @@ func readCalls() map[string]call {
 	return map[string]call{
 		"Summaries": {store.ReadTimeout, func(ctx context.Context, s *store.Store) error {
 			_, err := s.Summaries(ctx, ids)
+			return err
+		}},
+		"HeldBackPipelines": {store.ReadTimeout, func(ctx context.Context, s *store.Store) error {
+			_, err := s.HeldBackPipelines(ctx)
 			return err
 		}},
 		"WaitingBuilds": {store.ReadTimeout, func(ctx context.Context, s *store.Store) error {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/penstock-cd/penstock/api/v1alpha1"
 	"github.com/penstock-cd/penstock/pkg/store"
 )
 
@@ -37,7 +38,8 @@ func claimQuery(t *testing.T) string {
 	require.True(t, found)
 	query, _, found = strings.Cut(query, ";")
 	require.True(t, found)
-	return strings.NewReplacer("@most", "$1", "@worker", "$2", "@lease", "$3", "@namespaces", "$4", "@kind", "$5", "@cluster", "$6").Replace(query)
+	return strings.NewReplacer("@most", "$1", "@worker", "$2", "@lease", "$3", "@namespaces", "$4", "@kind", "$5", "@cluster", "$6",
+		"@look", "$7", "@limited", "$8", "@rooms", "$9", "@room", "$10", "@causes", "$11", "@cause", "$12").Replace(query)
 }
 
 var scansAllTasks = regexp.MustCompile(`Seq Scan on task`)
@@ -69,8 +71,8 @@ func explain(t *testing.T, s *store.Store, mode, query, namespaces string) strin
 	var plan strings.Builder
 	for _, statement := range []string{
 		"SET plan_cache_mode = " + mode,
-		"PREPARE claim (bigint, text, interval, text[], text, text) AS " + query,
-		"EXPLAIN EXECUTE claim (50, 'w', '30 s', '" + namespaces + "', 'cd', '')",
+		"PREPARE claim (bigint, text, interval, text[], text, text, bigint, text[], integer[], integer, text[], text) AS " + query,
+		"EXPLAIN EXECUTE claim (50, 'w', '30 s', '" + namespaces + "', 'cd', '', 500, '{shut}', '{0}', 2000000000, '{QuotaExceeded}', 'NamespaceShare')",
 		"DEALLOCATE claim",
 	} {
 		// As it stands: pgx would put arguments in the place of the parameters.
@@ -108,4 +110,37 @@ func TestALongQueueIsClaimedQuicklyWhileRowsPassThrough(t *testing.T) {
 	median, slowest := took[len(took)/2], took[len(took)*99/100]
 	t.Logf("claims of 50: median %s, p99 %s, want %s", median, slowest, claimTarget)
 	require.Less(t, median, claimBound)
+}
+
+// A namespace that is shut sets its tasks aside once; from then on no claim meets them.
+func TestALongQueueOfAShutNamespaceIsWalkedOverOnce(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	const shut = 10_000
+	execute(t, s, `INSERT INTO task (kind, namespace, owner_kind, owner_name, owner_uid, identity, workflow_name, inputs, status, priority, fair_at)
+		SELECT 'cd', CASE WHEN n <= $1::integer THEN 'shut' ELSE 'open' END, 'CdPipeline', 'web-' || n, 'uid-' || n, 'identity-' || n, 'web-' || n, '{}', 'Pending', 0, now() + n * interval '1 s'
+		FROM generate_series(1, $1::integer + 10) n`, shut)
+	execute(t, s, "VACUUM ANALYZE task")
+	rooms := store.Rooms{Of: map[string]store.Room{"shut": {Cause: v1alpha1.ReasonQuotaExceeded}}}
+	claims := 0
+	for claims < 10 {
+		claimed, aside, err := s.ClaimWithin(t.Context(), cd, "w", 20, lease, rooms)
+		require.NoError(t, err)
+		require.True(t, len(claimed) > 0 || len(aside) > 0, "%d were claimed, and there is nothing more", claims)
+		claims += len(claimed)
+	}
+	require.Equal(t, shut, count(t, s, "task WHERE namespace = 'shut' AND status = 'Pending' AND delayed_by = 'QuotaExceeded' AND attempt = 0"))
+	require.Equal(t, 10, count(t, s, "task WHERE namespace = 'open' AND status = 'Submitting'"))
+	require.Zero(t, count(t, s, "event WHERE kind = 'Task'"), "what is set aside is Pending as before")
+	execute(t, s, "VACUUM task") // what has left the queue stays in its index until then
+
+	var read int64
+	plan := table(t, s, "EXPLAIN (ANALYZE, BUFFERS, FORMAT TEXT) SELECT id FROM task WHERE status = 'Pending' AND delayed_by = '' AND kind = 'cd' AND cluster = '' ORDER BY priority DESC, fair_at, id LIMIT 500")
+	for _, line := range plan {
+		if found := regexp.MustCompile(`shared hit=(\d+)`).FindStringSubmatch(line); found != nil && read == 0 {
+			_, err := fmt.Sscan(found[1], &read)
+			require.NoError(t, err)
+		}
+	}
+	require.Less(t, read, int64(50), "pages:\n%s", strings.Join(plan, "\n"))
 }

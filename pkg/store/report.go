@@ -25,6 +25,23 @@ type Summary struct {
 	Failures []Failure
 	// Held are the runs that wait for something else than a slot, counted by reason.
 	Held []HeldCount
+	// Delayed are those of the pending runs that wait because Workflows were refused, or
+	// because their namespace has its share, counted by reason.
+	Delayed []DelayedCount
+}
+
+// DelayedCount is how many pending runs of one build are delayed for one reason.
+type DelayedCount struct {
+	Namespace string
+	Reason    v1alpha1.Reason
+	Count     int64
+	// Examples are up to five names of pipelines.
+	Examples []string
+	// Message is that of the last refusal, Attempts the most that one of the runs has had,
+	// Next when the first of them is tried again; zero where the rows say nothing.
+	Message  string
+	Attempts int
+	Next     time.Time
 }
 
 // HeldCount is how many runs of one build are held by one reason.
@@ -56,7 +73,7 @@ type Failure struct {
 // maxFailures is how many failures of a build a summary names.
 const maxFailures = 10
 
-// Summaries returns what came of the builds, by UID, in four statements. A build
+// Summaries returns what came of the builds, by UID, in five statements at most. A build
 // that is not planned is not among them.
 func (s *Store) Summaries(ctx context.Context, buildUIDs []string) (map[string]*Summary, error) {
 	ctx, cancel := context.WithTimeout(ctx, ReadTimeout)
@@ -75,7 +92,10 @@ func (s *Store) Summaries(ctx context.Context, buildUIDs []string) (map[string]*
 	if err := s.addFailures(ctx, buildUIDs, summaries); err != nil {
 		return nil, err
 	}
-	return summaries, s.addHeld(ctx, buildUIDs, summaries)
+	if err := s.addHeld(ctx, buildUIDs, summaries); err != nil {
+		return nil, err
+	}
+	return summaries, s.addDelayed(ctx, summaries)
 }
 
 //nolint:gosec // counts of runs, far below 2³¹
@@ -134,6 +154,39 @@ func (s *Store) addHeld(ctx context.Context, buildUIDs []string, summaries map[s
 	return nil
 }
 
+// addDelayed asks only of builds that have pending runs.
+func (s *Store) addDelayed(ctx context.Context, summaries map[string]*Summary) error {
+	var pending []string
+	for uid, summary := range summaries {
+		if summary.Triggers.Pending > 0 {
+			pending = append(pending, uid)
+		}
+	}
+	if len(pending) == 0 {
+		return nil
+	}
+	rows, err := s.queries.DelayedRuns(ctx, pending)
+	if err != nil {
+		return fmt.Errorf("count delayed runs: %w", err)
+	}
+	for _, row := range rows {
+		delayed := DelayedCount{
+			Namespace: row.Namespace, Reason: v1alpha1.Reason(row.Reason), Count: row.Runs, Examples: row.Examples,
+			Message: row.Message, Attempts: int(row.Failures), Next: since(row.NextAt.Time),
+		}
+		summaries[row.BuildUid].Delayed = append(summaries[row.BuildUid].Delayed, delayed)
+	}
+	return nil
+}
+
+// since is zero for the epoch, which stands for no time.
+func since(at time.Time) time.Time {
+	if at.Unix() <= 0 {
+		return time.Time{}
+	}
+	return at
+}
+
 // LastRun is the newest stage of the newest run of a pipeline.
 type LastRun struct {
 	// Run is the run's number.
@@ -149,6 +202,11 @@ type LastRun struct {
 	// HasWorkflow tells whether the Workflow exists or has existed.
 	HasWorkflow bool
 	At          time.Time
+	// DelayedBy is why a Pending stage is set aside; empty where it is not. Attempts is how
+	// often its Workflow was refused, Next when it is tried again by itself.
+	DelayedBy v1alpha1.Reason
+	Attempts  int
+	Next      time.Time
 }
 
 // LastDecision is what was decided for a pipeline at the last finished build.
@@ -175,6 +233,7 @@ func (s *Store) LastRuns(ctx context.Context, pipelineUIDs []string) (map[string
 			Stage: trigger.Stage(row.Stage), Status: Status(row.Status),
 			Reason: v1alpha1.Reason(row.Reason), Message: row.Message,
 			WorkflowName: row.WorkflowName, HasWorkflow: row.SubmittedAt.Valid, At: row.ChangedAt.Time,
+			DelayedBy: v1alpha1.Reason(row.DelayedBy), Attempts: int(row.Failures), Next: since(row.AvailableAt.Time),
 		}
 	}
 	return runs, nil
@@ -234,5 +293,22 @@ func (s *Store) WaitingBuilds(ctx context.Context) ([]types.NamespacedName, erro
 	}
 	return convert(rows, func(row dbsqlc.WaitingBuildsRow) types.NamespacedName {
 		return types.NamespacedName{Namespace: row.Namespace, Name: row.BuildName}
+	}), nil
+}
+
+// heldBackPipelines is how many rows of the queue HeldBackPipelines looks at: a status is
+// written for each.
+const heldBackPipelines = 200
+
+// HeldBackPipelines returns the pipelines that the first rows of the queue belong to.
+func (s *Store) HeldBackPipelines(ctx context.Context) ([]types.NamespacedName, error) {
+	ctx, cancel := context.WithTimeout(ctx, ReadTimeout)
+	defer cancel()
+	rows, err := s.queries.HeldBackPipelines(ctx, dbsqlc.HeldBackPipelinesParams{Head: heldBackPipelines, Namespaces: s.namespaces})
+	if err != nil {
+		return nil, fmt.Errorf("find waiting pipelines: %w", err)
+	}
+	return convert(rows, func(row dbsqlc.HeldBackPipelinesRow) types.NamespacedName {
+		return types.NamespacedName{Namespace: row.Namespace, Name: row.OwnerName}
 	}), nil
 }

@@ -90,6 +90,9 @@ type Claim struct {
 	StopReason v1alpha1.Reason
 	// Waited is how long the task was in the queue, by the database's clock.
 	Waited time.Duration
+	// Probe says that the task was set aside, and is tried to find out whether its namespace
+	// has room.
+	Probe bool
 }
 
 // Completion is what became of a claimed task.
@@ -104,27 +107,16 @@ type Completion struct {
 	Delay time.Duration
 	// WorkflowUID is that of the Workflow which exists; empty where it is not known.
 	WorkflowUID string
+	// DelayedBy sets a task that is given back aside, and names the cause; empty leaves it
+	// in the queue.
+	DelayedBy v1alpha1.Reason
 }
 
 // Claim takes up to most tasks from the head of the lane for the worker, for the length
 // of the lease from now, by the database's clock.
 func (s *Store) Claim(ctx context.Context, lane Lane, worker string, most int, lease time.Duration) ([]Claim, error) {
-	ctx, cancel := context.WithTimeout(ctx, ClaimTimeout)
-	defer cancel()
-	rows, err := s.queries.ClaimTasks(ctx, dbsqlc.ClaimTasksParams{
-		Kind: string(lane.Kind), Cluster: lane.Cluster, Worker: worker, Namespaces: s.namespaces,
-		Most: int32(most), Lease: interval(lease), //nolint:gosec // most is a batch size
-	})
-	if err != nil {
-		return nil, fmt.Errorf("claim tasks: %w", err)
-	}
-	claims := make([]Claim, len(rows))
-	for i, row := range rows {
-		if claims[i], err = claimOf(row); err != nil {
-			return nil, err
-		}
-	}
-	return claims, s.addArtifacts(ctx, claims)
+	claims, _, err := s.ClaimWithin(ctx, lane, worker, most, lease, Rooms{})
+	return claims, err
 }
 
 func claimOf(row dbsqlc.ClaimTasksRow) (Claim, error) {
@@ -185,6 +177,7 @@ func (s *Store) Complete(ctx context.Context, worker string, completions []Compl
 		params.Messages = append(params.Messages, clean(completion.Message))
 		params.Delays = append(params.Delays, interval(completion.Delay))
 		params.WorkflowUids = append(params.WorkflowUids, completion.WorkflowUID)
+		params.DelayedBys = append(params.DelayedBys, string(completion.DelayedBy))
 	}
 	rows, err := s.queries.CompleteTasks(ctx, params)
 	if err != nil {
@@ -214,18 +207,6 @@ func (s *Store) QueueDepth(ctx context.Context) (int64, time.Duration, error) {
 		return 0, 0, fmt.Errorf("measure queue: %w", err)
 	}
 	return depth.Pending, time.Duration(depth.OldestSeconds * float64(time.Second)), nil
-}
-
-// ActiveWorkflows returns the number of tasks whose Workflow is unfinished, or on
-// its way.
-func (s *Store) ActiveWorkflows(ctx context.Context) (int64, error) {
-	ctx, cancel := context.WithTimeout(ctx, ReadTimeout)
-	defer cancel()
-	active, err := s.queries.ActiveWorkflows(ctx, s.namespaces)
-	if err != nil {
-		return 0, fmt.Errorf("count active workflows: %w", err)
-	}
-	return active, nil
 }
 
 // Stopping is a task whose Workflow is to be stopped.

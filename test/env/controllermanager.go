@@ -27,7 +27,7 @@ func (e *Environment) runControllerManager(ctx context.Context) error {
 	}
 	p, err := e.spawn(tierClients, command{name: "kube-controller-manager", path: path, args: []string{
 		"--kubeconfig=" + kubeconfig,
-		"--controllers=garbage-collector-controller,namespace-controller,serviceaccount-controller,clusterrole-aggregation-controller,deployment-controller,replicaset-controller",
+		"--controllers=garbage-collector-controller,namespace-controller,serviceaccount-controller,clusterrole-aggregation-controller,deployment-controller,replicaset-controller,resourcequota-controller",
 		"--service-account-private-key-file=" + e.serviceAccountKey(),
 		"--leader-elect=false",
 		"--secure-port=0",

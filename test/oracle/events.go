@@ -62,6 +62,8 @@ var claims = []struct {
 var planned = map[v1alpha1.Reason]bool{
 	v1alpha1.ReasonPlanned: true, v1alpha1.ReasonAllTriggered: true, v1alpha1.ReasonNotAllTriggered: true, v1alpha1.ReasonNothingToDo: true, v1alpha1.ReasonBacklogFull: true,
 	v1alpha1.ReasonTriggersPending: true, v1alpha1.ReasonRunsHeld: true,
+	v1alpha1.ReasonQuotaExceeded: true, v1alpha1.ReasonForbidden: true, v1alpha1.ReasonPolicyDenied: true, v1alpha1.ReasonWebhookDenied: true,
+	v1alpha1.ReasonWebhookFailed: true, v1alpha1.ReasonNamespaceShare: true, v1alpha1.ReasonSubmissionDelayed: true,
 }
 
 // isBacked is true of an event that tells of no row.

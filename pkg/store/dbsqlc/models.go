@@ -182,6 +182,7 @@ type Task struct {
 	FinishedAt   pgtype.Timestamptz
 	SettledAt    pgtype.Timestamptz
 	ChangedAt    pgtype.Timestamptz
+	DelayedBy    string
 }
 
 type TriggerDecision struct {

@@ -143,6 +143,62 @@ func (q *Queries) BuildSummaries(ctx context.Context, buildUids []string) ([]Bui
 	return items, nil
 }
 
+const delayedRuns = `-- name: DelayedRuns :many
+SELECT w.build_uid, t.namespace, (CASE WHEN t.delayed_by <> '' THEN t.delayed_by ELSE t.reason END)::text AS reason,
+       count(*) AS runs, (array_agg(DISTINCT w.pipeline))[1:5]::text[] AS examples,
+       COALESCE((array_agg(t.message ORDER BY t.changed_at DESC) FILTER (WHERE t.message <> ''))[1], '')::text AS message,
+       max(t.failures)::integer AS failures,
+       COALESCE(min(t.available_at) FILTER (WHERE t.available_at > now()), 'epoch')::timestamptz AS next_at
+FROM cd_workflow w
+JOIN cd_workflow_runner r ON r.cd_workflow_id = w.id
+JOIN task t ON t.id = r.task_id
+WHERE w.build_uid = ANY($1::text[]) AND w.outcome IS NULL AND t.status = 'Pending' AND (t.delayed_by <> '' OR t.reason <> '')
+GROUP BY w.build_uid, t.namespace, 3
+ORDER BY w.build_uid, 3
+`
+
+type DelayedRunsRow struct {
+	BuildUid  string
+	Namespace string
+	Reason    string
+	Runs      int64
+	Examples  []string
+	Message   string
+	Failures  int32
+	NextAt    pgtype.Timestamptz
+}
+
+// What delays the builds' runs, counted, with the first few names of each kind; the last
+// refusal of those that were tried, and when the first of them is tried again.
+func (q *Queries) DelayedRuns(ctx context.Context, buildUids []string) ([]DelayedRunsRow, error) {
+	rows, err := q.db.Query(ctx, delayedRuns, buildUids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []DelayedRunsRow
+	for rows.Next() {
+		var i DelayedRunsRow
+		if err := rows.Scan(
+			&i.BuildUid,
+			&i.Namespace,
+			&i.Reason,
+			&i.Runs,
+			&i.Examples,
+			&i.Message,
+			&i.Failures,
+			&i.NextAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const deployedArtifacts = `-- name: DeployedArtifacts :many
 SELECT pipeline_uid, image, digest, build_name, at
 FROM (SELECT d.pipeline_uid, d.repository, d.run_id, d.image, d.digest, d.build_name, d.at, row_number() OVER (PARTITION BY pipeline_uid ORDER BY at DESC, repository) AS place
@@ -238,6 +294,45 @@ func (q *Queries) FailedRuns(ctx context.Context, arg FailedRunsParams) ([]Faile
 			&i.Reason,
 			&i.Message,
 		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const heldBackPipelines = `-- name: HeldBackPipelines :many
+SELECT DISTINCT h.namespace, h.owner_name
+FROM (SELECT namespace, owner_name FROM task
+      WHERE status = 'Pending' AND delayed_by = '' AND kind = 'cd' AND cluster = '' AND (cardinality($1::text[]) = 0 OR namespace = ANY($1::text[]))
+      ORDER BY priority DESC, fair_at, id
+      LIMIT $2) h
+`
+
+type HeldBackPipelinesParams struct {
+	Namespaces []string
+	Head       int32
+}
+
+type HeldBackPipelinesRow struct {
+	Namespace string
+	OwnerName string
+}
+
+// The pipelines of the first tasks of the queue.
+func (q *Queries) HeldBackPipelines(ctx context.Context, arg HeldBackPipelinesParams) ([]HeldBackPipelinesRow, error) {
+	rows, err := q.db.Query(ctx, heldBackPipelines, arg.Namespaces, arg.Head)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []HeldBackPipelinesRow
+	for rows.Next() {
+		var i HeldBackPipelinesRow
+		if err := rows.Scan(&i.Namespace, &i.OwnerName); err != nil {
 			return nil, err
 		}
 		items = append(items, i)
@@ -349,12 +444,13 @@ func (q *Queries) LastDecisions(ctx context.Context, pipelineUids []string) ([]L
 }
 
 const lastRuns = `-- name: LastRuns :many
-SELECT p.pipeline_uid, w.id AS run_id, a.build_name, a.image, a.digest, l.stage, l.status, l.reason, l.message, l.workflow_name, l.submitted_at, l.changed_at
+SELECT p.pipeline_uid, w.id AS run_id, a.build_name, a.image, a.digest, l.stage, l.status, l.reason, l.message, l.workflow_name, l.submitted_at, l.changed_at, l.delayed_by, l.failures,
+       GREATEST(l.available_at, 'epoch')::timestamptz AS available_at
 FROM cd_pipeline p
 JOIN cd_workflow w ON w.id = p.last_run_id
 JOIN ci_artifact a ON a.id = w.ci_artifact_id
 JOIN LATERAL (
-    SELECT r.stage, t.status, t.reason, t.message, t.workflow_name, t.submitted_at, t.changed_at
+    SELECT r.stage, t.status, t.reason, t.message, t.workflow_name, t.submitted_at, t.changed_at, t.delayed_by, t.failures, t.available_at
     FROM cd_workflow_runner r JOIN task t ON t.id = r.task_id
     WHERE r.cd_workflow_id = w.id AND t.reason NOT IN ('StageBefore', 'StageBeforeFailed')
     ORDER BY r.id DESC
@@ -376,6 +472,9 @@ type LastRunsRow struct {
 	WorkflowName string
 	SubmittedAt  pgtype.Timestamptz
 	ChangedAt    pgtype.Timestamptz
+	DelayedBy    string
+	Failures     int32
+	AvailableAt  pgtype.Timestamptz
 }
 
 // The newest run of each pipeline, at its furthest stage that was reached.
@@ -401,6 +500,9 @@ func (q *Queries) LastRuns(ctx context.Context, pipelineUids []string) ([]LastRu
 			&i.WorkflowName,
 			&i.SubmittedAt,
 			&i.ChangedAt,
+			&i.DelayedBy,
+			&i.Failures,
+			&i.AvailableAt,
 		); err != nil {
 			return nil, err
 		}
@@ -415,7 +517,7 @@ func (q *Queries) LastRuns(ctx context.Context, pipelineUids []string) ([]LastRu
 const waitingBuilds = `-- name: WaitingBuilds :many
 SELECT DISTINCT h.namespace, (h.inputs->>'build')::text AS build_name
 FROM (SELECT namespace, inputs FROM task
-      WHERE status = 'Pending' AND kind = 'cd' AND cluster = '' AND (cardinality($1::text[]) = 0 OR namespace = ANY($1::text[]))
+      WHERE status = 'Pending' AND delayed_by = '' AND kind = 'cd' AND cluster = '' AND (cardinality($1::text[]) = 0 OR namespace = ANY($1::text[]))
       ORDER BY priority DESC, fair_at, id
       LIMIT $2) h
 `

@@ -11,16 +11,64 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
+const activeByNamespace = `-- name: ActiveByNamespace :many
+SELECT a.namespace, count(*) AS active
+FROM (SELECT namespace FROM task
+      WHERE status = 'Submitting' AND (cardinality($1::text[]) = 0 OR namespace = ANY($1::text[]))
+      UNION ALL
+      SELECT namespace FROM task
+      WHERE status IN ('Submitted', 'Running') AND id <> ALL($2::bigint[])
+        AND (cardinality($1::text[]) = 0 OR namespace = ANY($1::text[]))) a
+GROUP BY 1
+`
+
+type ActiveByNamespaceParams struct {
+	Namespaces []string
+	Suspended  []int64
+}
+
+type ActiveByNamespaceRow struct {
+	Namespace string
+	Active    int64
+}
+
+// The same by namespace.
+func (q *Queries) ActiveByNamespace(ctx context.Context, arg ActiveByNamespaceParams) ([]ActiveByNamespaceRow, error) {
+	rows, err := q.db.Query(ctx, activeByNamespace, arg.Namespaces, arg.Suspended)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ActiveByNamespaceRow
+	for rows.Next() {
+		var i ActiveByNamespaceRow
+		if err := rows.Scan(&i.Namespace, &i.Active); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const activeWorkflows = `-- name: ActiveWorkflows :one
 SELECT ((SELECT count(*) FROM task
          WHERE status = 'Submitting' AND (cardinality($1::text[]) = 0 OR namespace = ANY($1::text[])))
       + (SELECT count(*) FROM task
-         WHERE status IN ('Submitted', 'Running') AND (cardinality($1::text[]) = 0 OR namespace = ANY($1::text[]))))::bigint AS active
+         WHERE status IN ('Submitted', 'Running') AND id <> ALL($2::bigint[])
+           AND (cardinality($1::text[]) = 0 OR namespace = ANY($1::text[]))))::bigint AS active
 `
 
+type ActiveWorkflowsParams struct {
+	Namespaces []string
+	Suspended  []int64
+}
+
 // Two counts, since each of the indexes holds some of these states.
-func (q *Queries) ActiveWorkflows(ctx context.Context, namespaces []string) (int64, error) {
-	row := q.db.QueryRow(ctx, activeWorkflows, namespaces)
+func (q *Queries) ActiveWorkflows(ctx context.Context, arg ActiveWorkflowsParams) (int64, error) {
+	row := q.db.QueryRow(ctx, activeWorkflows, arg.Namespaces, arg.Suspended)
 	var active int64
 	err := row.Scan(&active)
 	return active, err
@@ -38,7 +86,7 @@ WITH locked AS (
         reason = CASE WHEN l.ends THEN $3::text ELSE t.reason END,
         message = CASE WHEN l.ends THEN $4::text ELSE t.message END,
         finished_at = CASE WHEN l.ends THEN now() END,
-        available_at = '-infinity', changed_at = now()
+        available_at = '-infinity', delayed_by = '', changed_at = now()
     FROM locked l
     WHERE t.id = l.id
     RETURNING t.id, t.workflow_name, t.namespace, t.owner_name, t.owner_uid, t.inputs, t.status, t.reason, t.message
@@ -105,25 +153,139 @@ func (q *Queries) CancelWaiting(ctx context.Context, arg CancelWaitingParams) ([
 	return items, nil
 }
 
+const claimDelayed = `-- name: ClaimDelayed :many
+WITH room AS (
+    SELECT unnest($1::text[]) AS namespace, unnest($2::integer[]) AS tasks
+), head AS (
+    SELECT n.id FROM room
+    CROSS JOIN LATERAL (
+        SELECT task.id FROM task
+        WHERE task.status = 'Pending' AND task.delayed_by <> '' AND task.kind = $3::text AND task.cluster = $4::text
+          AND task.namespace = room.namespace AND (task.available_at <= now() OR NOT task.delayed_by = ANY($5::text[]))
+        ORDER BY task.priority DESC, task.fair_at, task.id
+        LIMIT room.tasks
+        FOR UPDATE SKIP LOCKED
+    ) n
+), claimed AS (
+    UPDATE task t
+    SET status = 'Submitting', attempt = attempt + 1, claimed_by = $6::text,
+        lease_until = now() + $7::interval, delayed_by = '', changed_at = now()
+    WHERE t.id = ANY(ARRAY(SELECT head.id FROM head))
+    RETURNING t.id, t.kind, t.namespace, t.cluster, t.owner_kind, t.owner_name, t.owner_uid, t.identity, t.workflow_name,
+        t.inputs, t.attempt, t.failures, t.stop_reason, t.priority, t.fair_at, t.queued_at, t.delayed_by
+)
+SELECT c.id, c.kind, c.namespace, c.cluster, c.owner_kind, c.owner_name, c.owner_uid, c.identity, c.workflow_name,
+       c.inputs, c.attempt, c.failures, c.stop_reason, EXTRACT(EPOCH FROM now() - c.queued_at)::float8 AS waited_seconds, c.delayed_by
+FROM claimed c
+ORDER BY c.priority DESC, c.fair_at, c.id
+`
+
+type ClaimDelayedParams struct {
+	Limited   []string
+	Rooms     []int32
+	Kind      string
+	Cluster   string
+	OfObjects []string
+	Worker    string
+	Lease     pgtype.Interval
+}
+
+type ClaimDelayedRow struct {
+	ID            int64
+	Kind          string
+	Namespace     string
+	Cluster       string
+	OwnerKind     string
+	OwnerName     string
+	OwnerUid      string
+	Identity      string
+	WorkflowName  string
+	Inputs        []byte
+	Attempt       int32
+	Failures      int32
+	StopReason    string
+	WaitedSeconds float64
+	DelayedBy     string
+}
+
+// Takes some of the tasks of a lane that were set aside, of each namespace as many as there
+// is room for. For a cause of the whole namespace any task will do; where a cause is of
+// one task, those that were tried are left alone for a while.
+func (q *Queries) ClaimDelayed(ctx context.Context, arg ClaimDelayedParams) ([]ClaimDelayedRow, error) {
+	rows, err := q.db.Query(ctx, claimDelayed,
+		arg.Limited,
+		arg.Rooms,
+		arg.Kind,
+		arg.Cluster,
+		arg.OfObjects,
+		arg.Worker,
+		arg.Lease,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ClaimDelayedRow
+	for rows.Next() {
+		var i ClaimDelayedRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.Kind,
+			&i.Namespace,
+			&i.Cluster,
+			&i.OwnerKind,
+			&i.OwnerName,
+			&i.OwnerUid,
+			&i.Identity,
+			&i.WorkflowName,
+			&i.Inputs,
+			&i.Attempt,
+			&i.Failures,
+			&i.StopReason,
+			&i.WaitedSeconds,
+			&i.DelayedBy,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const claimTasks = `-- name: ClaimTasks :many
 
 WITH head AS (
-    SELECT id FROM task
-    WHERE status = 'Pending' AND task.kind = $1::text AND task.cluster = $2::text AND available_at <= now()
+    SELECT id, namespace, priority, fair_at, (stop_reason <> '' OR (attempt > 0 AND available_at = '-infinity')) AS ends FROM task
+    WHERE status = 'Pending' AND delayed_by = '' AND task.kind = $1::text AND task.cluster = $2::text AND available_at <= now()
       AND (cardinality($3::text[]) = 0 OR namespace = ANY($3::text[]))
     ORDER BY priority DESC, fair_at, id
     LIMIT $4
     FOR UPDATE SKIP LOCKED
+), ranked AS (
+    SELECT id, priority, fair_at,
+           (ends OR row_number() OVER (PARTITION BY namespace, ends ORDER BY priority DESC, fair_at, id)
+                    <= COALESCE(($5::integer[])[array_position($6::text[], namespace)], $7::integer)) AS fits
+    FROM head
+), taken AS (
+    SELECT id FROM ranked WHERE fits ORDER BY priority DESC, fair_at, id LIMIT $8
 ), claimed AS (
     UPDATE task t
-    SET status = 'Submitting', attempt = attempt + 1, claimed_by = $5::text,
-        lease_until = now() + $6::interval, changed_at = now()
-    WHERE t.id = ANY(ARRAY(SELECT head.id FROM head))
+    SET status = CASE WHEN n.takes THEN 'Submitting' ELSE t.status END,
+        attempt = CASE WHEN n.takes THEN t.attempt + 1 ELSE t.attempt END,
+        claimed_by = CASE WHEN n.takes THEN $9::text ELSE t.claimed_by END,
+        lease_until = CASE WHEN n.takes THEN now() + $10::interval END,
+        delayed_by = CASE WHEN n.takes THEN '' ELSE COALESCE(($11::text[])[array_position($6::text[], t.namespace)], $12::text) END,
+        changed_at = now()
+    FROM (SELECT taken.id, true AS takes FROM taken UNION ALL SELECT ranked.id, false FROM ranked WHERE NOT ranked.fits) n
+    WHERE t.id = n.id AND t.id = ANY(ARRAY(SELECT taken.id FROM taken UNION ALL SELECT ranked.id FROM ranked WHERE NOT ranked.fits))
     RETURNING t.id, t.kind, t.namespace, t.cluster, t.owner_kind, t.owner_name, t.owner_uid, t.identity, t.workflow_name,
-        t.inputs, t.attempt, t.failures, t.stop_reason, t.priority, t.fair_at, t.queued_at
+        t.inputs, t.attempt, t.failures, t.stop_reason, t.priority, t.fair_at, t.queued_at, t.delayed_by
 )
 SELECT c.id, c.kind, c.namespace, c.cluster, c.owner_kind, c.owner_name, c.owner_uid, c.identity, c.workflow_name,
-       c.inputs, c.attempt, c.failures, c.stop_reason, EXTRACT(EPOCH FROM now() - c.queued_at)::float8 AS waited_seconds
+       c.inputs, c.attempt, c.failures, c.stop_reason, EXTRACT(EPOCH FROM now() - c.queued_at)::float8 AS waited_seconds, c.delayed_by
 FROM claimed c
 ORDER BY c.priority DESC, c.fair_at, c.id
 `
@@ -132,9 +294,15 @@ type ClaimTasksParams struct {
 	Kind       string
 	Cluster    string
 	Namespaces []string
+	Look       int32
+	Rooms      []int32
+	Limited    []string
+	Room       int32
 	Most       int32
 	Worker     string
 	Lease      pgtype.Interval
+	Causes     []string
+	Cause      string
 }
 
 type ClaimTasksRow struct {
@@ -152,6 +320,7 @@ type ClaimTasksRow struct {
 	Failures      int32
 	StopReason    string
 	WaitedSeconds float64
+	DelayedBy     string
 }
 
 // The queue: claim, complete, reclaim, observe and count touch the one table task. Every
@@ -164,14 +333,24 @@ type ClaimTasksRow struct {
 // ids as an array, so that it goes by the primary key whatever Postgres believes of
 // the limit or of the queue's length. A claim is a lease and no event: nobody but the
 // dispatcher acts on it.
+// Namespaces may have room for a few tasks only, or for none. What is beyond that is set
+// aside (delayed_by), so that no later claim walks over it. It stays Pending. What is to be
+// ended is taken in any case: a task that was claimed before is available since -infinity
+// only then.
 func (q *Queries) ClaimTasks(ctx context.Context, arg ClaimTasksParams) ([]ClaimTasksRow, error) {
 	rows, err := q.db.Query(ctx, claimTasks,
 		arg.Kind,
 		arg.Cluster,
 		arg.Namespaces,
+		arg.Look,
+		arg.Rooms,
+		arg.Limited,
+		arg.Room,
 		arg.Most,
 		arg.Worker,
 		arg.Lease,
+		arg.Causes,
+		arg.Cause,
 	)
 	if err != nil {
 		return nil, err
@@ -195,6 +374,7 @@ func (q *Queries) ClaimTasks(ctx context.Context, arg ClaimTasksParams) ([]Claim
 			&i.Failures,
 			&i.StopReason,
 			&i.WaitedSeconds,
+			&i.DelayedBy,
 		); err != nil {
 			return nil, err
 		}
@@ -215,7 +395,7 @@ WITH locked AS (
     SELECT unnest($1::bigint[]) AS id, unnest($3::integer[]) AS attempt,
            unnest($4::text[]) AS status, unnest($5::text[]) AS reason,
            unnest($6::text[]) AS message, unnest($7::interval[]) AS delay,
-           unnest($8::text[]) AS workflow_uid
+           unnest($8::text[]) AS workflow_uid, unnest($9::text[]) AS delayed_by
 ), moved AS (
     UPDATE task t
     SET status = CASE WHEN c.status = 'Cancelled' AND t.stop_reason = 'Replaced' THEN 'Superseded'
@@ -228,7 +408,10 @@ WITH locked AS (
         failures = CASE WHEN c.delay > interval '0' THEN t.failures + 1 ELSE t.failures END,
         submitted_at = CASE WHEN c.status = 'Submitted' THEN now() ELSE t.submitted_at END,
         finished_at = CASE WHEN c.status IN ('Error', 'Cancelled') THEN now() ELSE t.finished_at END,
-        available_at = CASE WHEN c.delay > interval '0' AND t.stop_reason = '' THEN now() + c.delay ELSE t.available_at END,
+        available_at = CASE WHEN t.stop_reason <> '' THEN t.available_at
+                            WHEN c.delay > interval '0' THEN now() + c.delay
+                            WHEN c.status IN ('Pending', 'Held') AND t.available_at = '-infinity' THEN 'epoch' ELSE t.available_at END,
+        delayed_by = CASE WHEN c.status = 'Pending' AND t.stop_reason = '' THEN c.delayed_by ELSE '' END,
         fair_at = CASE WHEN c.delay > interval '0' THEN GREATEST(t.fair_at, now() + c.delay) ELSE t.fair_at END,
         claimed_by = CASE WHEN c.status IN ('Pending', 'Held') THEN '' ELSE t.claimed_by END,
         lease_until = NULL, changed_at = now()
@@ -256,6 +439,7 @@ type CompleteTasksParams struct {
 	Messages     []string
 	Delays       []pgtype.Interval
 	WorkflowUids []string
+	DelayedBys   []string
 }
 
 type CompleteTasksRow struct {
@@ -273,7 +457,8 @@ type CompleteTasksRow struct {
 // to be tried again later goes behind those that come meanwhile, or tasks that fail
 // for ever would keep all others waiting. One that is to be stopped is claimed again at
 // once, also where it would be held: its submitter looks whether an attempt has made its
-// Workflow.
+// Workflow. One that is set aside, or only given back, is available since the epoch:
+// -infinity would mean that it is to be ended.
 func (q *Queries) CompleteTasks(ctx context.Context, arg CompleteTasksParams) ([]CompleteTasksRow, error) {
 	rows, err := q.db.Query(ctx, completeTasks,
 		arg.Ids,
@@ -284,6 +469,7 @@ func (q *Queries) CompleteTasks(ctx context.Context, arg CompleteTasksParams) ([
 		arg.Messages,
 		arg.Delays,
 		arg.WorkflowUids,
+		arg.DelayedBys,
 	)
 	if err != nil {
 		return nil, err
@@ -301,6 +487,135 @@ func (q *Queries) CompleteTasks(ctx context.Context, arg CompleteTasksParams) ([
 			&i.PipelineUid,
 			&i.BuildName,
 		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const delayedNamespaces = `-- name: DelayedNamespaces :many
+WITH RECURSIVE found AS (
+    (SELECT namespace, delayed_by FROM task
+     WHERE status = 'Pending' AND delayed_by <> '' AND task.kind = $2::text AND task.cluster = $3::text
+     ORDER BY namespace, priority DESC, fair_at, id LIMIT 1)
+    UNION ALL
+    SELECT n.namespace, n.delayed_by FROM found f
+    CROSS JOIN LATERAL (
+        SELECT task.namespace, task.delayed_by FROM task
+        WHERE task.status = 'Pending' AND task.delayed_by <> '' AND task.kind = $2::text AND task.cluster = $3::text
+          AND task.namespace > f.namespace
+        ORDER BY task.namespace, task.priority DESC, task.fair_at, task.id LIMIT 1
+    ) n
+)
+SELECT namespace, delayed_by FROM found
+WHERE cardinality($1::text[]) = 0 OR namespace = ANY($1::text[])
+`
+
+type DelayedNamespacesParams struct {
+	Namespaces []string
+	Kind       string
+	Cluster    string
+}
+
+type DelayedNamespacesRow struct {
+	Namespace string
+	DelayedBy string
+}
+
+// The namespaces of a lane of which tasks are set aside, each with the cause of the first.
+// It looks into the index once for each.
+func (q *Queries) DelayedNamespaces(ctx context.Context, arg DelayedNamespacesParams) ([]DelayedNamespacesRow, error) {
+	rows, err := q.db.Query(ctx, delayedNamespaces, arg.Namespaces, arg.Kind, arg.Cluster)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []DelayedNamespacesRow
+	for rows.Next() {
+		var i DelayedNamespacesRow
+		if err := rows.Scan(&i.Namespace, &i.DelayedBy); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const delayedOwners = `-- name: DelayedOwners :many
+SELECT h.owner_name AS pipeline, COALESCE(h.inputs->>'build', '')::text AS build_name
+FROM (SELECT owner_name, inputs FROM task
+      WHERE status = 'Pending' AND delayed_by <> '' AND kind = 'cd' AND cluster = '' AND namespace = $1
+      ORDER BY priority DESC, fair_at, id
+      LIMIT $2) h
+`
+
+type DelayedOwnersParams struct {
+	Namespace string
+	Most      int32
+}
+
+type DelayedOwnersRow struct {
+	Pipeline  string
+	BuildName string
+}
+
+// Whose tasks are set aside in a namespace: the first few of the queue.
+func (q *Queries) DelayedOwners(ctx context.Context, arg DelayedOwnersParams) ([]DelayedOwnersRow, error) {
+	rows, err := q.db.Query(ctx, delayedOwners, arg.Namespace, arg.Most)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []DelayedOwnersRow
+	for rows.Next() {
+		var i DelayedOwnersRow
+		if err := rows.Scan(&i.Pipeline, &i.BuildName); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const delayedTasks = `-- name: DelayedTasks :many
+SELECT d.reason, sum(d.tasks)::bigint AS tasks
+FROM (SELECT delayed_by AS reason, count(*) AS tasks FROM task
+      WHERE status = 'Pending' AND delayed_by <> '' AND (cardinality($1::text[]) = 0 OR namespace = ANY($1::text[]))
+      GROUP BY 1
+      UNION ALL
+      SELECT reason, count(*) FROM task
+      WHERE status = 'Pending' AND delayed_by = '' AND reason <> '' AND (cardinality($1::text[]) = 0 OR namespace = ANY($1::text[]))
+      GROUP BY 1) d
+GROUP BY 1
+`
+
+type DelayedTasksRow struct {
+	Reason string
+	Tasks  int64
+}
+
+// How many tasks wait because the API server refused some, by reason. Each half has an
+// index.
+func (q *Queries) DelayedTasks(ctx context.Context, namespaces []string) ([]DelayedTasksRow, error) {
+	rows, err := q.db.Query(ctx, delayedTasks, namespaces)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []DelayedTasksRow
+	for rows.Next() {
+		var i DelayedTasksRow
+		if err := rows.Scan(&i.Reason, &i.Tasks); err != nil {
 			return nil, err
 		}
 		items = append(items, i)
@@ -370,7 +685,7 @@ WITH locked AS (
     SET status = CASE WHEN l.holds THEN 'Held' ELSE t.status END,
         reason = CASE WHEN l.holds THEN $2::text ELSE t.reason END,
         message = CASE WHEN l.holds THEN $3::text ELSE t.message END,
-        available_at = CASE WHEN l.holds THEN t.available_at ELSE '-infinity' END, changed_at = now()
+        available_at = CASE WHEN l.holds THEN t.available_at ELSE '-infinity' END, delayed_by = '', changed_at = now()
     FROM locked l
     WHERE t.id = l.id AND t.status = 'Pending'
     RETURNING t.id, t.namespace, t.owner_name, t.owner_uid, t.inputs, t.status, t.reason, t.message
@@ -658,6 +973,56 @@ func (q *Queries) ObserveWorkflows(ctx context.Context, arg ObserveWorkflowsPara
 	return items, nil
 }
 
+const oldestActive = `-- name: OldestActive :many
+SELECT id, namespace, workflow_name, workflow_uid, COALESCE(submitted_at, created_at)::timestamptz AS since
+FROM task
+WHERE status IN ('Submitted', 'Running') AND cluster = '' AND id <> ALL($1::bigint[])
+  AND (cardinality($2::text[]) = 0 OR namespace = ANY($2::text[]))
+ORDER BY COALESCE(submitted_at, created_at), id
+LIMIT $3
+`
+
+type OldestActiveParams struct {
+	PassedOver []int64
+	Namespaces []string
+	Most       int32
+}
+
+type OldestActiveRow struct {
+	ID           int64
+	Namespace    string
+	WorkflowName string
+	WorkflowUid  string
+	Since        pgtype.Timestamptz
+}
+
+// The tasks of this cluster that have had a Workflow for the longest time, but for some.
+func (q *Queries) OldestActive(ctx context.Context, arg OldestActiveParams) ([]OldestActiveRow, error) {
+	rows, err := q.db.Query(ctx, oldestActive, arg.PassedOver, arg.Namespaces, arg.Most)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []OldestActiveRow
+	for rows.Next() {
+		var i OldestActiveRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.Namespace,
+			&i.WorkflowName,
+			&i.WorkflowUid,
+			&i.Since,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const openTasks = `-- name: OpenTasks :many
 SELECT t.namespace, t.workflow_name
 FROM (SELECT unnest($1::text[]) AS namespace, unnest($2::text[]) AS workflow_name) w
@@ -698,10 +1063,13 @@ func (q *Queries) OpenTasks(ctx context.Context, arg OpenTasksParams) ([]OpenTas
 }
 
 const queueDepth = `-- name: QueueDepth :one
-SELECT count(*) AS pending,
-       COALESCE(EXTRACT(EPOCH FROM now() - min(queued_at)), 0)::float8 AS oldest_seconds
-FROM task
-WHERE status = 'Pending' AND (cardinality($1::text[]) = 0 OR namespace = ANY($1::text[]))
+SELECT COALESCE(sum(q.tasks), 0)::bigint AS pending,
+       COALESCE(EXTRACT(EPOCH FROM now() - min(q.oldest)), 0)::float8 AS oldest_seconds
+FROM (SELECT count(*) AS tasks, min(queued_at) AS oldest FROM task
+      WHERE status = 'Pending' AND delayed_by = '' AND (cardinality($1::text[]) = 0 OR namespace = ANY($1::text[]))
+      UNION ALL
+      SELECT count(*), min(queued_at) FROM task
+      WHERE status = 'Pending' AND delayed_by <> '' AND (cardinality($1::text[]) = 0 OR namespace = ANY($1::text[]))) q
 `
 
 type QueueDepthRow struct {
@@ -709,6 +1077,7 @@ type QueueDepthRow struct {
 	OldestSeconds float64
 }
 
+// The queue, and what is set aside from it: each half has an index.
 func (q *Queries) QueueDepth(ctx context.Context, namespaces []string) (QueueDepthRow, error) {
 	row := q.db.QueryRow(ctx, queueDepth, namespaces)
 	var i QueueDepthRow
@@ -726,7 +1095,8 @@ WITH silent AS (
     FOR NO KEY UPDATE SKIP LOCKED
 )
 UPDATE task t
-SET status = 'Pending', claimed_by = '', lease_until = NULL, changed_at = now()
+SET status = 'Pending', claimed_by = '', lease_until = NULL, changed_at = now(),
+    available_at = CASE WHEN t.available_at = '-infinity' THEN 'epoch' ELSE t.available_at END
 FROM expired
 WHERE t.id = expired.id AND t.status = 'Submitting'
 `
@@ -735,6 +1105,39 @@ WHERE t.id = expired.id AND t.status = 'Submitting'
 // lives. A worker of an older version is not known, and has its lease.
 func (q *Queries) ReclaimExpired(ctx context.Context, silence pgtype.Interval) (int64, error) {
 	result, err := q.db.Exec(ctx, reclaimExpired, silence)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const releaseDelayed = `-- name: ReleaseDelayed :execrows
+WITH head AS (
+    SELECT id FROM task
+    WHERE status = 'Pending' AND delayed_by <> '' AND task.kind = $1::text AND task.cluster = $2::text
+      AND task.namespace = ANY($3::text[])
+    LIMIT $4
+    FOR UPDATE SKIP LOCKED
+)
+UPDATE task t SET delayed_by = '', changed_at = now()
+WHERE t.id = ANY(ARRAY(SELECT head.id FROM head))
+`
+
+type ReleaseDelayedParams struct {
+	Kind     string
+	Cluster  string
+	Released []string
+	Most     int32
+}
+
+// Puts tasks that were set aside back into the queue, where their place is still theirs.
+func (q *Queries) ReleaseDelayed(ctx context.Context, arg ReleaseDelayedParams) (int64, error) {
+	result, err := q.db.Exec(ctx, releaseDelayed,
+		arg.Kind,
+		arg.Cluster,
+		arg.Released,
+		arg.Most,
+	)
 	if err != nil {
 		return 0, err
 	}
@@ -834,6 +1237,7 @@ WITH locked AS (
         message = CASE WHEN l.ends THEN $3::text ELSE t.message END,
         finished_at = CASE WHEN l.ends THEN now() ELSE t.finished_at END,
         available_at = CASE WHEN t.status = 'Pending' THEN '-infinity' ELSE t.available_at END,
+        delayed_by = '',
         stop_reason = CASE WHEN t.stop_reason = '' THEN $2::text ELSE t.stop_reason END,
         stop_message = CASE WHEN t.stop_reason = '' THEN $3::text ELSE t.stop_message END,
         changed_at = now()

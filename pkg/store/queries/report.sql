@@ -70,22 +70,46 @@ WHERE w.build_uid = ANY(@build_uids::text[]) AND w.outcome IS NULL
 GROUP BY w.build_uid, t.reason
 ORDER BY w.build_uid, t.reason;
 
+-- name: DelayedRuns :many
+-- What delays the builds' runs, counted, with the first few names of each kind; the last
+-- refusal of those that were tried, and when the first of them is tried again.
+SELECT w.build_uid, t.namespace, (CASE WHEN t.delayed_by <> '' THEN t.delayed_by ELSE t.reason END)::text AS reason,
+       count(*) AS runs, (array_agg(DISTINCT w.pipeline))[1:5]::text[] AS examples,
+       COALESCE((array_agg(t.message ORDER BY t.changed_at DESC) FILTER (WHERE t.message <> ''))[1], '')::text AS message,
+       max(t.failures)::integer AS failures,
+       COALESCE(min(t.available_at) FILTER (WHERE t.available_at > now()), 'epoch')::timestamptz AS next_at
+FROM cd_workflow w
+JOIN cd_workflow_runner r ON r.cd_workflow_id = w.id
+JOIN task t ON t.id = r.task_id
+WHERE w.build_uid = ANY(@build_uids::text[]) AND w.outcome IS NULL AND t.status = 'Pending' AND (t.delayed_by <> '' OR t.reason <> '')
+GROUP BY w.build_uid, t.namespace, 3
+ORDER BY w.build_uid, 3;
+
 -- name: WaitingBuilds :many
 -- The builds of the first tasks of the queue.
 SELECT DISTINCT h.namespace, (h.inputs->>'build')::text AS build_name
 FROM (SELECT namespace, inputs FROM task
-      WHERE status = 'Pending' AND kind = 'cd' AND cluster = '' AND (cardinality(@namespaces::text[]) = 0 OR namespace = ANY(@namespaces::text[]))
+      WHERE status = 'Pending' AND delayed_by = '' AND kind = 'cd' AND cluster = '' AND (cardinality(@namespaces::text[]) = 0 OR namespace = ANY(@namespaces::text[]))
+      ORDER BY priority DESC, fair_at, id
+      LIMIT @head) h;
+
+-- name: HeldBackPipelines :many
+-- The pipelines of the first tasks of the queue.
+SELECT DISTINCT h.namespace, h.owner_name
+FROM (SELECT namespace, owner_name FROM task
+      WHERE status = 'Pending' AND delayed_by = '' AND kind = 'cd' AND cluster = '' AND (cardinality(@namespaces::text[]) = 0 OR namespace = ANY(@namespaces::text[]))
       ORDER BY priority DESC, fair_at, id
       LIMIT @head) h;
 
 -- name: LastRuns :many
 -- The newest run of each pipeline, at its furthest stage that was reached.
-SELECT p.pipeline_uid, w.id AS run_id, a.build_name, a.image, a.digest, l.stage, l.status, l.reason, l.message, l.workflow_name, l.submitted_at, l.changed_at
+SELECT p.pipeline_uid, w.id AS run_id, a.build_name, a.image, a.digest, l.stage, l.status, l.reason, l.message, l.workflow_name, l.submitted_at, l.changed_at, l.delayed_by, l.failures,
+       GREATEST(l.available_at, 'epoch')::timestamptz AS available_at
 FROM cd_pipeline p
 JOIN cd_workflow w ON w.id = p.last_run_id
 JOIN ci_artifact a ON a.id = w.ci_artifact_id
 JOIN LATERAL (
-    SELECT r.stage, t.status, t.reason, t.message, t.workflow_name, t.submitted_at, t.changed_at
+    SELECT r.stage, t.status, t.reason, t.message, t.workflow_name, t.submitted_at, t.changed_at, t.delayed_by, t.failures, t.available_at
     FROM cd_workflow_runner r JOIN task t ON t.id = r.task_id
     WHERE r.cd_workflow_id = w.id AND t.reason NOT IN ('StageBefore', 'StageBeforeFailed')
     ORDER BY r.id DESC

@@ -10,25 +10,122 @@
 -- ids as an array, so that it goes by the primary key whatever Postgres believes of
 -- the limit or of the queue's length. A claim is a lease and no event: nobody but the
 -- dispatcher acts on it.
+-- Namespaces may have room for a few tasks only, or for none. What is beyond that is set
+-- aside (delayed_by), so that no later claim walks over it. It stays Pending. What is to be
+-- ended is taken in any case: a task that was claimed before is available since -infinity
+-- only then.
 WITH head AS (
-    SELECT id FROM task
-    WHERE status = 'Pending' AND task.kind = @kind::text AND task.cluster = @cluster::text AND available_at <= now()
+    SELECT id, namespace, priority, fair_at, (stop_reason <> '' OR (attempt > 0 AND available_at = '-infinity')) AS ends FROM task
+    WHERE status = 'Pending' AND delayed_by = '' AND task.kind = @kind::text AND task.cluster = @cluster::text AND available_at <= now()
       AND (cardinality(@namespaces::text[]) = 0 OR namespace = ANY(@namespaces::text[]))
     ORDER BY priority DESC, fair_at, id
-    LIMIT @most
+    LIMIT @look
     FOR UPDATE SKIP LOCKED
+), ranked AS (
+    SELECT id, priority, fair_at,
+           (ends OR row_number() OVER (PARTITION BY namespace, ends ORDER BY priority DESC, fair_at, id)
+                    <= COALESCE((@rooms::integer[])[array_position(@limited::text[], namespace)], @room::integer)) AS fits
+    FROM head
+), taken AS (
+    SELECT id FROM ranked WHERE fits ORDER BY priority DESC, fair_at, id LIMIT @most
+), claimed AS (
+    UPDATE task t
+    SET status = CASE WHEN n.takes THEN 'Submitting' ELSE t.status END,
+        attempt = CASE WHEN n.takes THEN t.attempt + 1 ELSE t.attempt END,
+        claimed_by = CASE WHEN n.takes THEN @worker::text ELSE t.claimed_by END,
+        lease_until = CASE WHEN n.takes THEN now() + @lease::interval END,
+        delayed_by = CASE WHEN n.takes THEN '' ELSE COALESCE((@causes::text[])[array_position(@limited::text[], t.namespace)], @cause::text) END,
+        changed_at = now()
+    FROM (SELECT taken.id, true AS takes FROM taken UNION ALL SELECT ranked.id, false FROM ranked WHERE NOT ranked.fits) n
+    WHERE t.id = n.id AND t.id = ANY(ARRAY(SELECT taken.id FROM taken UNION ALL SELECT ranked.id FROM ranked WHERE NOT ranked.fits))
+    RETURNING t.id, t.kind, t.namespace, t.cluster, t.owner_kind, t.owner_name, t.owner_uid, t.identity, t.workflow_name,
+        t.inputs, t.attempt, t.failures, t.stop_reason, t.priority, t.fair_at, t.queued_at, t.delayed_by
+)
+SELECT c.id, c.kind, c.namespace, c.cluster, c.owner_kind, c.owner_name, c.owner_uid, c.identity, c.workflow_name,
+       c.inputs, c.attempt, c.failures, c.stop_reason, EXTRACT(EPOCH FROM now() - c.queued_at)::float8 AS waited_seconds, c.delayed_by
+FROM claimed c
+ORDER BY c.priority DESC, c.fair_at, c.id;
+
+-- name: ClaimDelayed :many
+-- Takes some of the tasks of a lane that were set aside, of each namespace as many as there
+-- is room for. For a cause of the whole namespace any task will do; where a cause is of
+-- one task, those that were tried are left alone for a while.
+WITH room AS (
+    SELECT unnest(@limited::text[]) AS namespace, unnest(@rooms::integer[]) AS tasks
+), head AS (
+    SELECT n.id FROM room
+    CROSS JOIN LATERAL (
+        SELECT task.id FROM task
+        WHERE task.status = 'Pending' AND task.delayed_by <> '' AND task.kind = @kind::text AND task.cluster = @cluster::text
+          AND task.namespace = room.namespace AND (task.available_at <= now() OR NOT task.delayed_by = ANY(@of_objects::text[]))
+        ORDER BY task.priority DESC, task.fair_at, task.id
+        LIMIT room.tasks
+        FOR UPDATE SKIP LOCKED
+    ) n
 ), claimed AS (
     UPDATE task t
     SET status = 'Submitting', attempt = attempt + 1, claimed_by = @worker::text,
-        lease_until = now() + @lease::interval, changed_at = now()
+        lease_until = now() + @lease::interval, delayed_by = '', changed_at = now()
     WHERE t.id = ANY(ARRAY(SELECT head.id FROM head))
     RETURNING t.id, t.kind, t.namespace, t.cluster, t.owner_kind, t.owner_name, t.owner_uid, t.identity, t.workflow_name,
-        t.inputs, t.attempt, t.failures, t.stop_reason, t.priority, t.fair_at, t.queued_at
+        t.inputs, t.attempt, t.failures, t.stop_reason, t.priority, t.fair_at, t.queued_at, t.delayed_by
 )
 SELECT c.id, c.kind, c.namespace, c.cluster, c.owner_kind, c.owner_name, c.owner_uid, c.identity, c.workflow_name,
-       c.inputs, c.attempt, c.failures, c.stop_reason, EXTRACT(EPOCH FROM now() - c.queued_at)::float8 AS waited_seconds
+       c.inputs, c.attempt, c.failures, c.stop_reason, EXTRACT(EPOCH FROM now() - c.queued_at)::float8 AS waited_seconds, c.delayed_by
 FROM claimed c
 ORDER BY c.priority DESC, c.fair_at, c.id;
+
+-- name: ReleaseDelayed :execrows
+-- Puts tasks that were set aside back into the queue, where their place is still theirs.
+WITH head AS (
+    SELECT id FROM task
+    WHERE status = 'Pending' AND delayed_by <> '' AND task.kind = @kind::text AND task.cluster = @cluster::text
+      AND task.namespace = ANY(@released::text[])
+    LIMIT @most
+    FOR UPDATE SKIP LOCKED
+)
+UPDATE task t SET delayed_by = '', changed_at = now()
+WHERE t.id = ANY(ARRAY(SELECT head.id FROM head));
+
+-- name: DelayedNamespaces :many
+-- The namespaces of a lane of which tasks are set aside, each with the cause of the first.
+-- It looks into the index once for each.
+WITH RECURSIVE found AS (
+    (SELECT namespace, delayed_by FROM task
+     WHERE status = 'Pending' AND delayed_by <> '' AND task.kind = @kind::text AND task.cluster = @cluster::text
+     ORDER BY namespace, priority DESC, fair_at, id LIMIT 1)
+    UNION ALL
+    SELECT n.namespace, n.delayed_by FROM found f
+    CROSS JOIN LATERAL (
+        SELECT task.namespace, task.delayed_by FROM task
+        WHERE task.status = 'Pending' AND task.delayed_by <> '' AND task.kind = @kind::text AND task.cluster = @cluster::text
+          AND task.namespace > f.namespace
+        ORDER BY task.namespace, task.priority DESC, task.fair_at, task.id LIMIT 1
+    ) n
+)
+SELECT namespace, delayed_by FROM found
+WHERE cardinality(@namespaces::text[]) = 0 OR namespace = ANY(@namespaces::text[]);
+
+-- name: DelayedOwners :many
+-- Whose tasks are set aside in a namespace: the first few of the queue.
+SELECT h.owner_name AS pipeline, COALESCE(h.inputs->>'build', '')::text AS build_name
+FROM (SELECT owner_name, inputs FROM task
+      WHERE status = 'Pending' AND delayed_by <> '' AND kind = 'cd' AND cluster = '' AND namespace = @namespace
+      ORDER BY priority DESC, fair_at, id
+      LIMIT @most) h;
+
+-- name: DelayedTasks :many
+-- How many tasks wait because the API server refused some, by reason. Each half has an
+-- index.
+SELECT d.reason, sum(d.tasks)::bigint AS tasks
+FROM (SELECT delayed_by AS reason, count(*) AS tasks FROM task
+      WHERE status = 'Pending' AND delayed_by <> '' AND (cardinality(@namespaces::text[]) = 0 OR namespace = ANY(@namespaces::text[]))
+      GROUP BY 1
+      UNION ALL
+      SELECT reason, count(*) FROM task
+      WHERE status = 'Pending' AND delayed_by = '' AND reason <> '' AND (cardinality(@namespaces::text[]) = 0 OR namespace = ANY(@namespaces::text[]))
+      GROUP BY 1) d
+GROUP BY 1;
 
 -- name: CompleteTasks :many
 -- Records what became of claimed tasks. A task counts only while it is still this
@@ -36,7 +133,8 @@ ORDER BY c.priority DESC, c.fair_at, c.id;
 -- to be tried again later goes behind those that come meanwhile, or tasks that fail
 -- for ever would keep all others waiting. One that is to be stopped is claimed again at
 -- once, also where it would be held: its submitter looks whether an attempt has made its
--- Workflow.
+-- Workflow. One that is set aside, or only given back, is available since the epoch:
+-- -infinity would mean that it is to be ended.
 WITH locked AS (
     SELECT id FROM task
     WHERE id = ANY(@ids::bigint[]) AND status = 'Submitting' AND claimed_by = @worker::text
@@ -45,7 +143,7 @@ WITH locked AS (
     SELECT unnest(@ids::bigint[]) AS id, unnest(@attempts::integer[]) AS attempt,
            unnest(@statuses::text[]) AS status, unnest(@reasons::text[]) AS reason,
            unnest(@messages::text[]) AS message, unnest(@delays::interval[]) AS delay,
-           unnest(@workflow_uids::text[]) AS workflow_uid
+           unnest(@workflow_uids::text[]) AS workflow_uid, unnest(@delayed_bys::text[]) AS delayed_by
 ), moved AS (
     UPDATE task t
     SET status = CASE WHEN c.status = 'Cancelled' AND t.stop_reason = 'Replaced' THEN 'Superseded'
@@ -58,7 +156,10 @@ WITH locked AS (
         failures = CASE WHEN c.delay > interval '0' THEN t.failures + 1 ELSE t.failures END,
         submitted_at = CASE WHEN c.status = 'Submitted' THEN now() ELSE t.submitted_at END,
         finished_at = CASE WHEN c.status IN ('Error', 'Cancelled') THEN now() ELSE t.finished_at END,
-        available_at = CASE WHEN c.delay > interval '0' AND t.stop_reason = '' THEN now() + c.delay ELSE t.available_at END,
+        available_at = CASE WHEN t.stop_reason <> '' THEN t.available_at
+                            WHEN c.delay > interval '0' THEN now() + c.delay
+                            WHEN c.status IN ('Pending', 'Held') AND t.available_at = '-infinity' THEN 'epoch' ELSE t.available_at END,
+        delayed_by = CASE WHEN c.status = 'Pending' AND t.stop_reason = '' THEN c.delayed_by ELSE '' END,
         fair_at = CASE WHEN c.delay > interval '0' THEN GREATEST(t.fair_at, now() + c.delay) ELSE t.fair_at END,
         claimed_by = CASE WHEN c.status IN ('Pending', 'Held') THEN '' ELSE t.claimed_by END,
         lease_until = NULL, changed_at = now()
@@ -88,22 +189,48 @@ WITH silent AS (
     FOR NO KEY UPDATE SKIP LOCKED
 )
 UPDATE task t
-SET status = 'Pending', claimed_by = '', lease_until = NULL, changed_at = now()
+SET status = 'Pending', claimed_by = '', lease_until = NULL, changed_at = now(),
+    available_at = CASE WHEN t.available_at = '-infinity' THEN 'epoch' ELSE t.available_at END
 FROM expired
 WHERE t.id = expired.id AND t.status = 'Submitting';
 
 -- name: QueueDepth :one
-SELECT count(*) AS pending,
-       COALESCE(EXTRACT(EPOCH FROM now() - min(queued_at)), 0)::float8 AS oldest_seconds
-FROM task
-WHERE status = 'Pending' AND (cardinality(@namespaces::text[]) = 0 OR namespace = ANY(@namespaces::text[]));
+-- The queue, and what is set aside from it: each half has an index.
+SELECT COALESCE(sum(q.tasks), 0)::bigint AS pending,
+       COALESCE(EXTRACT(EPOCH FROM now() - min(q.oldest)), 0)::float8 AS oldest_seconds
+FROM (SELECT count(*) AS tasks, min(queued_at) AS oldest FROM task
+      WHERE status = 'Pending' AND delayed_by = '' AND (cardinality(@namespaces::text[]) = 0 OR namespace = ANY(@namespaces::text[]))
+      UNION ALL
+      SELECT count(*), min(queued_at) FROM task
+      WHERE status = 'Pending' AND delayed_by <> '' AND (cardinality(@namespaces::text[]) = 0 OR namespace = ANY(@namespaces::text[]))) q;
 
 -- name: ActiveWorkflows :one
 -- Two counts, since each of the indexes holds some of these states.
 SELECT ((SELECT count(*) FROM task
          WHERE status = 'Submitting' AND (cardinality(@namespaces::text[]) = 0 OR namespace = ANY(@namespaces::text[])))
       + (SELECT count(*) FROM task
-         WHERE status IN ('Submitted', 'Running') AND (cardinality(@namespaces::text[]) = 0 OR namespace = ANY(@namespaces::text[]))))::bigint AS active;
+         WHERE status IN ('Submitted', 'Running') AND id <> ALL(@suspended::bigint[])
+           AND (cardinality(@namespaces::text[]) = 0 OR namespace = ANY(@namespaces::text[]))))::bigint AS active;
+
+-- name: ActiveByNamespace :many
+-- The same by namespace.
+SELECT a.namespace, count(*) AS active
+FROM (SELECT namespace FROM task
+      WHERE status = 'Submitting' AND (cardinality(@namespaces::text[]) = 0 OR namespace = ANY(@namespaces::text[]))
+      UNION ALL
+      SELECT namespace FROM task
+      WHERE status IN ('Submitted', 'Running') AND id <> ALL(@suspended::bigint[])
+        AND (cardinality(@namespaces::text[]) = 0 OR namespace = ANY(@namespaces::text[]))) a
+GROUP BY 1;
+
+-- name: OldestActive :many
+-- The tasks of this cluster that have had a Workflow for the longest time, but for some.
+SELECT id, namespace, workflow_name, workflow_uid, COALESCE(submitted_at, created_at)::timestamptz AS since
+FROM task
+WHERE status IN ('Submitted', 'Running') AND cluster = '' AND id <> ALL(@passed_over::bigint[])
+  AND (cardinality(@namespaces::text[]) = 0 OR namespace = ANY(@namespaces::text[]))
+ORDER BY COALESCE(submitted_at, created_at), id
+LIMIT @most;
 
 -- name: ObserveWorkflows :many
 -- Moves tasks to where their Workflows are; never backwards, and never out of an
@@ -224,6 +351,7 @@ WITH locked AS (
         message = CASE WHEN l.ends THEN @message::text ELSE t.message END,
         finished_at = CASE WHEN l.ends THEN now() ELSE t.finished_at END,
         available_at = CASE WHEN t.status = 'Pending' THEN '-infinity' ELSE t.available_at END,
+        delayed_by = '',
         stop_reason = CASE WHEN t.stop_reason = '' THEN @reason::text ELSE t.stop_reason END,
         stop_message = CASE WHEN t.stop_reason = '' THEN @message::text ELSE t.stop_message END,
         changed_at = now()
@@ -254,7 +382,7 @@ WITH locked AS (
         reason = CASE WHEN l.ends THEN @reason::text ELSE t.reason END,
         message = CASE WHEN l.ends THEN @message::text ELSE t.message END,
         finished_at = CASE WHEN l.ends THEN now() END,
-        available_at = '-infinity', changed_at = now()
+        available_at = '-infinity', delayed_by = '', changed_at = now()
     FROM locked l
     WHERE t.id = l.id
     RETURNING t.id, t.workflow_name, t.namespace, t.owner_name, t.owner_uid, t.inputs, t.status, t.reason, t.message
@@ -279,7 +407,7 @@ WITH locked AS (
     SET status = CASE WHEN l.holds THEN 'Held' ELSE t.status END,
         reason = CASE WHEN l.holds THEN @reason::text ELSE t.reason END,
         message = CASE WHEN l.holds THEN @message::text ELSE t.message END,
-        available_at = CASE WHEN l.holds THEN t.available_at ELSE '-infinity' END, changed_at = now()
+        available_at = CASE WHEN l.holds THEN t.available_at ELSE '-infinity' END, delayed_by = '', changed_at = now()
     FROM locked l
     WHERE t.id = l.id AND t.status = 'Pending'
     RETURNING t.id, t.namespace, t.owner_name, t.owner_uid, t.inputs, t.status, t.reason, t.message

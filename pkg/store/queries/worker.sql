@@ -16,6 +16,7 @@ WITH gone AS (
     ORDER BY t.id FOR NO KEY UPDATE OF t
 )
 UPDATE task t
-SET status = 'Pending', claimed_by = '', lease_until = NULL, changed_at = now()
+SET status = 'Pending', claimed_by = '', lease_until = NULL, changed_at = now(),
+    available_at = CASE WHEN available_at = '-infinity' THEN 'epoch' ELSE available_at END
 FROM locked
 WHERE t.id = locked.id AND t.status = 'Submitting';

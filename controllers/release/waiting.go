@@ -1,0 +1,49 @@
+package release
+
+import (
+	"maps"
+	"slices"
+	"sync"
+
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// waiting holds the Workflows that wait to be released, by namespace. It is safe for
+// concurrent use.
+type waiting struct {
+	mu    sync.Mutex
+	names map[string]map[string]struct{}
+}
+
+func newWaiting() *waiting { return &waiting{names: map[string]map[string]struct{}{}} }
+
+func (w *waiting) add(name types.NamespacedName) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.names[name.Namespace] == nil {
+		w.names[name.Namespace] = map[string]struct{}{}
+	}
+	w.names[name.Namespace][name.Name] = struct{}{}
+}
+
+func (w *waiting) remove(name types.NamespacedName) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.names[name.Namespace], name.Name)
+	if len(w.names[name.Namespace]) == 0 {
+		delete(w.names, name.Namespace)
+	}
+}
+
+// take removes and returns those of a namespace.
+func (w *waiting) take(namespace string) []types.NamespacedName {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	names := slices.Sorted(maps.Keys(w.names[namespace]))
+	delete(w.names, namespace)
+	taken := make([]types.NamespacedName, len(names))
+	for i, name := range names {
+		taken[i] = types.NamespacedName{Namespace: namespace, Name: name}
+	}
+	return taken
+}

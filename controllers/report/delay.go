@@ -1,0 +1,187 @@
+package report
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/penstock-cd/penstock/api/v1alpha1"
+	"github.com/penstock-cd/penstock/pkg/clip"
+	"github.com/penstock-cd/penstock/pkg/store"
+)
+
+const (
+	// delayedInterval is the least time between two reports of what is delayed in one
+	// namespace: its next attempt changes with each.
+	delayedInterval = 5 * time.Second
+	// mostDelayed is how many tasks of a namespace are reported then: the first of the queue.
+	mostDelayed = 200
+)
+
+// isDelay are the reasons of tasks that wait because Workflows are refused for now.
+var isDelay = map[v1alpha1.Reason]bool{
+	v1alpha1.ReasonQuotaExceeded: true, v1alpha1.ReasonForbidden: true, v1alpha1.ReasonPolicyDenied: true,
+	v1alpha1.ReasonWebhookDenied: true, v1alpha1.ReasonWebhookFailed: true, v1alpha1.ReasonSubmissionDelayed: true,
+}
+
+// delays are the namespaces of which delayed tasks are to be reported.
+type delays struct {
+	mu     sync.Mutex
+	marked map[string]bool
+	// told is when each was reported last, and of which builds and pipelines.
+	told map[string]toldDelay
+}
+
+type toldDelay struct {
+	at                time.Time
+	builds, pipelines []types.NamespacedName
+}
+
+func newDelays() *delays { return &delays{marked: map[string]bool{}, told: map[string]toldDelay{}} }
+
+// due removes and returns the marked namespaces that may be reported now, and for how long
+// to wait for the next of the others; 0 where there is none.
+func (d *delays) due(now time.Time) (due []string, wait time.Duration) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, namespace := range slices.Sorted(maps.Keys(d.marked)) {
+		left := d.told[namespace].at.Add(delayedInterval).Sub(now)
+		if left <= 0 {
+			due = append(due, namespace)
+			delete(d.marked, namespace)
+		} else if wait == 0 || left < wait {
+			wait = left
+		}
+	}
+	return due, wait
+}
+
+func (d *delays) mark(namespace string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.marked[namespace] = true
+}
+
+// tell takes note of what is reported of a namespace, and returns what was before.
+func (d *delays) tell(namespace string, told toldDelay) (before toldDelay) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	before = d.told[namespace]
+	d.told[namespace] = told
+	if len(told.builds) == 0 {
+		delete(d.told, namespace)
+	}
+	return before
+}
+
+// Delayed says that Workflows of a namespace are refused, or no longer. It never blocks.
+func (r *Reporter) Delayed(namespace string) {
+	r.delays.mark(namespace)
+	r.builds.signal()
+}
+
+// addDelayed has those builds and pipelines reported that are delayed, or were until now.
+func (r *Reporter) addDelayed(ctx context.Context) bool {
+	now := time.Now()
+	due, wait := r.delays.due(now)
+	if wait > 0 {
+		time.AfterFunc(wait, r.builds.signal)
+	}
+	for i, namespace := range due {
+		builds, pipelines, err := r.Rows.DelayedOwners(ctx, namespace, mostDelayed)
+		if err != nil {
+			r.Log.Error(err, "report failed, will retry")
+			for _, left := range due[i:] {
+				r.Delayed(left)
+			}
+			return false
+		}
+		before := r.delays.tell(namespace, toldDelay{at: now, builds: builds, pipelines: pipelines})
+		r.Builds(append(before.builds, builds...)...)
+		r.Pipelines(append(before.pipelines, pipelines...)...)
+	}
+	return true
+}
+
+// explain adds what is known of the namespaces to what the rows say of delayed runs.
+func (r *Reporter) explain(summary *store.Summary) {
+	for i := range summary.Delayed {
+		delayed := &summary.Delayed[i]
+		delayed.Message = r.delayText(delayed.Namespace, delayed.Reason, delayed.Message, delayed.Attempts, delayed.Next)
+	}
+}
+
+// explainRun does the same for the newest run of a pipeline.
+func (r *Reporter) explainRun(uid string, run store.LastRun, pipelines []*v1alpha1.CdPipeline) store.LastRun {
+	if run.Status != store.StatusPending {
+		return run
+	}
+	if run.DelayedBy == "" && isDelay[run.Reason] {
+		run.DelayedBy = run.Reason // it waits by itself
+	}
+	if run.DelayedBy == "" {
+		return run
+	}
+	i := slices.IndexFunc(pipelines, func(pipeline *v1alpha1.CdPipeline) bool { return string(pipeline.UID) == uid })
+	run.Reason, run.Message = run.DelayedBy, r.delayText(pipelines[i].Namespace, run.DelayedBy, run.Message, run.Attempts, run.Next)
+	return run
+}
+
+// delayText says why Workflows are refused, how often and since when, and when one is tried
+// next: what is known of the namespace, or else what the row of the task says.
+func (r *Reporter) delayText(namespace string, reason v1alpha1.Reason, message string, attempts int, next time.Time) string {
+	var since time.Time
+	if r.Delay != nil {
+		if known, shut := r.Delay(namespace); shut && known.Reason == string(reason) && known.Attempts > 0 {
+			message, attempts, since, next = known.Message, known.Attempts, known.Since, known.Next
+		}
+	}
+	text := clip.Text(message, maxWhy)
+	if reason == v1alpha1.ReasonNamespaceShare {
+		text = "the namespace has as many unfinished Workflows as MAX_ACTIVE_WORKFLOWS_PER_NAMESPACE allows"
+	}
+	if text == "" {
+		text = "others of the namespace were refused"
+	}
+	if attempts > 0 {
+		text += fmt.Sprintf(", %s", times(attempts))
+	}
+	if !since.IsZero() {
+		text += " since " + clock(since)
+	}
+	if !next.IsZero() {
+		text += ", next at " + clock(next)
+	}
+	return text
+}
+
+func times(attempts int) string {
+	if attempts == 1 {
+		return "1 attempt"
+	}
+	return fmt.Sprintf("%d attempts", attempts)
+}
+
+func clock(at time.Time) string { return at.UTC().Format(time.RFC3339) }
+
+// describeDelayed says what delays runs.
+func describeDelayed(summary *store.Summary) string {
+	var text strings.Builder
+	for _, delayed := range summary.Delayed {
+		fmt.Fprintf(&text, "; %s (%s): %s: %s", countedDelayed(delayed.Count), names(delayed.Examples, delayed.Count), delayed.Reason, delayed.Message)
+	}
+	return text.String()
+}
+
+func countedDelayed(runs int64) string {
+	if runs == 1 {
+		return "1 run is delayed"
+	}
+	return fmt.Sprintf("%d runs are delayed", runs)
+}
