@@ -13,9 +13,9 @@ const (
 	// pollInterval is how long an idle dispatcher waits before it looks whether a
 	// task's back-off is over; after idleTime without any task it is idleInterval.
 	pollInterval, idleTime, idleInterval = time.Second, 30 * time.Second, 5 * time.Second
-	// probePause is the least time between two looks for a probe that is due, such as one
-	// that the backlog gate keeps waiting.
-	probePause = 50 * time.Millisecond
+	// probePause is the least time that an idle dispatcher waits before it looks whether a
+	// probe is due: one that is may wait for its namespace's share.
+	probePause = 200 * time.Millisecond
 	// ahead is how many claimed rows wait for a slot while the next are claimed.
 	ahead = minBatch / 2
 	// reclaimInterval is the longest pause between two looks for tasks of workers that died.
@@ -188,11 +188,16 @@ func (d *Dispatcher) pause(idle time.Duration) time.Duration {
 	if failures := d.outage.Load(); failures > 0 {
 		return backoff(failures, outageFirst, outageMost)
 	}
-	if next, some := d.causes.Next(); some {
+	closed, _, _ := d.gate.Closed()
+	next, some := d.causes.Next()
+	switch {
+	case closed:
+		return pollInterval
+	case some:
 		return min(max(time.Until(next), probePause), pollInterval)
-	}
-	if idle > idleTime && d.gate.Limit() <= 0 && d.share.Load() <= 0 {
+	case idle > idleTime && d.gate.Limit() <= 0 && d.share.Load() <= 0:
 		return idleInterval
+	default:
+		return pollInterval
 	}
-	return pollInterval
 }

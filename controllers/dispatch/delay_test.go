@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -25,7 +26,7 @@ var workflows = schema.GroupResource{Group: "argoproj.io", Resource: "workflows"
 // What the API server answers.
 var (
 	exceeded = apierrors.NewForbidden(workflows, "web", errors.New("exceeded quota: team, requested: count/workflows.argoproj.io=1, used: count/workflows.argoproj.io=5, limited: count/workflows.argoproj.io=5"))
-	noRight  = apierrors.NewForbidden(workflows, "", errors.New(`User "penstock" cannot create resource "workflows" in the namespace "default"`))
+	noRight  = apierrors.NewForbidden(workflows, "", errors.New(`the user "penstock" cannot create resource "workflows" in the namespace "default"`))
 	denied   = &apierrors.StatusError{ErrStatus: metav1.Status{
 		Code: 422, Reason: metav1.StatusReasonInvalid, Message: "workflows.argoproj.io \"web\" is forbidden: ValidatingAdmissionPolicy 'teams' with binding 'teams' denied request: no team",
 	}}
@@ -45,7 +46,10 @@ type quota struct {
 }
 
 func (q *quota) create(ctx context.Context, claim store.Claim) error {
-	if reason, admitted := q.admits(claim); !admitted {
+	q.mu.Lock()
+	admits := q.admits
+	q.mu.Unlock()
+	if reason, admitted := admits(claim); !admitted {
 		return &argo.ShutError{Reason: v1alpha1.Reason(reason)}
 	}
 	if err := wait(ctx, 20*time.Millisecond); err != nil {
@@ -64,8 +68,9 @@ func (q *quota) create(ctx context.Context, claim store.Claim) error {
 	time.AfterFunc(q.lasts, func() {
 		q.mu.Lock()
 		q.used--
+		freed := q.freed
 		q.mu.Unlock()
-		q.freed(claim.Namespace)
+		freed(claim.Namespace)
 	})
 	return nil
 }
@@ -79,8 +84,10 @@ func (q *quota) refusals() int {
 // startWith starts a dispatcher before the quota.
 func (q *quota) startWith(t *testing.T, rows *queue, s *submitter, change ...func(*dispatch.Config)) *running {
 	t.Helper()
+	q.mu.Lock()
 	q.admits = func(store.Claim) (string, bool) { return "", true }
 	q.freed = func(string) {}
+	q.mu.Unlock()
 	r := start(t, rows, s, change...)
 	q.mu.Lock()
 	q.admits, q.freed = r.Admits, r.Freed
@@ -174,14 +181,13 @@ func TestEveryCauseIsToldOnItsTasks(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var told sync.Map
 				rows := newQueue(10)
-				var d *running
 				s := newSubmitter(func(_ context.Context, claim store.Claim) error {
 					if claim.Namespace != "default" {
 						return nil
 					}
 					return tc.answer
 				})
-				d = start(t, rows, s, func(c *dispatch.Config) { c.Delayed = func(namespace string) { told.Store(namespace, true) } })
+				d := start(t, rows, s, func(c *dispatch.Config) { c.Delayed = func(namespace string) { told.Store(namespace, true) } })
 				sleep(10 * time.Second)
 				refused := rows.read(1).completion
 				require.Equal(t, store.StatusPending, refused.Status)
@@ -229,18 +235,19 @@ func TestTasksThatAPolicyDeniesLetTheOthersOfTheirNamespacePass(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const poisoned = 51
 		rows := newQueue(poisoned + 20)
-		s := newSubmitter(nil)
-		d := start(t, rows, s, func(c *dispatch.Config) { c.Submitter = s })
-		_ = d
-		s.submit = func(_ context.Context, claim store.Claim) error {
-			if _, admitted := d.Admits(claim); !admitted {
-				return &argo.ShutError{Reason: v1alpha1.ReasonPolicyDenied}
+		var d atomic.Pointer[running]
+		s := newSubmitter(func(_ context.Context, claim store.Claim) error {
+			if d := d.Load(); d != nil {
+				if _, admitted := d.Admits(claim); !admitted {
+					return &argo.ShutError{Reason: v1alpha1.ReasonPolicyDenied}
+				}
 			}
 			if claim.ID <= poisoned {
 				return denied
 			}
 			return nil
-		}
+		})
+		d.Store(start(t, rows, s))
 		sleep(5 * time.Minute)
 		require.Equal(t, 20, s.made())
 		require.Equal(t, poisoned, rows.count(store.StatusPending))

@@ -17,9 +17,12 @@ import (
 )
 
 const (
-	// delayedInterval is the least time between two reports of what is delayed in one
-	// namespace: its next attempt changes with each.
+	// delayedInterval is the least time between two looks at what is delayed in one
+	// namespace.
 	delayedInterval = 5 * time.Second
+	// delayedPause is the same for each build and pipeline that is reported only since the
+	// next attempt is another, over all namespaces: there may be thousands.
+	delayedPause = 500 * time.Millisecond
 	// mostDelayed is how many tasks of a namespace are reported then: the first of the queue.
 	mostDelayed = 200
 )
@@ -39,7 +42,7 @@ type delays struct {
 }
 
 type toldDelay struct {
-	at                time.Time
+	at, refreshed     time.Time
 	builds, pipelines []types.NamespacedName
 }
 
@@ -68,16 +71,39 @@ func (d *delays) mark(namespace string) {
 	d.marked[namespace] = true
 }
 
-// tell takes note of what is reported of a namespace, and returns what was before.
-func (d *delays) tell(namespace string, told toldDelay) (before toldDelay) {
+// tell takes note of what is delayed in a namespace, and returns the builds and pipelines to
+// be reported: those that were not before, those that are not any more, and, now and then,
+// all.
+func (d *delays) tell(namespace string, now time.Time, builds, pipelines []types.NamespacedName) (changedBuilds, changedPipelines []types.NamespacedName) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	before = d.told[namespace]
+	before, all := d.told[namespace], 0
+	told := toldDelay{at: now, refreshed: before.refreshed, builds: builds, pipelines: pipelines}
 	d.told[namespace] = told
-	if len(told.builds) == 0 {
+	for _, one := range d.told {
+		all += len(one.builds) + len(one.pipelines)
+	}
+	if now.Sub(before.refreshed) >= max(delayedInterval, time.Duration(all)*delayedPause) {
+		before.builds, before.pipelines = slices.Concat(before.builds, builds), slices.Concat(before.pipelines, pipelines)
+		told.refreshed = now
+		d.told[namespace] = told
+	} else {
+		before.builds, before.pipelines = difference(before.builds, builds), difference(before.pipelines, pipelines)
+	}
+	if len(builds) == 0 {
 		delete(d.told, namespace)
 	}
-	return before
+	return before.builds, before.pipelines
+}
+
+// difference returns what is in one of the lists only.
+func difference(a, b []types.NamespacedName) []types.NamespacedName {
+	times := map[types.NamespacedName]int{}
+	for _, name := range slices.Concat(a, b) {
+		times[name]++
+	}
+	maps.DeleteFunc(times, func(_ types.NamespacedName, times int) bool { return times > 1 })
+	return slices.Collect(maps.Keys(times))
 }
 
 // Delayed says that Workflows of a namespace are refused, or no longer. It never blocks.
@@ -102,9 +128,9 @@ func (r *Reporter) addDelayed(ctx context.Context) bool {
 			}
 			return false
 		}
-		before := r.delays.tell(namespace, toldDelay{at: now, builds: builds, pipelines: pipelines})
-		r.Builds(append(before.builds, builds...)...)
-		r.Pipelines(append(before.pipelines, pipelines...)...)
+		builds, pipelines = r.delays.tell(namespace, now, builds, pipelines)
+		r.Builds(builds...)
+		r.Pipelines(pipelines...)
 	}
 	return true
 }

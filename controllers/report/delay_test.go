@@ -1,10 +1,12 @@
 package report
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
 	"github.com/penstock-cd/penstock/controllers/backlog"
@@ -88,11 +90,35 @@ func TestADelayIsAnEventOnceAndEveryAttemptIsInTheCondition(t *testing.T) {
 	d.Delayed(given.Namespace)
 	require.True(t, d.runOnce(t.Context()))
 	require.Contains(t, line(d.build(t).Status.Conditions, v1alpha1.ConditionTriggered), "1 attempt since", "not with each attempt")
-	d.delays.told[given.Namespace] = toldDelay{at: time.Now().Add(-delayedInterval)}
+	long := time.Now().Add(-delayedInterval)
+	d.delays.told[given.Namespace] = toldDelay{at: long, refreshed: long}
 	require.True(t, d.runOnce(t.Context()))
 	require.Contains(t, line(d.build(t).Status.Conditions, v1alpha1.ConditionTriggered), "2 attempts since")
 	require.Contains(t, line(d.pipeline(t).Status.Conditions, v1alpha1.ConditionTriggered), "2 attempts since")
 	require.Zero(t, d.told())
+}
+
+func TestManyDelayedPipelinesAreReportedWhenTheyComeAndGoAndElseSeldom(t *testing.T) {
+	t.Parallel()
+	d := newDelays()
+	var many []types.NamespacedName
+	for i := range 99 {
+		many = append(many, types.NamespacedName{Namespace: "shop", Name: fmt.Sprint(i)})
+	}
+	build := []types.NamespacedName{{Namespace: "shop", Name: "b1"}}
+	builds, pipelines := d.tell("shop", noon, build, many)
+	require.Equal(t, build, builds)
+	require.Equal(t, many, pipelines)
+	_, pipelines = d.tell("shop", noon.Add(delayedInterval), build, many)
+	require.Empty(t, pipelines, "only the next attempt is another")
+	_, pipelines = d.tell("shop", noon.Add(2*delayedInterval), build, many[1:])
+	require.Equal(t, many[:1], pipelines, "it is not delayed any more")
+	_, pipelines = d.tell("shop", noon.Add(50*time.Second), build, many[1:])
+	require.Subset(t, pipelines, many[1:])
+	builds, pipelines = d.tell("shop", noon.Add(51*time.Second), nil, nil)
+	require.Equal(t, build, builds)
+	require.ElementsMatch(t, many[1:], pipelines)
+	require.Empty(t, d.told)
 }
 
 func TestBuildsAndPipelinesNameWhoKeepsTheGateClosed(t *testing.T) {

@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
+	"github.com/penstock-cd/penstock/pkg/limit"
 	"github.com/penstock-cd/penstock/pkg/store"
 )
 
@@ -128,6 +129,51 @@ func TestAnOutageIsToldFromWhatConcernsOneRow(t *testing.T) {
 		t.Run(sentence, func(t *testing.T) {
 			t.Parallel()
 			require.Equal(t, tc.outage, IsOutage(fmt.Errorf("create workflow: %w", tc.err)))
+		})
+	}
+}
+
+func TestWhyTheAPIServerRefusesANamespacesWorkflows(t *testing.T) {
+	t.Parallel()
+	workflows := schema.GroupResource{Group: "argoproj.io", Resource: "workflows"}
+	policy := &apierrors.StatusError{ErrStatus: metav1.Status{Code: http.StatusUnprocessableEntity, Message: `workflows "web" is forbidden: ValidatingAdmissionPolicy 'x' with binding 'x' denied request: no`}}
+	for sentence, tc := range map[string]struct {
+		err      error
+		cause    limit.Cause
+		message  string
+		isCaused bool
+	}{
+		"a quota frees when a Workflow is deleted": {
+			apierrors.NewForbidden(workflows, "web", errors.New("exceeded quota: team, used: 5")),
+			limit.Cause{Reason: "QuotaExceeded", Frees: true}, "exceeded quota: team, used: 5", true,
+		},
+		"any other 403 is a missing right": {
+			apierrors.NewForbidden(workflows, "web", errors.New("user x cannot create resource")),
+			limit.Cause{Reason: "Forbidden"}, `workflows.argoproj.io "web" is forbidden: user x cannot create resource`, true,
+		},
+		"a webhook may deny one Workflow only": {
+			deniedByWebhook(http.StatusForbidden, ": no"), limit.Cause{Reason: "WebhookDenied", OfObject: true}, `admission webhook "policy.example.com" denied the request: no`, true,
+		},
+		"a policy may deny one Workflow only": {policy, limit.Cause{Reason: "PolicyDenied", OfObject: true}, policy.ErrStatus.Message, true},
+		"a webhook that does not answer answers none": {
+			apierrors.NewInternalError(errors.New(`failed calling webhook "policy.example.com": no endpoints`)),
+			limit.Cause{Reason: "WebhookFailed"}, `Internal error occurred: failed calling webhook "policy.example.com": no endpoints`, true,
+		},
+		"429 is of the API server":   {apierrors.NewTooManyRequests("slow down", 1), limit.Cause{}, "", false},
+		"no connection is no answer": {errors.New("connection refused"), limit.Cause{}, "", false},
+		"a refusal is final":         {refused(v1alpha1.ReasonWorkflowInvalid, "no"), limit.Cause{}, "", false},
+		"no error is none":           {nil, limit.Cause{}, "", false},
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			t.Parallel()
+			err := tc.err
+			if err != nil {
+				err = fmt.Errorf("create workflow: %w", err)
+			}
+			cause, message, known := CauseOf(err)
+			require.Equal(t, tc.isCaused, known)
+			require.Equal(t, tc.cause, cause)
+			require.Equal(t, tc.message, message)
 		})
 	}
 }

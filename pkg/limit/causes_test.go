@@ -170,7 +170,7 @@ func TestANamespaceOpensStepByStep(t *testing.T) {
 				before := len(c.refused)
 				c.run(probeMost, nothing)
 				require.Equal(t, 20, c.created)
-				require.Equal(t, before+1, len(c.refused), "the first that is refused ends the round")
+				require.Len(t, c.refused, before+1, "the first that is refused ends the round")
 				c.room = 1000
 				c.run(probeMost, nothing)
 				require.Equal(t, 1000, c.created)

@@ -51,7 +51,7 @@ func (r Rooms) otherwise() int32 {
 	return bounded(r.Share)
 }
 
-func bounded(tasks int) int32 { return int32(min(max(tasks, 0), math.MaxInt32)) } //nolint:gosec // it is bounded
+func bounded(tasks int) int32 { return int32(min(max(tasks, 0), math.MaxInt32)) }
 
 // ClaimWithin is Claim where namespaces have room for a few tasks only, or for none. What
 // it looks at and finds no room for is set aside, with the cause: it stays Pending, and

@@ -1,10 +1,14 @@
 package store_test
 
 import (
+	"context"
+	"fmt"
+	"math/rand/v2"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
 	"github.com/penstock-cd/penstock/pkg/store"
@@ -186,4 +190,73 @@ func TestTheOldestHoldersAreFoundAndSuspendedOnesDoNotCount(t *testing.T) {
 	rest, err := s.OldestActive(t.Context(), 5, holders[0].ID, holders[1].ID)
 	require.NoError(t, err)
 	require.Len(t, rest, 1)
+}
+
+// Whoever claims, sets aside, probes, releases and completes at the same time loses nothing
+// and gives nothing to two workers.
+func TestTasksThatAreSetAsideByManyAtOnceEndUpSubmittedOnce(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	const tasks, workers = 120, 6
+	planned(t, s, "b1", given.CdPipelines(tasks, "web"))
+	var group errgroup.Group
+	for worker := range workers {
+		random := rand.New(rand.NewPCG(uint64(worker), 1))
+		group.Go(func() error { return hustle(t.Context(), s, fmt.Sprint("w", worker), random) })
+	}
+	require.NoError(t, group.Wait())
+	require.Equal(t, tasks, count(t, s, "task WHERE status = 'Submitted' AND delayed_by = ''"))
+	require.Equal(t, tasks, count(t, s, "event WHERE kind = 'Task' AND state = 'Submitted'"))
+}
+
+// hustle does what dispatchers do, in any order, until no task is left.
+func hustle(ctx context.Context, s *store.Store, worker string, random *rand.Rand) error {
+	for {
+		var claims []store.Claim
+		var err error
+		switch random.IntN(4) {
+		case 0:
+			claims, _, err = s.ClaimWithin(ctx, cd, worker, 5, lease, shutByQuota)
+		case 1:
+			claims, _, err = s.ClaimWithin(ctx, cd, worker, 5, lease, store.Rooms{Share: 2})
+		case 2:
+			_, err = s.ReleaseDelayed(ctx, cd, []string{given.Namespace})
+		default:
+			claims, err = s.ClaimDelayed(ctx, cd, worker, lease, map[string]int{given.Namespace: 3})
+		}
+		if err != nil {
+			return err
+		}
+		if err := hustleOn(ctx, s, worker, claims, random); err != nil {
+			return err
+		}
+		depth, _, err := s.QueueDepth(ctx)
+		if err != nil || depth == 0 {
+			return err
+		}
+	}
+}
+
+// hustleOn submits most of the claims, and has some refused or given back.
+func hustleOn(ctx context.Context, s *store.Store, worker string, claims []store.Claim, random *rand.Rand) error {
+	var completions []store.Completion
+	for _, claimed := range claims {
+		completion := store.Completion{ID: claimed.ID, Attempt: claimed.Attempt, Status: store.StatusSubmitted}
+		switch random.IntN(6) {
+		case 0:
+			completion.Status, completion.Reason = store.StatusPending, v1alpha1.ReasonQuotaExceeded
+			completion.Delay, completion.DelayedBy = time.Millisecond, v1alpha1.ReasonQuotaExceeded
+		case 1:
+			completion.Status = store.StatusPending
+		}
+		completions = append(completions, completion)
+	}
+	if len(completions) == 0 {
+		return nil
+	}
+	moved, err := s.Complete(ctx, worker, completions)
+	if err == nil && len(moved) != len(completions) {
+		return fmt.Errorf("%d of %d claims were another's", len(completions)-len(moved), len(completions))
+	}
+	return err
 }

@@ -32,14 +32,20 @@ func fillQueue(t *testing.T, s *store.Store) {
 // parameters.
 func claimQuery(t *testing.T) string {
 	t.Helper()
+	return strings.NewReplacer("@most", "$1", "@worker", "$2", "@lease", "$3", "@namespaces", "$4", "@kind", "$5", "@cluster", "$6",
+		"@look", "$7", "@limited", "$8", "@rooms", "$9", "@room", "$10", "@causes", "$11", "@cause", "$12").Replace(queryOf(t, "ClaimTasks"))
+}
+
+// queryOf is a statement as it stands in queries/task.sql.
+func queryOf(t *testing.T, name string) string {
+	t.Helper()
 	file, err := os.ReadFile("queries/task.sql")
 	require.NoError(t, err)
-	_, query, found := strings.Cut(string(file), "-- name: ClaimTasks :many\n")
+	_, query, found := strings.Cut(string(file), "-- name: "+name+" :many\n")
 	require.True(t, found)
 	query, _, found = strings.Cut(query, ";")
 	require.True(t, found)
-	return strings.NewReplacer("@most", "$1", "@worker", "$2", "@lease", "$3", "@namespaces", "$4", "@kind", "$5", "@cluster", "$6",
-		"@look", "$7", "@limited", "$8", "@rooms", "$9", "@room", "$10", "@causes", "$11", "@cause", "$12").Replace(query)
+	return query
 }
 
 var scansAllTasks = regexp.MustCompile(`Seq Scan on task`)
@@ -132,15 +138,20 @@ func TestALongQueueOfAShutNamespaceIsWalkedOverOnce(t *testing.T) {
 	require.Equal(t, shut, count(t, s, "task WHERE namespace = 'shut' AND status = 'Pending' AND delayed_by = 'QuotaExceeded' AND attempt = 0"))
 	require.Equal(t, 10, count(t, s, "task WHERE namespace = 'open' AND status = 'Submitting'"))
 	require.Zero(t, count(t, s, "event WHERE kind = 'Task'"), "what is set aside is Pending as before")
+	probes := strings.NewReplacer("@limited", "'{shut}'", "@rooms", "'{1}'", "@kind", "'cd'", "@cluster", "''", "@of_objects", "'{PolicyDenied}'",
+		"@worker", "'w'", "@lease", "'30 s'").Replace(queryOf(t, "ClaimDelayed"))
+	plan := strings.Join(table(t, s, "EXPLAIN "+probes), "\n")
+	require.Contains(t, plan, "task_delayed")
+	require.NotRegexp(t, scansAllTasks, plan)
 	execute(t, s, "VACUUM task") // what has left the queue stays in its index until then
 
 	var read int64
-	plan := table(t, s, "EXPLAIN (ANALYZE, BUFFERS, FORMAT TEXT) SELECT id FROM task WHERE status = 'Pending' AND delayed_by = '' AND kind = 'cd' AND cluster = '' ORDER BY priority DESC, fair_at, id LIMIT 500")
-	for _, line := range plan {
+	claimed := table(t, s, "EXPLAIN (ANALYZE, BUFFERS, FORMAT TEXT) SELECT id FROM task WHERE status = 'Pending' AND delayed_by = '' AND kind = 'cd' AND cluster = '' ORDER BY priority DESC, fair_at, id LIMIT 500")
+	for _, line := range claimed {
 		if found := regexp.MustCompile(`shared hit=(\d+)`).FindStringSubmatch(line); found != nil && read == 0 {
 			_, err := fmt.Sscan(found[1], &read)
 			require.NoError(t, err)
 		}
 	}
-	require.Less(t, read, int64(50), "pages:\n%s", strings.Join(plan, "\n"))
+	require.Less(t, read, int64(50), "pages:\n%s", strings.Join(claimed, "\n"))
 }

@@ -137,7 +137,7 @@ func TestWhatAnAdmissionPolicyDeniesWaitsUntilItIsAllowed(t *testing.T) {
 	w.Succeed("b1")
 	w.RowsAre(1, "Succeeded")
 	w.Eventually("the row tells why it waits", func(context.Context) bool {
-		return w.Count(`SELECT count(*) FROM task WHERE reason = 'SubmissionDelayed' AND message LIKE '%denied request: not today%'`) == 1
+		return w.Count(`SELECT count(*) FROM task WHERE reason = 'PolicyDenied' AND message LIKE '%denied request: not today%'`) == 1
 	})
 	allow()
 	w.RowsAre(2, "Succeeded")

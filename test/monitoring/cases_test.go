@@ -55,6 +55,10 @@ var cases = map[string]struct {
 	"no alarm while Argo starts anew": {"PenstockWorkflowsNotTakenUp", []string{`penstock_workflows_not_taken_up 0x30 7x3 0x40`}},
 	"no alarm while all are taken up": {"PenstockWorkflowsNotTakenUp", []string{`penstock_workflows_not_taken_up 0x70`}},
 
+	"a quota is used up for long":              {"PenstockTasksDelayed", []string{`penstock_delayed_tasks{reason="QuotaExceeded"} 7x70`}},
+	"no alarm while a quota frees again":       {"PenstockTasksDelayed", []string{`penstock_delayed_tasks{reason="QuotaExceeded"} 7x20 _x10 7x40`}},
+	"no alarm while a namespace has its share": {"PenstockTasksDelayed", []string{`penstock_delayed_tasks{reason="NamespaceShare"} 7x70`}},
+
 	"submissions take as long as they may": {"PenstockSubmissionsSlow", took("16.384", "8.192", "+Inf")},
 	"no alarm while they take a second":    {"PenstockSubmissionsSlow", took("1.024", "0.512", "+Inf")},
 	"no alarm while there are none":        {"PenstockSubmissionsSlow", []string{always}},

@@ -209,8 +209,8 @@ type ClaimDelayedRow struct {
 }
 
 // Takes some of the tasks of a lane that were set aside, of each namespace as many as there
-// is room for. For a cause of the whole namespace any task will do; where a cause is of
-// one task, those that were tried are left alone for a while.
+// is room for. For a cause of the whole namespace any task will do. Where a cause may be
+// of one task, those that were tried are left alone for a while.
 func (q *Queries) ClaimDelayed(ctx context.Context, arg ClaimDelayedParams) ([]ClaimDelayedRow, error) {
 	rows, err := q.db.Query(ctx, claimDelayed,
 		arg.Limited,

@@ -48,8 +48,8 @@ ORDER BY c.priority DESC, c.fair_at, c.id;
 
 -- name: ClaimDelayed :many
 -- Takes some of the tasks of a lane that were set aside, of each namespace as many as there
--- is room for. For a cause of the whole namespace any task will do; where a cause is of
--- one task, those that were tried are left alone for a while.
+-- is room for. For a cause of the whole namespace any task will do. Where a cause may be
+-- of one task, those that were tried are left alone for a while.
 WITH room AS (
     SELECT unnest(@limited::text[]) AS namespace, unnest(@rooms::integer[]) AS tasks
 ), head AS (
