@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
-	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -21,7 +20,6 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/rest"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
 	"github.com/penstock-cd/penstock/pkg/config"
@@ -79,13 +77,7 @@ type options struct {
 }
 
 // install gives the server its rights, once for all scenes.
-var install = sync.OnceValue(func() error {
-	if err := local.InstallController(context.Background()); err != nil {
-		return err
-	}
-	_, err := local.Kubectl(context.Background(), "apply", "-k", filepath.Join("..", "config", "server"))
-	return err
-})
+var install = sync.OnceValue(func() error { return local.InstallServer(context.Background()) })
 
 // newScene starts a server and waits until it is ready.
 func newScene(t testing.TB, o options) *scene {
@@ -132,7 +124,7 @@ func (s *scene) start(o options) {
 	})
 	require.NoError(s.t, err)
 	answering, err := server.New(server.Config{
-		Settings: settings, Namespace: env.ControllerNamespace, Cluster: s.account(env.ControllerNamespace, "penstock-server"), Rows: database, Version: "test",
+		Settings: settings, Namespace: env.ControllerNamespace, Cluster: local.ConfigFor(env.PenstockServer), Rows: database, Version: "test",
 		Log: funcr.New(s.log.add, funcr.Options{}),
 	})
 	require.NoError(s.t, err)
@@ -236,14 +228,6 @@ func (s *scene) send(t testing.TB, client *http.Client, method, path string, bod
 	text, err := io.ReadAll(response.Body)
 	require.NoError(t, err)
 	return answer{status: response.StatusCode, header: response.Header, body: text}
-}
-
-// account is a client configuration with the token of a service account.
-func (s *scene) account(namespace, name string) *rest.Config {
-	s.t.Helper()
-	config := rest.AnonymousClientConfig(local.Config)
-	config.BearerToken = s.token(namespace, name)
-	return config
 }
 
 // token is one of a service account, for the API server unless it is for audiences.

@@ -8,6 +8,7 @@ import (
 	"github.com/penstock-cd/penstock/test/bench/queue"
 	"github.com/penstock-cd/penstock/test/bench/scale"
 	"github.com/penstock-cd/penstock/test/bench/stage"
+	"github.com/penstock-cd/penstock/test/bench/status"
 	"github.com/penstock-cd/penstock/test/bench/straggler"
 	"github.com/penstock-cd/penstock/test/bench/unthrottled"
 )
@@ -22,4 +23,5 @@ var scenarios = []stage.Scenario{
 	queue.Scenario,
 	fairness.Scenario,
 	scale.Scenario,
+	status.Scenario,
 }

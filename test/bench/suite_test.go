@@ -15,6 +15,7 @@ import (
 	"github.com/penstock-cd/penstock/test/bench/queue"
 	"github.com/penstock-cd/penstock/test/bench/scale"
 	"github.com/penstock-cd/penstock/test/bench/stage"
+	"github.com/penstock-cd/penstock/test/bench/status"
 	"github.com/penstock-cd/penstock/test/bench/straggler"
 	"github.com/penstock-cd/penstock/test/bench/unthrottled"
 )
@@ -36,6 +37,7 @@ func shapes() map[string]stage.Result {
 		"scale":       &scale.Result{},
 		"queue":       &queue.Result{Rows: []queue.Row{{N: 50_000}, {N: 1_000_000}}},
 		"fairness":    &fairness.Result{},
+		"status":      &status.Result{},
 	}
 }
 
@@ -56,6 +58,10 @@ func TestEveryScenarioHasItsFields(t *testing.T) {
 		"scale":       {"rss_bytes_idle", "rss_bytes_peak", "goroutines", "bytes_per_workflow", "start_seconds"},
 		"queue":       {"rows", "n", "claim_p50_ms", "claim_p99_ms", "claims_per_second"},
 		"fairness":    {"small_build_seconds", "fifo_seconds"},
+		"status": {
+			"trigger_view_p50_ms", "trigger_view_p99_ms", "builds_p99_ms", "halves_seconds", "slower_half_seconds",
+			"watchers", "bytes_above_idle", "behind_seconds", "bytes_idle", "runs",
+		},
 	}
 	results := shapes()
 	require.Len(t, scenarios, len(fields))

@@ -24,6 +24,10 @@ const (
 	// grants it, which is nothing at first.
 	Penstock User = "system:serviceaccount:penstock-system:penstock"
 
+	// PenstockServer is the service account of `penstock server`. It may do what RBAC
+	// grants it, which is nothing at first.
+	PenstockServer User = "system:serviceaccount:penstock-system:penstock-server"
+
 	controllerManagerUser User = "system:kube-controller-manager"
 	argoUser              User = "argo"
 	kwokUser              User = "kwok"
@@ -33,6 +37,7 @@ const (
 var groups = map[User][]string{
 	Admin:                 {"system:masters"},
 	Penstock:              {"system:serviceaccounts", "system:serviceaccounts:penstock-system"},
+	PenstockServer:        {"system:serviceaccounts", "system:serviceaccounts:penstock-system"},
 	controllerManagerUser: {"system:masters"},
 	argoUser:              {"system:masters"},
 	kwokUser:              {"system:masters"},

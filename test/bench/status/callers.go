@@ -1,0 +1,140 @@
+package status
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/penstock-cd/penstock/pkg/store"
+	"github.com/penstock-cd/penstock/pkg/view"
+	"github.com/penstock-cd/penstock/test/env"
+)
+
+// callers are users that ask a server, one after the other.
+type callers struct {
+	url    string
+	tokens []string
+	client *http.Client
+}
+
+// newCallers makes service accounts that may read everything. The server's CA is where
+// users find it.
+func newCallers(ctx context.Context, parts *env.Environment, url string, count int) (*callers, error) {
+	kube, err := kubernetes.NewForConfig(parts.Config)
+	if err != nil {
+		return nil, err
+	}
+	roots, err := publishedCA(ctx, kube)
+	if err != nil {
+		return nil, err
+	}
+	all := &callers{url: url, client: &http.Client{Timeout: time.Minute, Transport: &http.Transport{
+		TLSClientConfig: &tls.Config{RootCAs: roots}, MaxIdleConnsPerHost: 4,
+	}}}
+	_, err = kube.RbacV1().ClusterRoleBindings().Create(ctx, &rbacv1.ClusterRoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: "callers"}, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "penstock-reader"},
+		Subjects: []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: "Group", Name: "system:serviceaccounts:default"}},
+	}, metav1.CreateOptions{})
+	if err != nil && !apierrors.IsAlreadyExists(err) {
+		return nil, err
+	}
+	for i := range count {
+		token, err := caller(ctx, kube, fmt.Sprintf("caller-%d", i))
+		if err != nil {
+			return nil, err
+		}
+		all.tokens = append(all.tokens, token)
+	}
+	return all, nil
+}
+
+// publishedCA waits for what the server publishes.
+func publishedCA(ctx context.Context, kube kubernetes.Interface) (*x509.CertPool, error) {
+	roots := x509.NewCertPool()
+	err := wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
+		published, err := kube.CoreV1().ConfigMaps(env.ControllerNamespace).Get(ctx, "penstock-server", metav1.GetOptions{})
+		return err == nil && roots.AppendCertsFromPEM([]byte(published.Data["ca.crt"])), nil
+	})
+	return roots, err
+}
+
+func caller(ctx context.Context, kube kubernetes.Interface, name string) (string, error) {
+	accounts := kube.CoreV1().ServiceAccounts("default")
+	_, err := accounts.Create(ctx, &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{})
+	if err != nil && !apierrors.IsAlreadyExists(err) {
+		return "", err
+	}
+	got, err := accounts.CreateToken(ctx, name, &authenticationv1.TokenRequest{}, metav1.CreateOptions{})
+	if err != nil {
+		return "", err
+	}
+	return got.Status.Token, nil
+}
+
+func (c *callers) close() { c.client.CloseIdleConnections() }
+
+func (c *callers) request(ctx context.Context, user int, path string) (*http.Response, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, c.url+path, nil)
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("Authorization", "Bearer "+c.tokens[user%len(c.tokens)])
+	response, err := c.client.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	if response.StatusCode != http.StatusOK {
+		text, _ := io.ReadAll(io.LimitReader(response.Body, 1<<10))
+		_ = response.Body.Close()
+		return nil, fmt.Errorf("%s: %s: %s", path, response.Status, text)
+	}
+	return response, nil
+}
+
+// timed asks for so many paths, one after the other, after each user has been seen once,
+// and returns how long each took.
+func (c *callers) timed(ctx context.Context, count int, path func(int) string) ([]time.Duration, error) {
+	took := make([]time.Duration, 0, count)
+	for i := -len(c.tokens); i < count; i++ {
+		began := time.Now()
+		response, err := c.request(ctx, i+len(c.tokens), path(max(i, 0)))
+		if err != nil {
+			return nil, err
+		}
+		_, err = io.Copy(io.Discard, response.Body)
+		if err := response.Body.Close(); err != nil {
+			return nil, err
+		}
+		if err != nil {
+			return nil, err
+		}
+		if i >= 0 {
+			took = append(took, time.Since(began))
+		}
+	}
+	return took, nil
+}
+
+// openHalves reads each half alone.
+func openHalves(ctx context.Context, url string) (ci, cd func(context.Context) error, done func(), err error) {
+	rows, err := store.Open(ctx, store.Config{URL: url, Schema: schema, MaxConns: 2, ReadOnly: true})
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	reading := view.New(rows)
+	ci = func(ctx context.Context) error { _, err := reading.CiHalf(ctx, namespace, "app-1", 500); return err }
+	cd = func(ctx context.Context) error { _, err := reading.CdHalf(ctx, namespace, "app-1", 500); return err }
+	return ci, cd, rows.Close, nil
+}
