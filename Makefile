@@ -106,6 +106,11 @@ perf: parts build bin/penstock-bench ## Fail when the ratios that any machine ca
 build: ## Build the controller into bin/penstock.
 	CGO_ENABLED=0 go build -p $(PARALLEL) -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/penstock ./cmd/penstock
 
+.PHONY: plugin
+plugin: ## Build the kubectl plugin into bin/: put kubectl-penstock and kubectl_complete-penstock in PATH.
+	CGO_ENABLED=0 go build -p $(PARALLEL) -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/kubectl-penstock ./cmd/kubectl-penstock
+	cp cmd/kubectl-penstock/kubectl_complete-penstock bin/
+
 .PHONY: parts
 parts: ## Build or find the local API server, etcd, Argo, kwok and Postgres (once).
 	hack/build-parts.sh

@@ -66,7 +66,7 @@ func (e *Environment) StartServer(ctx context.Context, o ServerOptions) (*Server
 		name: name, path: path, args: []string{"server"},
 		env: append([]string{
 			"KUBECONFIG=" + kubeconfig, "DATABASE_URL=" + cmp.Or(o.DatabaseURL, e.DatabaseURL),
-			"SERVER_BIND_ADDRESS=" + listen.address(), "METRICS_BIND_ADDRESS=0", "POD_NAMESPACE=" + ControllerNamespace,
+			"SERVER_BIND_ADDRESS=" + listen.address(), "SERVER_URL=https://" + listen.address(), "METRICS_BIND_ADDRESS=0", "POD_NAMESPACE=" + ControllerNamespace,
 		}, o.Env...),
 	})
 	if err != nil {
