@@ -11,7 +11,7 @@ import (
 
 var (
 	discard = log.New(io.Discard, "", 0)
-	lateBy  = bounded.TimeoutError{After: 2 * time.Second}
+	lateBy  = bounded.TimeoutError{After: 500 * time.Millisecond}
 )
 
 func pemOf(der []byte) []byte {

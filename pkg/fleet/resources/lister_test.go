@@ -170,7 +170,7 @@ func TestOneClusterThatFailsCostsNoOther(t *testing.T) {
 			tc.breaks(broken)
 			began := time.Now()
 			answer := s.list()
-			require.Less(t, time.Since(began), deadline+500*time.Millisecond)
+			require.Less(t, time.Since(began), deadline+4*time.Second, "not the time that a fetch may take")
 			require.Equal(t, fmt.Sprintf("a=Fresh/3 b=%s/0 c=Fresh/3", tc.state), states(answer))
 			require.Contains(t, answer.Clusters[1].Error, tc.says)
 			require.NotContains(t, answer.Clusters[1].Error, target.Token)
@@ -220,7 +220,7 @@ func TestWhatIsKnownIsShownAtOnceAndReadAnewBehind(t *testing.T) {
 	time.Sleep(2 * time.Millisecond)
 	began := time.Now()
 	require.Equal(t, "a=Stale/5", states(s.list()))
-	require.Less(t, time.Since(began), time.Second)
+	require.Less(t, time.Since(began), 5*time.Second)
 
 	server.Instead(target.Status(http.StatusInternalServerError))
 	s.Close()
