@@ -86,7 +86,7 @@ func run(ctx context.Context, cluster *rest.Config, settings config.Config, data
 		return err
 	}
 	stopProbes, err := serveProbes(ctx, settings.HealthProbeBindAddress, &probes{log: log.WithName("probes"), checks: []check{
-		{"database", databaseReady(database)},
+		{"database", databaseReady(database, log.WithName("probes"))},
 		{"cluster", func(context.Context) error { return made.checker.Ready() }},
 	}})
 	if err != nil {

@@ -22,6 +22,9 @@ const (
 	unreadyInterval = time.Minute
 )
 
+// unknownClass is that of an error that no store.ProblemClass fits.
+const unknownClass = "Unknown"
+
 // check is one condition of being ready.
 type check struct {
 	name string
@@ -102,7 +105,7 @@ func (p *probes) tell(ready bool, answer string) {
 }
 
 // databaseReady says what keeps the database from use: its class and a sentence.
-func databaseReady(database *store.Store) func(context.Context) error {
+func databaseReady(database *store.Store, log logr.Logger) func(context.Context) error {
 	return func(ctx context.Context) error {
 		err := database.Ping(ctx)
 		if err == nil {
@@ -111,6 +114,7 @@ func databaseReady(database *store.Store) func(context.Context) error {
 		if problem := store.ProblemOf(err); problem != nil {
 			return fmt.Errorf("%s: %s", problem.Class, problem.Sentence)
 		}
-		return errors.New("Unknown: the database answers with an error, which is in the log")
+		log.Info("the database answers with an error", "error", err.Error())
+		return fmt.Errorf("%s: the database answers with an error, which is in the log", unknownClass)
 	}
 }

@@ -49,7 +49,7 @@ func (m *migrator) Start(ctx context.Context) error {
 			m.once.Do(func() { close(m.done) })
 			return nil
 		case ctx.Err() != nil:
-			return nil // what a shutdown interrupts is taken up at the next start
+			return nil //nolint:nilerr // what a shutdown interrupts is taken up at the next start
 		}
 		m.log.Error(err, "database not ready, will retry", "retryIn", migrateRetry.String())
 		if !pause.For(ctx, migrateRetry) {

@@ -30,6 +30,8 @@ const (
 	recovery = lease + 5*time.Second
 	// telling is what it may take until every status tells of it: rows go on moving.
 	telling = 2 * recovery
+	// samePod makes each controller of a world the next one in the same pod.
+	samePod = "POD_UID=pod"
 	// followed is what a stage and what follows it may take.
 	followed = 5 * time.Second
 )
@@ -148,7 +150,7 @@ func TestAKillAtAnyStepLosesAndDoublesNothing(t *testing.T) {
 	for _, name := range steps() {
 		t.Run(string(name), func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t)
+			w := newWorld(t, samePod)
 			w.CreateFamily(staged())
 			w.Create(given.CiPipeline(given.CI), given.CiBuild("b1"))
 			broken := breaking(w, fmt.Sprintf("%s=%d*kill", name, pass(name)))
@@ -192,7 +194,7 @@ func TestKillsAtRandomLoseAndDoubleNothing(t *testing.T) {
 func killAtRandom(t *testing.T, kills int) {
 	t.Helper()
 	random := newRandom(t)
-	w, pipelines := newWorld(t), grow(random)
+	w, pipelines := newWorld(t, samePod), grow(random)
 	w.Create(given.CiPipeline(given.CI))
 	w.CreateFamily(pipelines.Family)
 	telling := telling + time.Duration(pipelines.longest)*followed

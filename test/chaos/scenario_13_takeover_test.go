@@ -19,8 +19,8 @@ import (
 const takeover = 10 * time.Second
 
 func TestAReplicaThatStandsByTakesOverFromALeaderThatDied(t *testing.T) {
-	const children = 65
-	trials := sized(20, 1)
+	long(t)
+	const children, trials = 65, 20
 	w := newQuietWorld(t, "LEADER_ELECT=true", "TRIGGER_LEASE=20s", "KUBE_API_QPS=20", "KUBE_API_BURST=1")
 	w.Create(given.CiPipeline(given.CI))
 	w.CreateFamily(given.CdPipelines(children, "cd", unordered))
@@ -51,8 +51,8 @@ func TestAReplicaThatStandsByTakesOverFromALeaderThatDied(t *testing.T) {
 
 // One that restarts in the same pod does not wait for its own Lease, nor for its own claims.
 func TestALeaderThatRestartsInItsPodTakesItsOwnBackAtOnce(t *testing.T) {
-	const children, restart = 65, 3 * time.Second
-	trials := sized(100, 2)
+	long(t)
+	const children, trials, restart = 65, 100, 3 * time.Second
 	w := newQuietWorld(t, "LEADER_ELECT=true", "TRIGGER_LEASE=20s", "KUBE_API_QPS=20", "KUBE_API_BURST=1", "POD_UID=pod")
 	w.Create(given.CiPipeline(given.CI))
 	w.CreateFamily(given.CdPipelines(children, "cd", unordered))

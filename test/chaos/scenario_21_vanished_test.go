@@ -24,11 +24,8 @@ const freed = 15 * time.Second
 const leftOpen = `SELECT count(*) FROM pg_stat_activity WHERE application_name = 'penstock' AND datname = current_database()
 	AND state = 'idle in transaction' AND state_change < clock_timestamp() - interval '1 second'`
 
-// The clients share the machine with each other alone: what is measured is how long
-// others wait.
-//
-//nolint:tparallel // so its subtests are parallel, and it is not
 func TestAClientThatVanishesInsideATransactionHoldsUpNobody(t *testing.T) {
+	t.Parallel()
 	for sentence, vanish := range map[string]func(*testing.T, *world.Controller, *fault.Postgres){
 		"since it does nothing more": func(*testing.T, *world.Controller, *fault.Postgres) {},
 		"since its process is stopped": func(t *testing.T, broken *world.Controller, _ *fault.Postgres) {

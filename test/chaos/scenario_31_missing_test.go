@@ -47,7 +47,9 @@ var missingRights = map[string]struct {
 	},
 }
 
+//nolint:tparallel // its subtests share one cluster, from which each takes something else
 func TestWhatIsMissingIsNamedAndEverythingElseWorks(t *testing.T) {
+	t.Parallel()
 	quiet, err := env.Start(t.Context(), env.Options{Audit: true})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, quiet.Stop()) })
