@@ -57,6 +57,7 @@ func TestALongQueueIsReadByItsIndex(t *testing.T) {
 	fillQueue(t, s)
 	for _, statistics := range []string{"SELECT 'out of date'", "ANALYZE"} {
 		execute(t, s, statistics)
+		requireTakenBackByIndex(t, s)
 		for _, mode := range []string{"force_custom_plan", "force_generic_plan"} {
 			for _, namespaces := range []string{"{}", "{default}"} {
 				plan := explain(t, s, mode, claimQuery(t), namespaces)

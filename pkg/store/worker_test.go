@@ -1,6 +1,8 @@
 package store_test
 
 import (
+	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -102,4 +104,19 @@ func TestWhatHoldsEventsBackIsNamed(t *testing.T) {
 		delay, err := s.EventDelay(t.Context())
 		return err == nil && delay.Age == 0
 	}, 10*slack, 10*time.Millisecond, "nothing holds them back any more")
+}
+
+// requireTakenBackByIndex wants the claims of workers that are gone to be found without
+// reading all tasks.
+func requireTakenBackByIndex(t *testing.T, s *store.Store) {
+	t.Helper()
+	for _, file := range []struct{ name, query string }{{"task", "ReclaimExpired"}, {"worker", "TakeOver"}} {
+		text, err := os.ReadFile("queries/" + file.name + ".sql")
+		require.NoError(t, err)
+		_, query, found := strings.Cut(string(text), "-- name: "+file.query+" :execrows\n")
+		require.True(t, found)
+		query, _, _ = strings.Cut(query, ";")
+		query = strings.NewReplacer("@silence", "'5 s'", "@name", "'w'", "@replica", "'r'").Replace(query)
+		require.NotRegexp(t, scansAllTasks, strings.Join(table(t, s, "EXPLAIN "+query), "\n"), file.query)
+	}
 }
