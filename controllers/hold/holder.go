@@ -113,14 +113,31 @@ func (h *Holder) Watch(ctx context.Context, informers cache.Informers) error {
 // Start looks until the context ends. What changed while nobody looked is found at once.
 func (h *Holder) Start(ctx context.Context) error {
 	defer h.timer.Stop()
+	stop, err := h.listen()
+	defer stop()
+	if err != nil {
+		return err
+	}
+	return h.Loop.Start(ctx)
+}
+
+// listen has the informers tell the holder until stop is called.
+func (h *Holder) listen() (stop func(), err error) {
+	var stops []func()
+	stop = func() {
+		for _, one := range stops {
+			one()
+		}
+	}
 	for _, kind := range h.watched {
 		registered, err := kind.informer.AddEventHandler(kind.handler)
 		if err != nil {
-			return fmt.Errorf("watch for holds: %w", err)
+			return stop, fmt.Errorf("watch for holds: %w", err)
 		}
-		defer func() { _ = kind.informer.RemoveEventHandler(registered) }() // fails only where it is not registered
+		// Fails only where it is not registered.
+		stops = append(stops, func() { _ = kind.informer.RemoveEventHandler(registered) })
 	}
-	return h.Loop.Start(ctx)
+	return stop, nil
 }
 
 // Moved looks at pipelines of which a task was held when it was to be submitted: its turn

@@ -23,6 +23,7 @@ func TestWhatChangesWhileARunWaitsBehindTheGateActsAtOnce(t *testing.T) {
 	for _, pipeline := range []string{"held", "moved", "urgent"} {
 		stagesAre(w, pipeline, "app-1", "DEPLOY Pending")
 	}
+	w.KubectlTells("get cdpipeline urgent -o wide", "TriggersPending")
 	change(t, w, "held", `{"hold":true}`)
 	stagesAre(w, "held", "app-1", "DEPLOY Held/Hold")
 	w.KubectlTells("get cdpipeline held", "Hold", "Held")
