@@ -46,13 +46,12 @@ func (t *Tracker) explain(ctx context.Context, sightings []sighting) error {
 
 func (t *Tracker) findReason(ctx context.Context, seen *sighting) error {
 	workflow := &wfv1.Workflow{}
-	err := t.Live.Get(ctx, types.NamespacedName{Namespace: seen.Namespace, Name: seen.WorkflowName}, workflow)
-	if client.IgnoreNotFound(err) != nil {
+	if err := t.Live.Get(ctx, types.NamespacedName{Namespace: seen.Namespace, Name: seen.WorkflowName}, workflow); client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("get workflow: %w", err)
 	}
 	seen.failed = false
-	if err != nil || string(workflow.UID) != seen.WorkflowUID {
-		return nil
+	if string(workflow.UID) != seen.WorkflowUID {
+		return nil // it is gone, or another
 	}
 	if argo.HasTimedOut(workflow) {
 		seen.Reason = v1alpha1.ReasonTimedOut

@@ -98,7 +98,7 @@ func newReopening(queries *dbsqlc.Queries, retried []Retried) *reopening {
 		r.params.Namespaces = append(r.params.Namespaces, one.Namespace)
 		r.params.WorkflowNames = append(r.params.WorkflowNames, one.WorkflowName)
 		r.params.WorkflowUids = append(r.params.WorkflowUids, one.WorkflowUID)
-		r.params.Counts = append(r.params.Counts, one.Doubt.Reopened)
+		r.params.Counts = append(r.params.Counts, one.Reopened)
 		r.params.Statuses = append(r.params.Statuses, string(one.Status))
 		r.params.Messages = append(r.params.Messages, clean(one.Message))
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -12,6 +13,9 @@ import (
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
 )
+
+// nameDigits are how many of an identity's characters its Workflow's name ends with.
+const nameDigits = 16
 
 // completedLabel is what Argo gives a Workflow that has ended.
 const completedLabel = "workflows.argoproj.io/completed"
@@ -71,7 +75,7 @@ func judgeWorkflow(workflow client.Object, tasks map[string]queued, seen map[int
 	task, exists := tasks[name]
 	isTheirs := exists && (identity == task.Identity || (task.UID != "" && task.UID == uid))
 	switch {
-	case !exists && identity != "":
+	case !exists && len(identity) >= nameDigits && strings.HasSuffix(name, "-"+identity[:nameDigits]): // a copy has another name
 		return []string{fmt.Sprintf("I4: Workflow %s carries an identity, but no task wants it", name)}
 	case !isTheirs:
 		return nil

@@ -302,8 +302,10 @@ func TestEveryBrokenPromiseIsNamed(t *testing.T) {
 			[]string{"I3: Workflow default/web-000", "is another than the one that task 1 has made"},
 		},
 		"I4: a Workflow that no task wants": {
-			func(s *scene) { s.more = []client.Object{s.copied("stray", nil)} },
-			[]string{"I4: Workflow default/stray carries an identity, but no task wants it"},
+			func(s *scene) {
+				s.more = []client.Object{s.copied("stray-"+s.workflow.Labels[v1alpha1.LabelIdentity][:16], nil)}
+			},
+			[]string{"I4: Workflow default/stray-", "carries an identity, but no task wants it"},
 		},
 		"I4: a Workflow in another namespace than its task": {
 			func(s *scene) { s.workflow.Namespace = "elsewhere" },
