@@ -127,6 +127,6 @@ func TestNothingIsAnsweredWithoutTLS(t *testing.T) {
 	require.NoError(t, err)
 	defer func() { _ = got.Body.Close() }()
 	require.Equal(t, http.StatusBadRequest, got.StatusCode)
-	_, err = tls.Dial("tcp", s.address, &tls.Config{RootCAs: s.roots, ServerName: "localhost", MaxVersion: tls.VersionTLS11, MinVersion: tls.VersionTLS10}) //nolint:gosec // an old client
+	_, err = tls.Dial("tcp", s.address, &tls.Config{RootCAs: s.roots, ServerName: "localhost", MaxVersion: tls.VersionTLS11, MinVersion: tls.VersionTLS10})
 	require.ErrorContains(t, err, "protocol version")
 }

@@ -46,7 +46,10 @@ func (o *options) forward(ctx context.Context, cluster *rest.Config, core corev1
 		return "", nil, ctx.Err()
 	case <-ready:
 	}
-	end = func() { close(stop); <-ended }
+	end = func() {
+		close(stop)
+		_ = <-ended // whatever it says of its end: nobody uses it any more
+	}
 	ports, err := forwarder.GetPorts()
 	if err != nil || len(ports) == 0 {
 		end()

@@ -26,7 +26,7 @@ const (
 	// leaseDeadline is how long a leader tries to renew before it gives up.
 	leaseDeadline = 5 * time.Second
 	// leaseRetry is the pause between two tries, of the leader and of those that stand by.
-	leaseRetry = 500 * time.Millisecond
+	leaseRetry = time.Second
 )
 
 // replicaName is this replica's in the Lease and in the database: the same after a restart

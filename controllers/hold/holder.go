@@ -322,13 +322,20 @@ func differs(pipeline *v1alpha1.CdPipeline, waiting store.Waiting) bool {
 	if pipeline == nil || pipeline.Spec.Suspend {
 		return true
 	}
-	by := func(reason v1alpha1.Reason) bool { return slices.Contains(waiting.Reasons, string(reason)) }
-	return waiting.Unyielded || (waiting.Unclaimed && pipeline.Spec.Hold) || hasOther(waiting.Parents, trigger.ParentOf(pipeline)) ||
-		min(waiting.Lowest, pipeline.Spec.Priority) != max(waiting.Highest, pipeline.Spec.Priority) ||
-		by(v1alpha1.ReasonHold) && !pipeline.Spec.Hold ||
-		(by(v1alpha1.ReasonTemplate) || by(v1alpha1.ReasonWindow) || by(v1alpha1.ReasonFreeze)) && pipeline.Spec.Hold ||
-		by(v1alpha1.ReasonTurn) && (pipeline.Spec.Hold || pipeline.Spec.ConcurrencyPolicy == v1alpha1.ConcurrencyAllow) ||
+	return waiting.Unyielded || hasOther(waiting.Parents, trigger.ParentOf(pipeline)) ||
+		min(waiting.Lowest, pipeline.Spec.Priority) != max(waiting.Highest, pipeline.Spec.Priority) || heldOtherwise(pipeline, waiting) ||
 		slices.ContainsFunc(waiting.PersonStages, func(stage trigger.Stage) bool { return !isManual(pipeline, stage) })
+}
+
+// heldOtherwise tells whether spec.hold holds what waits otherwise, or would hold it.
+func heldOtherwise(pipeline *v1alpha1.CdPipeline, waiting store.Waiting) bool {
+	by := func(reasons ...v1alpha1.Reason) bool {
+		return slices.ContainsFunc(reasons, func(reason v1alpha1.Reason) bool { return slices.Contains(waiting.Reasons, string(reason)) })
+	}
+	if !pipeline.Spec.Hold {
+		return by(v1alpha1.ReasonHold) || (by(v1alpha1.ReasonTurn) && pipeline.Spec.ConcurrencyPolicy == v1alpha1.ConcurrencyAllow)
+	}
+	return waiting.Unclaimed || by(v1alpha1.ReasonTemplate, v1alpha1.ReasonWindow, v1alpha1.ReasonFreeze, v1alpha1.ReasonTurn)
 }
 
 func isManual(pipeline *v1alpha1.CdPipeline, stage trigger.Stage) bool {

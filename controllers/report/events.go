@@ -65,27 +65,35 @@ func reasonOf(conditions []metav1.Condition, kind string) string {
 // pipelineNews tells what keeps a pipeline from being triggered, and what of it
 // ended badly.
 func pipelineNews(before, after v1alpha1.CdPipelineStatus) []news {
-	var list []news
-	for _, kind := range []string{v1alpha1.ConditionReady, v1alpha1.ConditionTriggered} {
-		changed := turned(before.Conditions, after.Conditions, kind)
-		if changed == nil || changed.Status == metav1.ConditionTrue || unspoken[v1alpha1.Reason(changed.Reason)] {
-			continue
-		}
-		if (isDelay[v1alpha1.Reason(changed.Reason)] || changed.Reason == string(v1alpha1.ReasonBacklogFull)) && reasonOf(before.Conditions, kind) == changed.Reason {
-			continue // one more attempt, or another holder, is no news
-		}
-		eventType := corev1.EventTypeNormal
-		if (kind == v1alpha1.ConditionReady && !wanted[v1alpha1.Reason(changed.Reason)]) || isDelay[v1alpha1.Reason(changed.Reason)] || blocked[v1alpha1.Reason(changed.Reason)] {
-			eventType = corev1.EventTypeWarning
-		}
-		list = append(list, newsOf(eventType, changed.Reason, "Decide", changed.Message))
-	}
+	list := waitingNews(before.Conditions, after.Conditions)
 	if run := after.LastRun; run != nil && endedBadly[store.Status(run.Phase)] && !sameRun(before.LastRun, run) {
 		note := "stage " + run.Stage + " for build " + run.BuildName + " ended as " + run.Phase
 		if run.Message != "" {
 			note += ": " + run.Message
 		}
 		list = append(list, newsOf(corev1.EventTypeWarning, run.Phase, "Deploy", note))
+	}
+	return list
+}
+
+// waitingNews tells what keeps a pipeline from being triggered.
+func waitingNews(before, after []metav1.Condition) []news {
+	var list []news
+	for _, kind := range []string{v1alpha1.ConditionReady, v1alpha1.ConditionTriggered} {
+		changed := turned(before, after, kind)
+		if changed == nil || changed.Status == metav1.ConditionTrue {
+			continue
+		}
+		reason := v1alpha1.Reason(changed.Reason)
+		goesOn := (isDelay[reason] || reason == v1alpha1.ReasonBacklogFull) && reasonOf(before, kind) == changed.Reason
+		if unspoken[reason] || goesOn {
+			continue // one more attempt, or another holder, is no news
+		}
+		eventType := corev1.EventTypeNormal
+		if (kind == v1alpha1.ConditionReady && !wanted[reason]) || isDelay[reason] || blocked[reason] {
+			eventType = corev1.EventTypeWarning
+		}
+		list = append(list, newsOf(eventType, changed.Reason, "Decide", changed.Message))
 	}
 	return list
 }

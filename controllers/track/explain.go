@@ -6,8 +6,8 @@ import (
 	"slices"
 
 	wfv1 "github.com/argoproj/argo-workflows/v3/pkg/apis/workflow/v1alpha1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
 	"github.com/penstock-cd/penstock/pkg/argo"
@@ -46,7 +46,8 @@ func (t *Tracker) explain(ctx context.Context, sightings []sighting) error {
 
 func (t *Tracker) findReason(ctx context.Context, seen *sighting) error {
 	workflow := &wfv1.Workflow{}
-	if err := t.Live.Get(ctx, types.NamespacedName{Namespace: seen.Namespace, Name: seen.WorkflowName}, workflow); client.IgnoreNotFound(err) != nil {
+	err := t.Live.Get(ctx, types.NamespacedName{Namespace: seen.Namespace, Name: seen.WorkflowName}, workflow)
+	if err != nil && !apierrors.IsNotFound(err) {
 		return fmt.Errorf("get workflow: %w", err)
 	}
 	seen.failed = false

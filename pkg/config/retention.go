@@ -25,7 +25,7 @@ func (r *Retention) UnmarshalText(text []byte) error {
 		if err != nil {
 			return errors.New("not a number of days")
 		}
-		*r = Retention(time.Duration(number) * day) //nolint:gosec // at most 16 bits
+		*r = Retention(time.Duration(number) * day)
 		return nil
 	}
 	duration, err := time.ParseDuration(string(text))
