@@ -88,11 +88,13 @@ func TestATableTellsHowABuildIsDoing(t *testing.T) {
 	p := newPlace(t)
 	build := given.CiBuild("b1")
 	require.NoError(t, p.create(t, build))
-	require.Equal(t, "Name | Pipeline | Phase | Image | Triggered\nb1 | ci | Pending | - | -", table(t, p, "cibuilds"))
+	require.Equal(t, "Name | Pipeline | Phase | Image | Runs | Triggered | Waiting | Running | Failed\nb1 | ci | Pending | - | - | - | - | - | -", table(t, p, "cibuilds"))
 	require.NoError(t, p.patchStatus(t, build, finished(given.Artifacts(2))))
 	require.NoError(t, p.patchStatus(t, build,
-		`{"status":{"triggers":{"total":4,"pending":1,"submitted":3,"running":0,"succeeded":0,"failed":0,"skipped":0,"progress":"3/4"}}}`))
-	require.Equal(t, "Name | Pipeline | Phase | Image | Triggered\nb1 | ci | Succeeded | "+given.Artifact(0).Image+" | 3/4",
+		`{"status":{"triggers":{"total":4,"pending":1,"submitted":2,"running":0,"succeeded":0,"failed":1,"waiting":1,"active":2,"skipped":0,"progress":"3/4"},`+
+			`"conditions":[{"type":"Finished","status":"False","reason":"RunsFailed","message":"","lastTransitionTime":"2026-01-01T03:04:05Z"}]}}`))
+	require.Equal(t, "Name | Pipeline | Phase | Image | Runs | Triggered | Waiting | Running | Failed\n"+
+		"b1 | ci | Succeeded | "+given.Artifact(0).Image+" | RunsFailed | 3/4 | 1 | 2 | 1",
 		table(t, p, "cibuilds"))
 }
 
@@ -105,10 +107,10 @@ func TestATableTellsHowAPipelineIsDoing(t *testing.T) {
 	require.NoError(t, p.create(t, pipeline))
 	require.NoError(t, p.patchStatus(t, pipeline, `{"status":{"lastRun":{"buildName":"b1","image":"i","digest":"d",`+
 		`"stage":"DEPLOY","phase":"Running","at":"2026-01-02T03:04:05Z"},`+
-		`"deployed":[{"image":"new","digest":"d","buildName":"b0","at":"2026-01-01T03:04:05Z"},`+
+		`"deployed":[{"image":"new","digest":"d","buildName":"b0","at":"`+time.Now().UTC().Add(-49*time.Hour).Format(time.RFC3339)+`"},`+
 		`{"image":"old","digest":"d","buildName":"b0","at":"2026-01-01T03:04:04Z"}]}}`))
-	require.Equal(t, "Name | Application | Environment | Parent | Trigger | Last Phase | Deployed\n"+
-		"web | shop | staging | ci | Manual | Running | new", table(t, p, "cdpipelines"))
+	require.Equal(t, "Name | Environment | Parent | Ready | Last Phase | Deployed | Since\n"+
+		"web | staging | ci | - | Running | new | 2d1h", table(t, p, "cdpipelines"))
 }
 
 func TestATableTellsWhatARequestAskedForAndWhatCameOfIt(t *testing.T) {
