@@ -155,3 +155,41 @@ func TestAnOlderBuildThatIsAskedForIsNotSupersededWhileItWaits(t *testing.T) {
 		})
 	}
 }
+
+// Whoever deploys a build once more means what hangs below as well.
+func TestWhatIsTriggeredOnceMoreGoesOnToPipelinesThatRanBefore(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, given.CdPipeline("web"), given.CdPipeline("below", given.BelowCd("web")), given.CdPipeline("last", given.BelowCd("below")))
+	s.built("b1", given.Artifacts(2)...)
+	s.endAll(store.StatusSucceeded)
+	require.Equal(t, []string{"b1 #1 Succeeded", "b1 #1 Succeeded"}, s.runs("last"))
+	s.done(triggers("r1", "b1"))
+	s.endAll(store.StatusSucceeded)
+	for _, pipeline := range []string{"web", "below", "last"} {
+		require.Equal(t, []string{"b1 #1 Succeeded", "b1 #1 Succeeded", "b1 #2 Succeeded", "b1 #2 Succeeded"}, s.runs(pipeline), pipeline)
+	}
+}
+
+func TestWhatIsTriggeredOnceMoreAndFailsStopsThere(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, given.CdPipeline("web"), given.CdPipeline("below", given.BelowCd("web")))
+	s.built("b1")
+	s.endAll(store.StatusSucceeded)
+	s.done(triggers("r1", "b1"))
+	s.endAll(store.StatusFailed)
+	require.Equal(t, []string{"b1 #1 Succeeded"}, s.runs("below"))
+	require.Equal(t, []string{"b1 Triggered/Triggered"}, s.decided("below"))
+}
+
+func TestAnOlderBuildThatIsTriggeredDoesNotGoOnWhereANewerOneHadItsTurn(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, given.CdPipeline("web"), given.CdPipeline("below", given.BelowCd("web")))
+	s.built("b1")
+	s.endAll(store.StatusSucceeded)
+	s.built("b2")
+	s.endAll(store.StatusSucceeded)
+	s.done(triggers("r1", "b1", given.AllowOlder))
+	s.endAll(store.StatusSucceeded)
+	require.Equal(t, []string{"b1 #1 Succeeded", "b2 #1 Succeeded", "b1 #2 Succeeded"}, s.runs("web"))
+	require.Equal(t, []string{"b1 #1 Succeeded", "b2 #1 Succeeded"}, s.runs("below"))
+}

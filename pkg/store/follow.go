@@ -42,8 +42,9 @@ type Ended struct {
 	// Artifacts are those that the run was given, at least one.
 	Artifacts []v1alpha1.Artifact
 	All       bool
-	// Descends tells whether the pipelines below follow.
-	Descends bool
+	// Descends tells whether the pipelines below follow; Again whether they do although they
+	// ran for these artifacts before, since a person asked for the run, or for one above.
+	Descends, Again bool
 	// Parent is what triggered the run; empty where a person asked for it.
 	Parent string
 	// Later are the stages that have not begun. Whole false means that they
@@ -105,7 +106,7 @@ func ended(row dbsqlc.UnfollowedRow) Ended {
 		Stage: trigger.Stage(row.Stage), Attempt: row.Attempt, Status: Status(row.Status), Reason: v1alpha1.Reason(row.Reason),
 		Stopped: row.StopReason != "", HadWorkflow: row.HadWorkflow, Priority: row.Priority,
 		Namespace: row.Namespace, Pipeline: row.Pipeline, PipelineUID: row.PipelineUid, Number: row.Run,
-		Artifacts: artifacts, All: row.Artifacts == string(v1alpha1.ArtifactsAll), Descends: row.Descends, Parent: row.Parent,
+		Artifacts: artifacts, All: row.Artifacts == string(v1alpha1.ArtifactsAll), Descends: row.Descends, Again: row.Again, Parent: row.Parent,
 		Later: stagesOf(row.Later), Whole: row.Whole,
 		Reopened: row.Reopened, Ahead: row.Ahead, UnderWay: row.UnderWay, Worst: Status(row.Worst), Overtaken: row.Overtaken,
 		Build: trigger.Build{
@@ -182,8 +183,8 @@ func (f *following) builds() []string {
 	return convert(f.consequences, func(c Consequence) string { return c.Ended.Build.UID })
 }
 
-// prepare gathers what starts below, one for each build, and returns the pipelines that
-// the transaction is about.
+// prepare gathers what starts below, one for each build or for each run that a person asked
+// for, and returns the pipelines that the transaction is about.
 func (f *following) prepare() []PipelineRef {
 	var refs []PipelineRef
 	byBuild := map[string]*start{}
@@ -194,10 +195,12 @@ func (f *following) prepare() []PipelineRef {
 			continue
 		}
 		below := byBuild[ended.Build.UID]
-		if below == nil {
-			below = &start{build: ended.Build, below: true}
-			byBuild[ended.Build.UID] = below
+		if below == nil || ended.Again {
+			below = &start{build: ended.Build, below: true, again: ended.Again, since: ended.RunID}
 			f.starts = append(f.starts, below)
+		}
+		if !ended.Again {
+			byBuild[ended.Build.UID] = below
 		}
 		below.reopened = below.reopened || ended.Reopened > 0
 		below.add(consequence.Decisions)
@@ -450,13 +453,9 @@ func (f *following) dropStarted(ctx context.Context, below *start) error {
 	if len(uids) == 0 {
 		return nil
 	}
-	rows, err := f.queries.RunsOfBuild(ctx, dbsqlc.RunsOfBuildParams{BuildUid: below.build.UID, PipelineUids: uids})
+	started, err := f.started(ctx, below, uids)
 	if err != nil {
 		return fmt.Errorf("look for runs below: %w", err)
-	}
-	started := make(map[dbsqlc.RunsOfBuildRow]bool, len(rows))
-	for _, row := range rows {
-		started[row] = true
 	}
 	below.decisions = slices.DeleteFunc(below.decisions, func(decision trigger.Decision) bool {
 		uid := decision.WaitsFor
@@ -466,6 +465,24 @@ func (f *following) dropStarted(ctx context.Context, below *start) error {
 		return started[dbsqlc.RunsOfBuildRow{PipelineUid: uid, Image: decision.Artifact.Image, Digest: decision.Artifact.Digest}]
 	})
 	return nil
+}
+
+// started are the artifacts of the build that the pipelines run already. Below a run that a
+// person asked for, only runs that are newer than that count.
+func (f *following) started(ctx context.Context, below *start, uids []string) (map[dbsqlc.RunsOfBuildRow]bool, error) {
+	started := map[dbsqlc.RunsOfBuildRow]bool{}
+	if below.again {
+		rows, err := f.queries.RunsSince(ctx, dbsqlc.RunsSinceParams{BuildUid: below.build.UID, PipelineUids: uids, RunID: below.since})
+		for _, row := range rows {
+			started[dbsqlc.RunsOfBuildRow(row)] = true
+		}
+		return started, err
+	}
+	rows, err := f.queries.RunsOfBuild(ctx, dbsqlc.RunsOfBuildParams{BuildUid: below.build.UID, PipelineUids: uids})
+	for _, row := range rows {
+		started[row] = true
+	}
+	return started, err
 }
 
 // dropTriggered leaves out, below a parent that was reopened, the pipelines that were

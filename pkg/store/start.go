@@ -25,8 +25,10 @@ type start struct {
 	actor   string
 	// from is the first stage; empty means each pipeline's own first.
 	from trigger.Stage
-	// again makes runs beside earlier ones of the same artifact.
+	// again makes runs beside earlier ones of the same artifact; since is the run above that
+	// they follow, where there is one.
 	again bool
+	since int64
 	// alone means that the runs do not go on to the pipelines below.
 	alone bool
 	// below means that runs have ended which several of them may follow, one artifact each.
@@ -199,7 +201,7 @@ type madeRun struct {
 // insertSome inserts runs with all their stages, each with its task.
 func (s *start) insertSome(ctx context.Context, queries *dbsqlc.Queries, artifacts map[v1alpha1.Artifact]int64, runs []trigger.Decision, first int) error {
 	params := dbsqlc.InsertRunsParams{
-		BuildUid: s.build.UID, Namespace: s.build.Namespace, Cause: s.build.Cause, Descends: !s.alone, Actor: s.actor,
+		BuildUid: s.build.UID, Namespace: s.build.Namespace, Cause: s.build.Cause, Descends: !s.alone, Again: s.again, Actor: s.actor,
 	}
 	type key struct {
 		artifact int64

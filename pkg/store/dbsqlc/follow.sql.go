@@ -228,6 +228,45 @@ func (q *Queries) RunsOfBuild(ctx context.Context, arg RunsOfBuildParams) ([]Run
 	return items, nil
 }
 
+const runsSince = `-- name: RunsSince :many
+SELECT w.pipeline_uid, a.image, a.digest
+FROM cd_workflow w JOIN ci_artifact a ON a.id = w.ci_artifact_id
+WHERE w.build_uid = $1 AND w.pipeline_uid = ANY($2::text[]) AND w.id > $3
+`
+
+type RunsSinceParams struct {
+	BuildUid     string
+	PipelineUids []string
+	RunID        int64
+}
+
+type RunsSinceRow struct {
+	PipelineUid string
+	Image       string
+	Digest      string
+}
+
+// Which artifacts of a build have a run in which pipelines that is newer than a run above.
+func (q *Queries) RunsSince(ctx context.Context, arg RunsSinceParams) ([]RunsSinceRow, error) {
+	rows, err := q.db.Query(ctx, runsSince, arg.BuildUid, arg.PipelineUids, arg.RunID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []RunsSinceRow
+	for rows.Next() {
+		var i RunsSinceRow
+		if err := rows.Scan(&i.PipelineUid, &i.Image, &i.Digest); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const setDeployed = `-- name: SetDeployed :exec
 INSERT INTO deployed (pipeline_uid, repository, run_id, image, digest, build_name)
 SELECT DISTINCT ON (n.pipeline_uid, n.repository) n.pipeline_uid, n.repository, n.run_id, n.image, n.digest, n.build_name
@@ -345,7 +384,7 @@ func (q *Queries) SettleWaiting(ctx context.Context, arg SettleWaitingParams) er
 const unfollowed = `-- name: Unfollowed :many
 SELECT t.id, r.id AS stage_id, r.cd_workflow_id, r.stage, r.attempt, t.status, t.reason, t.message, t.priority, t.stop_reason, (t.submitted_at IS NOT NULL)::boolean AS had_workflow,
        COALESCE(t.inputs->>'parent', '')::text AS parent,
-       w.turn_id, w.namespace, w.pipeline, w.pipeline_uid, w.run, w.artifacts, w.also, w.descends, w.whole, w.overtaken,
+       w.turn_id, w.namespace, w.pipeline, w.pipeline_uid, w.run, w.artifacts, w.also, w.descends, w.again, w.whole, w.overtaken,
        o.reopened, o.ahead, o.under_way, o.worst, o.later,
        a.image, a.digest,
        b.build_uid, b.build_name, b.ci_pipeline, b.revision, b.cause, b.phase
@@ -399,6 +438,7 @@ type UnfollowedRow struct {
 	Artifacts    string
 	Also         []string
 	Descends     bool
+	Again        bool
 	Whole        bool
 	Overtaken    bool
 	Reopened     int64
@@ -449,6 +489,7 @@ func (q *Queries) Unfollowed(ctx context.Context, arg UnfollowedParams) ([]Unfol
 			&i.Artifacts,
 			&i.Also,
 			&i.Descends,
+			&i.Again,
 			&i.Whole,
 			&i.Overtaken,
 			&i.Reopened,

@@ -47,6 +47,7 @@ type CdWorkflow struct {
 	Actor        string
 	Whole        bool
 	Overtaken    bool
+	Again        bool
 }
 
 type CdWorkflowRunner struct {

@@ -124,12 +124,12 @@ func (q *Queries) InsertDecisions(ctx context.Context, arg InsertDecisionsParams
 }
 
 const insertRuns = `-- name: InsertRuns :many
-INSERT INTO cd_workflow (ci_artifact_id, build_uid, turn_id, namespace, pipeline, pipeline_uid, run, cause, artifacts, also, descends, actor)
+INSERT INTO cd_workflow (ci_artifact_id, build_uid, turn_id, namespace, pipeline, pipeline_uid, run, cause, artifacts, also, descends, again, actor)
 SELECT n.ci_artifact_id, $1::text, n.turn_id, $2::text, n.pipeline, n.pipeline_uid, n.run, $3::text, n.artifacts,
-       ARRAY(SELECT jsonb_array_elements_text(n.also::jsonb)), $4::boolean, $5::text
-FROM (SELECT unnest($6::bigint[]) AS ci_artifact_id, unnest($7::bigint[]) AS turn_id, unnest($8::text[]) AS pipeline,
-             unnest($9::text[]) AS pipeline_uid, unnest($10::integer[]) AS run, unnest($11::text[]) AS artifacts,
-             unnest($12::text[]) AS also) n
+       ARRAY(SELECT jsonb_array_elements_text(n.also::jsonb)), $4::boolean, $5::boolean, $6::text
+FROM (SELECT unnest($7::bigint[]) AS ci_artifact_id, unnest($8::bigint[]) AS turn_id, unnest($9::text[]) AS pipeline,
+             unnest($10::text[]) AS pipeline_uid, unnest($11::integer[]) AS run, unnest($12::text[]) AS artifacts,
+             unnest($13::text[]) AS also) n
 ON CONFLICT DO NOTHING
 RETURNING id, ci_artifact_id, pipeline_uid
 `
@@ -139,6 +139,7 @@ type InsertRunsParams struct {
 	Namespace     string
 	Cause         string
 	Descends      bool
+	Again         bool
 	Actor         string
 	CiArtifactIds []int64
 	TurnIds       []int64
@@ -161,6 +162,7 @@ func (q *Queries) InsertRuns(ctx context.Context, arg InsertRunsParams) ([]Inser
 		arg.Namespace,
 		arg.Cause,
 		arg.Descends,
+		arg.Again,
 		arg.Actor,
 		arg.CiArtifactIds,
 		arg.TurnIds,

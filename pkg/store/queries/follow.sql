@@ -4,7 +4,7 @@
 -- worst is how another one ended that did not succeed.
 SELECT t.id, r.id AS stage_id, r.cd_workflow_id, r.stage, r.attempt, t.status, t.reason, t.message, t.priority, t.stop_reason, (t.submitted_at IS NOT NULL)::boolean AS had_workflow,
        COALESCE(t.inputs->>'parent', '')::text AS parent,
-       w.turn_id, w.namespace, w.pipeline, w.pipeline_uid, w.run, w.artifacts, w.also, w.descends, w.whole, w.overtaken,
+       w.turn_id, w.namespace, w.pipeline, w.pipeline_uid, w.run, w.artifacts, w.also, w.descends, w.again, w.whole, w.overtaken,
        o.reopened, o.ahead, o.under_way, o.worst, o.later,
        a.image, a.digest,
        b.build_uid, b.build_name, b.ci_pipeline, b.revision, b.cause, b.phase
@@ -35,6 +35,12 @@ LIMIT @most;
 SELECT pipeline_uid, image, digest
 FROM trigger_decision
 WHERE build_uid = @build_uid AND pipeline_uid = ANY(@pipeline_uids::text[]) AND outcome = 'Triggered';
+
+-- name: RunsSince :many
+-- Which artifacts of a build have a run in which pipelines that is newer than a run above.
+SELECT w.pipeline_uid, a.image, a.digest
+FROM cd_workflow w JOIN ci_artifact a ON a.id = w.ci_artifact_id
+WHERE w.build_uid = @build_uid AND w.pipeline_uid = ANY(@pipeline_uids::text[]) AND w.id > @run_id;
 
 -- name: BuildPlaces :many
 SELECT build_uid, created_at, COALESCE(seq, 0)::bigint AS seq FROM ci_build WHERE build_uid = ANY(@build_uids::text[]);

@@ -25,9 +25,9 @@ ON CONFLICT DO NOTHING;
 SELECT id, image, digest FROM ci_artifact WHERE build_uid = @build_uid ORDER BY id;
 
 -- name: InsertRuns :many
-INSERT INTO cd_workflow (ci_artifact_id, build_uid, turn_id, namespace, pipeline, pipeline_uid, run, cause, artifacts, also, descends, actor)
+INSERT INTO cd_workflow (ci_artifact_id, build_uid, turn_id, namespace, pipeline, pipeline_uid, run, cause, artifacts, also, descends, again, actor)
 SELECT n.ci_artifact_id, @build_uid::text, n.turn_id, @namespace::text, n.pipeline, n.pipeline_uid, n.run, @cause::text, n.artifacts,
-       ARRAY(SELECT jsonb_array_elements_text(n.also::jsonb)), @descends::boolean, @actor::text
+       ARRAY(SELECT jsonb_array_elements_text(n.also::jsonb)), @descends::boolean, @again::boolean, @actor::text
 FROM (SELECT unnest(@ci_artifact_ids::bigint[]) AS ci_artifact_id, unnest(@turn_ids::bigint[]) AS turn_id, unnest(@pipelines::text[]) AS pipeline,
              unnest(@pipeline_uids::text[]) AS pipeline_uid, unnest(@runs::integer[]) AS run, unnest(@artifacts::text[]) AS artifacts,
              unnest(@also::text[]) AS also) n
