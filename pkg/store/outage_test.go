@@ -95,6 +95,15 @@ func queueCalls() map[string]call {
 			_, err := s.CancelWaiting(ctx, "x", v1alpha1.ReasonSuspended, "x")
 			return err
 		}},
+		"CancelOfOtherParents": {store.WriteTimeout, func(ctx context.Context, s *store.Store) error {
+			_, err := s.CancelOfOtherParents(ctx, "x", "CiPipeline/x", "x")
+			return err
+		}},
+		"SetPriority": {store.WriteTimeout, func(ctx context.Context, s *store.Store) error { return s.SetPriority(ctx, "x", 1) }},
+		"EndTemplateWaits": {store.WriteTimeout, func(ctx context.Context, s *store.Store) error {
+			_, err := s.EndTemplateWaits(ctx, "x", trigger.StageDeploy, time.Minute, "x")
+			return err
+		}},
 		"Stopping": {store.ReadTimeout, func(ctx context.Context, s *store.Store) error {
 			_, err := s.Stopping(ctx, 1)
 			return err
