@@ -125,6 +125,8 @@ const (
 	ReasonReplaced Reason = "Replaced"
 	// ReasonCancelled: a RunRequest cancelled it.
 	ReasonCancelled Reason = "Cancelled"
+	// ReasonAdopted: its Workflow ran when the database knew nothing of it.
+	ReasonAdopted Reason = "Adopted"
 	// ReasonWorkflowRetried: it goes on, since its Workflow was retried in Argo; or, of an
 	// attempt that had not begun, the Workflow of the attempt before was.
 	ReasonWorkflowRetried Reason = "WorkflowRetried"

@@ -156,7 +156,7 @@ func (c *Controller) plan(ctx context.Context, build *v1alpha1.CiBuild) (bool, e
 		Family: lookup.NewFamily(ctx, c.Cache, build.Namespace),
 		kind:   v1alpha1.ParentCiPipeline, name: parent.Name, direct: direct,
 	}
-	facts := factsOf(build)
+	facts := Facts(build)
 	decisions := c.Decider.Build(facts, parent, build.Status.Artifacts, children)
 	if children.Err != nil {
 		return false, children.Err
@@ -195,7 +195,8 @@ func (c *Controller) parent(ctx context.Context, build *v1alpha1.CiBuild) (*v1al
 	return parent, nil
 }
 
-func factsOf(build *v1alpha1.CiBuild) trigger.Build {
+// Facts is what a decision needs to know of a build.
+func Facts(build *v1alpha1.CiBuild) trigger.Build {
 	return trigger.Build{
 		UID: string(build.UID), Namespace: build.Namespace, Name: build.Name,
 		CiPipeline: build.Spec.PipelineRef.Name, Revision: build.Spec.Revision,

@@ -32,7 +32,7 @@ func init() { metrics.Registry.MustRegister(orphans) }
 
 // stopOrphans stops Workflows that were made after their task had ended, such as by a
 // process that was paused. They would run what somebody cancelled. One whose task has ended
-// with it was retried in Argo: the tracker looks into that.
+// with it was retried in Argo: the tracker looks into that. One without a task is adopted.
 func (s *Sweeper) stopOrphans(ctx context.Context) error {
 	list := argo.Workflows()
 	if err := s.Cache.List(ctx, list, client.UnsafeDisableDeepCopy); err != nil {
@@ -48,10 +48,12 @@ func (s *Sweeper) stopOrphans(ctx context.Context) error {
 	}
 	var errs []error
 	for first := 0; first < len(names); first += pageSize {
-		page, err := s.Rows.Orphans(ctx, names[first:min(first+pageSize, len(names))])
+		some := names[first:min(first+pageSize, len(names))]
+		page, err := s.Rows.Orphans(ctx, some)
 		if err != nil {
 			return err
 		}
+		errs = append(errs, s.adoptUnknown(ctx, some, unended))
 		for _, orphan := range page {
 			if orphan.HadWorkflow {
 				s.Tracker.Found(orphan.Identity, unended[types.NamespacedName{Namespace: orphan.Namespace, Name: orphan.WorkflowName}])

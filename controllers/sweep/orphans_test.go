@@ -29,6 +29,15 @@ func (t *table) Orphans(_ context.Context, workflows []types.NamespacedName) ([]
 	return found, nil
 }
 
+func (t *table) Unknown(_ context.Context, workflows []types.NamespacedName) ([]types.NamespacedName, error) {
+	return workflows, nil
+}
+
+func (t *table) Adopt(_ context.Context, adoption store.Adoption) (bool, error) {
+	t.adopted = append(t.adopted, adoption)
+	return !t.known, nil
+}
+
 // old makes every Workflow look as old as it must be.
 type old struct{ client.Reader }
 

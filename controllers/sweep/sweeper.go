@@ -40,6 +40,10 @@ type Rows interface {
 	StaleActive(ctx context.Context, quiet time.Duration, after int64, most int) ([]store.Active, error)
 	// Orphans returns those of the Workflows whose task has ended.
 	Orphans(ctx context.Context, workflows []types.NamespacedName) ([]store.Orphan, error)
+	// Unknown returns those of the Workflows whose name no task has.
+	Unknown(ctx context.Context, workflows []types.NamespacedName) ([]types.NamespacedName, error)
+	// Adopt commits a run for a Workflow that has none; false where it has.
+	Adopt(ctx context.Context, adoption store.Adoption) (bool, error)
 }
 
 // Planner plans one build.

@@ -24,6 +24,8 @@ type table struct {
 	told    []string
 	orphans []string // names of Workflows whose task has ended without them
 	retried []string // names of those whose task has ended with them
+	adopted []store.Adoption
+	known   bool // that the run to adopt is there
 }
 
 func (t *table) StaleActive(_ context.Context, _ time.Duration, after int64, most int) ([]store.Active, error) {

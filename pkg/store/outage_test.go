@@ -168,6 +168,14 @@ func queueCalls() map[string]call {
 			_, err := s.MarkPickup(ctx, []store.Pickup{{ID: 1}})
 			return err
 		}},
+		"Unknown": {store.ReadTimeout, func(ctx context.Context, s *store.Store) error {
+			_, err := s.Unknown(ctx, []types.NamespacedName{{Namespace: "x", Name: "x"}})
+			return err
+		}},
+		"Adopt": {store.PlanTimeout, func(ctx context.Context, s *store.Store) error {
+			_, err := s.Adopt(ctx, store.Adoption{Build: given.Build("b1"), Pipeline: given.CdPipeline("web"), Artifact: given.Artifact(0)})
+			return err
+		}},
 		"EndedOtherwise": {store.ReadTimeout, func(ctx context.Context, s *store.Store) error {
 			_, err := s.EndedOtherwise(ctx, []store.Observation{{WorkflowName: "x", Status: store.StatusRunning}})
 			return err

@@ -57,6 +57,32 @@ func WorkflowName(pipeline string, identity Identity) string {
 	return dnsLabel(pipeline, MaxNameLength-len(suffix)) + suffix
 }
 
+// HasDerivedName tells whether a Workflow's name ends as that of the task with this hash
+// does: a copy that somebody made has another name.
+func HasDerivedName(name, hash string) bool {
+	return len(hash) >= suffixLength && strings.HasSuffix(name, "-"+hash[:suffixLength])
+}
+
+// maxRuns and maxAttempts bound what FindIdentity tries.
+const maxRuns, maxAttempts = 20, 40
+
+// FindIdentity returns the identity with this hash, of which all is known but the run and
+// the attempt, and whether the run was given all artifacts; false where there is none.
+func FindIdentity(hash string, known Identity) (Identity, bool) {
+	all := known
+	all.Image, all.Digest = "", ""
+	for _, identity := range []Identity{known, all} {
+		for identity.Run = 1; identity.Run <= maxRuns; identity.Run++ {
+			for identity.Attempt = 1; identity.Attempt <= maxAttempts; identity.Attempt++ {
+				if identity.Hash() == hash {
+					return identity, true
+				}
+			}
+		}
+	}
+	return Identity{}, false
+}
+
 // LabelValue returns the text as a valid label value, shortened to
 // MaxLabelLength.
 func LabelValue(text string) string {
