@@ -52,8 +52,8 @@ func TestAReplicaThatStandsByTakesOverFromALeaderThatDied(t *testing.T) {
 // One that restarts in the same pod does not wait for its own Lease, nor for its own claims.
 func TestALeaderThatRestartsInItsPodTakesItsOwnBackAtOnce(t *testing.T) {
 	long(t)
-	const children, trials, restart = 65, 100, 3 * time.Second
-	w := newQuietWorld(t, "LEADER_ELECT=true", "TRIGGER_LEASE=20s", "KUBE_API_QPS=20", "KUBE_API_BURST=1", "POD_UID=pod")
+	const children, trials, restart = 40, 100, 3 * time.Second
+	w := newQuietWorld(t, "LEADER_ELECT=true", "TRIGGER_LEASE=20s", "KUBE_API_QPS=40", "KUBE_API_BURST=1", "POD_UID=pod")
 	w.Create(given.CiPipeline(given.CI))
 	w.CreateFamily(given.CdPipelines(children, "cd", unordered))
 	start := func() *world.Controller { return w.Launch(env.ControllerOptions{Binary: "penstock"}) }

@@ -40,7 +40,7 @@ var missingRights = map[string]struct {
 	"Workflows can't be watched": {resource: "workflows", verb: "list", says: "may not list workflows.argoproj.io", still: "Submitted"},
 	"events can't be created":    {resource: "events", verb: "create", says: "may not create events", still: "Submitted"},
 	"status can't be written":    {resource: "cibuilds/status", verb: "patch", says: "may not patch cibuilds.penstock.dev/status", still: "Submitted"},
-	"Workflows can't be created": {resource: "workflows", verb: "create", says: "may not create workflows.argoproj.io", still: "Error"},
+	"Workflows can't be created": {resource: "workflows", verb: "create", says: "may not create workflows.argoproj.io", still: "Pending"},
 	"requests can't be listed":   {resource: "runrequests", verb: "list", says: "may not list runrequests.penstock.dev", still: "Submitted"},
 	"RunRequest is not installed": {
 		crd: "runrequests.penstock.dev", says: "kind RunRequest of penstock.dev/v1alpha1 is not installed: install Penstock's CRDs", still: "Submitted", short: true,
