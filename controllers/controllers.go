@@ -251,7 +251,7 @@ func (l *loops) moved(tasks []store.Moved) {
 	}
 }
 
-// wake makes every loop look that acts on rows.
+// wake makes every loop look that acts on tasks.
 func (l *loops) wake() {
 	l.dispatcher.Wake()
 	l.builds.Wake()

@@ -16,13 +16,13 @@ const (
 	// probePause is the least time that an idle dispatcher waits before it looks whether a
 	// probe is due: one that is may wait for its namespace's share.
 	probePause = 200 * time.Millisecond
-	// ahead is how many claimed rows wait for a slot while the next are claimed.
+	// ahead is how many claimed tasks wait for a slot while the next are claimed.
 	ahead = minBatch / 2
 	// reclaimInterval is the longest pause between two looks for tasks of workers that died.
 	reclaimInterval = time.Second
 )
 
-// run claims and feeds the pool until the context ends. The next rows are claimed
+// run claims and feeds the pool until the context ends. The next tasks are claimed
 // while the last of those before are still being started, so that no slot waits for
 // the database.
 func (d *Dispatcher) run(ctx context.Context) {
@@ -93,7 +93,7 @@ func (d *Dispatcher) claim(ctx context.Context, life *life) (tasks []task, more 
 	return tasks, more, err
 }
 
-// room is how many of the wanted rows the backlog gate lets in.
+// room is how many of the wanted tasks the backlog gate lets in.
 func (d *Dispatcher) room(wanted int, active int64) int {
 	if d.gate.Limit() <= 0 {
 		return wanted
@@ -173,7 +173,7 @@ func (d *Dispatcher) idle(ctx context.Context, waiting int, pause time.Duration)
 	}
 }
 
-// wakeUnlessOutage keeps a stream of new rows from hurrying a dispatcher that waits
+// wakeUnlessOutage keeps a stream of new tasks from hurrying a dispatcher that waits
 // because the API server fails.
 func (d *Dispatcher) wakeUnlessOutage() <-chan struct{} {
 	if d.outage.Load() > 0 {

@@ -1,8 +1,8 @@
-// Package dispatch observes Pending rows, and creates their Workflows, at most a
+// Package dispatch observes Pending tasks, and creates their Workflows, at most a
 // limit of them at once over all builds.
 //
-// A claim takes a batch of rows under a lease. Each is submitted in a pool that
-// fills a free slot at once; what became of them is committed in groups. A row
+// A claim takes a batch of tasks under a lease. Each is submitted in a pool that
+// fills a free slot at once; what became of them is committed in groups. A task
 // whose lease may have run out is not touched any more, and the database refuses
 // whoever tries.
 package dispatch
@@ -27,7 +27,7 @@ import (
 // commitInterval is the least time between two commits of completions.
 const commitInterval = 250 * time.Millisecond
 
-// Queue is the rows.
+// Queue is the tasks.
 type Queue interface {
 	// ClaimWithin takes up to most tasks of the lane for the worker, for the length of the
 	// lease, and sets those aside that their namespaces have no room for.
@@ -42,7 +42,7 @@ type Queue interface {
 	// Complete records what became of claims that are still the worker's, and
 	// returns those.
 	Complete(ctx context.Context, worker string, completions []store.Completion) ([]store.Moved, error)
-	// ReclaimExpired gives back the rows whose lease ran out, or whose worker is silent.
+	// ReclaimExpired gives back the tasks whose lease ran out, or whose worker is silent.
 	ReclaimExpired(ctx context.Context) (int64, error)
 	// ActiveWorkflows counts the unfinished Workflows, but for those of some tasks.
 	ActiveWorkflows(ctx context.Context, suspended ...int64) (int64, error)
@@ -52,8 +52,8 @@ type Queue interface {
 
 // Submitter creates Workflows.
 type Submitter interface {
-	// Submit makes sure that the row's Workflow exists, once however often it is
-	// called. An *argo.Refusal ends or holds the row; any other error may pass.
+	// Submit makes sure that the task's Workflow exists, once however often it is
+	// called. An *argo.Refusal ends or holds the task; any other error may pass.
 	Submit(ctx context.Context, claim store.Claim) (argo.Made, error)
 }
 
@@ -81,7 +81,7 @@ type Config struct {
 	Busy func(bool)
 	// Held is told when the backlog gate closes and opens.
 	Held func()
-	// Moved is told of rows that changed, after the commit.
+	// Moved is told of tasks that changed, after the commit.
 	Moved func([]store.Moved)
 	// Delayed is told of namespaces where Workflows are refused, or no longer. Optional.
 	Delayed func(namespace string)
@@ -194,7 +194,7 @@ func (d *Dispatcher) SetSuspended(tasks []int64) {
 	d.Wake()
 }
 
-// Wake says that there may be rows to claim. It never blocks.
+// Wake says that there may be tasks to claim. It never blocks.
 func (d *Dispatcher) Wake() {
 	select {
 	case d.wake <- struct{}{}:
@@ -220,7 +220,7 @@ func (d *Dispatcher) gateMoved() {
 }
 
 // NeedLeaderElection binds the pool to leadership. It is a convenience: two
-// dispatchers never submit the same row.
+// dispatchers never submit the same task.
 func (d *Dispatcher) NeedLeaderElection() bool { return true }
 
 // Start dispatches until the context ends. Then nothing more is claimed, what is

@@ -23,7 +23,7 @@ func (d *Dispatcher) submit(ctx context.Context, t task) (err error) {
 	return err
 }
 
-// finish decides what a submission's end means for its row.
+// finish decides what a submission's end means for its task.
 func (d *Dispatcher) finish(t task, err error) {
 	if err != nil && t.life.Err() != nil {
 		d.giveBack(t) // it is nobody's failure
@@ -70,7 +70,7 @@ func (d *Dispatcher) tell(t task, completion store.Completion, err error) {
 	crash.Tell(log, "dispatch", err)
 }
 
-// commit hands a completion over. When that is refused, the row's lease runs out
+// commit hands a completion over. When that is refused, the task's lease runs out
 // and the next attempt finds what this one made.
 func (d *Dispatcher) commit(completion store.Completion) {
 	if err := d.done.Add(completion); err != nil {

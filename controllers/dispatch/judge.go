@@ -13,9 +13,9 @@ import (
 	"github.com/penstock-cd/penstock/pkg/store"
 )
 
-// Back-off of one row, by its attempts, and of the whole dispatcher, by how many
+// Back-off of one task, by its attempts, and of the whole dispatcher, by how many
 // submissions have failed in a row.
-// A row that fails by itself, as for a quota, is left alone for longer than one that
+// A task that fails by itself, as for a quota, is left alone for longer than one that
 // failed with all others: that one's turn comes when the API server is back.
 const (
 	rowFirst, rowMost       = 500 * time.Millisecond, 5 * time.Minute
@@ -27,7 +27,7 @@ const (
 // say as much as it likes.
 const maxMessage = 1024
 
-// judge says what the end of a submission means for its row: nil is Submitted, a
+// judge says what the end of a submission means for its task: nil is Submitted, a
 // refusal holds or ends it, a panic ends it, everything else is tried again.
 func judge(claim store.Claim, err error) store.Completion {
 	completion := store.Completion{ID: claim.ID, Attempt: claim.Attempt}

@@ -129,7 +129,7 @@ func (q *queue) ClaimDelayed(_ context.Context, lane store.Lane, worker string, 
 	return claims, nil
 }
 
-// byAvailability is the rows with those last that were refused last.
+// byAvailability is the tasks with those last that were refused last.
 func (q *queue) byAvailability() []*row {
 	return slices.SortedStableFunc(slices.Values(q.rows), func(a, b *row) int { return a.availableAt.Compare(b.availableAt) })
 }
@@ -240,14 +240,14 @@ func (q *queue) count(status store.Status) int {
 	return n
 }
 
-// read is a row as it is now.
+// read is a task as it is now.
 func (q *queue) read(id int64) row {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return *q.rows[id-1]
 }
 
-// succeed ends a row's Workflow.
+// succeed ends a task's Workflow.
 func (q *queue) succeed(id int64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -3,7 +3,7 @@ package dispatch
 import "time"
 
 const (
-	// minBatch and maxBatch bound how many rows one claim takes.
+	// minBatch and maxBatch bound how many tasks one claim takes.
 	minBatch, maxBatch = 20, 200
 	// soon and late are the times between two full claims at which the batch is
 	// doubled and halved: a claim costs a round trip, and what is claimed can't be
@@ -18,7 +18,7 @@ type batchLimits struct {
 	lease    time.Duration
 }
 
-// least is a few rows for each slot.
+// least is a few tasks for each slot.
 func (l batchLimits) least() int { return l.bound(max(4*l.inFlight, minBatch)) }
 
 // bound is no more than the rate lets through in a quarter of the lease.
@@ -29,7 +29,7 @@ func (l batchLimits) bound(rows int) int {
 	return max(min(rows, maxBatch), 1)
 }
 
-// batchSizer finds how many rows a claim takes from how fast claims follow each
+// batchSizer finds how many tasks a claim takes from how fast claims follow each
 // other.
 type batchSizer struct {
 	size  int
@@ -37,7 +37,7 @@ type batchSizer struct {
 	hurry bool      // it was full
 }
 
-// next is how many rows to claim.
+// next is how many tasks to claim.
 func (b *batchSizer) next(limits batchLimits) int {
 	b.size = limits.bound(max(b.size, limits.least()))
 	return b.size

@@ -90,7 +90,7 @@ func (c countErrors) RoundTrip(request *http.Request) (*http.Response, error) {
 // WrappedRoundTripper lets apimachinery find the transport inside.
 func (c countErrors) WrappedRoundTripper() http.RoundTripper { return c.next }
 
-// Depth returns the number of waiting rows and the age of the oldest.
+// Depth returns the number of waiting tasks and the age of the oldest.
 type Depth func(context.Context) (rows int64, oldest time.Duration, err error)
 
 // Delayed returns the number of tasks that wait because Workflows are refused, by reason.

@@ -45,7 +45,7 @@ type Rows interface {
 	// Plan commits a plan once; false where it was committed before.
 	Plan(ctx context.Context, plan store.BuildPlan) (bool, error)
 	// Unfollowed returns ended stages whose consequence is not committed, but for the
-	// rows with these ids.
+	// tasks with these ids.
 	Unfollowed(ctx context.Context, most int, passedOver []int64) ([]store.Ended, error)
 	// Follow commits consequences, all or none.
 	Follow(ctx context.Context, consequences []store.Consequence) error
@@ -61,7 +61,7 @@ type Config struct {
 	Rows Rows
 	// Decider decides.
 	Decider trigger.Decider
-	// Planned is told, after the commit, that there are rows to dispatch.
+	// Planned is told, after the commit, that there are tasks to dispatch.
 	Planned func()
 	// OnUnplanned is called with a build that could not be planned, whose status says why.
 	OnUnplanned func(build types.NamespacedName)

@@ -20,7 +20,7 @@ type followLine struct {
 // size is how many stages the next batch has at most.
 func (l *followLine) size() int { return max(followBatch>>l.halved, 1) }
 
-// aside returns the rows that are left alone now.
+// aside returns the tasks that are left alone now.
 func (l *followLine) aside(now time.Time) []int64 {
 	maps.DeleteFunc(l.until, func(_ int64, until time.Time) bool { return !until.After(now) })
 	return slices.Sorted(maps.Keys(l.until))

@@ -24,9 +24,9 @@ import (
 )
 
 const (
-	// quiet is how long a row may be without news before its Workflow is looked for.
+	// quiet is how long a task may be without news before its Workflow is looked for.
 	quiet = 30 * time.Second
-	// pageSize is how many rows, or objects, are read at once.
+	// pageSize is how many tasks, or objects, are read at once.
 	pageSize = 500
 	// lookTimeout bounds one look at the API server, waiting for its token bucket
 	// included.
@@ -35,7 +35,7 @@ const (
 
 // Rows is what a sweep reads.
 type Rows interface {
-	// StaleActive lists rows by id whose Workflow should exist and which have been
+	// StaleActive lists tasks by id whose Workflow should exist and which have been
 	// quiet.
 	StaleActive(ctx context.Context, quiet time.Duration, after int64, most int) ([]store.Active, error)
 	// Orphans returns those of the Workflows whose task has ended.
@@ -70,7 +70,7 @@ type Config struct {
 	Rows    Rows
 	Planner Planner
 	Tracker Tracker
-	// Wake makes the other loops look for rows.
+	// Wake makes the other loops look for tasks.
 	Wake func()
 	// Interval is the pause between two sweeps.
 	Interval time.Duration
@@ -81,7 +81,7 @@ type Config struct {
 type Sweeper struct {
 	Config
 	*loop.Loop
-	// missing are the rows whose Workflow the last sweep did not find.
+	// missing are the tasks whose Workflow the last sweep did not find.
 	missing map[int64]bool
 }
 

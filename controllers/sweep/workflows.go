@@ -14,7 +14,7 @@ import (
 	"github.com/penstock-cd/penstock/pkg/store"
 )
 
-// findWorkflows looks, at the API server, for the Workflow of every row that has been
+// findWorkflows looks, at the API server, for the Workflow of every task that has been
 // quiet, and tells the tracker what it finds: the cache may have lost what happened to
 // it. What can't be looked for does not keep the others.
 func (s *Sweeper) findWorkflows(ctx context.Context) error {
@@ -50,7 +50,7 @@ func (s *Sweeper) findWorkflowsIn(ctx context.Context, namespace string, rows []
 	return errors.Join(errs...)
 }
 
-// keepMissing passes on what the last sweep has found out about rows that this one
+// keepMissing passes on what the last sweep has found out about tasks that this one
 // can't look for.
 func (s *Sweeper) keepMissing(rows []store.Active, missing map[int64]bool) {
 	for _, row := range rows {
@@ -60,7 +60,7 @@ func (s *Sweeper) keepMissing(rows []store.Active, missing map[int64]bool) {
 	}
 }
 
-// quietRows returns the rows that have been quiet, by namespace.
+// quietRows returns the tasks that have been quiet, by namespace.
 func (s *Sweeper) quietRows(ctx context.Context) (map[string][]store.Active, error) {
 	found := map[string][]store.Active{}
 	for after := int64(0); ; {
@@ -104,7 +104,7 @@ func (s *Sweeper) list(ctx context.Context, list client.ObjectList, options ...c
 	return s.Live.List(ctx, list, options...)
 }
 
-// findWorkflow gives a row up at the second sweep in a row that finds nothing: until
+// findWorkflow gives a task up at the second sweep in a row that finds nothing: until
 // then the watch may still tell how the Workflow ended.
 func (s *Sweeper) findWorkflow(ctx context.Context, row store.Active, missing map[int64]bool) error {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)

@@ -1,4 +1,4 @@
-// Package track observes the Workflows that carry our label, and moves their rows
+// Package track observes the Workflows that carry our label, and moves their tasks
 // along the state machine.
 //
 // Only their metadata is watched: Argo keeps the phase in a label. Changes are
@@ -30,17 +30,17 @@ import (
 // +kubebuilder:rbac:groups=argoproj.io,resources=workflows,verbs=get;list;watch
 
 const (
-	// maxWaiting bounds the rows whose newest state waits for the database.
+	// maxWaiting bounds the tasks whose newest state waits for the database.
 	maxWaiting = 1_000_000
 	// commitInterval is the least time between two commits of what was seen.
 	commitInterval = 250 * time.Millisecond
-	// maxGroup is how many rows one commit moves: a start sees tens of thousands.
+	// maxGroup is how many tasks one commit moves: a start sees tens of thousands.
 	maxGroup = 2000
 )
 
 // Rows is what tracking writes.
 type Rows interface {
-	// Observe moves rows forward and returns those that moved.
+	// Observe moves tasks forward and returns those that moved.
 	Observe(ctx context.Context, observations []store.Observation) ([]store.Moved, error)
 	// Open returns those of the Workflows that are of a task which has not ended.
 	Open(ctx context.Context, workflows []types.NamespacedName) ([]types.NamespacedName, error)
@@ -57,7 +57,7 @@ type Config struct {
 	// of its token bucket.
 	Live   client.Reader
 	Writer client.Writer
-	// Moved is told of rows that moved, after the commit.
+	// Moved is told of tasks that moved, after the commit.
 	Moved func([]store.Moved)
 	// Recorded is told of Workflows that carry our finalizer and whose end is
 	// committed, or that no task waits for.

@@ -168,7 +168,7 @@ func (c *cluster) Patch(_ context.Context, object client.Object, patch client.Pa
 	return err
 }
 
-// tracking is a tracker, how often Moved was told of a row, and which Workflows
+// tracking is a tracker, how often Moved was told of a task, and which Workflows
 // Recorded was told of.
 type tracking struct {
 	*Tracker
