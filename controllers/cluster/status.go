@@ -25,7 +25,7 @@ func statusOf(before v1alpha1.TargetClusterStatus, generation int64, health flee
 	after := v1alpha1.TargetClusterStatus{
 		Phase: health.Phase, Reason: string(health.Reason), Message: clip.Text(health.Message, maxMessage), Version: health.Version,
 		LatencyMillis: health.Latency.Milliseconds(), Since: timeOf(health.Since), CheckedAt: timeOf(health.CheckedAt),
-		Permissions: health.Permissions, Conditions: slices.Clone(before.Conditions),
+		Permissions: health.Permissions.DeepCopy(), Conditions: slices.Clone(before.Conditions),
 	}
 	condition := metav1.Condition{
 		Type: v1alpha1.ConditionReady, Status: metav1.ConditionFalse, ObservedGeneration: generation,

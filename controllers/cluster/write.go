@@ -48,7 +48,7 @@ func (p *Prober) write(ctx context.Context, writes []write) error {
 		crash.Tell(p.Log, "cluster", err)
 		// The next look has what the cache will show then.
 		if err != nil && !apierrors.IsConflict(err) && !apierrors.IsNotFound(err) {
-			failed = fmt.Errorf("write status of TargetCluster %s: %w", writes[i].change.Name, err)
+			failed = fmt.Errorf("write status of TargetCluster %s: %w", writes[i].original.Name, err) // a write that was left behind may still change the other
 		}
 	}
 	return failed
@@ -57,7 +57,7 @@ func (p *Prober) write(ctx context.Context, writes []write) error {
 // apply patches the status, then records the event. The patch is refused where the object
 // has changed since the cache has read it.
 func (p *Prober) apply(ctx context.Context, w write) error {
-	after := w.change.Status
+	after := *w.change.Status.DeepCopy() // the answer to the patch is decoded into the object
 	patch := client.MergeFromWithOptions(w.original, client.MergeFromWithOptimisticLock{})
 	if err := p.Writer.Status().Patch(ctx, w.change, patch); err != nil {
 		return err

@@ -147,7 +147,7 @@ func Uncontacted(before Health, spec v1alpha1.TargetClusterSpec, now time.Time) 
 func HealthOf(status v1alpha1.TargetClusterStatus) Health {
 	health := Health{
 		Phase: status.Phase, Reason: v1alpha1.Reason(status.Reason), Message: status.Message, Version: status.Version,
-		Latency: time.Duration(status.LatencyMillis) * time.Millisecond, Permissions: status.Permissions,
+		Latency: time.Duration(status.LatencyMillis) * time.Millisecond, Permissions: status.Permissions.DeepCopy(),
 	}
 	if status.Since != nil {
 		health.Since = status.Since.Time
