@@ -100,6 +100,27 @@ install_postgres() {
   "${quiet[@]}" postgresql >/dev/null
 }
 
+# install_pgbouncer: the Debian package, without the service that it would start by itself.
+install_pgbouncer() {
+  local policy=/usr/sbin/policy-rc.d mine=false
+  say "pgbouncer: installing the package pgbouncer"
+  if [[ ! -e $policy ]]; then
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod +x "$policy"
+    mine=true
+  fi
+  apt-get -qq update
+  env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install pgbouncer >/dev/null
+  if $mine; then rm -f "$policy"; fi
+}
+
+# ensure_pgbouncer: tests that need it skip themselves where it can't be had.
+ensure_pgbouncer() {
+  if ! command -v pgbouncer /usr/sbin/pgbouncer >/dev/null && [[ $(id -u) == 0 ]] && command -v apt-get >/dev/null; then
+    install_pgbouncer || say "pgbouncer: can't be installed; tests through a pooler skip themselves"
+  fi
+}
+
 ensure_postgres() {
   if [[ -n ${DATABASE_URL:-} ]]; then
     say "postgres: taken from DATABASE_URL"
@@ -120,6 +141,7 @@ work=$(mktemp -d "$bin/.work.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 
 ensure_postgres
+ensure_pgbouncer
 kubernetes=$(kubernetes_ldflags)
 build_or_assets etcd controlplane go.etcd.io/etcd/server/v3 "1 minute"
 build_or_assets kube-apiserver controlplane k8s.io/kubernetes/cmd/kube-apiserver "7 minutes" "$kubernetes"

@@ -52,8 +52,11 @@ func Rights() []Right {
 		verbs(Right{Group: groupPenstock, Resource: "cdpipelines/status"}, "patch"),
 		verbs(Right{Group: groupPenstock, Resource: "cibuilds/status"}, "patch"),
 		verbs(Right{Group: groupPenstock, Resource: "runrequests/status"}, "patch"),
-		verbs(Right{Group: groupPenstock, Resource: "cibuilds"}, "list", "watch"),
+		verbs(Right{Group: groupPenstock, Resource: "cibuilds"}, "delete", "list", "watch"),
 		verbs(Right{Group: groupPenstock, Resource: "runrequests"}, "list", "watch"),
+		verbs(Right{Group: groupPenstock, Resource: "targetclusters"}, "list", "watch"),
+		verbs(Right{Group: groupPenstock, Resource: "targetclusters/status"}, "patch"),
+		verbs(Right{Resource: "secrets", Own: true}, "get", "list", "watch"),
 		verbs(Right{Resource: "configmaps", Name: "penstock-settings", Own: true}, "list", "watch"),
 		verbs(Right{Group: groupLeases, Resource: "leases", Own: true}, "create", "get", "update"),
 	)
@@ -76,7 +79,7 @@ type Kind struct {
 }
 
 // clusterScoped are the resources that have no namespace.
-var clusterScoped = []string{"clusterworkflowtemplates"}
+var clusterScoped = []string{"clusterworkflowtemplates", "targetclusters", "targetclusters/status"}
 
 const (
 	penstockCRDs = "Penstock's CRDs: kubectl apply -k config/crd"
@@ -91,6 +94,7 @@ func Kinds() []Kind {
 		{groupPenstock, v1alpha1, "cibuilds", "CiBuild", penstockCRDs},
 		{groupPenstock, v1alpha1, "cdpipelines", "CdPipeline", penstockCRDs},
 		{groupPenstock, v1alpha1, "runrequests", "RunRequest", penstockCRDs},
+		{groupPenstock, v1alpha1, "targetclusters", "TargetCluster", penstockCRDs},
 		{groupArgo, v1alpha1, "workflows", "Workflow", argoCRDs},
 		{groupArgo, v1alpha1, "workflowtemplates", "WorkflowTemplate", argoCRDs},
 		{groupArgo, v1alpha1, "clusterworkflowtemplates", "ClusterWorkflowTemplate", argoCRDs},

@@ -72,11 +72,7 @@ type adopting struct {
 }
 
 func (a *adopting) commit(ctx context.Context) (bool, error) {
-	build := planBuild(a.Build)
-	if err := a.queries.EnsureBuild(ctx, dbsqlc.EnsureBuildParams{
-		BuildUid: build.BuildUid, Namespace: build.Namespace, BuildName: build.BuildName, CiPipeline: build.CiPipeline,
-		Revision: build.Revision, Cause: build.Cause, Phase: build.Phase, CreatedAt: build.CreatedAt,
-	}); err != nil {
+	if err := a.queries.EnsureBuild(ctx, dbsqlc.EnsureBuildParams(planBuild(a.Build))); err != nil {
 		return false, fmt.Errorf("note build: %w", err)
 	}
 	plan := BuildPlan{Build: a.Build, Artifacts: []v1alpha1.Artifact{a.Artifact}}

@@ -20,6 +20,7 @@ type History string
 // goes first.
 const (
 	HistoryEvents    History = "event"
+	HistoryClusters  History = "cluster_event"
 	HistoryDeployed  History = "deployed"
 	HistoryRuns      History = "cd_workflow"
 	HistoryDecisions History = "trigger_decision"
@@ -31,7 +32,7 @@ const (
 // Histories are all parts, in that order.
 func Histories() []History {
 	return []History{
-		HistoryEvents, HistoryDeployed, HistoryRuns, HistoryDecisions, HistoryTurns, HistoryArtifacts, HistoryBuilds,
+		HistoryEvents, HistoryClusters, HistoryDeployed, HistoryRuns, HistoryDecisions, HistoryTurns, HistoryArtifacts, HistoryBuilds,
 	}
 }
 
@@ -74,6 +75,9 @@ func (s *Store) prune(ctx context.Context, part History, p pruneParams) (PrunedP
 	switch part {
 	case HistoryEvents:
 		row, err := s.queries.PruneEvents(ctx, dbsqlc.PruneEventsParams{Most: p.most, After: p.after, Age: p.age, Namespaces: p.namespaces})
+		return PrunedPage(row), err
+	case HistoryClusters:
+		row, err := s.queries.PruneClusterEvents(ctx, dbsqlc.PruneClusterEventsParams{Most: p.most, After: p.after, Age: p.age})
 		return PrunedPage(row), err
 	case HistoryDeployed:
 		row, err := s.queries.PruneDeployed(ctx, dbsqlc.PruneDeployedParams{Most: p.most, After: p.after, Age: p.age, Namespaces: p.namespaces})

@@ -156,6 +156,15 @@ func TestHistoryThatIsNeededStays(t *testing.T) {
 	}
 }
 
+func TestTheLastChangeOfAClusterStays(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	execute(t, s, `INSERT INTO cluster_event (cluster_uid, cluster, phase, reason, occurred_at)
+		SELECT u, u, p, p, now() - interval '91 days' FROM unnest(ARRAY['a', 'b']) u, unnest(ARRAY['Healthy', 'Unreachable']) WITH ORDINALITY AS o(p, n) ORDER BY n`)
+	require.EqualValues(t, 2, prune(t, s))
+	require.Equal(t, []string{"a Unreachable", "b Unreachable"}, table(t, s, "SELECT cluster, phase FROM cluster_event ORDER BY 1"))
+}
+
 func TestOnlyHistoryOfNamespacesThatAreWatchedIsPruned(t *testing.T) {
 	t.Parallel()
 	config := newConfig(t)

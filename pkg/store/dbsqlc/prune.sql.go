@@ -96,6 +96,41 @@ func (q *Queries) PruneBuilds(ctx context.Context, arg PruneBuildsParams) (Prune
 	return i, err
 }
 
+const pruneClusterEvents = `-- name: PruneClusterEvents :one
+WITH page AS (
+    SELECT e.id, e.cluster_uid, e.occurred_at FROM cluster_event e WHERE e.id > $3::bigint ORDER BY e.id LIMIT $1::bigint
+), gone AS (
+    DELETE FROM cluster_event WHERE cluster_event.id IN (
+        SELECT p.id FROM page p
+        WHERE p.occurred_at < now() - $2::interval
+          AND EXISTS (SELECT FROM cluster_event n WHERE n.cluster_uid = p.cluster_uid AND n.id > p.id))
+    RETURNING cluster_event.id
+)
+SELECT COALESCE(max(p.id), 0)::bigint AS last, (SELECT count(*) FROM gone) AS deleted,
+    (count(*) = $1::bigint AND max(p.occurred_at) < now() - $2::interval)::boolean AS more
+FROM page p
+`
+
+type PruneClusterEventsParams struct {
+	Most  int64
+	Age   pgtype.Interval
+	After int64
+}
+
+type PruneClusterEventsRow struct {
+	Last    int64
+	Deleted int64
+	More    bool
+}
+
+// Changes of the health of clusters, which belong to no namespace, but for each cluster's last.
+func (q *Queries) PruneClusterEvents(ctx context.Context, arg PruneClusterEventsParams) (PruneClusterEventsRow, error) {
+	row := q.db.QueryRow(ctx, pruneClusterEvents, arg.Most, arg.Age, arg.After)
+	var i PruneClusterEventsRow
+	err := row.Scan(&i.Last, &i.Deleted, &i.More)
+	return i, err
+}
+
 const pruneDecisions = `-- name: PruneDecisions :one
 WITH page AS (
     SELECT d.id, d.namespace, d.build_uid, d.pipeline_uid, d.decided_at FROM trigger_decision d

@@ -19,6 +19,21 @@ SELECT COALESCE(max(p.id), 0)::bigint AS last, (SELECT count(*) FROM gone) AS de
     (count(*) = @most::bigint AND max(p.at) < now() - @age::interval)::boolean AS more
 FROM page p;
 
+-- name: PruneClusterEvents :one
+-- Changes of the health of clusters, which belong to no namespace, but for each cluster's last.
+WITH page AS (
+    SELECT e.id, e.cluster_uid, e.occurred_at FROM cluster_event e WHERE e.id > @after::bigint ORDER BY e.id LIMIT @most::bigint
+), gone AS (
+    DELETE FROM cluster_event WHERE cluster_event.id IN (
+        SELECT p.id FROM page p
+        WHERE p.occurred_at < now() - @age::interval
+          AND EXISTS (SELECT FROM cluster_event n WHERE n.cluster_uid = p.cluster_uid AND n.id > p.id))
+    RETURNING cluster_event.id
+)
+SELECT COALESCE(max(p.id), 0)::bigint AS last, (SELECT count(*) FROM gone) AS deleted,
+    (count(*) = @most::bigint AND max(p.occurred_at) < now() - @age::interval)::boolean AS more
+FROM page p;
+
 -- name: PruneDeployed :one
 -- What pipelines that are gone had deployed.
 WITH page AS (
