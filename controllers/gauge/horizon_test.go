@@ -2,6 +2,7 @@ package gauge
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,14 +18,15 @@ func TestATransactionThatHoldsEventsBackIsMeasuredAndNamed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var lines []string
 		log := funcr.New(func(_, args string) { lines = append(lines, args) }, funcr.Options{})
-		delay := store.EventDelay{}
-		h := NewHorizon(func(context.Context) (store.EventDelay, error) { return delay, nil }, log)
+		var delay atomic.Pointer[store.EventDelay]
+		delay.Store(&store.EventDelay{})
+		h := NewHorizon(func(context.Context) (store.EventDelay, error) { return *delay.Load(), nil }, log)
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		go func() { _ = h.Start(ctx) }()
 		look := func(age time.Duration) {
-			delay = store.EventDelay{Age: age, PID: 4711, XID: "815", Role: "app", Database: "shop"}
-			time.Sleep(queueInterval)
+			delay.Store(&store.EventDelay{Age: age, PID: 4711, XID: "815", Role: "app", Database: "shop"})
+			time.Sleep(queueInterval + time.Millisecond)
 			synctest.Wait()
 			require.InDelta(t, age.Seconds(), testutil.ToFloat64(eventDelay), 0)
 		}
