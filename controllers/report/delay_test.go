@@ -135,7 +135,7 @@ func TestBuildsAndPipelinesNameWhoKeepsTheGateClosed(t *testing.T) {
 	d.Pipelines(named("web"))
 	d.GateMoved()
 	require.True(t, d.runOnce(t.Context()))
-	require.Equal(t, "True Triggered: build b1: by build b1", line(d.pipeline(t).Status.Conditions, v1alpha1.ConditionTriggered))
+	require.Equal(t, "False TriggersPending: build b1: stage DEPLOY of run 0 waits for a slot", line(d.pipeline(t).Status.Conditions, v1alpha1.ConditionTriggered))
 	d.told()
 
 	oldest = []backlog.Holder{{Namespace: "shop", Name: "approve-me", Since: noon, Suspended: true}, {Namespace: "bank", Name: "slow", Since: noon}}
@@ -149,5 +149,5 @@ func TestBuildsAndPipelinesNameWhoKeepsTheGateClosed(t *testing.T) {
 	oldest, d.shut = nil, false
 	d.GateMoved()
 	require.True(t, d.runOnce(t.Context()))
-	require.Equal(t, "True Triggered: build b1: by build b1", line(d.pipeline(t).Status.Conditions, v1alpha1.ConditionTriggered))
+	require.Equal(t, "False TriggersPending: build b1: stage DEPLOY of run 0 waits for a slot", line(d.pipeline(t).Status.Conditions, v1alpha1.ConditionTriggered))
 }
