@@ -80,7 +80,7 @@ func watch(ctx context.Context, asking *callers, count int) (*watchers, error) {
 		if err != nil {
 			return open, err
 		}
-		open.responses = append(open.responses, response)
+		open.responses = append(open.responses, response) //nolint:bodyclose // watchers.close closes it
 		open.lines = append(open.lines, bufio.NewScanner(response.Body))
 		select {
 		case <-ctx.Done():
