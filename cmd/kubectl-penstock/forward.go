@@ -48,7 +48,7 @@ func (o *options) forward(ctx context.Context, cluster *rest.Config, core corev1
 	}
 	end = func() {
 		close(stop)
-		_ = <-ended // whatever it says of its end: nobody uses it any more
+		<-ended // whatever it says of its end: nobody uses it any more
 	}
 	ports, err := forwarder.GetPorts()
 	if err != nil || len(ports) == 0 {
