@@ -48,7 +48,9 @@ func (o *options) forward(ctx context.Context, cluster *rest.Config, core corev1
 	}
 	end = func() {
 		close(stop)
-		<-ended // whatever it says of its end: nobody uses it any more
+		if err := <-ended; err != nil {
+			return // that it was ended is no error
+		}
 	}
 	ports, err := forwarder.GetPorts()
 	if err != nil || len(ports) == 0 {

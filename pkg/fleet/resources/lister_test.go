@@ -121,7 +121,7 @@ func TestRealClustersAnswerWithTheColumnsThatKubectlPrints(t *testing.T) {
 	require.Regexp(t, `^\d+s$`, first.Cells[4])
 	require.Empty(t, answer.Kinds[1].Items)
 	require.Len(t, answer.Kinds[2].Items, 1, "a kind of a CRD is found where it is served")
-	require.Contains(t, shown(answer.Kinds[2]), "Application")
+	require.Contains(t, shown(answer.Kinds[2]), "Environment")
 	require.Equal(t, "one=Fresh/3 two=Failed/2", states(answer), "and named where it is not")
 	require.Contains(t, answer.Clusters[1].Error, "cdpipelines.penstock.dev: the cluster does not serve this kind")
 	require.False(t, answer.Complete)
