@@ -45,6 +45,7 @@ func controllerCommand() *cobra.Command {
 }
 
 func runController(ctx context.Context) error {
+	boundMemory(os.DirFS("/"))
 	go boundGarbage(ctx)
 	settings, warnings, err := config.FromProcess()
 	if err != nil {

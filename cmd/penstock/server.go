@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"os"
 
 	"github.com/spf13/cobra"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -32,6 +33,7 @@ func serverCommand() *cobra.Command {
 }
 
 func runServer(ctx context.Context) error {
+	boundMemory(os.DirFS("/"))
 	go boundGarbage(ctx)
 	settings, _, err := config.FromProcess() // its warnings are about the controller
 	if err != nil {
