@@ -173,7 +173,21 @@ func queueCalls() map[string]call {
 			return err
 		}},
 		"Adopt": {store.PlanTimeout, func(ctx context.Context, s *store.Store) error {
-			_, err := s.Adopt(ctx, store.Adoption{Build: given.Build("b1"), Pipeline: given.CdPipeline("web"), Artifact: given.Artifact(0)})
+			_, err := s.Adopt(ctx, store.Adoption{
+				Build: given.Build("b1"), Pipeline: given.CdPipeline("web"), Artifact: given.Artifact(0),
+				Identity: trigger.Identity{Run: 1, Stage: trigger.StageDeploy, Attempt: 1},
+			})
+			return err
+		}},
+		"ClaimWithin": {store.ClaimTimeout, func(ctx context.Context, s *store.Store) error {
+			_, _, err := s.ClaimWithin(ctx, cd, "w", 1, lease, store.Rooms{Of: map[string]store.Room{"x": {Cause: v1alpha1.ReasonQuotaExceeded}}})
+			return err
+		}},
+		"RecordClusterEvents": {store.WriteTimeout, func(ctx context.Context, s *store.Store) error {
+			return s.RecordClusterEvents(ctx, []store.ClusterEvent{{UID: "x", Cluster: "x", Phase: "Healthy", At: time.Now()}})
+		}},
+		"ClusterEvents": {store.ReadTimeout, func(ctx context.Context, s *store.Store) error {
+			_, err := s.ClusterEvents(ctx, "x", 0, 1)
 			return err
 		}},
 		"EndedOtherwise": {store.ReadTimeout, func(ctx context.Context, s *store.Store) error {
