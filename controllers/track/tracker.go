@@ -227,7 +227,7 @@ func (t *Tracker) record(ctx context.Context, sightings []sighting) error {
 	}
 	var busy *store.BusyError
 	if errors.As(err, &busy) {
-		return t.recorded(ctx, t.putBack(sightings, busy.Workflows), moved)
+		sightings, err = t.putBack(sightings, busy.Workflows), nil
 	}
 	if err != nil {
 		return err
@@ -243,7 +243,7 @@ func (t *Tracker) record(ctx context.Context, sightings []sighting) error {
 func (t *Tracker) putBack(sightings []sighting, busy []types.NamespacedName) []sighting {
 	var committed []sighting
 	for _, seen := range sightings {
-		if seen.Gone == 0 && slices.Contains(busy, types.NamespacedName{Namespace: seen.Namespace, Name: seen.WorkflowName}) {
+		if slices.Contains(busy, types.NamespacedName{Namespace: seen.Namespace, Name: seen.WorkflowName}) {
 			t.add(seen)
 			continue
 		}

@@ -77,8 +77,8 @@ func (s *Store) Observe(ctx context.Context, observations []Observation) ([]Move
 	if err != nil {
 		return nil, err
 	}
-	lost, err := s.observeGone(ctx, gone)
-	if err == nil && len(busy) > 0 {
+	lost, alsoBusy, err := s.observeGone(ctx, gone)
+	if busy = append(busy, alsoBusy...); err == nil && len(busy) > 0 {
 		err = &BusyError{Workflows: busy}
 	}
 	return append(moved, lost...), err
@@ -94,6 +94,12 @@ func (s *Store) observeSeen(ctx context.Context, params dbsqlc.ObserveWorkflowsP
 	if err != nil {
 		return nil, nil, fmt.Errorf("observe workflows: %w", err)
 	}
+	moved, busy = movedOrBusy(rows)
+	return moved, busy, nil
+}
+
+// movedOrBusy tells the tasks that moved from those that somebody else holds locked.
+func movedOrBusy(rows []dbsqlc.ObserveWorkflowsRow) (moved []Moved, busy []types.NamespacedName) {
 	for _, row := range rows {
 		if row.Busy {
 			busy = append(busy, types.NamespacedName{Namespace: row.Namespace, Name: row.WorkflowName})
@@ -104,20 +110,21 @@ func (s *Store) observeSeen(ctx context.Context, params dbsqlc.ObserveWorkflowsP
 			Pipeline: row.Pipeline, PipelineUid: row.PipelineUid, BuildName: row.BuildName,
 		})
 	}
-	return moved, busy, nil
+	return moved, busy
 }
 
-func (s *Store) observeGone(ctx context.Context, params dbsqlc.LostWorkflowsParams) ([]Moved, error) {
+func (s *Store) observeGone(ctx context.Context, params dbsqlc.LostWorkflowsParams) (moved []Moved, busy []types.NamespacedName, err error) {
 	if len(params.Ids) == 0 {
-		return nil, nil
+		return nil, nil, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, WriteTimeout)
 	defer cancel()
 	rows, err := s.queries.LostWorkflows(ctx, params)
 	if err != nil {
-		return nil, fmt.Errorf("end tasks of lost workflows: %w", err)
+		return nil, nil, fmt.Errorf("end tasks of lost workflows: %w", err)
 	}
-	return convert(rows, func(row dbsqlc.LostWorkflowsRow) Moved { return Moved(row) }), nil
+	moved, busy = movedOrBusy(convert(rows, func(row dbsqlc.LostWorkflowsRow) dbsqlc.ObserveWorkflowsRow { return dbsqlc.ObserveWorkflowsRow(row) }))
+	return moved, busy, nil
 }
 
 // Active is a task whose Workflow should exist.

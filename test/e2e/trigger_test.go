@@ -92,6 +92,6 @@ func TestEveryChildIsToldWhyItWasNotTriggered(t *testing.T) {
 	w.KubectlTells("get cibuilds", "app-1", "Succeeded", given.Artifact(0).Image, "1/1")
 	w.KubectlTells("describe cdpipeline filtered", "FilteredOut", "build app-1: spec.filter is false")
 	w.KubectlTells("describe cdpipeline invalid", "InvalidFilter", "spec.filter", "Warning")
-	w.KubectlTells("get cdpipelines", "fine", given.CI, "Automatic", "Succeeded")
+	w.KubectlTells("get cdpipelines", "fine", given.CI, "Ready", "Succeeded")
 	w.Judge()
 }

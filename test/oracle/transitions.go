@@ -9,7 +9,8 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// recorder logs every state that a task or a turn has ever had, with its reason; none,
+// recorder logs every state that a task or a turn has ever had, with its reason, and until
+// when one that waits for the time is held; none,
 // before it was made and after it was deleted, is the empty one. The ids of what concerns
 // one pipeline are in the order in which it happened.
 const recorder = `
@@ -23,7 +24,8 @@ BEGIN
 		INSERT INTO oracle_transition (task, before, after) VALUES (OLD.id, OLD.status, '');
 	ELSIF TG_OP = 'INSERT' THEN
 		INSERT INTO oracle_transition (task, before, after, reason) VALUES (NEW.id, '', NEW.status, NEW.reason);
-	ELSIF (OLD.status, OLD.reason, OLD.reopened) IS DISTINCT FROM (NEW.status, NEW.reason, NEW.reopened) THEN
+	ELSIF (OLD.status, OLD.reason, OLD.reopened) IS DISTINCT FROM (NEW.status, NEW.reason, NEW.reopened)
+		OR (NEW.status = 'Held' AND NEW.reason IN ('Window', 'Freeze') AND OLD.message <> NEW.message) THEN
 		INSERT INTO oracle_transition (task, before, after, reason, failed, reopened)
 		VALUES (NEW.id, OLD.status, NEW.status, NEW.reason, NEW.failures > OLD.failures, NEW.reopened - OLD.reopened);
 	END IF;

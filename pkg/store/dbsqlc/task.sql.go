@@ -792,8 +792,11 @@ func (q *Queries) InsertTasks(ctx context.Context, arg InsertTasksParams) ([]Ins
 }
 
 const lostWorkflows = `-- name: LostWorkflows :many
-WITH locked AS (
-    SELECT id FROM task WHERE id = ANY($1::bigint[]) AND status IN ('Submitted', 'Running') ORDER BY id FOR NO KEY UPDATE SKIP LOCKED
+WITH wanted AS (
+    SELECT task.id, task.namespace, task.workflow_name, task.status FROM task WHERE task.id = ANY($1::bigint[]) AND task.status IN ('Submitted', 'Running')
+), locked AS (
+    SELECT t.id FROM task t WHERE t.id IN (SELECT wanted.id FROM wanted) AND t.status IN ('Submitted', 'Running')
+    ORDER BY t.id FOR NO KEY UPDATE SKIP LOCKED
 ), moved AS (
     UPDATE task t
     SET status = CASE t.stop_reason WHEN '' THEN 'Error' WHEN 'Replaced' THEN 'Superseded' ELSE 'Cancelled' END,
@@ -810,8 +813,11 @@ WITH locked AS (
            m.id, COALESCE(m.inputs->>'stage', ''), m.status, m.reason, m.message
     FROM moved m
 )
-SELECT m.id, m.workflow_name, m.status, m.namespace, m.owner_name AS pipeline, m.owner_uid AS pipeline_uid, COALESCE(m.inputs->>'build', '')::text AS build_name
+SELECT m.id, m.workflow_name, m.status, m.namespace, m.owner_name AS pipeline, m.owner_uid AS pipeline_uid, COALESCE(m.inputs->>'build', '')::text AS build_name, false AS busy
 FROM moved m
+UNION ALL
+SELECT w.id, w.workflow_name, w.status, w.namespace, '', '', '', true
+FROM wanted w WHERE w.id NOT IN (SELECT locked.id FROM locked)
 `
 
 type LostWorkflowsParams struct {
@@ -828,10 +834,12 @@ type LostWorkflowsRow struct {
 	Pipeline     string
 	PipelineUid  string
 	BuildName    string
+	Busy         bool
 }
 
 // Ends tasks whose Workflow is gone. A task that still waits for its Workflow is
-// not among them: it has lost nothing.
+// not among them: it has lost nothing. A task that somebody else holds locked is returned
+// as busy, and stays.
 func (q *Queries) LostWorkflows(ctx context.Context, arg LostWorkflowsParams) ([]LostWorkflowsRow, error) {
 	rows, err := q.db.Query(ctx, lostWorkflows, arg.Ids, arg.Reasons, arg.Messages)
 	if err != nil {
@@ -849,6 +857,7 @@ func (q *Queries) LostWorkflows(ctx context.Context, arg LostWorkflowsParams) ([
 			&i.Pipeline,
 			&i.PipelineUid,
 			&i.BuildName,
+			&i.Busy,
 		); err != nil {
 			return nil, err
 		}
