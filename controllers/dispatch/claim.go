@@ -18,8 +18,9 @@ const (
 	probePause = 200 * time.Millisecond
 	// ahead is how many claimed tasks wait for a slot while the next are claimed.
 	ahead = minBatch / 2
-	// reclaimInterval is the longest pause between two looks for tasks of workers that died.
-	reclaimInterval = time.Second
+	// reclaimInterval is the longest pause between two looks for tasks of workers that died,
+	// by whichever lane.
+	reclaimInterval = 2 * time.Second
 )
 
 // run claims and feeds the pool until the context ends. The next tasks are claimed
@@ -32,17 +33,19 @@ func (d *Dispatcher) run(ctx context.Context) {
 		defer close(fed)
 		d.feed(ctx, tasks)
 	}()
-	var reclaimed time.Time
+	var learned time.Time
 	busy := time.Now() // when there was a task last
 	for ctx.Err() == nil {
 		life := d.Worker.await(ctx)
 		if life == nil {
 			break
 		}
-		if time.Since(reclaimed) > min(d.Lease/4, reclaimInterval) {
+		if d.Worker.reclaims(min(d.Lease/4, reclaimInterval)) {
 			d.reclaim(ctx)
+		}
+		if time.Since(learned) > d.Lease/4 {
 			d.learn(ctx)
-			reclaimed = time.Now()
+			learned = time.Now()
 		}
 		claimed, more, err := d.claim(ctx, life)
 		if err != nil && ctx.Err() == nil {

@@ -25,7 +25,7 @@ import (
 )
 
 // commitInterval is the least time between two commits of completions.
-const commitInterval = 250 * time.Millisecond
+const commitInterval = 500 * time.Millisecond
 
 // Queue is the tasks.
 type Queue interface {

@@ -43,11 +43,12 @@ type Worker struct {
 
 	tookOver bool // only beat touches it
 
-	mu    sync.Mutex
-	users int
-	end   func()
-	life  *life
-	begun chan struct{} // closed, and replaced, when a life begins
+	mu        sync.Mutex
+	reclaimed time.Time
+	users     int
+	end       func()
+	life      *life
+	begun     chan struct{} // closed, and replaced, when a life begins
 }
 
 // life is a time without a silence. What was claimed in an earlier one is given up.
@@ -80,6 +81,18 @@ func (w *Worker) use() (leave func()) {
 		w.begin()
 	}
 	return w.leave
+}
+
+// reclaims tells one of the dispatchers, once in an interval, to look for tasks of workers that
+// died: it looks for those of every lane.
+func (w *Worker) reclaims(interval time.Duration) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if time.Since(w.reclaimed) <= interval {
+		return false
+	}
+	w.reclaimed = time.Now()
+	return true
 }
 
 // begin is called with the lock held.

@@ -15,7 +15,7 @@ const (
 	// feedInterval is how often events are looked for that nobody told of, or that were
 	// hidden by an older transaction; feedPause is the least time between two looks, and
 	// busyPause that after a look which found some: more come soon.
-	feedInterval, feedPause, busyPause = time.Second, 100 * time.Millisecond, 500 * time.Millisecond
+	feedInterval, feedPause, busyPause = time.Second, 100 * time.Millisecond, time.Second
 	// feedPage is how many events are read at once.
 	feedPage = 1000
 )
