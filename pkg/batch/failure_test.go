@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -161,9 +162,10 @@ func TestItemsAddedBeforeRunWaitForIt(t *testing.T) {
 }
 
 func TestAGroupThatOneItemHoldsUpIsCommittedWithoutIt(t *testing.T) {
-	locked := true
+	var locked atomic.Bool
+	locked.Store(true)
 	s := &sink{fails: func(items []int) error {
-		if locked && slices.Contains(items, 5) {
+		if locked.Load() && slices.Contains(items, 5) {
 			return errDown
 		}
 		return nil
@@ -176,7 +178,7 @@ func TestAGroupThatOneItemHoldsUpIsCommittedWithoutIt(t *testing.T) {
 		time.Sleep(time.Minute)
 		require.ElementsMatch(t, []int{0, 1, 2, 3, 4, 6, 7, 8}, r.stored())
 		require.Equal(t, []int{5}, r.tried()[len(r.tried())-1].items, "it alone is tried again")
-		locked = false
+		locked.Store(false)
 		time.Sleep(time.Minute)
 		require.ElementsMatch(t, upTo(9), r.stored())
 		require.NoError(t, r.end())

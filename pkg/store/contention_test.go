@@ -89,7 +89,7 @@ func loseAll(t *testing.T, s *store.Store, claims []store.Claim) error {
 	for _, claim := range claims {
 		observations = append(observations, store.Observation{Gone: claim.ID})
 	}
-	_, err := s.Observe(t.Context(), observations)
+	_, err := observeUnlocked(t, s, observations)
 	return err
 }
 

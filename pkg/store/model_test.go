@@ -379,8 +379,11 @@ func (m *model) conclude(consequence store.Consequence) {
 	case consequence.Next != "":
 		next := m.stages[key+" "+string(consequence.Next)].task
 		status, reason := released(consequence.Hold)
-		m.change(next, func(task *modelTask) { task.status, task.reason = status, reason })
-		m.moved(next)
+		// Two stages of a reopened run may have ended before either was followed.
+		if task := m.tasks[next]; task.status == store.StatusHeld && (task.status != status || task.reason != reason) {
+			m.change(next, func(task *modelTask) { task.status, task.reason = status, reason })
+			m.moved(next)
+		}
 		m.turns[key] = turnWith(status)
 	case consequence.Retries:
 		m.add(key, ended.Build.UID, ended.Pipeline, ended.PipelineUID, ended.Attempt+1,
