@@ -217,12 +217,12 @@ func (s *Server) metrics() http.Handler {
 // notFound answers what no pattern matches: 405 where another method is served.
 func notFound(mux *http.ServeMux) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodGet && r.Method != http.MethodHead {
-			get := r.Clone(r.Context())
-			get.Method = http.MethodGet
-			if _, pattern := mux.Handler(get); pattern != "/" {
-				w.Header().Set("Allow", http.MethodGet)
-				problem.Write(w, problem.New(http.StatusMethodNotAllowed, "the path can be read by GET alone"))
+		for _, method := range []string{http.MethodGet, http.MethodPost} {
+			other := r.Clone(r.Context())
+			other.Method = method
+			if _, pattern := mux.Handler(other); pattern != "/" {
+				w.Header().Set("Allow", method)
+				problem.Write(w, problem.New(http.StatusMethodNotAllowed, "the path is served by "+method+" alone"))
 				return
 			}
 		}

@@ -70,6 +70,10 @@ const (
 	// retryAfter is what callers are told while Postgres or the API server is away.
 	retryAfter = 5 * time.Second
 
+	// clustersRetry is how often TargetClusters are looked for where the kind is not
+	// installed, or can't be read.
+	clustersRetry = 10 * time.Second
+
 	// readyInterval is how often the schema is looked at.
 	readyInterval = 5 * time.Second
 	// reloadInterval is how often the files of the certificate are read, and

@@ -1,5 +1,5 @@
 // Package server answers questions about what Penstock does, over HTTP and with the
-// caller's own rights. It reads Postgres, and writes nothing there.
+// caller's own rights. It reads Postgres and the target clusters, and writes nothing there.
 package server
 
 import (
@@ -20,11 +20,13 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/penstock-cd/penstock/pkg/config"
+	"github.com/penstock-cd/penstock/pkg/fleet"
 	"github.com/penstock-cd/penstock/pkg/loop"
 	"github.com/penstock-cd/penstock/pkg/store"
 	"github.com/penstock-cd/penstock/pkg/view"
 	"github.com/penstock-cd/penstock/server/api"
 	"github.com/penstock-cd/penstock/server/cert"
+	"github.com/penstock-cd/penstock/server/clusters"
 	"github.com/penstock-cd/penstock/server/identity"
 	"github.com/penstock-cd/penstock/server/rights"
 	"github.com/penstock-cd/penstock/server/stream"
@@ -50,6 +52,7 @@ type Server struct {
 	authenticator *identity.Authenticator
 	rights        *rights.Reviewer
 	streams       *stream.Hub
+	clusters      *clusters.Clusters
 	backend       *api.Backend
 	certificates  cert.Source
 	ready         *readiness
@@ -68,6 +71,9 @@ func New(config Config) (*Server, error) {
 	if err := s.addReviews(); err != nil {
 		return nil, err
 	}
+	if err := s.addClusters(); err != nil {
+		return nil, err
+	}
 	rows := view.New(config.Rows)
 	s.streams = stream.New(stream.Config{
 		Source: rows, Interval: streamInterval, Batch: streamBatch, Buffer: streamBuffer, CatchUps: streamCatchUps,
@@ -75,7 +81,7 @@ func New(config Config) (*Server, error) {
 		Cursor: api.StreamCursor, OnStream: func(open int) { s.measures.streams.Set(float64(open)) }, Log: config.Log.WithName("stream"),
 	})
 	s.backend = &api.Backend{
-		View: rows, Rights: s.rights, Streams: s.streams, Identify: s.identify, OnRefused: s.refused, RetryAfter: retryAfter, Log: config.Log,
+		View: rows, Rights: s.rights, Streams: s.streams, Clusters: s.clusters, Identify: s.identify, OnRefused: s.refused, RetryAfter: retryAfter, Log: config.Log,
 	}
 	s.addLoop("ready", readyInterval, s.ready.look)
 	listener, err := net.Listen("tcp", config.Settings.ServerBindAddress)
@@ -123,6 +129,20 @@ func (s *Server) addReviews() error {
 	return nil
 }
 
+// addClusters makes what reads the target clusters.
+func (s *Server) addClusters() error {
+	kinds, err := fleet.ParseKinds(s.config.Settings.ResourceKinds)
+	if err != nil {
+		return fmt.Errorf("RESOURCE_KINDS: %w", err)
+	}
+	home := rest.CopyConfig(s.config.Cluster)
+	home.UserAgent, home.QPS = "penstock-server/"+s.config.Version, -1 // watches, and a Secret now and then
+	s.clusters = clusters.New(clusters.Config{
+		Home: home, Namespace: s.config.Namespace, Kinds: kinds, BatchSize: s.config.Settings.ResourceBatchSize, Retry: clustersRetry, Log: s.config.Log.WithName("clusters"),
+	})
+	return nil
+}
+
 // newCertificates takes the certificate from SERVER_TLS_DIR, or signs its own.
 func (s *Server) newCertificates(core corev1.CoreV1Interface) cert.Source {
 	published := cert.Publication{
@@ -151,6 +171,8 @@ func (s *Server) Address() string { return s.listener.Addr().String() }
 // answered, or SHUTDOWN_GRACE_PERIOD is over. Streams end at once: their clients connect
 // to another replica. It may be called once.
 func (s *Server) Run(ctx context.Context) error {
+	stop := s.clusters.Start(context.WithoutCancel(ctx)) // until the requests under way were answered
+	defer stop()
 	group, running := errgroup.WithContext(ctx)
 	for _, one := range s.loops {
 		group.Go(func() error { return one.Start(running) })

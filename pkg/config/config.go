@@ -138,6 +138,10 @@ type Config struct {
 	// are refused.
 	ResourceKinds []string `env:"RESOURCE_KINDS" envDefault:"pods,services,nodes,namespaces,events,persistentvolumeclaims,deployments.apps,statefulsets.apps,daemonsets.apps,replicasets.apps,jobs.batch,cronjobs.batch,ingresses.networking.k8s.io" format:"kind" meaning:"kinds of TargetClusters that may be shown, separated by commas; never secrets"`
 
+	// ResourceBatchSize is how many objects are got by reference from one TargetCluster at
+	// once.
+	ResourceBatchSize int `env:"RESOURCE_BATCH_SIZE" envDefault:"5" min:"1" max:"100" meaning:"objects that are got from one TargetCluster at once"`
+
 	// ServerBindAddress is where `penstock server` answers, with TLS.
 	ServerBindAddress string `env:"SERVER_BIND_ADDRESS" envDefault:":8443" format:"listener" meaning:"penstock server: where it answers, with TLS"`
 

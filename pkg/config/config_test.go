@@ -47,6 +47,7 @@ func defaults() Config {
 			"pods", "services", "nodes", "namespaces", "events", "persistentvolumeclaims", "deployments.apps", "statefulsets.apps",
 			"daemonsets.apps", "replicasets.apps", "jobs.batch", "cronjobs.batch", "ingresses.networking.k8s.io",
 		},
+		ResourceBatchSize: 5,
 		ServerBindAddress: ":8443",
 	}
 }
@@ -71,7 +72,7 @@ func TestLoadAccepts(t *testing.T) {
 				"LOG_LEVEL", "debug", "LOG_FORMAT", "console", "SHUTDOWN_GRACE_PERIOD", "1m", "TRIGGER_LEASE", "5s", "SWEEP_INTERVAL", "1h",
 				"HISTORY_RETENTION", "36h",
 				"TEMPLATE_WAIT", "1m",
-				"CLUSTER_PROBE_INTERVAL", "30s", "CLUSTER_PROBE_PARALLELISM", "7", "RESOURCE_KINDS", "pods, workflows.argoproj.io",
+				"CLUSTER_PROBE_INTERVAL", "30s", "CLUSTER_PROBE_PARALLELISM", "7", "RESOURCE_KINDS", "pods, workflows.argoproj.io", "RESOURCE_BATCH_SIZE", "9",
 				"SERVER_BIND_ADDRESS", "127.0.0.1:0", "SERVER_URL", "https://penstock.example.org", "SERVER_TLS_DIR", "/tls", "SERVER_TOKEN_AUDIENCES", "penstock,other",
 				"WORKFLOW_LABELS", "workflows.argoproj.io/controller-instanceid=ci, team=", "PICKUP_TIMEOUT", "90s",
 			),
@@ -86,7 +87,7 @@ func TestLoadAccepts(t *testing.T) {
 					ShutdownGracePeriod: time.Minute, TriggerLease: 5 * time.Second, SweepInterval: time.Hour,
 					HistoryRetention:     Retention(36 * time.Hour),
 					TemplateWait:         time.Minute,
-					ClusterProbeInterval: 30 * time.Second, ClusterProbeParallelism: 7, ResourceKinds: []string{"pods", "workflows.argoproj.io"},
+					ClusterProbeInterval: 30 * time.Second, ClusterProbeParallelism: 7, ResourceKinds: []string{"pods", "workflows.argoproj.io"}, ResourceBatchSize: 9,
 					ServerBindAddress: "127.0.0.1:0", ServerURL: "https://penstock.example.org", ServerTLSDir: "/tls", ServerTokenAudiences: []string{"penstock", "other"},
 					WorkflowLabels: []string{"workflows.argoproj.io/controller-instanceid=ci", "team="}, PickupTimeout: 90 * time.Second,
 				}

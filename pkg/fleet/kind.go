@@ -22,6 +22,10 @@ func (k Kind) String() string {
 	return k.Resource + "." + k.Group
 }
 
+// Singular is the singular name and the group, as kubectl writes them before a name. It is
+// right for Kubernetes' own kinds.
+func (k Kind) Singular() string { return Kind{Group: k.Group, Resource: singular(k.Resource)}.String() }
+
 // ParseKind reads a kind as RESOURCE_KINDS names it. Secrets are refused, and so is what
 // is no kind of its own, such as pods/log.
 func ParseKind(text string) (Kind, error) {

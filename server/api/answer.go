@@ -14,8 +14,11 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
+	"github.com/penstock-cd/penstock/pkg/fleet/batchget"
+	"github.com/penstock-cd/penstock/pkg/fleet/resources"
 	"github.com/penstock-cd/penstock/pkg/store"
 	"github.com/penstock-cd/penstock/pkg/view"
+	"github.com/penstock-cd/penstock/server/clusters"
 	"github.com/penstock-cd/penstock/server/identity"
 	"github.com/penstock-cd/penstock/server/problem"
 	"github.com/penstock-cd/penstock/server/rights"
@@ -105,6 +108,12 @@ func WithRequest(r *http.Request) *http.Request {
 	return r.WithContext(context.WithValue(r.Context(), requestKey{}, r))
 }
 
+// refuse writes a refusal of a part of a request to the log.
+func (g gate) refuse(ctx context.Context, refused *rights.RefusedError) {
+	r, _ := ctx.Value(requestKey{}).(*http.Request)
+	g.OnRefused(r, g.user, refused)
+}
+
 // failure turns an error into what the caller is told.
 func (b *Backend) failure(ctx context.Context, user identity.User, err error) error {
 	var status huma.StatusError
@@ -120,6 +129,10 @@ func (b *Backend) failure(ctx context.Context, user identity.User, err error) er
 	case errors.As(err, &unknown):
 		b.OnRefused(r, user, err)
 		return problem.New(unknown.Status, unknown.Detail)
+	case errors.Is(err, resources.ErrInvalid), errors.Is(err, batchget.ErrTooMany):
+		return problem.New(http.StatusBadRequest, err.Error())
+	case errors.Is(err, clusters.ErrNotReady):
+		return problem.Later(http.StatusServiceUnavailable, b.RetryAfter, err.Error()+": try again later; the server's log has the reason")
 	case errors.Is(err, view.ErrNotFound):
 		return problem.New(http.StatusNotFound, err.Error())
 	case errors.Is(err, stream.ErrTooManyOfUser):

@@ -1,6 +1,6 @@
-// Package api answers the requests under /api/v1 from Postgres. Each endpoint has a file
-// of its own, which states the rights that it needs beside its parameters. It writes
-// nothing.
+// Package api answers the requests under /api/v1 from Postgres, and from the target
+// clusters. Each endpoint has a file of its own, which states the rights that it needs
+// beside its parameters. It writes nothing.
 package api
 
 import (
@@ -13,6 +13,7 @@ import (
 	"github.com/go-logr/logr"
 
 	"github.com/penstock-cd/penstock/pkg/view"
+	"github.com/penstock-cd/penstock/server/clusters"
 	"github.com/penstock-cd/penstock/server/identity"
 	"github.com/penstock-cd/penstock/server/rights"
 	"github.com/penstock-cd/penstock/server/stream"
@@ -23,6 +24,8 @@ type Backend struct {
 	View    *view.View
 	Rights  *rights.Reviewer
 	Streams *stream.Hub
+	// Clusters are the TargetClusters, and what reads them.
+	Clusters *clusters.Clusters
 	// Identify tells again who sends a request, while a stream is open.
 	Identify func(*http.Request) (identity.User, error)
 	// OnRefused is told of every refusal. It must not block.
@@ -42,6 +45,9 @@ var endpoints = []func(huma.API, *Backend){
 	getRun,
 	listQueue,
 	listEvents,
+	listClusters,
+	listResources,
+	batchGet,
 }
 
 // Register adds every endpoint to a mux, and the document at /openapi.json.
@@ -75,7 +81,23 @@ func get[I any, P interface {
 	*I
 	input
 }, O any](api huma.API, b *Backend, n names, answer func(context.Context, *Backend, P) (*O, error)) {
-	operation := operationOf[O](api, n, streams[I, P]())
+	register(api, b, operationOf[O](api, n, streams[I, P]()), answer)
+}
+
+// post is get for a question that does not fit into a URL.
+func post[I any, P interface {
+	*I
+	input
+}, O any](api huma.API, b *Backend, n names, answer func(context.Context, *Backend, P) (*O, error)) {
+	operation := operationOf[O](api, n, false)
+	operation.Method = http.MethodPost
+	register(api, b, operation, answer)
+}
+
+func register[I any, P interface {
+	*I
+	input
+}, O any](api huma.API, b *Backend, operation huma.Operation, answer func(context.Context, *Backend, P) (*O, error)) {
 	huma.Register(api, operation, func(ctx context.Context, in *I) (*huma.StreamResponse, error) {
 		user, err := identity.From(ctx)
 		if err != nil {

@@ -26,7 +26,7 @@ import (
 // Need is one right: a verb on a resource of the group penstock.dev. An empty Namespace
 // means all namespaces, an empty Name all objects.
 type Need struct {
-	Verb, Resource, Namespace, Name string
+	Verb, Resource, Subresource, Namespace, Name string
 }
 
 // RefusedError means that a user lacks a right. Its text is for them.
@@ -41,8 +41,17 @@ func (e *RefusedError) Error() string {
 	if e.Need.Namespace != "" {
 		where = "in namespace " + e.Need.Namespace
 	}
-	return fmt.Sprintf("user %q may not %s %s.%s %s: ask an administrator for that right (ClusterRole penstock-reader has it)",
-		e.User.Name, e.Need.Verb, e.Need.Resource, v1alpha1.GroupVersion.Group, where)
+	what, role := e.Need.Resource+"."+v1alpha1.GroupVersion.Group, "penstock-reader"
+	if e.Need.Resource == "targetclusters" {
+		role = "penstock-cluster-reader"
+	}
+	if e.Need.Subresource != "" {
+		what += "/" + e.Need.Subresource
+	}
+	if e.Need.Name != "" {
+		what += " of " + e.Need.Name
+	}
+	return fmt.Sprintf("user %q may not %s %s %s: ask an administrator for that right (ClusterRole %s has it)", e.User.Name, e.Need.Verb, what, where, role)
 }
 
 // Config says whom to ask, and how long an answer counts. Every field is required.
@@ -87,6 +96,20 @@ func (r *Reviewer) AllowedPath(ctx context.Context, user identity.User, path str
 // Require returns nil where the user has all these rights, and else a *RefusedError that
 // names the first that is missing.
 func (r *Reviewer) Require(ctx context.Context, user identity.User, needs ...Need) error {
+	allowed, err := r.Among(ctx, user, needs...)
+	if err != nil {
+		return err
+	}
+	for i, need := range needs {
+		if !allowed[i] {
+			return &RefusedError{User: user, Need: need}
+		}
+	}
+	return nil
+}
+
+// Among returns which of these rights a user has, in their order.
+func (r *Reviewer) Among(ctx context.Context, user identity.User, needs ...Need) ([]bool, error) {
 	allowed := make([]bool, len(needs))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(r.config.AtOnce)
@@ -96,15 +119,7 @@ func (r *Reviewer) Require(ctx context.Context, user identity.User, needs ...Nee
 			return err
 		})
 	}
-	if err := group.Wait(); err != nil {
-		return err
-	}
-	for i, need := range needs {
-		if !allowed[i] {
-			return &RefusedError{User: user, Need: need}
-		}
-	}
-	return nil
+	return allowed, group.Wait()
 }
 
 // Scope returns in which namespaces a user has a right. Where the user asks for
@@ -134,16 +149,12 @@ func (r *Reviewer) Scope(ctx context.Context, user identity.User, need Need, ask
 }
 
 func (r *Reviewer) among(ctx context.Context, user identity.User, need Need, namespaces []string) (view.Scope, error) {
-	allowed := make([]bool, len(namespaces))
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(r.config.AtOnce)
+	needs := make([]Need, len(namespaces))
 	for i, namespace := range namespaces {
-		group.Go(func() (err error) {
-			allowed[i], err = r.Allowed(ctx, user, attributes(need.in(namespace)))
-			return err
-		})
+		needs[i] = need.in(namespace)
 	}
-	if err := group.Wait(); err != nil {
+	allowed, err := r.Among(ctx, user, needs...)
+	if err != nil {
 		return view.Scope{}, err
 	}
 	scope := view.Scope{}
@@ -166,7 +177,7 @@ func (n Need) in(namespace string) Need {
 func attributes(need Need) authorizationv1.ResourceAttributes {
 	return authorizationv1.ResourceAttributes{
 		Group: v1alpha1.GroupVersion.Group, Version: v1alpha1.GroupVersion.Version,
-		Verb: need.Verb, Resource: need.Resource, Namespace: need.Namespace, Name: need.Name,
+		Verb: need.Verb, Resource: need.Resource, Subresource: need.Subresource, Namespace: need.Namespace, Name: need.Name,
 	}
 }
 

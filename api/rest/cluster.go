@@ -1,0 +1,97 @@
+package rest
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// ClusterList is the TargetClusters, by name.
+type ClusterList struct {
+	Items []Cluster `json:"items" nullable:"false"`
+}
+
+// Cluster is how one TargetCluster does.
+type Cluster struct {
+	Name          string            `json:"name"`
+	Labels        map[string]string `json:"labels,omitempty" doc:"Labels of the TargetCluster, by which it is selected."`
+	Phase         string            `json:"phase" doc:"Healthy, Degraded, Unreachable, Unauthorized, Virtual or Unknown."`
+	Reason        string            `json:"reason,omitempty" doc:"Class of the failure, such as Timeout."`
+	Version       string            `json:"version,omitempty" doc:"Version of Kubernetes."`
+	LatencyMillis int64             `json:"latencyMillis" doc:"How long the last written probe took."`
+	Since         *time.Time        `json:"since,omitempty" doc:"When the cluster came into this phase."`
+	CheckedAt     *time.Time        `json:"checkedAt,omitempty" doc:"When the last written probe ended. Later ones had the same result."`
+	Message       string            `json:"message,omitempty" doc:"What is wrong, and what to do."`
+}
+
+// ResourceList is one page of the resources of many clusters.
+type ResourceList struct {
+	Page
+
+	Kinds    []ResourceKind    `json:"kinds" nullable:"false" doc:"In the order in which they were asked for."`
+	Clusters []ResourceCluster `json:"clusters" nullable:"false" doc:"Every cluster that was asked for, by name."`
+	Complete bool              `json:"complete" doc:"Nothing is missing of any cluster. What further pages hold is not missing."`
+}
+
+// ResourceKind is the items of one kind.
+type ResourceKind struct {
+	Kind     string           `json:"kind" doc:"Plural name and group, such as deployments.apps."`
+	Singular string           `json:"singular" doc:"Singular name and group, such as deployment.apps."`
+	Columns  []ResourceColumn `json:"columns" nullable:"false" doc:"Those that kubectl get prints."`
+	Items    []ResourceItem   `json:"items" nullable:"false" doc:"By cluster, namespace and name."`
+}
+
+// ResourceColumn is one column of a kind.
+type ResourceColumn struct {
+	Name     string `json:"name"`
+	Type     string `json:"type" doc:"string, integer, number, boolean or date."`
+	Priority int32  `json:"priority,omitempty" doc:"0 is always shown, more with -o wide."`
+}
+
+// ResourceItem is one object.
+type ResourceItem struct {
+	Cluster   string `json:"cluster"`
+	Namespace string `json:"namespace,omitempty"`
+	Name      string `json:"name"`
+	Cells     []any  `json:"cells" nullable:"false" doc:"In the order of the columns. Ages are those at the time of the answer."`
+}
+
+// ResourceCluster is how one cluster answered, for all kinds together.
+type ResourceCluster struct {
+	Name       string `json:"name"`
+	State      string `json:"state" doc:"Fresh, Stale, Skipped, Pending, Failed or Unreachable."`
+	AgeSeconds int64  `json:"ageSeconds" doc:"How old the oldest shown part is."`
+	Count      int64  `json:"count" doc:"How many objects there are, as far as the cluster tells."`
+	Truncated  bool   `json:"truncated,omitempty" doc:"More exist than are read of one cluster."`
+	Error      string `json:"error,omitempty" doc:"What is missing, and why."`
+}
+
+// BatchGet asks for objects of many clusters.
+type BatchGet struct {
+	References []Reference `json:"references" nullable:"false" doc:"Up to 500."`
+}
+
+// Reference names one object of one cluster.
+type Reference struct {
+	Cluster   string `json:"cluster" maxLength:"253" doc:"Name of the TargetCluster."`
+	Kind      string `json:"kind" maxLength:"253" doc:"As kubectl takes it, such as deployments.apps or deploy."`
+	Namespace string `json:"namespace,omitempty" maxLength:"253" doc:"Absent for a kind that is in no namespace."`
+	Name      string `json:"name" maxLength:"253"`
+}
+
+// BatchAnswers are the answers to a BatchGet.
+type BatchAnswers struct {
+	Items    []BatchAnswer `json:"items" nullable:"false" doc:"One for each reference, in their order."`
+	Complete bool          `json:"complete" doc:"Every reference has an object."`
+}
+
+// BatchAnswer is an object, or why there is none.
+type BatchAnswer struct {
+	Object json.RawMessage `json:"object,omitempty" doc:"The object, without managedFields."`
+	Error  *BatchError     `json:"error,omitempty"`
+}
+
+// BatchError is why there is no object.
+type BatchError struct {
+	Reason  string `json:"reason" doc:"NotFound, NotServed, Invalid, NotAllowed, TooLarge, or the class of a cluster's failure."`
+	Message string `json:"message" doc:"What happened, and what to do."`
+}

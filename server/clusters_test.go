@@ -1,0 +1,256 @@
+package server_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	authorizationv1 "k8s.io/api/authorization/v1"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/penstock-cd/penstock/api/rest"
+	"github.com/penstock-cd/penstock/api/v1alpha1"
+	"github.com/penstock-cd/penstock/test/env"
+	"github.com/penstock-cd/penstock/test/given"
+	"github.com/penstock-cd/penstock/test/target"
+)
+
+// fleetScene is a scene with two clusters, one and two, which have two pods each in the
+// same namespace. TargetClusters are not namespaced: the test's own have a label.
+type fleetScene struct {
+	*scene
+	admin     client.WithWatch
+	namespace string
+	one, two  *target.Server
+}
+
+func newFleet(t *testing.T) *fleetScene {
+	t.Helper()
+	admin, err := local.NewClient(env.Admin)
+	require.NoError(t, err)
+	s := &fleetScene{scene: newScene(t, options{}), admin: admin, namespace: local.NewNamespace(t)}
+	s.one, s.two = s.add(t, "one"), s.add(t, "two")
+	all := s.everybody(t)
+	require.Eventually(t, func() bool {
+		var list rest.ClusterList
+		got := s.get(t, all, "/api/v1/clusters?clusterSelector=test="+s.namespace)
+		return got.status == http.StatusOK && json.Unmarshal(got.body, &list) == nil && len(list.Items) == 2
+	}, patience, look, s.log)
+	return s
+}
+
+// name is that of one of the test's clusters.
+func (s *fleetScene) name(cluster string) string { return s.namespace + "-" + cluster }
+
+func (s *fleetScene) add(t *testing.T, cluster string) *target.Server {
+	t.Helper()
+	server := target.New(t)
+	list := target.List{Kind: "Pod", Objects: target.Objects(s.namespace, 2)}
+	server.List("/api/v1/pods", list)
+	server.List("/api/v1/namespaces/"+s.namespace+"/pods", list)
+	objects := []client.Object{
+		&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: env.ControllerNamespace, Name: s.name(cluster)}, Data: map[string][]byte{"kubeconfig": server.Kubeconfig(t)}},
+		given.TargetCluster(s.name(cluster), given.Labelled("test", s.namespace)),
+	}
+	for _, object := range objects {
+		require.NoError(t, s.admin.Create(t.Context(), object))
+		t.Cleanup(func() { require.NoError(t, s.admin.Delete(context.WithoutCancel(t.Context()), object)) })
+	}
+	return server
+}
+
+// everybody returns the token of somebody who may read all clusters.
+func (s *fleetScene) everybody(t *testing.T) string {
+	t.Helper()
+	home, name := s.person(t)
+	s.bind(t, rbacv1.Subject{Kind: "ServiceAccount", Namespace: home, Name: name}, "penstock-cluster-reader")
+	s.awaitResources(t, home, name, "", "")
+	return s.token(home, name)
+}
+
+// single returns the token of somebody who may read the scene's namespace of cluster one.
+func (s *fleetScene) single(t *testing.T) string {
+	t.Helper()
+	home, name := s.person(t)
+	role := &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: s.name("reader")}, Rules: []rbacv1.PolicyRule{{
+		APIGroups: []string{v1alpha1.GroupVersion.Group}, Resources: []string{"targetclusters/resources"}, ResourceNames: []string{s.name("one")}, Verbs: []string{"get", "list"},
+	}}}
+	require.NoError(t, s.admin.Create(t.Context(), role))
+	s.bind(t, rbacv1.Subject{Kind: "ServiceAccount", Namespace: home, Name: name}, role.Name, s.namespace)
+	s.awaitResources(t, home, name, s.name("one"), s.namespace)
+	return s.token(home, name)
+}
+
+func (s *fleetScene) awaitResources(t *testing.T, home, name, cluster, namespace string) {
+	t.Helper()
+	s.awaitRight(t, "system:serviceaccount:"+home+":"+name, authorizationv1.ResourceAttributes{
+		Group: v1alpha1.GroupVersion.Group, Verb: "list", Resource: "targetclusters", Subresource: "resources", Name: cluster, Namespace: namespace,
+	})
+}
+
+// resources is the path of the pods of the test's clusters.
+func (s *fleetScene) resources(parameters ...string) string {
+	return "/api/v1/clusters/resources?" + strings.Join(append([]string{"kinds=pods", "clusterSelector=test=" + s.namespace}, parameters...), "&")
+}
+
+func (s *fleetScene) batch(t *testing.T, token string, references ...rest.Reference) answer {
+	t.Helper()
+	text, err := json.Marshal(rest.BatchGet{References: references})
+	require.NoError(t, err)
+	return s.send(t, s.client, http.MethodPost, "/api/v1/resources:batchGet", strings.NewReader(string(text)), "Authorization", "Bearer "+token, "Content-Type", "application/json")
+}
+
+// shown are the items of the first kind, such as "one/object-0000".
+func (s *fleetScene) shown(list rest.ResourceList) string {
+	var names []string
+	for _, item := range list.Kinds[0].Items {
+		names = append(names, strings.TrimPrefix(item.Cluster, s.namespace+"-")+"/"+item.Name)
+	}
+	return strings.Join(names, " ")
+}
+
+func TestAClusterThatIsDownCostsTheOthersNothing(t *testing.T) {
+	t.Parallel()
+	s := newFleet(t)
+	token := s.everybody(t)
+	var list rest.ResourceList
+	s.get(t, token, s.resources()).into(t, &list)
+	require.True(t, list.Complete, list.Clusters)
+	require.Equal(t, "one/object-0000 one/object-0001 two/object-0000 two/object-0001", s.shown(list))
+	require.Equal(t, "pods pod", list.Kinds[0].Kind+" "+list.Kinds[0].Singular)
+	require.Equal(t, rest.ResourceColumn{Name: "Restarts", Type: "integer"}, list.Kinds[0].Columns[2])
+	require.Equal(t, []any{"object-0001", "Running", 1.0, "60m"}, list.Kinds[0].Items[1].Cells)
+	require.Equal(t, rest.ResourceCluster{Name: s.name("one"), State: "Fresh", Count: 2}, list.Clusters[0])
+
+	var first, second rest.ResourceList
+	s.get(t, token, s.resources("limit=3")).into(t, &first)
+	s.get(t, token, s.resources("limit=3", "cursor="+first.Next)).into(t, &second)
+	require.Equal(t, "one/object-0000 one/object-0001 two/object-0000 + two/object-0001", s.shown(first)+" + "+s.shown(second))
+	require.Empty(t, second.Next)
+
+	s.two.Instead(target.Cut)
+	s.get(t, token, s.resources("namespace="+s.namespace)).into(t, &list)
+	require.False(t, list.Complete)
+	require.Equal(t, "one/object-0000 one/object-0001", s.shown(list))
+	require.Equal(t, "Failed", list.Clusters[1].State)
+	require.Contains(t, list.Clusters[1].Error, "pods: Refused: "+s.two.Host()+" broke the connection off")
+}
+
+func TestHowTheClustersDo(t *testing.T) {
+	t.Parallel()
+	s := newFleet(t)
+	token := s.everybody(t)
+	var cluster v1alpha1.TargetCluster
+	require.NoError(t, s.admin.Get(t.Context(), client.ObjectKey{Name: s.name("two")}, &cluster))
+	since := metav1.Now().Rfc3339Copy()
+	cluster.Status = v1alpha1.TargetClusterStatus{Phase: v1alpha1.ClusterUnreachable, Reason: "Timeout", Message: "it is away", Version: "v1.37.2", LatencyMillis: 12, Since: &since}
+	require.NoError(t, s.admin.Status().Update(t.Context(), &cluster))
+	require.Eventually(t, func() bool {
+		var list rest.ClusterList
+		s.get(t, token, "/api/v1/clusters?clusterSelector=test="+s.namespace).into(t, &list)
+		require.Len(t, list.Items, 2)
+		require.Equal(t, "Unknown", list.Items[0].Phase)
+		two := list.Items[1]
+		return two.Phase == "Unreachable" && two.Reason == "Timeout" && two.Message == "it is away" && two.Version == "v1.37.2" &&
+			two.LatencyMillis == 12 && two.Since.Equal(since.Time) && two.Name == s.name("two")
+	}, patience, look)
+
+	s.two.Reset()
+	var resources rest.ResourceList
+	s.get(t, token, s.resources()).into(t, &resources)
+	require.Equal(t, "Unreachable", resources.Clusters[1].State)
+	require.Contains(t, resources.Clusters[1].Error, "Unreachable since ")
+	require.Empty(t, s.two.Requests(), "who is known not to answer is not asked")
+}
+
+func TestNoClusterIsContactedForWhoIsRefused(t *testing.T) {
+	t.Parallel()
+	s := newFleet(t)
+	none, one := s.nobody(t), s.single(t)
+	s.plan(t, s.namespace, "b1", family(s.namespace, "web"))
+	reference := func(cluster string) rest.Reference {
+		return rest.Reference{Cluster: s.name(cluster), Kind: "pods", Namespace: s.namespace, Name: "object-0000"}
+	}
+	require.Contains(t, s.get(t, none, "/api/v1/clusters").detail(t, http.StatusForbidden), "may not list targetclusters.penstock.dev")
+	for _, path := range []string{s.resources(), s.resources("namespace=" + s.namespace), s.resources("clusters=" + s.name("one")), s.resources("clusters=nothing")} {
+		require.Contains(t, s.get(t, none, path).detail(t, http.StatusForbidden), "ClusterRole penstock-cluster-reader has it", path)
+	}
+	require.Contains(t, s.batch(t, none, reference("one"), reference("two")).detail(t, http.StatusForbidden), "may not get targetclusters.penstock.dev/resources")
+	require.Contains(t, s.get(t, one, s.resources("clusters="+s.name("two"))).detail(t, http.StatusForbidden), s.name("two"))
+	require.Contains(t, s.get(t, one, s.resources("clusters="+s.name("one"), "namespace=default")).detail(t, http.StatusForbidden), "in namespace default")
+	require.Contains(t, s.get(t, one, s.resources("namespace=default")).detail(t, http.StatusForbidden), "in namespace default")
+	require.Contains(t, s.get(t, s.everybody(t), s.resources("clusters=nothing")).detail(t, http.StatusNotFound), `no TargetCluster "nothing"`)
+	require.Empty(t, s.one.Requests())
+	require.Empty(t, s.two.Requests())
+	require.Contains(t, s.log.String(), "request refused")
+
+	for _, path := range []string{s.resources(), s.resources("clusters=" + s.name("one")), s.resources("namespace=" + s.namespace)} {
+		var list rest.ResourceList
+		s.get(t, one, path).into(t, &list)
+		require.Equal(t, "one/object-0000 one/object-0001", s.shown(list), "one namespace of one cluster is all that they see")
+		require.Len(t, list.Clusters, 1)
+	}
+	for _, asked := range s.one.Requests() {
+		require.Contains(t, asked, "/api/v1/namespaces/"+s.namespace+"/pods")
+	}
+	require.Empty(t, s.two.Requests())
+}
+
+func TestBadQueriesAreRefused(t *testing.T) {
+	t.Parallel()
+	s := newFleet(t)
+	token := s.everybody(t)
+	for query, says := range map[string]string{
+		"kinds=secrets":                      `the kind "secrets" is not shown`,
+		"kinds=pods,widgets.example.org":     `the kind "widgets.example.org" is not shown`,
+		"kinds=pods&namespace=..%2Fsecrets":  "is not the name of a namespace",
+		"kinds=pods&clusterSelector=!!":      "clusterSelector can't be read",
+		"kinds=pods&labelSelector=!!":        "the label selector can't be read",
+		"kinds=pods&cursor=eyJxIjoiYWJjIn0x": "continue is not one that Penstock has given",
+	} {
+		require.Contains(t, s.get(t, token, "/api/v1/clusters/resources?"+query).detail(t, http.StatusBadRequest), says, query)
+	}
+	require.Equal(t, http.StatusUnprocessableEntity, s.get(t, token, "/api/v1/clusters/resources").status)
+	require.Contains(t, s.batch(t, token, make([]rest.Reference, 501)...).detail(t, http.StatusBadRequest), "more than 500 references")
+	require.Equal(t, http.MethodPost, s.get(t, token, "/api/v1/resources:batchGet").header.Get("Allow"))
+	require.Empty(t, s.one.Requests())
+}
+
+func TestObjectsAreAnsweredByTheirIndex(t *testing.T) {
+	t.Parallel()
+	s := newFleet(t)
+	one := func(kind, name string) rest.Reference {
+		return rest.Reference{Cluster: s.name("one"), Kind: kind, Namespace: s.namespace, Name: name}
+	}
+	references := []rest.Reference{
+		one("pods", "gone"), {Cluster: s.name("two"), Kind: "pods", Namespace: s.namespace, Name: "object-0000"}, one("po", "object-0001"), one("secrets", "s"),
+		{Cluster: s.name("three"), Kind: "pods", Namespace: s.namespace, Name: "web"}, one("pods", "a/b"),
+	}
+	told := func(token string) string {
+		var answers rest.BatchAnswers
+		s.batch(t, token, references...).into(t, &answers)
+		require.False(t, answers.Complete)
+		var all []string
+		for _, item := range answers.Items {
+			if item.Error != nil {
+				require.NotEmpty(t, item.Error.Message)
+				all = append(all, item.Error.Reason)
+				continue
+			}
+			var object metav1.PartialObjectMetadata
+			require.NoError(t, json.Unmarshal(item.Object, &object))
+			all = append(all, fmt.Sprintf("%s %s", object.Kind, object.Name))
+		}
+		return strings.Join(all, ", ")
+	}
+	require.Equal(t, "NotFound, NotAllowed, Pod object-0001, Invalid, NotAllowed, Invalid", told(s.single(t)))
+	require.Empty(t, s.two.Requests(), "no right, no request")
+	require.Equal(t, "NotFound, Pod object-0000, Pod object-0001, Invalid, NotFound, Invalid", told(s.everybody(t)))
+}
