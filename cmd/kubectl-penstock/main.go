@@ -70,6 +70,8 @@ var commands = []func(*options) *cobra.Command{
 	buildsCommand,
 	runsCommand,
 	queueCommand,
+	clustersCommand,
+	getCommand,
 	versionCommand,
 }
 

@@ -77,6 +77,7 @@ func fill(ctx context.Context, rows *store.Store) error {
 // plugin runs the command with a kubeconfig.
 type plugin struct {
 	kubeconfig string
+	home       string // the namespace of the service account
 }
 
 func (p plugin) run(t *testing.T, args ...string) (code int, out, errOut string) {
@@ -117,7 +118,7 @@ func person(t *testing.T, reader bool) plugin {
 		Contexts:       map[string]*clientcmdapi.Context{"main": {Cluster: "c", AuthInfo: "u"}, "elsewhere": {Cluster: "c", AuthInfo: "u", Namespace: "elsewhere"}},
 		CurrentContext: "main",
 	}, path))
-	return plugin{kubeconfig: path}
+	return plugin{kubeconfig: path, home: home}
 }
 
 // columns is what was printed, with one blank between columns, and without the ages.

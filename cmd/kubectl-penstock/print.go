@@ -7,6 +7,7 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 
 	"k8s.io/apimachinery/pkg/util/duration"
 	"sigs.k8s.io/yaml"
@@ -61,10 +62,11 @@ func (o *options) print(out, errOut io.Writer, answer any, t table) error {
 	return writer.Flush()
 }
 
-// printable keeps a cell on its line, and the terminal as it is.
+// printable keeps a cell on its line, and the terminal as it is: what control characters of
+// a foreign text would do does not happen.
 func printable(cell string) string {
 	cell = strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
+		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) {
 			return ' '
 		}
 		return r

@@ -47,7 +47,8 @@ func (g gate) sightOf(ctx context.Context, clusters, asked []string) (sight, err
 		}
 		namespaces = append([]string{""}, namespaces[:min(len(namespaces), maxClusterReviews)]...)
 	}
-	return seen, seen.look(ctx, clusters, namespaces)
+	err = seen.look(ctx, clusters, namespaces)
+	return seen, err
 }
 
 // look reviews namespaces, first in all clusters, and then in single ones.

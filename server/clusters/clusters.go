@@ -149,8 +149,13 @@ func (c *Clusters) follow(ctx context.Context) error {
 		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	ended := make(chan error, 1)
-	go func() { ended <- connected.cache.Start(ctx) }()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		if err := connected.cache.Start(ctx); err != nil {
+			c.config.Log.Error(err, "target clusters not watched any more")
+		}
+	}()
 	defer func() {
 		cancel()
 		<-ended

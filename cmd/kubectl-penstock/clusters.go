@@ -1,0 +1,53 @@
+package main
+
+import (
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/penstock-cd/penstock/api/rest"
+)
+
+func clustersCommand(o *options) *cobra.Command {
+	var selector string
+	command := &cobra.Command{
+		Use: "clusters", Short: "List how the target clusters do",
+		Args: arguments(cobra.NoArgs),
+		RunE: func(command *cobra.Command, _ []string) error {
+			connected, err := o.connect(command.Context())
+			if err != nil {
+				return err
+			}
+			defer connected.close()
+			query := url.Values{}
+			if selector != "" {
+				query.Set("clusterSelector", selector)
+			}
+			var list rest.ClusterList
+			if err := connected.get(command.Context(), path("clusters"), query, &list); err != nil {
+				return err
+			}
+			return o.print(command.OutOrStdout(), command.ErrOrStderr(), list, clustersTable(list, time.Now()))
+		},
+	}
+	command.Flags().StringVarP(&selector, "selector", "l", "", "only clusters whose labels this selects")
+	return command
+}
+
+func clustersTable(list rest.ClusterList, now time.Time) table {
+	t := table{
+		head: []string{"NAME", "PHASE", "VERSION", "LATENCY", "SINCE", "REASON", "MESSAGE"}, wide: 5,
+		empty: "There are no target clusters.",
+	}
+	for _, cluster := range list.Items {
+		latency := ""
+		if cluster.LatencyMillis > 0 {
+			latency = strconv.FormatInt(cluster.LatencyMillis, 10) + "ms"
+		}
+		t.rows = append(t.rows, []string{cluster.Name, cluster.Phase, cluster.Version, latency, age(cluster.Since, now), cluster.Reason, cluster.Message})
+		t.names = append(t.names, "targetcluster/"+cluster.Name)
+	}
+	return t
+}
