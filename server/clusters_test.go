@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -79,11 +80,9 @@ func (s *fleetScene) everybody(t *testing.T) string {
 func (s *fleetScene) single(t *testing.T) string {
 	t.Helper()
 	home, name := s.person(t)
-	role := &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: s.name("reader")}, Rules: []rbacv1.PolicyRule{{
-		APIGroups: []string{v1alpha1.GroupVersion.Group}, Resources: []string{"targetclusters/resources"}, ResourceNames: []string{s.name("one")}, Verbs: []string{"get", "list"},
-	}}}
-	require.NoError(t, s.admin.Create(t.Context(), role))
-	s.bind(t, rbacv1.Subject{Kind: "ServiceAccount", Namespace: home, Name: name}, role.Name, s.namespace)
+	_, err := local.Kubectl(t.Context(), "create", "clusterrole", s.name("reader"), "--verb=get,list", "--resource=targetclusters.penstock.dev/resources", "--resource-name="+s.name("one"))
+	require.NoError(t, err)
+	s.bind(t, rbacv1.Subject{Kind: "ServiceAccount", Namespace: home, Name: name}, s.name("reader"), s.namespace)
 	s.awaitResources(t, home, name, s.name("one"), s.namespace)
 	return s.token(home, name)
 }
@@ -253,4 +252,50 @@ func TestObjectsAreAnsweredByTheirIndex(t *testing.T) {
 	require.Equal(t, "NotFound, NotAllowed, Pod object-0001, Invalid, NotAllowed, Invalid", told(s.single(t)))
 	require.Empty(t, s.two.Requests(), "no right, no request")
 	require.Equal(t, "NotFound, Pod object-0000, Pod object-0001, Invalid, NotFound, Invalid", told(s.everybody(t)))
+}
+
+func TestClustersArriveAsTheyAnswer(t *testing.T) {
+	t.Parallel()
+	s := newFleet(t)
+	token := s.everybody(t)
+	hangs := make(chan struct{})
+	s.two.Instead(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case <-hangs:
+			target.Status(http.StatusTooManyRequests)(w, r)
+		case <-r.Context().Done():
+		}
+	})
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+s.address+s.resources("stream=true"), nil)
+	require.NoError(t, err)
+	request.Header.Set("Authorization", "Bearer "+token)
+	response, err := s.client.Do(request)
+	require.NoError(t, err)
+	defer func() { _ = response.Body.Close() }()
+	require.Equal(t, "text/event-stream", response.Header.Get("Content-Type"))
+	lines := bufio.NewScanner(response.Body)
+	next := func(event string, into any) {
+		require.True(t, lines.Scan())
+		require.Equal(t, "event: "+event, lines.Text())
+		require.True(t, lines.Scan())
+		require.NoError(t, json.Unmarshal([]byte(strings.TrimPrefix(lines.Text(), "data: ")), into))
+		require.True(t, lines.Scan())
+		require.Empty(t, lines.Text())
+	}
+	var first, second rest.ResourcePart
+	next("part", &first)
+	require.Equal(t, s.name("one")+" Fresh", first.Cluster.Name+" "+first.Cluster.State)
+	require.Len(t, first.Kind.Items, 2)
+	require.Equal(t, "pod", first.Kind.Singular)
+	close(hangs)
+	next("part", &second)
+	require.Equal(t, s.name("two")+" Failed", second.Cluster.Name+" "+second.Cluster.State)
+	require.Contains(t, second.Cluster.Error, "overloaded (429)")
+	var end rest.ResourceEnd
+	next("end", &end)
+	require.False(t, end.Complete)
+	require.False(t, lines.Scan(), "the stream has ended")
+
+	require.Contains(t, s.get(t, token, s.resources("stream=true", "labelSelector=!!")).detail(t, http.StatusBadRequest), "the label selector can't be read")
+	require.Contains(t, s.get(t, s.nobody(t), s.resources("stream=true")).detail(t, http.StatusForbidden), "may not list")
 }

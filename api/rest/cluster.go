@@ -65,6 +65,19 @@ type ResourceCluster struct {
 	Error      string `json:"error,omitempty" doc:"What is missing, and why."`
 }
 
+// ResourcePart is one message of a stream of resources: what one cluster answered of one
+// kind. It replaces the one before of the same kind, cluster and namespace.
+type ResourcePart struct {
+	Namespace string          `json:"namespace,omitempty" doc:"The one that was listed; absent where that is all of them."`
+	Kind      ResourceKind    `json:"kind"`
+	Cluster   ResourceCluster `json:"cluster"`
+}
+
+// ResourceEnd is the last message of a stream of resources.
+type ResourceEnd struct {
+	Complete bool `json:"complete" doc:"Nothing is missing of any cluster."`
+}
+
 // BatchGet asks for objects of many clusters.
 type BatchGet struct {
 	References []Reference `json:"references" nullable:"false" doc:"Up to 500."`

@@ -81,7 +81,7 @@ func get[I any, P interface {
 	*I
 	input
 }, O any](api huma.API, b *Backend, n names, answer func(context.Context, *Backend, P) (*O, error)) {
-	register(api, b, operationOf[O](api, n, streams[I, P]()), answer)
+	register(api, b, operationOf[O](api, n, streamOf(any(P(new(I))))), answer)
 }
 
 // post is get for a question that does not fit into a URL.
@@ -89,7 +89,7 @@ func post[I any, P interface {
 	*I
 	input
 }, O any](api huma.API, b *Backend, n names, answer func(context.Context, *Backend, P) (*O, error)) {
-	operation := operationOf[O](api, n, false)
+	operation := operationOf[O](api, n, "")
 	operation.Method = http.MethodPost
 	register(api, b, operation, answer)
 }
@@ -110,6 +110,9 @@ func register[I any, P interface {
 		if watching, ok := any(asked).(watcher); ok && watching.wantsStream() {
 			return watch[I, P](ctx, b, user, *in)
 		}
+		if parts, ok := any(asked).(parted); ok && parts.wantsParts() {
+			return inParts(ctx, b, user, parts)
+		}
 		out, err := answer(ctx, b, asked)
 		if err != nil {
 			return nil, b.failure(ctx, user, err)
@@ -118,23 +121,25 @@ func register[I any, P interface {
 	})
 }
 
-func streams[I any, P interface {
-	*I
-	input
-}]() bool {
-	_, ok := any(P(new(I))).(watcher)
-	return ok
+// streamOf describes the stream that an input can be answered with; empty where there is
+// none.
+func streamOf(input any) string {
+	switch input.(type) {
+	case watcher:
+		return "With ?watch=true: messages `event`, each with an Event as JSON, and at the end `problem`, with an error."
+	case parted:
+		return "With ?stream=true: messages `part`, each with a ResourcePart as JSON, and at the end `end`, with a ResourceEnd, or `problem`, with an error."
+	}
+	return ""
 }
 
 // operationOf describes an endpoint in the document.
-func operationOf[O any](api huma.API, n names, stream bool) huma.Operation {
+func operationOf[O any](api huma.API, n names, stream string) huma.Operation {
 	content := map[string]*huma.MediaType{
 		"application/json": {Schema: huma.SchemaFromType(api.OpenAPI().Components.Schemas, typeOf[O]())},
 	}
-	if stream {
-		content["text/event-stream"] = &huma.MediaType{Schema: &huma.Schema{
-			Type: huma.TypeString, Description: "With ?watch=true: messages `event`, each with an Event as JSON, and at the end `problem`, with an error.",
-		}}
+	if stream != "" {
+		content["text/event-stream"] = &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeString, Description: stream}}
 	}
 	return huma.Operation{
 		OperationID: n.id, Method: http.MethodGet, Path: n.path, Summary: n.summary, Description: n.description,

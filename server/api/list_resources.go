@@ -27,6 +27,7 @@ type ListResourcesInput struct {
 	Limit         int      `query:"limit" minimum:"1" maximum:"5000" default:"500" doc:"Most items in the answer."`
 	Cursor        string   `query:"cursor" maxLength:"2048" doc:"Where the page begins: the next of the page before."`
 	Fresh         bool     `query:"fresh" doc:"Wait for what is read anew, up to the deadline of 2 s, instead of showing what was read before."`
+	Stream        bool     `query:"stream" doc:"Answer with a stream (text/event-stream) in which clusters arrive as they answer, without pages and without a deadline."`
 
 	kinds   []fleet.Kind
 	targets []resources.Target
@@ -104,14 +105,43 @@ func listResources(api huma.API, b *Backend) {
 		description: "Kinds of resources over all clusters in one answer, in the columns that `kubectl get` prints, within 2 s. What a cluster does not answer by then is missing, " +
 			"and named. Needs `list` on `targetclusters/resources`, by the cluster's name and the namespace, or for all.",
 	}, func(ctx context.Context, b *Backend, in *ListResourcesInput) (*rest.ResourceList, error) {
-		answer, err := b.Clusters.Resources.List(ctx, resources.Query{
-			Kinds: in.kinds, Targets: in.targets, LabelSelector: in.LabelSelector, Fresh: in.Fresh, Limit: in.Limit, Continue: in.Cursor,
-		})
+		answer, err := b.Clusters.Resources.List(ctx, in.query())
 		if err != nil {
 			return nil, err
 		}
 		return resourceList(in.kinds, answer), nil
 	})
+}
+
+func (in *ListResourcesInput) query() resources.Query {
+	return resources.Query{
+		Kinds: in.kinds, Targets: in.targets, LabelSelector: in.LabelSelector, Fresh: in.Fresh, Limit: in.Limit, Continue: in.Cursor,
+	}
+}
+
+func (in *ListResourcesInput) wantsParts() bool { return in.Stream }
+
+// parts sends what each cluster answers of each kind, as it comes, and then the end.
+func (in *ListResourcesInput) parts(ctx context.Context, b *Backend, send func(event string, data any) error) error {
+	kinds := map[string]fleet.Kind{}
+	for _, kind := range in.kinds {
+		kinds[kind.String()] = kind
+	}
+	missing := map[[3]string]bool{}
+	err := b.Clusters.Resources.Stream(ctx, in.query(), func(part resources.Part) error {
+		missing[[3]string{part.Kind.Kind, part.Cluster.Name, part.Namespace}] = !part.IsComplete()
+		return send("part", rest.ResourcePart{
+			Namespace: part.Namespace, Kind: resourceKind(kinds[part.Kind.Kind], part.Kind), Cluster: resourceCluster(part.Cluster),
+		})
+	})
+	if err != nil {
+		return err
+	}
+	end := rest.ResourceEnd{Complete: true}
+	for _, lacks := range missing {
+		end.Complete = end.Complete && !lacks
+	}
+	return send("end", end)
 }
 
 func resourceList(kinds []fleet.Kind, answer resources.Answer) *rest.ResourceList {

@@ -72,12 +72,7 @@ func (s *session) run() error {
 		return err
 	}
 	s.filter = filter
-	header := s.w.Header()
-	header.Set("Content-Type", "text/event-stream")
-	header.Set("Cache-Control", "no-store")
-	header.Set("X-Accel-Buffering", "no") // nginx must not wait for more
-	// A stream has no end to wait for; each write has its own deadline instead.
-	_ = s.control.SetReadDeadline(time.Time{})
+	begin(s.w, s.control)
 	for first := true; ; first = false {
 		if err := s.follow(first); err != nil {
 			return err
@@ -201,10 +196,15 @@ func (s *session) write(to func(io.Writer)) error {
 
 // end tells the client why the stream ends.
 func (s *session) end(err error) {
+	text := problemOf(err)
+	_ = s.write(func(w io.Writer) { fmt.Fprintf(w, "event: problem\ndata: %s\n\n", text) })
+}
+
+func problemOf(err error) []byte {
 	status, detail := problem.Status(err), problem.Detail(err)
 	if errors.Is(err, errStopped) || errors.Is(err, ErrNotReady) {
 		status, detail = http.StatusServiceUnavailable, err.Error()
 	}
 	text, _ := json.Marshal(huma.ErrorModel{Title: http.StatusText(status), Status: status, Detail: detail})
-	_ = s.write(func(w io.Writer) { fmt.Fprintf(w, "event: problem\ndata: %s\n\n", text) })
+	return text
 }

@@ -182,9 +182,15 @@ func (l *Lister) List(ctx context.Context, query Query) (Answer, error) {
 
 // Part is what one cluster answered of one kind.
 type Part struct {
-	Kind    Kind    `json:"kind"`
-	Cluster Cluster `json:"cluster"`
+	// Namespace is the one that was listed; empty where that is all of them. A part replaces
+	// the one before of the same kind, cluster and namespace.
+	Namespace string  `json:"namespace,omitempty"`
+	Kind      Kind    `json:"kind"`
+	Cluster   Cluster `json:"cluster"`
 }
+
+// IsComplete tells whether nothing of the part is missing.
+func (p Part) IsComplete() bool { return rank[p.Cluster.State] < rank[Pending] && !p.Cluster.Truncated }
 
 // Stream calls yield with what each cluster answers of each kind, as it comes: first what
 // is known, then what is read. A part that was known is told again when it was read anew.

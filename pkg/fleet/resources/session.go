@@ -202,7 +202,7 @@ func item(one *slot, row table.Row, columns []table.Column, now time.Time) Item 
 // part is all of one list.
 func (s *session) part(i int, now time.Time) Part {
 	one := &s.slots[i]
-	part := Part{Kind: Kind{Kind: one.key.kind.String(), Items: []Item{}}, Cluster: s.state(one, now)}
+	part := Part{Namespace: one.namespace, Kind: Kind{Kind: one.key.kind.String(), Items: []Item{}}, Cluster: s.state(one, now)}
 	if one.page == nil || part.Cluster.State == Skipped {
 		return part
 	}
