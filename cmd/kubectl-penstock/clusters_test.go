@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -39,8 +40,6 @@ func operator(t *testing.T) plugin {
 // addClusters adds up, which has pods and deployments, and down, which refuses connections.
 func addClusters(t *testing.T) {
 	t.Helper()
-	admin, err := local.NewClient(env.Admin)
-	require.NoError(t, err)
 	up := target.New(t)
 	pods := target.Objects("shop", 2)
 	pods[1].Cells[1] = "Run\x1b[2Jning\u202e\u009b"
@@ -51,14 +50,20 @@ func addClusters(t *testing.T) {
 		{Name: "Name", Type: "string"}, {Name: "Ready", Type: "string"}, {Name: "Images", Type: "string", Priority: 1}, {Name: "Age", Type: "string"},
 	}})
 	nowhere := func(cluster *clientcmdapi.Cluster, _ *clientcmdapi.AuthInfo) { cluster.Server = "https://127.0.0.1:1" }
-	for name, kubeconfig := range map[string][]byte{"up": up.Kubeconfig(t), "down": up.Kubeconfig(t, nowhere)} {
-		for _, object := range []client.Object{
-			&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: env.ControllerNamespace, Name: name}, Data: map[string][]byte{"kubeconfig": kubeconfig}},
-			given.TargetCluster(name),
-		} {
-			require.NoError(t, admin.Create(t.Context(), object))
-			t.Cleanup(func() { require.NoError(t, admin.Delete(context.WithoutCancel(t.Context()), object)) })
-		}
+	addCluster(t, "up", up.Kubeconfig(t))
+	addCluster(t, "down", up.Kubeconfig(t, nowhere))
+}
+
+func addCluster(t *testing.T, name string, kubeconfig []byte) {
+	t.Helper()
+	admin, err := local.NewClient(env.Admin)
+	require.NoError(t, err)
+	for _, object := range []client.Object{
+		&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: env.ControllerNamespace, Name: name}, Data: map[string][]byte{"kubeconfig": kubeconfig}},
+		given.TargetCluster(name, given.Labelled("test", t.Name())),
+	} {
+		require.NoError(t, admin.Create(t.Context(), object))
+		t.Cleanup(func() { require.NoError(t, admin.Delete(context.WithoutCancel(t.Context()), object)) })
 	}
 }
 
@@ -67,14 +72,14 @@ func TestThePluginPrintsResourcesOfAllClusters(t *testing.T) {
 	p, nobody := operator(t), person(t, false)
 	addClusters(t)
 	require.Eventually(t, func() bool {
-		_, out, _ := p.run(t, "clusters", "-o", "name")
+		_, out, _ := p.run(t, "clusters", "-o", "name", "-l", "test="+t.Name())
 		return out == "targetcluster/down\ntargetcluster/up\n"
 	}, patience, 50*time.Millisecond)
-	code, out, errOut := p.run(t, "clusters")
+	code, out, errOut := p.run(t, "clusters", "-l", "test="+t.Name())
 	require.Zero(t, code, errOut)
 	require.Equal(t, "NAME | PHASE | VERSION | LATENCY | SINCE\ndown | Unknown | - | - | -\nup | Unknown | - | - | -", columns(out, -1))
 
-	code, out, errOut = p.run(t, "get", "pods,deploy", "-A", "--clusters", "all")
+	code, out, errOut = p.run(t, "get", "pods,deploy", "-A", "--clusters", "all", "--cluster-selector", "test="+t.Name())
 	require.Equal(t, exitPartial, code, errOut)
 	require.Equal(t, "CLUSTER | NAMESPACE | NAME | STATUS | RESTARTS | AGE\nup | shop | pod/object-0000 | Running | 0 | 60m\n"+
 		"up | shop | pod/object-0001 | Run [2Jning | 1 | 60m\n\nCLUSTER | NAMESPACE | NAME | READY | AGE\nup | shop | deployment.apps/object-0000 | <none> | 60m",
@@ -102,4 +107,30 @@ func TestThePluginPrintsResourcesOfAllClusters(t *testing.T) {
 	code, _, errOut = p.run(t, "get")
 	require.Equal(t, exitUsage, code)
 	require.Contains(t, errOut, "kubectl penstock get KIND")
+}
+
+func TestThePluginWaitsForAClusterThatIsSlow(t *testing.T) {
+	t.Parallel()
+	p, slow := operator(t), target.New(t)
+	answers := make(chan struct{})
+	slow.Handle("/api/v1/namespaces/shop/pods", func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case <-answers:
+			target.JSON(metav1.Table{TypeMeta: metav1.TypeMeta{Kind: "Table"}, Rows: []metav1.TableRow{}})(w, r)
+		case <-r.Context().Done():
+		}
+	})
+	addCluster(t, "slow", slow.Kubeconfig(t))
+	require.Eventually(t, func() bool {
+		_, out, _ := p.run(t, "clusters", "-o", "name")
+		return strings.Contains(out, "targetcluster/slow")
+	}, patience, 50*time.Millisecond)
+	code, _, errOut := p.run(t, "get", "pods", "-n", "shop", "--clusters", "slow", "--wait", "0")
+	require.Equal(t, exitPartial, code)
+	require.Contains(t, errOut, "slow: Pending: pods: no answer yet")
+
+	time.AfterFunc(2500*time.Millisecond, func() { close(answers) })
+	code, _, errOut = p.run(t, "get", "pods", "-n", "shop", "--clusters", "slow")
+	require.Zero(t, code, errOut)
+	require.Equal(t, "No resources found.\n", errOut)
 }

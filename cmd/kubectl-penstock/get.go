@@ -4,9 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"maps"
 	"net/url"
+	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -19,6 +23,8 @@ const (
 	// resourcePage is how many objects are asked for at once, maxPages how often: an answer
 	// beyond that is for a program, and not for a terminal.
 	resourcePage, maxPages = 5000, 100
+	// defaultWait is longer than the server reads one cluster for.
+	defaultWait = 10 * time.Second
 )
 
 // getOptions are the flags of get.
@@ -26,6 +32,7 @@ type getOptions struct {
 	everywhere, fresh         bool
 	clusters, clusterSelector string
 	selector                  string
+	wait                      time.Duration
 }
 
 func getCommand(o *options) *cobra.Command {
@@ -33,8 +40,8 @@ func getCommand(o *options) *cobra.Command {
 	command := &cobra.Command{
 		Use: "get KIND[,KIND...]", Short: "List resources of target clusters, as kubectl get prints them",
 		Long: `List resources of target clusters, as kubectl get prints them, with the cluster in the
-first column. What a cluster does not answer within two seconds is missing: it is named on
-stderr with the reason, and the exit code is 3.`,
+first column. What a cluster does not answer is missing: it is named on stderr with the
+reason, and the exit code is 3.`,
 		Example: "  kubectl penstock get pods,deploy -A --clusters all\n  kubectl penstock get pods -n shop --clusters eu-1,eu-2 -l app=web -o wide",
 		Args:    arguments(cobra.ExactArgs(1)),
 		RunE: func(command *cobra.Command, args []string) error {
@@ -43,7 +50,7 @@ stderr with the reason, and the exit code is 3.`,
 				return err
 			}
 			defer connected.close()
-			list, missing, err := allResources(command.Context(), connected, g.query(args[0], connected.namespace))
+			list, missing, err := g.resources(command, connected, args[0])
 			if err != nil {
 				return err
 			}
@@ -59,6 +66,7 @@ stderr with the reason, and the exit code is 3.`,
 	flags.StringVar(&g.clusterSelector, "cluster-selector", "", "only clusters whose labels this selects")
 	flags.StringVarP(&g.selector, "selector", "l", "", "only objects whose labels this selects")
 	flags.BoolVar(&g.fresh, "fresh", false, "wait for what is read anew, instead of what was read a moment ago")
+	flags.DurationVar(&g.wait, "wait", defaultWait, "how long to wait for clusters that are slow to answer; 0 takes what the server has within two seconds")
 	return command
 }
 
@@ -83,9 +91,51 @@ func (g getOptions) query(kinds, namespace string) url.Values {
 	return query
 }
 
+// resources asks until every cluster has answered, or --wait is over. What the server has
+// read meanwhile it has at once.
+func (g getOptions) resources(command *cobra.Command, connected *connection, kinds string) (list rest.ResourceList, missing []string, err error) {
+	query := g.query(kinds, connected.namespace)
+	progress := progressOn(command.ErrOrStderr())
+	defer progress("")
+	for until := time.Now().Add(g.wait); ; query.Del("fresh") {
+		list, missing, err = allResources(command.Context(), connected, query)
+		pending := 0
+		for _, cluster := range list.Clusters {
+			if cluster.State == "Pending" {
+				pending++
+			}
+		}
+		if err != nil || pending == 0 || time.Now().After(until) {
+			return list, missing, err
+		}
+		progress(fmt.Sprintf("%d of %d clusters have answered", len(list.Clusters)-pending, len(list.Clusters)))
+	}
+}
+
+// progressOn returns what shows a line on a terminal in place of the one before, and
+// nothing elsewhere.
+func progressOn(errOut io.Writer) func(line string) {
+	file, ok := errOut.(*os.File)
+	if !ok {
+		return func(string) {}
+	}
+	if info, err := file.Stat(); err != nil || info.Mode()&os.ModeCharDevice == 0 {
+		return func(string) {}
+	}
+	const toStart, clearLine = "\r", "\x1b[K"
+	shown := false
+	return func(line string) {
+		if shown || line != "" {
+			fmt.Fprint(file, toStart+clearLine+line)
+		}
+		shown = line != ""
+	}
+}
+
 // allResources reads every page. What was missing on any of them is told by cluster, in
 // the order of names.
 func allResources(ctx context.Context, connected *connection, query url.Values) (list rest.ResourceList, missing []string, err error) {
+	query = maps.Clone(query)
 	known := map[string]bool{}
 	for page := range maxPages {
 		var next rest.ResourceList

@@ -137,7 +137,7 @@ func (c *Clusters) follow(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer connected.http.CloseIdleConnections()
+	defer connected.close()
 	kind := v1alpha1.GroupVersion.WithKind("TargetCluster")
 	if _, err := connected.mapper.RESTMapping(kind.GroupKind(), kind.Version); err != nil {
 		return fmt.Errorf("find TargetClusters: %w", err)
@@ -184,23 +184,37 @@ func newScheme() *runtime.Scheme {
 	return scheme
 }
 
+// requestTimeout bounds each request but for a watch, so that an API server that takes
+// requests and never answers holds nothing up.
+const requestTimeout = 5 * time.Second
+
 // connection is the ways to the cluster that has the TargetClusters.
 type connection struct {
-	http   *http.Client
-	mapper meta.RESTMapper
-	cache  cache.Cache
-	live   client.Client
+	watches, requests *http.Client
+	mapper            meta.RESTMapper
+	cache             cache.Cache
+	live              client.Client
+}
+
+func (c connection) close() {
+	c.watches.CloseIdleConnections()
+	c.requests.CloseIdleConnections()
 }
 
 func (c *Clusters) connect() (made connection, err error) {
-	if made.http, err = rest.HTTPClientFor(c.config.Home); err != nil {
+	if made.watches, err = rest.HTTPClientFor(c.config.Home); err != nil {
 		return made, fmt.Errorf("reach the cluster: %w", err)
 	}
-	if made.mapper, err = apiutil.NewDynamicRESTMapper(c.config.Home, made.http); err != nil {
+	bounded := rest.CopyConfig(c.config.Home)
+	bounded.Timeout = requestTimeout
+	if made.requests, err = rest.HTTPClientFor(bounded); err != nil {
+		return made, fmt.Errorf("reach the cluster: %w", err)
+	}
+	if made.mapper, err = apiutil.NewDynamicRESTMapper(bounded, made.requests); err != nil {
 		return made, fmt.Errorf("find the kinds of the cluster: %w", err)
 	}
 	made.cache, err = cache.New(c.config.Home, cache.Options{
-		HTTPClient: made.http, Mapper: made.mapper, Scheme: scheme, DefaultTransform: cache.TransformStripManagedFields(),
+		HTTPClient: made.watches, Mapper: made.mapper, Scheme: scheme, DefaultTransform: cache.TransformStripManagedFields(),
 		ByObject: map[client.Object]cache.ByObject{
 			&corev1.Secret{}: {Namespaces: map[string]cache.Config{c.config.Namespace: {}}, Transform: fleet.TrimSecret},
 		},
@@ -208,7 +222,7 @@ func (c *Clusters) connect() (made connection, err error) {
 	if err != nil {
 		return made, fmt.Errorf("watch the cluster: %w", err)
 	}
-	made.live, err = client.New(c.config.Home, client.Options{HTTPClient: made.http, Mapper: made.mapper, Scheme: scheme})
+	made.live, err = client.New(bounded, client.Options{HTTPClient: made.requests, Mapper: made.mapper, Scheme: scheme})
 	if err != nil {
 		return made, fmt.Errorf("read the cluster: %w", err)
 	}

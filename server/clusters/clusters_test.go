@@ -65,3 +65,16 @@ func TestClustersAreNotKnownWhileTheAPIServerIsAway(t *testing.T) {
 	_, err = c.Client(t.Context(), "eu")
 	require.ErrorIs(t, err, ErrNotReady)
 }
+
+func TestAnAPIServerThatHangsHoldsNobodyUp(t *testing.T) {
+	t.Parallel()
+	home := target.New(t)
+	home.Instead(home.Hang)
+	c := start(t, home)
+	require.Eventually(t, func() bool { return len(home.Requests()) > 0 }, patience, look)
+	_, err := c.All(t.Context(), labels.Everything())
+	require.ErrorIs(t, err, ErrNotReady)
+	began := time.Now()
+	c.Start(t.Context())()
+	require.Less(t, time.Since(began), 2*requestTimeout, "it ends though a request hangs")
+}
