@@ -40,7 +40,7 @@ func TestAStageWaitsForItsTemplateAndGoesOnWhenThatAppears(t *testing.T) {
 	w.Succeed("app-1")
 	stagesAre(w, "web", "app-1", "DEPLOY Held/Template")
 	w.KubectlTells("describe cdpipeline web", "WorkflowTemplate deploy does not exist: create it, or correct workflow.templateRef, and the stage goes on")
-	w.KubectlTells("describe cibuild app-1", "its template to exist (web)")
+	w.KubectlTells("describe cibuild app-1", "its template to exist (", "web)")
 	w.Create(given.WorkflowTemplate(given.Template, time.Second))
 	runsAre(t, w, "web", "app-1 Succeeded")
 	runsAre(t, w, "below", "app-1 Succeeded")
