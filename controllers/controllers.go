@@ -168,7 +168,9 @@ func newLoops(mgr manager.Manager, deps Dependencies, decider trigger.Decider) *
 		Interval: deps.Config.SweepInterval, Log: deps.Log.WithName("sweep"),
 	})
 	l.history = prune.NewRows(prune.RowsConfig{History: deps.Store, Log: deps.Log.WithName("prune")})
-	l.surplus = prune.NewBuilds(prune.BuildsConfig{Cache: mgr.GetCache(), Writer: mgr.GetClient(), Log: deps.Log.WithName("prune")})
+	l.surplus = prune.NewBuilds(prune.BuildsConfig{
+		Cache: mgr.GetCache(), Writer: mgr.GetClient(), Interval: deps.Config.SweepInterval, Log: deps.Log.WithName("prune"),
+	})
 	l.queue = gauge.NewQueue(deps.Store.QueueDepth, deps.Store.DelayedTasks, deps.Log.WithName("gauge"))
 	l.horizon = gauge.NewHorizon(deps.Store.EventDelay, deps.Log.WithName("gauge"))
 	return l

@@ -22,8 +22,6 @@ import (
 // +kubebuilder:rbac:groups=penstock.dev,resources=cibuilds,verbs=delete
 
 const (
-	// buildsInterval is the pause between two rounds over all CiPipelines.
-	buildsInterval = time.Minute
 	// deleters is how many builds are deleted at once, and most how many in one round.
 	deleters, most = 2, 500
 	// deleteTimeout bounds one delete, waiting for the API's token bucket included.
@@ -43,7 +41,7 @@ type BuildsConfig struct {
 	Cache client.Reader
 	// Writer deletes builds, in the background class of the API's token bucket.
 	Writer client.Writer
-	// Interval is the pause between two rounds. Defaults to a minute.
+	// Interval is the pause between two rounds over all CiPipelines.
 	Interval time.Duration
 	Log      logr.Logger
 }
@@ -57,9 +55,6 @@ type Builds struct {
 
 // NewBuilds returns a loop that does nothing until it is started.
 func NewBuilds(config BuildsConfig) *Builds {
-	if config.Interval == 0 {
-		config.Interval = buildsInterval
-	}
 	b := &Builds{BuildsConfig: config}
 	b.Loop = loop.New(loop.Config{Name: "prune-builds", Run: b.runOnce, Interval: config.Interval, Jitter: rowsJitter, Log: config.Log})
 	return b

@@ -14,7 +14,9 @@ import (
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -56,10 +58,12 @@ func TestTheGrantedRightsAreEnoughAndAllOfThemAreUsed(t *testing.T) {
 	quiet, err := env.Start(t.Context(), env.Options{Audit: true})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, quiet.Stop()) })
-	w := world.New(t, world.Options{Environment: quiet, Settings: []string{"LEADER_ELECT=true"}})
+	w := world.New(t, world.Options{Environment: quiet, Settings: []string{"LEADER_ELECT=true", "TEMPLATE_WAIT=1s"}})
 	w.Create(given.CiPipeline(given.CI), given.CiBuild("b1"), given.CdPipeline("fine"), given.CdPipeline("nobodys", given.BelowCd("nobody")),
 		given.CdPipeline("no-template", given.Runs("nowhere")), given.CdPipeline("no-cluster-template", given.Runs("nowhere"), clusterScope),
-		given.CiPipeline("asleep", func(ci *v1alpha1.CiPipeline) { ci.Spec.Suspend = true }), given.CiBuild("b2", given.BuildOf("asleep")))
+		given.CiPipeline("asleep", func(ci *v1alpha1.CiPipeline) {
+			ci.Spec.Suspend, ci.Spec.BuildHistory = true, &v1alpha1.BuildHistory{}
+		}), given.CiBuild("b2", given.BuildOf("asleep")))
 	controller := w.Start()
 	require.NoError(t, w.Everywhere.Create(t.Context(), &corev1.ConfigMap{
 		ObjectMeta: metav1.ObjectMeta{Namespace: env.ControllerNamespace, Name: settings.ConfigMap},
@@ -82,6 +86,9 @@ func TestTheGrantedRightsAreEnoughAndAllOfThemAreUsed(t *testing.T) {
 	w.Eventually("a probed cluster", func(ctx context.Context) bool {
 		var cluster v1alpha1.TargetCluster
 		return w.Everywhere.Get(ctx, client.ObjectKey{Name: "elsewhere"}, &cluster) == nil && cluster.Status.Phase == v1alpha1.ClusterHealthy
+	})
+	w.Eventually("the end of a build that is kept no longer", func(ctx context.Context) bool {
+		return apierrors.IsNotFound(w.Cluster.Get(ctx, types.NamespacedName{Namespace: w.Namespace, Name: "b2"}, &v1alpha1.CiBuild{}))
 	})
 	rest(w)
 	w.Judge()

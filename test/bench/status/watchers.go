@@ -72,6 +72,7 @@ type watchers struct {
 	lines     []*bufio.Scanner
 }
 
+//nolint:bodyclose // watchers.close closes them
 func watch(ctx context.Context, asking *callers, count int) (*watchers, error) {
 	open := &watchers{}
 	// A stream of HTTP/1.1 has a connection of its own, as that of a browser's tab.
@@ -80,7 +81,7 @@ func watch(ctx context.Context, asking *callers, count int) (*watchers, error) {
 		if err != nil {
 			return open, err
 		}
-		open.responses = append(open.responses, response) //nolint:bodyclose // watchers.close closes it
+		open.responses = append(open.responses, response)
 		open.lines = append(open.lines, bufio.NewScanner(response.Body))
 		select {
 		case <-ctx.Done():
