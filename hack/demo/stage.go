@@ -92,7 +92,8 @@ func (s *stage) settle(ctx context.Context) error {
 			return false, err
 		}
 		for i := range list.Items {
-			if !meta.IsStatusConditionTrue(list.Items[i].Status.Conditions, v1alpha1.ConditionReady) {
+			pipeline := &list.Items[i] // one that is suspended says so instead
+			if !meta.IsStatusConditionTrue(pipeline.Status.Conditions, v1alpha1.ConditionReady) && !pipeline.Spec.Suspend {
 				return false, nil
 			}
 		}
