@@ -248,7 +248,7 @@ func TestTasksThatAPolicyDeniesLetTheOthersOfTheirNamespacePass(t *testing.T) {
 			return nil
 		})
 		d.Store(start(t, rows, s))
-		sleep(6 * time.Minute)
+		sleep(5 * time.Minute)
 		require.Equal(t, 20, s.made())
 		require.Equal(t, poisoned, rows.count(store.StatusPending))
 	})

@@ -79,7 +79,7 @@ func (q *queue) ClaimWithin(_ context.Context, lane store.Lane, worker string, m
 	q.claims++
 	var claims []store.Claim
 	aside, taken := map[string]v1alpha1.Reason{}, map[string]int{}
-	for _, r := range q.rows {
+	for _, r := range q.inOrder() {
 		if len(claims) == most {
 			break
 		}
@@ -115,7 +115,7 @@ func (q *queue) ClaimDelayed(_ context.Context, lane store.Lane, worker string, 
 	}
 	var claims []store.Claim
 	taken := map[string]int{}
-	for _, r := range q.byAvailability() {
+	for _, r := range q.inOrder() {
 		namespace := r.claim.Namespace
 		early := time.Now().Before(r.availableAt) && argo.CauseBy(r.delayedBy).OfObject
 		if r.status != store.StatusPending || r.delayedBy == "" || early || lane != laneOf(r.claim) || taken[namespace] >= rooms[namespace] {
@@ -129,8 +129,8 @@ func (q *queue) ClaimDelayed(_ context.Context, lane store.Lane, worker string, 
 	return claims, nil
 }
 
-// byAvailability is the tasks with those last that were refused last.
-func (q *queue) byAvailability() []*row {
+// inOrder is the tasks as they are claimed: those that are to wait longest come last.
+func (q *queue) inOrder() []*row {
 	return slices.SortedStableFunc(slices.Values(q.rows), func(a, b *row) int { return a.availableAt.Compare(b.availableAt) })
 }
 
@@ -173,9 +173,9 @@ func (q *queue) Complete(_ context.Context, worker string, completions []store.C
 		if r.status != store.StatusSubmitting || r.claimedBy != worker || r.claim.Attempt != completion.Attempt {
 			continue
 		}
-		r.status, r.completion, r.availableAt = completion.Status, completion, time.Now().Add(completion.Delay)
-		r.delayedBy = completion.DelayedBy
-		if completion.Delay > 0 {
+		r.status, r.completion, r.delayedBy = completion.Status, completion, completion.DelayedBy
+		if completion.Delay > 0 { // else it keeps its place
+			r.availableAt = time.Now().Add(completion.Delay)
 			r.claim.Failures++
 		}
 		if r.status == store.StatusSubmitted {

@@ -130,6 +130,21 @@ func TestATaskThatAPolicyDeniedIsLeftAloneWhileOthersOfItsNamespaceAreTried(t *t
 	require.Equal(t, []string{"b"}, pipelines(probe(t, s, 5)))
 }
 
+// A probe that was not tried, since another of its round was refused, is the first of the next.
+func TestWhatIsGivenBackUntriedKeepsItsPlaceAndWhatWasRefusedLosesIt(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	planned(t, s, "b1", given.FamilyOf(given.CdPipeline("a"), given.CdPipeline("b"), given.CdPipeline("c")))
+	claimWithin(t, s, 10, shutByPolicy)
+	round := probe(t, s, 2)
+	require.Equal(t, []string{"a", "b"}, pipelines(round))
+	completed(t, s,
+		store.Completion{ID: round[0].ID, Attempt: 1, Status: store.StatusPending, Reason: v1alpha1.ReasonPolicyDenied, Message: "denied", Delay: time.Hour, DelayedBy: v1alpha1.ReasonPolicyDenied},
+		store.Completion{ID: round[1].ID, Attempt: 1, Status: store.StatusPending, DelayedBy: v1alpha1.ReasonPolicyDenied})
+	execute(t, s, "UPDATE task SET available_at = now() WHERE id = $1", round[0].ID) // as after that hour
+	require.Equal(t, []string{"b", "c", "a"}, pipelines(probe(t, s, 3)))
+}
+
 // A shut namespace must not keep what is to be ended: that needs no Workflow.
 func TestWhatIsCancelledIsClaimedAlsoInAShutNamespace(t *testing.T) {
 	t.Parallel()
