@@ -60,7 +60,7 @@ type ResourceCluster struct {
 	Name       string `json:"name"`
 	State      string `json:"state" doc:"Fresh, Stale, Skipped, Pending, Failed or Unreachable."`
 	AgeSeconds int64  `json:"ageSeconds" doc:"How old the oldest shown part is."`
-	Count      int64  `json:"count" doc:"How many objects there are, as far as the cluster tells."`
+	Count      int64  `json:"count" doc:"How many objects there are, those that were read and those that the cluster says remain."`
 	Truncated  bool   `json:"truncated,omitempty" doc:"More exist than are read of one cluster."`
 	Error      string `json:"error,omitempty" doc:"What is missing, and why."`
 }

@@ -19,17 +19,17 @@ func TestATargetClusterSaysInExactlyOneWayHowItIsReached(t *testing.T) {
 		spec    v1alpha1.TargetClusterSpec
 		refusal string
 	}{
-		"by a Secret":                     {v1alpha1.TargetClusterSpec{KubeconfigSecretRef: secret}, ""},
-		"as the cluster of Penstock":      {v1alpha1.TargetClusterSpec{InCluster: true}, ""},
-		"not at all, being virtual":       {v1alpha1.TargetClusterSpec{Virtual: true, Suspend: true}, ""},
-		"nothing is refused":              {v1alpha1.TargetClusterSpec{}, exactlyOne},
-		"suspend alone is refused":        {v1alpha1.TargetClusterSpec{Suspend: true}, exactlyOne},
-		"two ways are refused":            {v1alpha1.TargetClusterSpec{KubeconfigSecretRef: secret, InCluster: true}, exactlyOne},
-		"two others are refused":          {v1alpha1.TargetClusterSpec{InCluster: true, Virtual: true}, exactlyOne},
-		"a Secret without a name":         {v1alpha1.TargetClusterSpec{KubeconfigSecretRef: &v1alpha1.SecretKeyReference{Key: "a"}}, "spec.kubeconfigSecretRef.name"},
-		"a Secret of another namespace":   {v1alpha1.TargetClusterSpec{KubeconfigSecretRef: &v1alpha1.SecretKeyReference{Name: "other/eu-1"}}, "spec.kubeconfigSecretRef.name"},
-		"a key that no Secret can have":   {v1alpha1.TargetClusterSpec{KubeconfigSecretRef: &v1alpha1.SecretKeyReference{Name: "a", Key: "../token"}}, "spec.kubeconfigSecretRef.key"},
-		"a key is kubeconfig if not told": {v1alpha1.TargetClusterSpec{KubeconfigSecretRef: &v1alpha1.SecretKeyReference{Name: "a"}}, ""},
+		"by a Secret":                    {v1alpha1.TargetClusterSpec{KubeconfigSecretRef: secret}, ""},
+		"as the cluster of Penstock":     {v1alpha1.TargetClusterSpec{InCluster: true}, ""},
+		"not at all, being virtual":      {v1alpha1.TargetClusterSpec{Virtual: true, Suspend: true}, ""},
+		"nothing is refused":             {v1alpha1.TargetClusterSpec{}, exactlyOne},
+		"suspend alone is refused":       {v1alpha1.TargetClusterSpec{Suspend: true}, exactlyOne},
+		"two ways are refused":           {v1alpha1.TargetClusterSpec{KubeconfigSecretRef: secret, InCluster: true}, exactlyOne},
+		"two others are refused":         {v1alpha1.TargetClusterSpec{InCluster: true, Virtual: true}, exactlyOne},
+		"a Secret without a name":        {v1alpha1.TargetClusterSpec{KubeconfigSecretRef: &v1alpha1.SecretKeyReference{Key: "a"}}, "spec.kubeconfigSecretRef.name"},
+		"a Secret of another namespace":  {v1alpha1.TargetClusterSpec{KubeconfigSecretRef: &v1alpha1.SecretKeyReference{Name: "other/eu-1"}}, "spec.kubeconfigSecretRef.name"},
+		"a key that no Secret can have":  {v1alpha1.TargetClusterSpec{KubeconfigSecretRef: &v1alpha1.SecretKeyReference{Name: "a", Key: "../token"}}, "spec.kubeconfigSecretRef.key"},
+		"the key defaults to kubeconfig": {v1alpha1.TargetClusterSpec{KubeconfigSecretRef: &v1alpha1.SecretKeyReference{Name: "a"}}, ""},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			t.Parallel()

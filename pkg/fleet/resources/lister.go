@@ -106,7 +106,7 @@ type Cluster struct {
 	State State  `json:"state"`
 	// AgeSeconds is how old the oldest shown part is.
 	AgeSeconds int64 `json:"ageSeconds"`
-	// Count is how many objects there are, as far as the cluster tells.
+	// Count is how many objects there are, those that were read and those that the cluster says remain.
 	Count int64 `json:"count"`
 	// Truncated is true where more exist than are read of one cluster.
 	Truncated bool `json:"truncated,omitempty"`
