@@ -385,12 +385,26 @@ func (m *model) conclude(consequence store.Consequence) {
 			m.moved(next)
 		}
 		m.turns[key] = turnWith(status)
+	case consequence.Outcome == "" && !consequence.Retries:
+		// The next stage had begun before this one was reopened.
+		if m.turns[key] == string(trigger.TurnActive) && !m.isUnderWay(key) {
+			m.turns[key] = string(trigger.TurnYielded)
+		}
 	case consequence.Retries:
 		m.add(key, ended.Build.UID, ended.Pipeline, ended.PipelineUID, ended.Attempt+1,
 			modelTask{stage: ended.Stage, status: store.StatusPending, delayed: consequence.RetryAfter > 0})
 	case consequence.Outcome != "":
 		m.end(key, ended, consequence.Outcome)
 	}
+}
+
+// isUnderWay tells whether a stage of a run waits for a slot, or has begun and is not followed.
+func (m *model) isUnderWay(key string) bool {
+	return slices.ContainsFunc(stageOrder, func(stage trigger.Stage) bool {
+		known, exists := m.stages[key+" "+string(stage)]
+		task := m.tasks[known.task]
+		return exists && !task.settled && task.status != store.StatusHeld
+	})
 }
 
 // end ends a run: stages that have not begun never do.
