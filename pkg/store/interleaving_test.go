@@ -1,9 +1,12 @@
 package store_test
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 
@@ -44,19 +47,50 @@ func TestTwoCallsAtOnceEndAsIfOneCameAfterTheOther(t *testing.T) {
 		w.meddleSometimes()
 		one, other := w.next(), w.next()
 		require.NoError(t, w.together(one, other), "%s | %s", one.says, other.says)
-		got := tablesOf(t, w.s)
-		first, whyNotFirst := w.after(one, other)
-		second, whyNotSecond := w.after(other, one)
-		switch {
-		case whyNotFirst == nil && len(difference(first, got)) == 0:
-			w.model = first
-		case whyNotSecond == nil && len(difference(second, got)) == 0:
-			w.model = second
-		default:
-			t.Errorf("neither %s, then %s: %v %q", one.says, other.says, whyNotFirst, difference(first, got))
-			t.Fatalf("nor %s, then %s: %v %q", other.says, one.says, whyNotSecond, difference(second, got))
-		}
+		w.follows(orders(one, other), tablesOf(t, w.s))
 	}
+}
+
+// orders are those in which two calls may have come that were made at once. One that is
+// not a single transaction may have come partly before the other and partly after it.
+func orders(one, other step) [][]step {
+	all := [][]step{{one, other}, {other, one}}
+	if len(one.parts) == 0 {
+		one, other = other, one
+	}
+	for some := 1; some < 1<<len(one.parts)-1; some++ {
+		var before, after []step
+		for i, part := range one.parts {
+			if some&(1<<i) != 0 {
+				before = append(before, part)
+			} else {
+				after = append(after, part)
+			}
+		}
+		all = append(all, slices.Concat(before, []step{other}, after))
+	}
+	return all
+}
+
+// follows has the model follow the first of the orders that leads to the tables, and fails
+// where none does.
+func (w *world) follows(orders [][]step, got []string) {
+	w.t.Helper()
+	var wrong []string
+	for _, order := range orders {
+		m, err := w.after(order)
+		lines := difference(m, got)
+		if err == nil && len(lines) == 0 {
+			w.model = m
+			return
+		}
+		said := make([]string, len(order))
+		for i, made := range order {
+			said[i] = made.says
+		}
+		wrong = append(wrong, fmt.Sprintf("not %s: %v %q", strings.Join(said, ", then "), err, lines))
+	}
+	require.Fail(w.t, "no order of the calls leads to the tables", strings.Join(wrong, "\n"))
 }
 
 // together makes both calls at the same time. Reclaiming passes over rows that
@@ -80,16 +114,15 @@ func (w *world) together(one, other step) error {
 	return nil
 }
 
-// after is the model after both calls in this order, or why their answers cannot
-// come of it.
-func (w *world) after(one, other step) (*model, error) {
+// after is the model after the calls in this order, or why their answers cannot come of it.
+func (w *world) after(order []step) (*model, error) {
 	m := w.model.clone()
-	for _, made := range []step{one, other} {
+	for _, made := range order {
 		if err := made.apply(m, false); err != nil {
 			return m, err
 		}
 	}
-	if one.again || other.again {
+	if slices.ContainsFunc(order, func(made step) bool { return made.again }) {
 		m.reclaim()
 	}
 	return m, nil

@@ -36,8 +36,14 @@ func (w *world) observe() (step, bool) {
 		}
 	}
 	var moved []store.Moved
+	var parts []step
+	for i, one := range batch {
+		parts = append(parts, step{says: fmt.Sprintf("observe %+v", one), apply: func(m *model, _ bool) error {
+			return m.observe(batch[i:i+1], slices.DeleteFunc(slices.Clone(moved), func(task store.Moved) bool { return task.ID != one.id }))
+		}})
+	}
 	return step{
-		says: fmt.Sprintf("observe %+v", batch),
+		says: fmt.Sprintf("observe %+v", batch), parts: parts,
 		do: func() (err error) {
 			all := make([]store.Observation, len(batch))
 			for i := range batch {

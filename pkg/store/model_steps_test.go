@@ -55,6 +55,9 @@ type step struct {
 	apply func(m *model, alone bool) error
 	// again means that it is made once more where it was not alone.
 	again bool
+	// parts are the same call for each of its tasks, where it passes over those that another
+	// call holds and comes back for them. They only apply.
+	parts []step
 }
 
 // next draws a step.
