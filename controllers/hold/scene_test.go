@@ -81,7 +81,7 @@ func newScene(t *testing.T, pipelines ...client.Object) *scene {
 	filters, err := trigger.NewFilters()
 	require.NoError(t, err)
 	s := &scene{
-		t: t, store: rows, cluster: fake.NewClientBuilder().WithScheme(scheme).WithObjects(pipelines...).Build(),
+		t: t, store: rows, cluster: fake.NewClientBuilder().WithScheme(scheme).WithObjects(given.Copies(pipelines...)...).Build(),
 		decider:  trigger.Decider{Filters: filters},
 		informer: newInformer(), templates: newInformer(),
 	}

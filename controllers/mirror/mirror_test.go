@@ -154,7 +154,7 @@ func newDesk(t *testing.T, objects ...client.Object) *desk {
 	require.NoError(t, v1alpha1.AddToScheme(scheme))
 	d := &desk{
 		t: t, informers: map[kind]*controllertest.FakeInformer{},
-		cluster: fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).Build(),
+		cluster: fake.NewClientBuilder().WithScheme(scheme).WithObjects(given.Copies(objects...)...).Build(),
 		rows: &tables{
 			builds: map[string]store.MirroredBuild{}, cis: map[string]store.MirroredCiPipeline{}, cds: map[string]store.MirroredCdPipeline{},
 		},

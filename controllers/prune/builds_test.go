@@ -37,7 +37,7 @@ func cluster(t *testing.T, objects ...client.Object) *fake.ClientBuilder {
 	t.Helper()
 	scheme := runtime.NewScheme()
 	require.NoError(t, v1alpha1.AddToScheme(scheme))
-	return fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...)
+	return fake.NewClientBuilder().WithScheme(scheme).WithObjects(given.Copies(objects...)...)
 }
 
 // left are the names of the builds that exist.

@@ -102,7 +102,7 @@ func newDesk(t *testing.T, objects ...client.Object) *desk {
 	require.NoError(t, wfv1.AddToScheme(scheme))
 	filters, err := trigger.NewFilters()
 	require.NoError(t, err)
-	builder := fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).
+	builder := fake.NewClientBuilder().WithScheme(scheme).WithObjects(given.Copies(objects...)...).
 		WithObjects(given.WorkflowTemplate(given.Template, time.Second)).
 		WithStatusSubresource(&v1alpha1.CiBuild{}, &v1alpha1.CdPipeline{})
 	require.NoError(t, lookup.AddIndexes(t.Context(), indexer{builder}))

@@ -113,7 +113,7 @@ func newCluster(t *testing.T, objects ...client.Object) client.WithWatch {
 	t.Helper()
 	scheme := runtime.NewScheme()
 	require.NoError(t, v1alpha1.AddToScheme(scheme))
-	builder := fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).
+	builder := fake.NewClientBuilder().WithScheme(scheme).WithObjects(given.Copies(objects...)...).
 		WithStatusSubresource(&v1alpha1.CiBuild{}, &v1alpha1.CdPipeline{}, &v1alpha1.RunRequest{}).
 		WithIndex(&v1alpha1.CiBuild{}, "metadata.name", func(object client.Object) []string { return []string{object.GetName()} }).
 		WithIndex(&v1alpha1.CdPipeline{}, "spec.parentRef.kind", func(object client.Object) []string {

@@ -42,7 +42,7 @@ func newSweeper(t *testing.T, objects ...client.Object) (*Sweeper, *planner, *[]
 	told, rows, lines := &planner{}, &table{}, &[]string{}
 	log := funcr.New(func(_, line string) { *lines = append(*lines, line) }, funcr.Options{})
 	return New(Config{
-		Cache: fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).Build(),
+		Cache: fake.NewClientBuilder().WithScheme(scheme).WithObjects(given.Copies(objects...)...).Build(),
 		Rows:  rows, Planner: told, Tracker: rows, Wake: func() { rows.told = append(rows.told, "woken") }, Log: log,
 	}), told, lines
 }

@@ -51,11 +51,7 @@ func newServer(t *testing.T, objects ...client.Object) client.WithWatch {
 	scheme := runtime.NewScheme()
 	require.NoError(t, v1alpha1.AddToScheme(scheme))
 	require.NoError(t, wfv1.AddToScheme(scheme))
-	copies := make([]client.Object, len(objects))
-	for i, object := range objects {
-		copies[i] = object.DeepCopyObject().(client.Object)
-	}
-	server := fake.NewClientBuilder().WithScheme(scheme).WithObjects(copies...).Build()
+	server := fake.NewClientBuilder().WithScheme(scheme).WithObjects(given.Copies(objects...)...).Build()
 	// What is created has a UID, as at a real API server.
 	return interceptor.NewClient(server, interceptor.Funcs{
 		Create: func(ctx context.Context, server client.WithWatch, object client.Object, opts ...client.CreateOption) error {

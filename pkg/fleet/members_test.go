@@ -41,7 +41,7 @@ func newCompany(t *testing.T, objects ...client.Object) *company {
 	scheme := runtime.NewScheme()
 	require.NoError(t, v1alpha1.AddToScheme(scheme))
 	require.NoError(t, corev1.AddToScheme(scheme))
-	c := &company{t: t, server: fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).Build()}
+	c := &company{t: t, server: fake.NewClientBuilder().WithScheme(scheme).WithObjects(given.Copies(objects...)...).Build()}
 	live := interceptor.NewClient(c.server, interceptor.Funcs{Get: func(
 		ctx context.Context, server client.WithWatch, key client.ObjectKey, object client.Object, options ...client.GetOption,
 	) error {
