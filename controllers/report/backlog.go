@@ -25,21 +25,20 @@ type heldBack []types.NamespacedName
 
 // addHeldBack has those pipelines reported that the gate holds back, once it is known who
 // holds it, and those that it held back until now.
-func (r *Reporter) addHeldBack(ctx context.Context) bool {
+func (r *Reporter) addHeldBack(ctx context.Context) error {
 	before := r.heldBack
 	if r.holders() == "" {
 		r.heldBack = nil
 		r.Pipelines(before...)
-		return true
+		return nil
 	}
 	waiting, err := r.Rows.HeldBackPipelines(ctx)
 	if err != nil {
-		r.Log.Error(err, "report failed, will retry")
-		return false
+		return err
 	}
 	r.heldBack = waiting
 	r.Pipelines(append(before, waiting...)...)
-	return true
+	return nil
 }
 
 // holders names the oldest Workflows that keep the gate closed; empty while it is open, or

@@ -109,30 +109,29 @@ func difference(a, b []types.NamespacedName) []types.NamespacedName {
 // Delayed says that Workflows of a namespace are refused, or no longer. It never blocks.
 func (r *Reporter) Delayed(namespace string) {
 	r.delays.mark(namespace)
-	r.builds.signal()
+	r.builds.wake.Notify()
 }
 
 // addDelayed has those builds and pipelines reported that are delayed, or were until now.
-func (r *Reporter) addDelayed(ctx context.Context) bool {
+func (r *Reporter) addDelayed(ctx context.Context) error {
 	now := time.Now()
 	due, wait := r.delays.due(now)
 	if wait > 0 {
-		time.AfterFunc(wait, r.builds.signal)
+		time.AfterFunc(wait, r.builds.wake.Notify)
 	}
 	for i, namespace := range due {
 		builds, pipelines, err := r.Rows.DelayedOwners(ctx, namespace, mostDelayed)
 		if err != nil {
-			r.Log.Error(err, "report failed, will retry")
 			for _, left := range due[i:] {
 				r.Delayed(left)
 			}
-			return false
+			return err
 		}
 		builds, pipelines = r.delays.tell(namespace, now, builds, pipelines)
 		r.Builds(builds...)
 		r.Pipelines(pipelines...)
 	}
-	return true
+	return nil
 }
 
 // explain adds what is known of the namespaces to what the rows say of delayed runs.

@@ -56,7 +56,7 @@ func TestABuildTellsWhyItsRunsAreDelayed(t *testing.T) {
 			d.Delay = tc.delay
 			d.rows.summary = &store.Summary{Triggers: v1alpha1.TriggerSummary{Total: 50, Pending: 45}, Triggered: 5, Delayed: tc.delayed}
 			d.Builds(named("b1"))
-			require.True(t, d.runOnce(t.Context()))
+			require.True(t, d.reports(t))
 			require.Equal(t, tc.want, line(d.build(t).Status.Conditions, v1alpha1.ConditionTriggered))
 		})
 	}
@@ -80,7 +80,7 @@ func TestADelayIsAnEventOnceAndEveryAttemptIsInTheCondition(t *testing.T) {
 	d.rows.decision = &store.LastDecision{BuildName: "b1", Outcome: v1alpha1.OutcomeTriggered, Reason: v1alpha1.ReasonTriggered, Message: "by build b1"}
 	d.rows.delayedBuilds, d.rows.delayedPipelines = append(d.rows.delayedBuilds, named("b1")), append(d.rows.delayedPipelines, named("web"))
 	d.Delayed(given.Namespace)
-	require.True(t, d.runOnce(t.Context()))
+	require.True(t, d.reports(t))
 	require.Contains(t, line(d.build(t).Status.Conditions, v1alpha1.ConditionTriggered), "1 attempt since")
 	require.Contains(t, line(d.pipeline(t).Status.Conditions, v1alpha1.ConditionTriggered),
 		"False QuotaExceeded: build b1: stage DEPLOY of run 0 waits: exceeded quota: team, 1 attempt since 2026-01-02T12:00:00Z, next at")
@@ -88,11 +88,11 @@ func TestADelayIsAnEventOnceAndEveryAttemptIsInTheCondition(t *testing.T) {
 
 	attempts = 2
 	d.Delayed(given.Namespace)
-	require.True(t, d.runOnce(t.Context()))
+	require.True(t, d.reports(t))
 	require.Contains(t, line(d.build(t).Status.Conditions, v1alpha1.ConditionTriggered), "1 attempt since", "not with each attempt")
 	long := time.Now().Add(-delayedInterval)
 	d.delays.told[given.Namespace] = toldDelay{at: long, refreshed: long}
-	require.True(t, d.runOnce(t.Context()))
+	require.True(t, d.reports(t))
 	require.Contains(t, line(d.build(t).Status.Conditions, v1alpha1.ConditionTriggered), "2 attempts since")
 	require.Contains(t, line(d.pipeline(t).Status.Conditions, v1alpha1.ConditionTriggered), "2 attempts since")
 	require.Zero(t, d.told())
@@ -134,13 +134,13 @@ func TestBuildsAndPipelinesNameWhoKeepsTheGateClosed(t *testing.T) {
 	d.rows.decision = &store.LastDecision{BuildName: "b1", Outcome: v1alpha1.OutcomeTriggered, Reason: v1alpha1.ReasonTriggered, Message: "by build b1"}
 	d.Pipelines(named("web"))
 	d.GateMoved()
-	require.True(t, d.runOnce(t.Context()))
+	require.True(t, d.reports(t))
 	require.Equal(t, "False TriggersPending: build b1: stage DEPLOY of run 0 waits for a slot", line(d.pipeline(t).Status.Conditions, v1alpha1.ConditionTriggered))
 	d.told()
 
 	oldest = []backlog.Holder{{Namespace: "shop", Name: "approve-me", Since: noon, Suspended: true}, {Namespace: "bank", Name: "slow", Since: noon}}
 	d.GateMoved()
-	require.True(t, d.runOnce(t.Context()))
+	require.True(t, d.reports(t))
 	const named = "waits for Workflows to finish: 7 are unfinished, and MAX_ACTIVE_WORKFLOWS is 7; the oldest are shop/approve-me since 2026-01-02T12:00:00Z (suspended, not counted), bank/slow since 2026-01-02T12:00:00Z"
 	require.Contains(t, line(d.build(t).Status.Conditions, v1alpha1.ConditionTriggered), "False BacklogFull: 1 of 1 runs wait"+named[len("waits"):])
 	require.Equal(t, "False BacklogFull: build b1: stage DEPLOY of run 0 "+named, line(d.pipeline(t).Status.Conditions, v1alpha1.ConditionTriggered))
@@ -148,6 +148,6 @@ func TestBuildsAndPipelinesNameWhoKeepsTheGateClosed(t *testing.T) {
 
 	oldest, d.shut = nil, false
 	d.GateMoved()
-	require.True(t, d.runOnce(t.Context()))
+	require.True(t, d.reports(t))
 	require.Equal(t, "False TriggersPending: build b1: stage DEPLOY of run 0 waits for a slot", line(d.pipeline(t).Status.Conditions, v1alpha1.ConditionTriggered))
 }

@@ -5,13 +5,15 @@ import (
 	"sync"
 
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/penstock-cd/penstock/pkg/loop"
 )
 
 // dirtySet holds the names of objects whose status may have changed. Those that are
 // known to have changed go before those that a sweep, or a start, only looks at again:
 // of these there may be tens of thousands.
 type dirtySet struct {
-	wake chan struct{}
+	wake *loop.Signal
 	// halved is how often a round was made smaller because one failed. It is the
 	// reporter's alone.
 	halved int
@@ -21,7 +23,7 @@ type dirtySet struct {
 	later nameQueue
 }
 
-func newDirtySet(wake chan struct{}) *dirtySet { return &dirtySet{wake: wake} }
+func newDirtySet(wake *loop.Signal) *dirtySet { return &dirtySet{wake: wake} }
 
 // add marks what has changed.
 func (s *dirtySet) add(keys ...types.NamespacedName) { s.addTo(&s.first, keys) }
@@ -36,7 +38,7 @@ func (s *dirtySet) addTo(queue *nameQueue, keys []types.NamespacedName) {
 	s.mu.Lock()
 	queue.add(keys)
 	s.mu.Unlock()
-	s.signal()
+	s.wake.Notify()
 }
 
 // take removes and returns up to most keys.
@@ -46,7 +48,7 @@ func (s *dirtySet) take(most int) []types.NamespacedName {
 	taken := s.first.take(most)
 	taken = append(taken, s.later.take(most-len(taken))...)
 	if s.first.len()+s.later.len() > 0 {
-		s.signal()
+		s.wake.Notify()
 	}
 	return taken
 }
@@ -56,14 +58,7 @@ func (s *dirtySet) again() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.first.len()+s.later.len() > 0 {
-		s.signal()
-	}
-}
-
-func (s *dirtySet) signal() {
-	select {
-	case s.wake <- struct{}{}:
-	default:
+		s.wake.Notify()
 	}
 }
 

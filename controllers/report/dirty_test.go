@@ -7,15 +7,17 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/penstock-cd/penstock/pkg/loop"
 )
 
 func key(n int) types.NamespacedName {
 	return types.NamespacedName{Namespace: "default", Name: fmt.Sprintf("object-%d", n)}
 }
 
-func woken(wake chan struct{}) bool {
+func woken(wake *loop.Signal) bool {
 	select {
-	case <-wake:
+	case <-wake.C():
 		return true
 	default:
 		return false
@@ -24,7 +26,7 @@ func woken(wake chan struct{}) bool {
 
 func TestAnObjectThatIsMarkedTenTimesIsTakenOnce(t *testing.T) {
 	t.Parallel()
-	set := newDirtySet(make(chan struct{}, 1))
+	set := newDirtySet(&loop.Signal{})
 	for range 10 {
 		set.add(key(1), key(2))
 	}
@@ -35,7 +37,7 @@ func TestAnObjectThatIsMarkedTenTimesIsTakenOnce(t *testing.T) {
 func TestAnObjectThatWaitsIsNotOvertaken(t *testing.T) {
 	t.Parallel()
 	const objects, each = 100, 10
-	set := newDirtySet(make(chan struct{}, 1))
+	set := newDirtySet(&loop.Signal{})
 	all := make([]types.NamespacedName, objects)
 	for n := range all {
 		all[n] = key(n)
@@ -50,7 +52,7 @@ func TestAnObjectThatWaitsIsNotOvertaken(t *testing.T) {
 
 func TestTheReporterIsWokenWhileSomethingIsLeft(t *testing.T) {
 	t.Parallel()
-	wake := make(chan struct{}, 1)
+	wake := &loop.Signal{}
 	set := newDirtySet(wake)
 	set.add()
 	require.False(t, woken(wake), "for nothing")
@@ -69,7 +71,7 @@ func TestTheReporterIsWokenWhileSomethingIsLeft(t *testing.T) {
 func TestMarkingAndTakingAtOnceLosesNothing(t *testing.T) {
 	t.Parallel()
 	const writers, each = 8, 500
-	wake := make(chan struct{}, 1)
+	wake := &loop.Signal{}
 	set := newDirtySet(wake)
 	var group sync.WaitGroup
 	for writer := range writers {
@@ -81,7 +83,7 @@ func TestMarkingAndTakingAtOnceLosesNothing(t *testing.T) {
 	}
 	taken := map[types.NamespacedName]int{}
 	for len(taken) < writers*each {
-		<-wake
+		<-wake.C()
 		for _, key := range set.take(7) {
 			taken[key]++
 		}
@@ -94,7 +96,7 @@ func TestMarkingAndTakingAtOnceLosesNothing(t *testing.T) {
 
 func TestWhatHasChangedGoesBeforeWhatIsOnlyLookedAtAgain(t *testing.T) {
 	t.Parallel()
-	set := newDirtySet(make(chan struct{}, 1))
+	set := newDirtySet(&loop.Signal{})
 	set.addLater(key(1), key(2), key(1))
 	set.add(key(3))
 	require.Equal(t, []types.NamespacedName{key(3), key(1)}, set.take(2))

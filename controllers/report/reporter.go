@@ -7,6 +7,8 @@ package report
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -21,7 +23,7 @@ import (
 	"github.com/penstock-cd/penstock/pkg/bounded"
 	"github.com/penstock-cd/penstock/pkg/crash"
 	"github.com/penstock-cd/penstock/pkg/limit"
-	"github.com/penstock-cd/penstock/pkg/pause"
+	"github.com/penstock-cd/penstock/pkg/loop"
 	"github.com/penstock-cd/penstock/pkg/store"
 	"github.com/penstock-cd/penstock/pkg/trigger"
 )
@@ -32,7 +34,7 @@ const (
 	coalesceInterval = 500 * time.Millisecond
 	// busyInterval is the same while triggers are waiting.
 	busyInterval = 2 * time.Second
-	// failedInterval is the same after the rows could not be read.
+	// failedInterval is the same after the rows could not be read, or no status written.
 	failedInterval = 2 * time.Second
 	// roundSize is the most objects of each kind that one round reads and writes.
 	roundSize = 200
@@ -98,8 +100,12 @@ type Config struct {
 	Log logr.Logger
 }
 
+// errNotWritten says that no status of a round could be written.
+var errNotWritten = errors.New("no status could be written")
+
 // Reporter writes status. Its Feed says what may have changed.
 type Reporter struct {
+	*loop.Loop
 	Config
 	// Feed must be started beside the reporter.
 	Feed      *Feed
@@ -114,7 +120,7 @@ type Reporter struct {
 
 // New returns a reporter that does nothing until it is started.
 func New(config Config) *Reporter {
-	wake := make(chan struct{}, 1)
+	wake := &loop.Signal{}
 	r := &Reporter{
 		Config: config, builds: newDirtySet(wake), pipelines: newDirtySet(wake), planning: planning{}, delays: newDelays(),
 	}
@@ -122,7 +128,19 @@ func New(config Config) *Reporter {
 		r.Builds(builds...)
 		r.Pipelines(pipelines...)
 	}, config.Log)
+	r.Loop = loop.New(loop.Config{
+		Name: "report", Run: r.runOnce, Signal: wake, MinInterval: coalesceInterval, Retry: failedInterval,
+		OnError: r.tell, Log: config.Log,
+	})
 	return r
+}
+
+func (r *Reporter) tell(err error, retryIn time.Duration) {
+	if errors.Is(err, errNotWritten) {
+		r.Log.Info("report failed, will retry", "retryIn", retryIn.String(), "error", err.Error())
+		return
+	}
+	r.Log.Error(err, "report failed, will retry", "retryIn", retryIn.String())
 }
 
 // Builds says that the status of these CiBuilds may have changed. It never blocks.
@@ -135,11 +153,8 @@ func (r *Reporter) Pipelines(keys ...types.NamespacedName) { r.pipelines.add(key
 // GateMoved says that the backlog gate has closed or opened. It never blocks.
 func (r *Reporter) GateMoved() {
 	r.gateMoved.Store(true)
-	r.builds.signal()
+	r.builds.wake.Notify()
 }
-
-// NeedLeaderElection keeps two replicas from writing the same status.
-func (r *Reporter) NeedLeaderElection() bool { return true }
 
 // Start reports until the context ends. Only now do the informers tell, first of all
 // what there is: a replica that stands by gathers nothing. The feed begins before anything
@@ -155,91 +170,77 @@ func (r *Reporter) Start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-r.builds.wake:
-		}
-		if !pause.For(ctx, r.pause(r.runOnce(ctx))) {
-			return nil
-		}
-	}
-}
-
-// pause is how long to wait after a round.
-func (r *Reporter) pause(reported bool) time.Duration {
-	switch {
-	case !reported:
-		return failedInterval
-	case r.Busy():
-		return busyInterval
-	default:
-		return coalesceInterval
-	}
+	return r.Loop.Start(ctx)
 }
 
 // runOnce writes one round. While triggers are waiting only builds are reported:
-// they are few, and what a person looks at. It returns false where the rows could
-// not be read.
-func (r *Reporter) runOnce(ctx context.Context) bool {
-	if !r.addWaiting(ctx) || !r.addDelayed(ctx) {
-		return false
+// they are few, and what a person looks at.
+func (r *Reporter) runOnce(ctx context.Context) (time.Duration, error) {
+	if err := r.addWaiting(ctx); err != nil {
+		return 0, err
 	}
-	reported := r.round(ctx, r.builds, r.reportBuilds)
+	if err := r.addDelayed(ctx); err != nil {
+		return 0, err
+	}
+	err := r.round(ctx, r.builds, r.reportBuilds)
 	if r.Busy() {
 		r.pipelines.again()
-		return reported
+	} else {
+		err = errors.Join(err, r.round(ctx, r.pipelines, r.reportPipelines))
 	}
-	return r.round(ctx, r.pipelines, r.reportPipelines) && reported
+	if err == nil && r.Busy() {
+		return busyInterval, nil
+	}
+	return 0, err
 }
 
 // addWaiting has those builds reported that the gate holds back, or held back until
 // now.
-func (r *Reporter) addWaiting(ctx context.Context) bool {
+func (r *Reporter) addWaiting(ctx context.Context) error {
 	if !r.gateMoved.Swap(false) {
-		return true
+		return nil
 	}
 	waiting, err := r.Rows.WaitingBuilds(ctx)
 	if err != nil {
-		r.Log.Error(err, "report failed, will retry")
 		r.GateMoved()
-		return false
+		return err
 	}
 	r.Builds(waiting...)
-	if !r.addHeldBack(ctx) {
+	if err := r.addHeldBack(ctx); err != nil {
 		r.GateMoved()
-		return false
+		return err
 	}
-	return true
+	return nil
 }
 
-// round reports some of a set; what could not be reported stays in it.
-func (r *Reporter) round(ctx context.Context, set *dirtySet, report func(context.Context, []types.NamespacedName) ([]write, error)) bool {
+// round reports some of a set; what could not be reported stays in it, also where a panic
+// was the reason.
+func (r *Reporter) round(ctx context.Context, set *dirtySet, report func(context.Context, []types.NamespacedName) ([]write, error)) error {
 	keys := set.take(max(roundSize>>set.halved, 1))
 	if len(keys) == 0 {
-		return true
+		return nil
 	}
-	writes, err := report(ctx, keys)
+	var writes []write
+	err := bounded.Protect(func() (err error) {
+		writes, err = report(ctx, keys)
+		return err
+	})
 	if err != nil {
-		if ctx.Err() == nil { // a shutdown is no error
-			r.Log.Error(err, "report failed, will retry", "objects", len(keys))
-		}
 		set.add(keys...)
 		set.halved = min(set.halved+1, mostHalved)
-		return false
+		return fmt.Errorf("report %d objects: %w", len(keys), err)
 	}
-	if !r.write(ctx, set, writes) {
+	if err := r.write(ctx, set, writes); err != nil {
 		set.halved = min(set.halved+1, mostHalved)
-		return false
+		return err
 	}
 	set.halved = max(set.halved-1, 0)
-	return true
+	return nil
 }
 
-// write writes what is due. It returns false where nothing could be written: then the
+// write writes what is due. It returns an error where nothing could be written: then the
 // rounds become smaller and rarer, until what refuses them is mended.
-func (r *Reporter) write(ctx context.Context, set *dirtySet, writes []write) bool {
+func (r *Reporter) write(ctx context.Context, set *dirtySet, writes []write) error {
 	var refused []error
 	for i, result := range bounded.Map(ctx, writers, writeTimeout, writes, r.apply) {
 		switch err := result.Err; {
@@ -253,10 +254,7 @@ func (r *Reporter) write(ctx context.Context, set *dirtySet, writes []write) boo
 		}
 	}
 	if len(refused) == 0 || len(refused) < len(writes) {
-		return true
+		return nil
 	}
-	if ctx.Err() == nil { // a shutdown is no error
-		r.Log.Info("no status could be written, will retry", "objects", len(refused), "error", refused[0].Error())
-	}
-	return false
+	return fmt.Errorf("%w: %d objects: %s", errNotWritten, len(refused), refused[0].Error())
 }

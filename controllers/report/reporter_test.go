@@ -33,11 +33,22 @@ type tables struct {
 	deployed []v1alpha1.Deployed
 	decision *store.LastDecision
 	err      error
+	panics   bool
+	// grows makes each summary another.
+	grows bool
 	// delayedBuilds and delayedPipelines are those of the tasks that are set aside.
 	delayedBuilds, delayedPipelines []types.NamespacedName
 }
 
 func (s *tables) Summaries(_ context.Context, uids []string) (map[string]*store.Summary, error) {
+	if s.panics {
+		panic("spilled")
+	}
+	if s.grows {
+		next := *s.summary
+		next.Triggers.Pending++
+		s.summary = &next
+	}
 	summaries := map[string]*store.Summary{}
 	if s.summary != nil {
 		for _, uid := range uids {
@@ -115,6 +126,13 @@ func newDesk(t *testing.T, objects ...client.Object) *desk {
 	return d
 }
 
+// reports runs one round, and tells whether all of it could be read and written.
+func (d *desk) reports(t *testing.T) bool {
+	t.Helper()
+	_, err := d.runOnce(t.Context())
+	return err == nil
+}
+
 func (d *desk) patch(ctx context.Context, server client.Client, sub string, object client.Object, patch client.Patch, opts ...client.SubResourcePatchOption) error {
 	if d.refuse != nil {
 		return d.refuse
@@ -160,7 +178,7 @@ func TestARoundWritesWhatChangedAndNothingElse(t *testing.T) {
 		d.Pipelines(named("web"))
 	}
 	mark()
-	require.True(t, d.runOnce(t.Context()))
+	require.True(t, d.reports(t))
 	require.Equal(t, 2, d.patches)
 	require.Equal(t, "1/1", d.build(t).Status.Triggers.Progress)
 	require.Equal(t, "Running", d.pipeline(t).Status.LastRun.Phase)
@@ -168,25 +186,25 @@ func TestARoundWritesWhatChangedAndNothingElse(t *testing.T) {
 
 	for range 100 {
 		mark()
-		require.True(t, d.runOnce(t.Context()))
+		require.True(t, d.reports(t))
 	}
 	require.Equal(t, 2, d.patches, "nothing has changed")
 	require.Zero(t, d.told())
 
 	d.rows.run.Status = store.StatusFailed
 	mark()
-	require.True(t, d.runOnce(t.Context()))
+	require.True(t, d.reports(t))
 	require.Equal(t, 3, d.patches)
 	require.Equal(t, 1, d.told())
 
 	d.rows.deployed = []v1alpha1.Deployed{{Image: "app", Digest: "sha256:0", BuildName: "b1", At: metav1.Unix(1000, 0)}}
 	mark()
-	require.True(t, d.runOnce(t.Context()))
+	require.True(t, d.reports(t))
 	require.Equal(t, 4, d.patches)
 	require.Equal(t, "app", d.pipeline(t).Status.Deployed[0].Image)
 	require.Zero(t, d.told(), "the Workflow tells")
 	mark()
-	require.True(t, d.runOnce(t.Context()))
+	require.True(t, d.reports(t))
 	require.Equal(t, 4, d.patches, "nothing has changed")
 }
 
@@ -196,11 +214,11 @@ func TestAPipelineWhoseRunIsHeldSaysWhatToDo(t *testing.T) {
 	d.rows.run = *waits(trigger.StageDeploy, v1alpha1.ReasonPerson, "resume it")
 	d.rows.decision = &store.LastDecision{BuildName: "b1", Outcome: v1alpha1.OutcomeTriggered, Reason: v1alpha1.ReasonTriggered, Message: "by build b1"}
 	d.Pipelines(named("web"))
-	require.True(t, d.runOnce(t.Context()))
+	require.True(t, d.reports(t))
 	require.Equal(t, "False Person: build b1: stage DEPLOY of run 7 waits: resume it", line(d.pipeline(t).Status.Conditions, v1alpha1.ConditionTriggered))
 	require.Equal(t, 1, d.told())
 	d.Pipelines(named("web"))
-	require.True(t, d.runOnce(t.Context()))
+	require.True(t, d.reports(t))
 	require.Zero(t, d.told(), "told once")
 }
 
@@ -211,12 +229,12 @@ func TestPipelinesWaitWhileTriggersWait(t *testing.T) {
 	d.busy = true
 	d.Builds(named("b1"))
 	d.Pipelines(named("web"))
-	require.True(t, d.runOnce(t.Context()))
+	require.True(t, d.reports(t))
 	require.NotNil(t, d.build(t).Status.Triggers)
 	require.Empty(t, d.pipeline(t).Status.Conditions)
 	require.True(t, woken(d.builds.wake), "the pipeline was forgotten")
 	d.busy = false
-	require.True(t, d.runOnce(t.Context()))
+	require.True(t, d.reports(t))
 	require.NotEmpty(t, d.pipeline(t).Status.Conditions)
 }
 
@@ -224,7 +242,7 @@ func TestABuildThatRunsIsLeftToItsBuilder(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, ended(v1alpha1.BuildRunning))
 	d.Builds(named("b1"), named("deleted"))
-	require.True(t, d.runOnce(t.Context()))
+	require.True(t, d.reports(t))
 	require.Zero(t, d.patches)
 }
 
@@ -232,7 +250,7 @@ func TestABuildThatIsAboutToBePlannedIsNotWritten(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, ended(v1alpha1.BuildSucceeded), given.CiPipeline(given.CI))
 	d.Builds(named("b1"))
-	require.True(t, d.runOnce(t.Context()))
+	require.True(t, d.reports(t))
 	require.Zero(t, d.patches)
 }
 
@@ -240,7 +258,7 @@ func TestABuildWithoutItsCiPipelineSaysSo(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, ended(v1alpha1.BuildSucceeded))
 	d.Builds(named("b1"))
-	require.True(t, d.runOnce(t.Context()))
+	require.True(t, d.reports(t))
 	require.Contains(t, line(d.build(t).Status.Conditions, v1alpha1.ConditionPlanned), "False ParentNotFound")
 	require.Equal(t, 1, d.told())
 }
@@ -261,10 +279,10 @@ func TestAWriteThatFailsIsRepeatedAndTellsNothingYet(t *testing.T) {
 			d := newDesk(t, ended(v1alpha1.BuildSucceeded))
 			d.refuse = tc.err
 			d.Builds(named("b1"))
-			require.Equal(t, tc.slower, !d.runOnce(t.Context()))
+			require.Equal(t, tc.slower, !d.reports(t))
 			require.Zero(t, d.told(), "an event of a write that was not made")
 			d.refuse = nil
-			require.True(t, d.runOnce(t.Context()))
+			require.True(t, d.reports(t))
 			require.Equal(t, tc.repeated, d.patches == 1)
 			require.Equal(t, tc.repeated, d.told() == 1)
 		})
@@ -277,11 +295,53 @@ func TestRowsThatCannotBeReadAreReadAgain(t *testing.T) {
 	d.rows.err = errors.New("database is down")
 	d.Builds(named("b1"))
 	d.Pipelines(named("web"))
-	require.False(t, d.runOnce(t.Context()))
+	require.False(t, d.reports(t))
 	require.Zero(t, d.patches)
 	d.rows.err = nil
-	require.True(t, d.runOnce(t.Context()))
+	require.True(t, d.reports(t))
 	require.Equal(t, 2, d.patches)
+}
+
+func TestAPanicOfARoundLosesNoObject(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, ended(v1alpha1.BuildSucceeded), given.CiPipeline(given.CI))
+	d.rows.summary, d.rows.panics = &store.Summary{}, true
+	d.Builds(named("b1"))
+	require.False(t, d.reports(t))
+	require.Zero(t, d.patches)
+	d.rows.panics = false
+	require.True(t, d.reports(t))
+	require.Equal(t, 1, d.patches)
+}
+
+func TestChangesThatComeFastAreWrittenTogether(t *testing.T) {
+	t.Parallel()
+	for sentence, tc := range map[string]struct {
+		busy bool
+		want int
+	}{
+		"twice a second": {want: 20},
+		"every two seconds while triggers are waiting": {busy: true, want: 5},
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				d := newDesk(t, ended(v1alpha1.BuildSucceeded), given.CiPipeline(given.CI))
+				d.rows.summary, d.rows.grows, d.busy = &store.Summary{Triggers: v1alpha1.TriggerSummary{Total: 9}}, true, tc.busy
+				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+				defer cancel()
+				done := make(chan error, 2)
+				go func() { done <- d.Start(ctx) }()
+				go func() { done <- d.Feed.Start(ctx) }()
+				for ctx.Err() == nil {
+					d.Builds(named("b1"))
+					time.Sleep(10 * time.Millisecond)
+				}
+				require.NoError(t, errors.Join(<-done, <-done))
+				require.InDelta(t, tc.want, d.patches, 1)
+			})
+		})
+	}
 }
 
 func TestAReporterWritesSoonAndEndsWithItsContext(t *testing.T) {
@@ -368,12 +428,12 @@ func TestBuildsAreReportedWhenTheBacklogGateMoves(t *testing.T) {
 	d.shut = true
 	d.rows.err = errors.New("database is down")
 	d.GateMoved()
-	require.False(t, d.runOnce(t.Context()))
+	require.False(t, d.reports(t))
 	d.rows.err = nil
-	require.True(t, d.runOnce(t.Context()), "what could not be read is read again")
+	require.True(t, d.reports(t), "what could not be read is read again")
 	require.Contains(t, line(d.build(t).Status.Conditions, v1alpha1.ConditionTriggered), "BacklogFull")
 	d.shut = false
 	d.GateMoved()
-	require.True(t, d.runOnce(t.Context()))
+	require.True(t, d.reports(t))
 	require.Contains(t, line(d.build(t).Status.Conditions, v1alpha1.ConditionTriggered), "TriggersPending")
 }
