@@ -9,21 +9,17 @@ package release
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-logr/logr"
 	"golang.org/x/sync/errgroup"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
-	"github.com/penstock-cd/penstock/api/v1alpha1"
-	"github.com/penstock-cd/penstock/pkg/argo"
-	"github.com/penstock-cd/penstock/pkg/batch"
 	"github.com/penstock-cd/penstock/pkg/bounded"
 	"github.com/penstock-cd/penstock/pkg/crash"
-	"github.com/penstock-cd/penstock/pkg/pause"
+	"github.com/penstock-cd/penstock/pkg/loop"
 )
 
 const (
@@ -31,16 +27,16 @@ const (
 	writers = 4
 	// writeTimeout bounds one write, waiting for the API's token bucket included.
 	writeTimeout = 60 * time.Second
-	// groupSize is how many Workflows are released together, interval the least time
-	// between two groups, and longest the most where none can be released.
+	// groupSize is how many Workflows are released together, interval the least time from
+	// the start of one group to the start of the next, and longest the most where none can
+	// be released.
 	groupSize, interval, longest = 200, time.Second, 30 * time.Second
 	// urgentSize and urgentInterval are the same where triggers wait for it.
 	urgentSize, urgentInterval = 20, 50 * time.Millisecond
-	// mostFailures are counted: interval << mostFailures is above longest.
-	mostFailures = 5
-	// maxWaiting bounds the Workflows whose release waits. One more is released
-	// after the next start.
-	maxWaiting = 1_000_000
+	// maxFailures are counted: interval << maxFailures is above longest.
+	maxFailures = 5
+	// drainTimeout bounds what is still released once the context has ended.
+	drainTimeout = 5 * time.Second
 )
 
 // +kubebuilder:rbac:groups=argoproj.io,resources=workflows,verbs=get;patch
@@ -59,146 +55,137 @@ type Config struct {
 	Log          logr.Logger
 }
 
-// Releaser lets Workflows go.
+// Releaser lets Workflows go, in two loops: those that triggers wait for, and all others.
 type Releaser struct {
 	Config
-	over, urgent *batch.Committer[types.NamespacedName]
-	waiting      *waiting
-	// failures are the groups in a row of which nothing could be released.
+	urgent, others *waiting
+	loops          []*loop.Loop
+	started        atomic.Bool
+	// failures are the groups of others in a row of which nothing could be released.
 	failures int
 }
 
 // New returns a releaser that does nothing until it is started.
 func New(config Config) *Releaser {
-	r := &Releaser{Config: config, waiting: newWaiting()}
+	r := &Releaser{Config: config, urgent: newWaiting(), others: newWaiting()}
 	if r.Urgent == nil {
 		r.Urgent = func(string) bool { return false }
 	}
 	if r.UrgentWriter == nil {
 		r.UrgentWriter = r.Writer
 	}
-	name := func(name types.NamespacedName) types.NamespacedName { return name }
-	r.over = batch.NewCoalescing(batch.Config[types.NamespacedName]{
-		Flush: r.releaseAll, FlushTimeout: groupSize/writers*writeTimeout + longest,
-		MinInterval: interval, MaxSize: groupSize, MaxWaiting: maxWaiting,
-		OnError: r.tell,
-	}, name)
-	r.urgent = batch.NewCoalescing(batch.Config[types.NamespacedName]{
-		Flush: r.releaseUrgent, FlushTimeout: urgentSize/writers*writeTimeout + longest,
-		MinInterval: urgentInterval, MaxSize: urgentSize, MaxWaiting: maxWaiting,
-		OnError: r.tell,
-	}, name)
+	r.loops = []*loop.Loop{r.newLoop(r.others, r.releaseOthers), r.newLoop(r.urgent, r.releaseUrgent)}
 	return r
+}
+
+func (r *Releaser) newLoop(from *waiting, run func(context.Context) (time.Duration, error)) *loop.Loop {
+	return loop.New(loop.Config{
+		Name: "release", Run: run, Signal: &from.signal, Retry: longest, Log: r.Log,
+		OnError: func(err error, retryIn time.Duration) {
+			r.Log.Info("workflows not released, will retry", "retryIn", retryIn.String(), "error", err.Error())
+		},
+	})
 }
 
 // Recorded says that the ends of these Workflows are committed. It never blocks.
 func (r *Releaser) Recorded(names []types.NamespacedName) {
 	for _, name := range names {
 		if r.Urgent(name.Namespace) {
-			_ = r.urgent.Add(name)
-			continue
+			r.urgent.add(name)
+		} else {
+			r.others.add(name)
 		}
-		r.waiting.add(name)
-		_ = r.over.Add(name) // one that is not taken is seen again after the next start
 	}
 }
 
 // Hurry lets those go first that wait in a namespace, as from the moment on that it is
 // urgent. It never blocks.
 func (r *Releaser) Hurry(namespace string) {
-	for _, name := range r.waiting.take(namespace) {
-		_ = r.urgent.Add(name) // its place among the others stays, and finds it released
-	}
+	r.urgent.add(r.others.takeOf(namespace)...)
 }
 
 // NeedLeaderElection keeps two replicas from writing the same.
 func (r *Releaser) NeedLeaderElection() bool { return true }
 
-// Start releases until the context ends.
+// Start releases until the context ends, and then what waits, for at most drainTimeout.
+// It may be called once; later calls return loop.ErrStarted.
 func (r *Releaser) Start(ctx context.Context) error {
-	var both errgroup.Group
-	both.Go(func() error { return r.over.Run(ctx) })
-	both.Go(func() error { return r.urgent.Run(ctx) })
-	if err := both.Wait(); err != nil {
-		r.Log.Info("workflows not released, the next start does it", "error", err.Error())
+	if r.started.Swap(true) {
+		return loop.ErrStarted
 	}
-	return nil
+	var all errgroup.Group
+	for _, l := range r.loops {
+		all.Go(func() error { return l.Start(ctx) })
+	}
+	err := all.Wait()
+	r.drain(ctx)
+	return err
 }
 
-// releaseAll puts those back that could not be released, behind those that have come
+// releaseOthers puts those back that could not be released, behind those that have come
 // meanwhile: one that can never be released keeps no other waiting. Where nothing could
-// be released it rests, ever longer. It returns an error only where its time is over.
-func (r *Releaser) releaseAll(ctx context.Context, names []types.NamespacedName) error {
-	var failed []types.NamespacedName
-	var last error
-	for i, err := range bounded.ForEach(ctx, writers, writeTimeout, names, r.releaseWith(r.Writer)) {
-		r.waiting.remove(names[i])
+// be released it rests, ever longer.
+func (r *Releaser) releaseOthers(ctx context.Context) (time.Duration, error) {
+	began := time.Now()
+	names := r.others.take(groupSize)
+	if len(names) == 0 {
+		return 0, nil
+	}
+	failed, last := r.release(ctx, r.Writer, names)
+	r.Recorded(failed)
+	if len(failed) < len(names) {
+		r.failures = 0
+		return restOf(interval, began), nil
+	}
+	rest := min(interval<<r.failures, longest)
+	r.failures = min(r.failures+1, maxFailures)
+	return rest, fmt.Errorf("release %d workflows: %w", len(failed), last)
+}
+
+// releaseUrgent puts those that could not be released behind all others.
+func (r *Releaser) releaseUrgent(ctx context.Context) (time.Duration, error) {
+	began := time.Now()
+	names := r.urgent.take(urgentSize)
+	if len(names) == 0 {
+		return 0, nil
+	}
+	failed, _ := r.release(ctx, r.UrgentWriter, names)
+	r.others.add(failed...)
+	return restOf(urgentInterval, began), nil
+}
+
+// restOf is what is left of the time between the starts of two groups.
+func restOf(interval time.Duration, began time.Time) time.Duration {
+	return max(interval-time.Since(began), 0)
+}
+
+// release returns those that could not be released, and why the last of them.
+func (r *Releaser) release(ctx context.Context, writer client.Writer, names []types.NamespacedName) (failed []types.NamespacedName, last error) {
+	release := func(ctx context.Context, name types.NamespacedName) error { return r.releaseOne(ctx, writer, name) }
+	for i, err := range bounded.ForEach(ctx, writers, writeTimeout, names, release) {
 		if err != nil {
 			failed, last = append(failed, names[i]), err
 			crash.Tell(r.Log, "release", err)
 		}
 	}
-	if last != nil && ctx.Err() != nil {
-		return fmt.Errorf("release %d workflows: %w", len(failed), last)
-	}
-	r.Recorded(failed)
-	if len(failed) < len(names) {
-		r.failures = 0
-		return nil
-	}
-	retryIn := min(interval<<r.failures, longest)
-	r.failures = min(r.failures+1, mostFailures)
-	r.tell(last, len(failed), retryIn)
-	pause.For(ctx, retryIn)
-	return nil
+	return failed, last
 }
 
-// releaseUrgent puts those that could not be released behind all others.
-func (r *Releaser) releaseUrgent(ctx context.Context, names []types.NamespacedName) error {
-	for i, err := range bounded.ForEach(ctx, writers, writeTimeout, names, r.releaseWith(r.UrgentWriter)) {
-		if err == nil {
-			continue
+// drain releases what waits, each once. The next start does the rest.
+func (r *Releaser) drain(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
+	defer cancel()
+	var left int
+	var why error
+	for _, from := range []*waiting{r.urgent, r.others} {
+		for names := from.take(groupSize); len(names) > 0; names = from.take(groupSize) {
+			failed, err := r.release(ctx, r.Writer, names)
+			if err != nil {
+				left, why = left+len(failed), err
+			}
 		}
-		crash.Tell(r.Log, "release", err)
-		if ctx.Err() != nil {
-			return fmt.Errorf("release %d workflows: %w", len(names), err)
-		}
-		_ = r.over.Add(names[i])
 	}
-	return nil
-}
-
-func (r *Releaser) tell(err error, workflows int, retryIn time.Duration) {
-	r.Log.Info("workflows not released, will retry", "workflows", workflows, "retryIn", retryIn.String(), "error", err.Error())
-}
-
-// releaseWith believes the cache, unless the API server says that it is out of date.
-func (r *Releaser) releaseWith(writer client.Writer) func(context.Context, types.NamespacedName) error {
-	return func(ctx context.Context, name types.NamespacedName) error {
-		err := releaseAs(ctx, r.Cache, writer, name)
-		if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
-			err = releaseAs(ctx, r.Live, writer, name)
-		}
-		return client.IgnoreNotFound(err)
+	if why != nil {
+		r.Log.Info("workflows not released, the next start does it", "workflows", left, "error", why.Error())
 	}
-}
-
-// releaseAs takes the finalizer off the Workflow as the reader has it, and no other's.
-func releaseAs(ctx context.Context, reader client.Reader, writer client.Writer, name types.NamespacedName) error {
-	workflow := argo.Workflow()
-	if err := reader.Get(ctx, name, workflow); err != nil {
-		return fmt.Errorf("get workflow: %w", err)
-	}
-	if !argo.HasEnded(workflow) && workflow.GetDeletionTimestamp() == nil {
-		return nil // it was retried in Argo: its next end is to be recorded as well
-	}
-	released := workflow.DeepCopy()
-	if !controllerutil.RemoveFinalizer(released, v1alpha1.FinalizerRecorded) {
-		return nil
-	}
-	patch := client.MergeFromWithOptions(workflow, client.MergeFromWithOptimisticLock{})
-	if err := writer.Patch(ctx, released, patch); err != nil {
-		return fmt.Errorf("patch workflow: %w", err)
-	}
-	return nil
 }

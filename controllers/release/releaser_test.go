@@ -17,10 +17,12 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
 	"github.com/penstock-cd/penstock/controllers/release"
 	"github.com/penstock-cd/penstock/test/env/fault"
+	"github.com/penstock-cd/penstock/test/lifecycle"
 )
 
 const (
@@ -41,6 +43,20 @@ type bench struct {
 // through the proxy.
 func newBench(t *testing.T, cache func(client.Reader) client.Reader) (*bench, *fault.APIServer) {
 	t.Helper()
+	b, proxy := newIdleBench(t, cache)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- b.Start(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		require.NoError(t, <-ended)
+	})
+	return b, proxy
+}
+
+// newIdleBench is newBench before the start.
+func newIdleBench(t *testing.T, cache func(client.Reader) client.Reader) (*bench, *fault.APIServer) {
+	t.Helper()
 	scheme := runtime.NewScheme()
 	require.NoError(t, wfv1.AddToScheme(scheme))
 	cluster, err := client.New(local.Config, client.Options{Scheme: scheme})
@@ -53,13 +69,6 @@ func newBench(t *testing.T, cache func(client.Reader) client.Reader) (*bench, *f
 	b := &bench{t: t, namespace: local.NewNamespace(t), cluster: cluster}
 	b.Releaser = release.New(release.Config{
 		Cache: cache(cluster), Live: through, Writer: through, Urgent: func(namespace string) bool { return namespace == b.namespace && b.urgent.Load() }, Log: logr.Discard(),
-	})
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- b.Start(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		require.NoError(t, <-ended)
 	})
 	return b, proxy
 }
@@ -232,4 +241,23 @@ func TestWorkflowsThatTriggersWaitForGoFirst(t *testing.T) {
 	b.Recorded([]types.NamespacedName{later})
 	b.finalizersAre(later)
 	close(busy.let)
+}
+
+func TestWhatWaitsAtTheEndIsReleased(t *testing.T) {
+	t.Parallel()
+	b, _ := newIdleBench(t, upToDate)
+	one, other := b.workflow("one", v1alpha1.FinalizerRecorded), b.workflow("other", v1alpha1.FinalizerRecorded)
+	b.Recorded([]types.NamespacedName{one})
+	b.urgent.Store(true)
+	b.Recorded([]types.NamespacedName{other})
+	ended, end := context.WithCancel(t.Context())
+	end()
+	require.NoError(t, b.Start(ended))
+	b.finalizersAre(one)
+	b.finalizersAre(other)
+}
+
+func TestTheReleaserStartsOnceAndStopsAtAnyMoment(t *testing.T) {
+	t.Parallel()
+	lifecycle.Stress(t, func() manager.Runnable { return release.New(release.Config{Log: logr.Discard()}) })
 }
