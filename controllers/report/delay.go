@@ -2,18 +2,14 @@ package report
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
-	"github.com/penstock-cd/penstock/pkg/clip"
-	"github.com/penstock-cd/penstock/pkg/store"
 )
 
 const (
@@ -132,81 +128,4 @@ func (r *Reporter) addDelayed(ctx context.Context) error {
 		r.Pipelines(pipelines...)
 	}
 	return nil
-}
-
-// explain adds what is known of the namespaces to what the rows say of delayed runs.
-func (r *Reporter) explain(summary *store.Summary) {
-	for i := range summary.Delayed {
-		delayed := &summary.Delayed[i]
-		delayed.Message = r.delayText(delayed.Namespace, delayed.Reason, delayed.Message, delayed.Attempts, delayed.Next)
-	}
-}
-
-// explainRun does the same for the newest run of a pipeline.
-func (r *Reporter) explainRun(uid string, run store.LastRun, pipelines []*v1alpha1.CdPipeline) store.LastRun {
-	if run.Status != store.StatusPending {
-		return run
-	}
-	if run.DelayedBy == "" && isDelay[run.Reason] {
-		run.DelayedBy = run.Reason // it waits by itself
-	}
-	if run.DelayedBy == "" {
-		return run
-	}
-	i := slices.IndexFunc(pipelines, func(pipeline *v1alpha1.CdPipeline) bool { return string(pipeline.UID) == uid })
-	run.Reason, run.Message = run.DelayedBy, r.delayText(pipelines[i].Namespace, run.DelayedBy, run.Message, run.Attempts, run.Next)
-	return run
-}
-
-// delayText says why Workflows are refused, how often and since when, and when one is tried
-// next: what is known of the namespace, or else what the row of the task says.
-func (r *Reporter) delayText(namespace string, reason v1alpha1.Reason, message string, attempts int, next time.Time) string {
-	var since time.Time
-	if r.Delay != nil {
-		if known, shut := r.Delay(namespace); shut && known.Reason == string(reason) && known.Attempts > 0 {
-			message, attempts, since, next = known.Message, known.Attempts, known.Since, known.Next
-		}
-	}
-	text := clip.Text(message, maxWhy)
-	if reason == v1alpha1.ReasonNamespaceShare {
-		text = "the namespace has as many unfinished Workflows as MAX_ACTIVE_WORKFLOWS_PER_NAMESPACE allows"
-	}
-	if text == "" {
-		text = "others of the namespace were refused"
-	}
-	if attempts > 0 {
-		text += fmt.Sprintf(", %s", times(attempts))
-	}
-	if !since.IsZero() {
-		text += " since " + clock(since)
-	}
-	if !next.IsZero() {
-		text += ", next at " + clock(next)
-	}
-	return text
-}
-
-func times(attempts int) string {
-	if attempts == 1 {
-		return "1 attempt"
-	}
-	return fmt.Sprintf("%d attempts", attempts)
-}
-
-func clock(at time.Time) string { return at.UTC().Format(time.RFC3339) }
-
-// describeDelayed says what delays runs.
-func describeDelayed(summary *store.Summary) string {
-	var text strings.Builder
-	for _, delayed := range summary.Delayed {
-		fmt.Fprintf(&text, "; %s (%s): %s: %s", countedDelayed(delayed.Count), names(delayed.Examples, delayed.Count), delayed.Reason, delayed.Message)
-	}
-	return text.String()
-}
-
-func countedDelayed(runs int64) string {
-	if runs == 1 {
-		return "1 run is delayed"
-	}
-	return fmt.Sprintf("%d runs are delayed", runs)
 }
