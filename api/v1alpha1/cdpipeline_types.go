@@ -262,7 +262,7 @@ type LastRun struct {
 	Digest    string `json:"digest"`
 	// Stage is PRE, DEPLOY or POST.
 	Stage string `json:"stage"`
-	// Phase is the state of that stage's row, such as Submitted or Succeeded.
+	// Phase is the state of that stage's task, such as Submitted or Succeeded.
 	Phase string `json:"phase"`
 	// WorkflowName is the Workflow of that stage.
 	// +optional

@@ -164,7 +164,7 @@ const (
 )
 
 // FinalizerRecorded keeps every Workflow that Penstock creates from vanishing, by its
-// TTL or by anybody's hand, before the row of it says what became of it.
+// TTL or by anybody's hand, before its task says what became of it.
 const FinalizerRecorded = "penstock.dev/recorded"
 
 // Labels and annotations on every Workflow that Penstock creates.

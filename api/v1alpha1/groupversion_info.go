@@ -1,5 +1,5 @@
 // Package v1alpha1 holds Penstock's kinds, their conditions and reasons, and the
-// labels that tie a Workflow to its row. It holds no logic.
+// labels that tie a Workflow to its task. It holds no logic.
 //
 // +kubebuilder:object:generate=true
 // +groupName=penstock.dev

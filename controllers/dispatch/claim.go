@@ -157,7 +157,7 @@ func (d *Dispatcher) reclaim(ctx context.Context) {
 		d.Log.Error(err, "expired leases not reclaimed, will retry")
 	}
 	if reclaimed > 0 {
-		d.Log.Info("reclaimed triggers whose worker is gone or whose lease ran out", "triggers", reclaimed)
+		d.Log.Info("reclaimed tasks whose worker is gone or whose lease ran out", "tasks", reclaimed)
 	}
 }
 

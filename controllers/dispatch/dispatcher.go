@@ -77,7 +77,7 @@ type Config struct {
 	MaxActive int
 	// Grace is how long triggers in flight may take to finish at shutdown.
 	Grace time.Duration
-	// Busy is told when triggers begin and cease to wait.
+	// Busy is told when tasks begin and cease to wait.
 	Busy func(bool)
 	// Held is told when the backlog gate closes and opens.
 	Held func()
@@ -202,10 +202,10 @@ func (d *Dispatcher) Wake() {
 	}
 }
 
-// IsBusy tells whether triggers are waiting or under way.
+// IsBusy tells whether tasks wait for a slot or are in flight.
 func (d *Dispatcher) IsBusy() bool { return d.busy.Load() }
 
-// Backlog tells whether the backlog gate holds triggers back, and how many Workflows
+// Backlog tells whether the backlog gate holds tasks back, and how many Workflows
 // of at most how many were unfinished when it was asked last.
 func (d *Dispatcher) Backlog() (closed bool, active, most int) { return d.gate.Closed() }
 

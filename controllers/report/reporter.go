@@ -2,7 +2,7 @@
 // writes the status of CiBuilds and CdPipelines, then the events that tell of it.
 //
 // It is the only writer of both. Writes are coalesced: an object that changes ten
-// times while it waits is written once. They wait while triggers are waiting.
+// times while it waits is written once. They wait while tasks wait for a slot.
 package report
 
 import (
@@ -32,7 +32,7 @@ const (
 	// coalesceInterval is the least time between two rounds, so that changes that
 	// come fast are written together.
 	coalesceInterval = 500 * time.Millisecond
-	// busyInterval is the same while triggers are waiting.
+	// busyInterval is the same while tasks wait for a slot.
 	busyInterval = 2 * time.Second
 	// failedInterval is the same after the rows could not be read, or no status written.
 	failedInterval = 2 * time.Second
@@ -64,13 +64,13 @@ type Rows interface {
 	// DelayedOwners returns the builds and pipelines of the first tasks that are set aside in
 	// a namespace.
 	DelayedOwners(ctx context.Context, namespace string, most int) (builds, pipelines []types.NamespacedName, err error)
-	// WaitingBuilds returns the builds whose rows are at the head of the queue.
+	// WaitingBuilds returns the builds whose tasks are at the head of the queue.
 	WaitingBuilds(ctx context.Context) ([]types.NamespacedName, error)
-	// HeldBackPipelines returns the pipelines whose rows are the first of the queue.
+	// HeldBackPipelines returns the pipelines whose tasks are at the head of the queue.
 	HeldBackPipelines(ctx context.Context) ([]types.NamespacedName, error)
 }
 
-// Gate tells whether the backlog gate holds triggers back, and how many Workflows of
+// Gate tells whether the backlog gate holds tasks back, and how many Workflows of
 // at most how many are unfinished.
 type Gate func() (closed bool, active, most int)
 
@@ -87,7 +87,7 @@ type Config struct {
 	Decider trigger.Decider
 	// Events records events on the objects.
 	Events events.EventRecorder
-	// Busy tells whether triggers are waiting.
+	// Busy tells whether tasks wait for a slot, or are in flight.
 	Busy func() bool
 	// Gate is the backlog gate.
 	Gate Gate
@@ -173,7 +173,7 @@ func (r *Reporter) Start(ctx context.Context) error {
 	return r.Loop.Start(ctx)
 }
 
-// runOnce writes one round. While triggers are waiting only builds are reported:
+// runOnce writes one round. While tasks wait for a slot only builds are reported:
 // they are few, and what a person looks at.
 func (r *Reporter) runOnce(ctx context.Context) (time.Duration, error) {
 	if err := r.addWaiting(ctx); err != nil {

@@ -78,7 +78,7 @@ var waitedFor = map[v1alpha1.Reason]string{
 	v1alpha1.ReasonNotTakenUp: "an Argo controller to take the Workflow up",
 }
 
-// waitsFor is what a row waits for that nobody has taken up.
+// waitsFor is what a task waits for that nobody has claimed.
 func waitsFor(gate Gate) (v1alpha1.Reason, string) {
 	closed, active, most := gate()
 	if !closed {

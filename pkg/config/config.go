@@ -28,7 +28,7 @@ type Config struct {
 	BatchSizeCeiling int `env:"CI_SUCCESS_AUTO_TRIGGER_BATCH_SIZE_CEILING" envDefault:"50" min:"1" max:"10000" live:"true" meaning:"most triggers in flight at once where the batch size is auto"`
 
 	// CiBatchSize is how many builds are triggered at once. They have a pool of their own,
-	// so that deployments do not wait for them, nor they for deployments.
+	// so that stages of runs do not wait for them, nor they for stages.
 	CiBatchSize int `env:"CI_BATCH_SIZE" envDefault:"5" min:"1" max:"10000" live:"true" meaning:"builds in flight at once: CI Workflows that are being created"`
 
 	// KubeAPIQPS is the refill rate, in requests per second, of the one token bucket
@@ -104,10 +104,10 @@ type Config struct {
 	// terminationGracePeriodSeconds: what became of them is recorded after it.
 	ShutdownGracePeriod time.Duration `env:"SHUTDOWN_GRACE_PERIOD" envDefault:"30s" min:"1s" max:"10m" meaning:"time for triggers in flight to finish after SIGTERM"`
 
-	// TriggerLease is how long a claimed trigger belongs to this process, by the
+	// TriggerLease is how long a claimed task belongs to this process, by the
 	// database's clock, before another may take it. After a crash that is the longest
-	// wait of the triggers that were in flight.
-	TriggerLease time.Duration `env:"TRIGGER_LEASE" envDefault:"20s" min:"5s" max:"10m" meaning:"time a claimed trigger belongs to this process before another may take it"`
+	// wait of the tasks that were in flight.
+	TriggerLease time.Duration `env:"TRIGGER_LEASE" envDefault:"20s" min:"5s" max:"10m" meaning:"time a claimed task belongs to this process before another may take it"`
 
 	// TemplateWait is how long a stage waits for a template that does not exist, by the
 	// database's clock, before it ends as Error.
