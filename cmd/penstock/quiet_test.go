@@ -47,7 +47,7 @@ func TestOtherErrorsAreAllLogged(t *testing.T) {
 	core, lines := observer.New(zapcore.InfoLevel)
 	log := zapr.NewLogger(zap.New(&quiet{Core: core, outages: &outages{}}))
 	for range 3 {
-		log.Error(errors.New("no such stage"), "trigger refused")
+		log.Error(errors.New("no such stage"), "task refused")
 		log.Info("starting")
 	}
 	require.Len(t, lines.All(), 6)

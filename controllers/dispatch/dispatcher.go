@@ -236,7 +236,7 @@ func (d *Dispatcher) Start(ctx context.Context) error {
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), d.Grace)
 	defer cancel()
 	if err := d.pool.Shutdown(grace); err != nil {
-		d.Log.Error(err, "triggers still in flight after the grace period, their lease will run out")
+		d.Log.Error(err, "tasks still in flight after the grace period, their lease will run out")
 		d.pool.Wait()
 	}
 	stopCommitting()

@@ -61,11 +61,11 @@ func (d *Dispatcher) tell(t task, completion store.Completion, err error) {
 	case store.StatusSubmitted:
 		d.metrics.latency.Observe((t.claim.Waited + time.Since(t.claimed)).Seconds())
 	case store.StatusPending:
-		log.Info("trigger not submitted, will retry", "attempt", t.claim.Attempt, "retryIn", completion.Delay.String(), "error", err.Error())
+		log.Info("task not submitted, will retry", "attempt", t.claim.Attempt, "retryIn", completion.Delay.String(), "error", err.Error())
 	case store.StatusHeld:
-		log.Info("trigger held", "reason", completion.Reason, "message", completion.Message)
+		log.Info("task held", "reason", completion.Reason, "message", completion.Message)
 	default:
-		log.Info("trigger refused", "reason", completion.Reason, "message", completion.Message)
+		log.Info("task refused", "reason", completion.Reason, "message", completion.Message)
 	}
 	crash.Tell(log, "dispatch", err)
 }
