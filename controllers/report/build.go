@@ -57,7 +57,7 @@ func (r *Reporter) reportBuilds(ctx context.Context, keys []types.NamespacedName
 		}
 		writes = append(writes, write{
 			key: key, original: build, changed: changed,
-			news: append(buildNews(build.Status.Conditions, changed.Status.Conditions), finishedNews(build.Status, changed.Status)...),
+			news: append(buildNews(build.Status, changed.Status), finishedNews(build.Status, changed.Status)...),
 		})
 	}
 	return writes, nil
@@ -193,6 +193,9 @@ func triggeredCondition(build *v1alpha1.CiBuild, summary *store.Summary, gate Ga
 		condition.Message = fmt.Sprintf("%d of %d runs have a Workflow", summary.Triggered, triggers.Total)
 		if summary.Triggered < triggers.Total {
 			condition.Status, condition.Reason = metav1.ConditionFalse, string(v1alpha1.ReasonNotAllTriggered)
+			if triggers.Failed == 0 {
+				condition.Message += ", the others were superseded or cancelled"
+			}
 		}
 	}
 	condition.Message += describeDelayed(summary) + describeHeld(summary)
