@@ -133,9 +133,12 @@ const (
 	// ReasonTimedOut: its Workflow ran longer than the stage's timeout.
 	ReasonTimedOut Reason = "TimedOut"
 	// ReasonUnknownKind: no builder is registered for the task's kind.
-	ReasonUnknownKind       Reason = "UnknownKind"
-	ReasonNameConflict      Reason = "NameConflict"
-	ReasonTemplateNotFound  Reason = "TemplateNotFound"
+	ReasonUnknownKind      Reason = "UnknownKind"
+	ReasonNameConflict     Reason = "NameConflict"
+	ReasonTemplateNotFound Reason = "TemplateNotFound"
+	// ReasonInvalidParameters: a parameter that the template declares has no value, or one
+	// that its enum does not hold. It is a reason of the condition Ready as well.
+	ReasonInvalidParameters Reason = "InvalidParameters"
 	ReasonWorkflowInvalid   Reason = "WorkflowInvalid"
 	ReasonWorkflowDeleted   Reason = "WorkflowDeleted"
 	ReasonPipelineDeleted   Reason = "PipelineDeleted"

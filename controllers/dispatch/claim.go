@@ -65,8 +65,8 @@ func (d *Dispatcher) run(ctx context.Context) {
 	<-fed
 }
 
-// claim takes the next batch, or nothing while the backlog gate is closed. More tells
-// that there may be more although it is empty.
+// claim takes the next batch, or while the backlog gate is closed what is to be ended. More
+// tells that there may be more although it is empty.
 func (d *Dispatcher) claim(ctx context.Context, life *life) (tasks []task, more bool, err error) {
 	wanted := d.size.next(batchLimits{inFlight: d.pool.Limit(), rate: int(d.rate.Load()), lease: d.Lease})
 	all, active, err := d.countActive(ctx)
@@ -75,8 +75,8 @@ func (d *Dispatcher) claim(ctx context.Context, life *life) (tasks []task, more 
 	}
 	most := d.room(wanted, all)
 	if most == 0 {
-		d.setBusy(d.pool.InFlight() > 0)
-		return nil, false, nil
+		tasks, err = d.claimEnding(ctx, life, wanted)
+		return tasks, false, err
 	}
 	// Taken before the request, so that by this process's clock the lease ends
 	// before it does by the database's.
@@ -88,12 +88,16 @@ func (d *Dispatcher) claim(ctx context.Context, life *life) (tasks []task, more 
 	d.size.claimed(len(claims) == wanted, claimed)
 	d.metrics.batchSize.Observe(float64(len(claims)))
 	d.setBusy(len(claims) > 0 || d.pool.InFlight() > 0)
-	tasks = make([]task, len(claims))
+	return d.tasksOf(claims, life, claimed), more, err
+}
+
+func (d *Dispatcher) tasksOf(claims []store.Claim, life *life, claimed time.Time) []task {
+	tasks := make([]task, len(claims))
 	for i, claim := range claims {
 		failpoint.Hit(failpoint.DispatchAfterClaim)
 		tasks[i] = task{claim: claim, life: life, made: new(argo.Made), claimed: claimed, deadline: claimed.Add(d.Lease)}
 	}
-	return tasks, more, err
+	return tasks
 }
 
 // room is how many of the wanted tasks the backlog gate lets in.

@@ -34,6 +34,8 @@ type Queue interface {
 	ClaimWithin(ctx context.Context, lane store.Lane, worker string, most int, lease time.Duration, rooms store.Rooms) (claims []store.Claim, aside map[string]v1alpha1.Reason, err error)
 	// ClaimDelayed takes tasks that were set aside, of each namespace up to as many.
 	ClaimDelayed(ctx context.Context, lane store.Lane, worker string, lease time.Duration, rooms map[string]int) ([]store.Claim, error)
+	// ClaimEnding takes up to most tasks of the lane that are to be ended or held.
+	ClaimEnding(ctx context.Context, lane store.Lane, worker string, most int, lease time.Duration) ([]store.Claim, error)
 	// ReleaseDelayed puts what was set aside in the namespaces back into the queue, and returns
 	// whether there may be more.
 	ReleaseDelayed(ctx context.Context, lane store.Lane, namespaces []string) (more bool, err error)

@@ -348,6 +348,44 @@ func TestTheBacklogGateKeepsClaimsBackUntilWorkflowsFinish(t *testing.T) {
 	})
 }
 
+// What was tried before may have a Workflow that nobody knows of: its submitter looks.
+func TestAClosedGateKeepsNothingThatIsToBeEnded(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		q := newQueue(4)
+		s := newSubmitter(func(_ context.Context, claim store.Claim) error {
+			switch {
+			case claim.ID == 1:
+				return nil
+			case !claim.Ending:
+				return errors.New("connection refused")
+			case claim.ID == 2:
+				return &argo.Refusal{Status: store.StatusCancelled, Reason: claim.StopReason}
+			default: // it need not be ended any more
+				return &argo.ShutError{}
+			}
+		})
+		d := start(t, q, s, func(c *dispatch.Config) { c.MaxActive = 1 })
+		sleep(10 * time.Second)
+		tried := s.allCalls()
+		q.mu.Lock()
+		q.rows[1].claim.StopReason, q.rows[2].claim.StopReason = v1alpha1.ReasonSuspended, v1alpha1.ReasonSuspended
+		q.mu.Unlock()
+		d.Wake()
+		sleep(time.Second)
+		require.Equal(t, store.StatusCancelled, q.read(2).status)
+		require.Equal(t, store.StatusPending, q.read(4).status)
+		require.Equal(t, 1, s.made())
+		q.mu.Lock()
+		q.rows[2].claim.StopReason = ""
+		q.mu.Unlock()
+		sleep(10 * time.Second)
+		require.Equal(t, store.StatusPending, q.read(3).status)
+		require.Less(t, s.allCalls()-tried, 10, "the others wait")
+		require.False(t, d.IsBusy())
+	})
+}
+
 func TestAClosedGateIsNotBusyAfterAFailureEither(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -55,7 +55,7 @@ func (r *Reporter) reportBuilds(ctx context.Context, keys []types.NamespacedName
 		}
 		writes = append(writes, write{
 			key: key, original: build, changed: changed,
-			news: append(buildNews(build.Status.Conditions, changed.Status.Conditions), finishedNews(build.Status, changed.Status)...),
+			news: append(buildNews(build.Status, changed.Status), finishedNews(build.Status, changed.Status)...),
 		})
 	}
 	return writes, nil

@@ -57,14 +57,17 @@ func (s Stages) Build(ctx context.Context, reader client.Reader, claim store.Cla
 	if hold := s.timeHold(pipeline, claim); hold != (trigger.Hold{}) {
 		return nil, held(hold)
 	}
-	hold, err := TemplateHold(ctx, reader, claim.Namespace, stage.Workflow.TemplateRef)
+	template, err := findTemplate(ctx, reader, claim.Namespace, stage.Workflow.TemplateRef)
 	if err != nil {
 		return nil, err
 	}
-	if hold != (trigger.Hold{}) {
-		return nil, held(hold)
+	if template == nil {
+		return nil, held(missingTemplate(stage.Workflow.TemplateRef))
 	}
 	workflow := stageWorkflow(claim, pipeline, stage)
+	if problems := problemsOf(template, claim.Inputs.Stage, workflow.Spec.Arguments.Parameters); problems != "" {
+		return nil, refused(v1alpha1.ReasonInvalidParameters, "%s; then create a RunRequest with action Retry", problems)
+	}
 	addLabels(workflow, stage.Labels)
 	addLabels(workflow, s.Labels)
 	return workflow, nil

@@ -93,6 +93,9 @@ type Claim struct {
 	// Probe says that the task was set aside, and is tried to find out whether its namespace
 	// has room.
 	Probe bool
+	// Ending says that the task is to be ended or held, and that no Workflow is to be created
+	// for it now.
+	Ending bool
 }
 
 // Completion is what became of a claimed task.

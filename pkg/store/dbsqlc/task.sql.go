@@ -255,6 +255,101 @@ func (q *Queries) ClaimDelayed(ctx context.Context, arg ClaimDelayedParams) ([]C
 	return items, nil
 }
 
+const claimEnding = `-- name: ClaimEnding :many
+WITH head AS (
+    SELECT id FROM task
+    WHERE status = 'Pending' AND (stop_reason <> '' OR (attempt > 0 AND available_at = '-infinity'))
+      AND task.kind = $1::text AND task.cluster = $2::text AND available_at <= now()
+      AND (cardinality($3::text[]) = 0 OR namespace = ANY($3::text[]))
+    ORDER BY id
+    LIMIT $4
+    FOR UPDATE SKIP LOCKED
+), claimed AS (
+    UPDATE task t
+    SET status = 'Submitting', attempt = attempt + 1, claimed_by = $5::text,
+        lease_until = now() + $6::interval, delayed_by = '', changed_at = now()
+    WHERE t.id = ANY(ARRAY(SELECT head.id FROM head))
+    RETURNING t.id, t.kind, t.namespace, t.cluster, t.owner_kind, t.owner_name, t.owner_uid, t.identity, t.workflow_name,
+        t.inputs, t.attempt, t.failures, t.stop_reason, t.priority, t.fair_at, t.queued_at, t.delayed_by
+)
+SELECT c.id, c.kind, c.namespace, c.cluster, c.owner_kind, c.owner_name, c.owner_uid, c.identity, c.workflow_name,
+       c.inputs, c.attempt, c.failures, c.stop_reason, EXTRACT(EPOCH FROM now() - c.queued_at)::float8 AS waited_seconds, c.delayed_by
+FROM claimed c
+ORDER BY c.priority DESC, c.fair_at, c.id
+`
+
+type ClaimEndingParams struct {
+	Kind       string
+	Cluster    string
+	Namespaces []string
+	Most       int32
+	Worker     string
+	Lease      pgtype.Interval
+}
+
+type ClaimEndingRow struct {
+	ID            int64
+	Kind          string
+	Namespace     string
+	Cluster       string
+	OwnerKind     string
+	OwnerName     string
+	OwnerUid      string
+	Identity      string
+	WorkflowName  string
+	Inputs        []byte
+	Attempt       int32
+	Failures      int32
+	StopReason    string
+	WaitedSeconds float64
+	DelayedBy     string
+}
+
+// Takes tasks of a lane that are to be ended, or held, once their submitter has looked for
+// their Workflow. It has an index of its own, since it looks past a queue that stands still.
+func (q *Queries) ClaimEnding(ctx context.Context, arg ClaimEndingParams) ([]ClaimEndingRow, error) {
+	rows, err := q.db.Query(ctx, claimEnding,
+		arg.Kind,
+		arg.Cluster,
+		arg.Namespaces,
+		arg.Most,
+		arg.Worker,
+		arg.Lease,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ClaimEndingRow
+	for rows.Next() {
+		var i ClaimEndingRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.Kind,
+			&i.Namespace,
+			&i.Cluster,
+			&i.OwnerKind,
+			&i.OwnerName,
+			&i.OwnerUid,
+			&i.Identity,
+			&i.WorkflowName,
+			&i.Inputs,
+			&i.Attempt,
+			&i.Failures,
+			&i.StopReason,
+			&i.WaitedSeconds,
+			&i.DelayedBy,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const claimTasks = `-- name: ClaimTasks :many
 
 WITH head AS (

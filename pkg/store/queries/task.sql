@@ -75,6 +75,30 @@ SELECT c.id, c.kind, c.namespace, c.cluster, c.owner_kind, c.owner_name, c.owner
 FROM claimed c
 ORDER BY c.priority DESC, c.fair_at, c.id;
 
+-- name: ClaimEnding :many
+-- Takes tasks of a lane that are to be ended, or held, once their submitter has looked for
+-- their Workflow. It has an index of its own, since it looks past a queue that stands still.
+WITH head AS (
+    SELECT id FROM task
+    WHERE status = 'Pending' AND (stop_reason <> '' OR (attempt > 0 AND available_at = '-infinity'))
+      AND task.kind = @kind::text AND task.cluster = @cluster::text AND available_at <= now()
+      AND (cardinality(@namespaces::text[]) = 0 OR namespace = ANY(@namespaces::text[]))
+    ORDER BY id
+    LIMIT @most
+    FOR UPDATE SKIP LOCKED
+), claimed AS (
+    UPDATE task t
+    SET status = 'Submitting', attempt = attempt + 1, claimed_by = @worker::text,
+        lease_until = now() + @lease::interval, delayed_by = '', changed_at = now()
+    WHERE t.id = ANY(ARRAY(SELECT head.id FROM head))
+    RETURNING t.id, t.kind, t.namespace, t.cluster, t.owner_kind, t.owner_name, t.owner_uid, t.identity, t.workflow_name,
+        t.inputs, t.attempt, t.failures, t.stop_reason, t.priority, t.fair_at, t.queued_at, t.delayed_by
+)
+SELECT c.id, c.kind, c.namespace, c.cluster, c.owner_kind, c.owner_name, c.owner_uid, c.identity, c.workflow_name,
+       c.inputs, c.attempt, c.failures, c.stop_reason, EXTRACT(EPOCH FROM now() - c.queued_at)::float8 AS waited_seconds, c.delayed_by
+FROM claimed c
+ORDER BY c.priority DESC, c.fair_at, c.id;
+
 -- name: ReleaseDelayed :execrows
 -- Puts tasks that were set aside back into the queue, where their place is still theirs.
 WITH head AS (
