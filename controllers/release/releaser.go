@@ -56,7 +56,10 @@ type Config struct {
 	// them to be gone. Optional. UrgentWriter patches those, in the trigger class.
 	Urgent       func(namespace string) bool
 	UrgentWriter client.Writer
-	Log          logr.Logger
+	// OnDue is told since when the oldest Workflow is due of those that are being released; the
+	// zero time where none is. Optional.
+	OnDue func(since time.Time)
+	Log   logr.Logger
 }
 
 // Releaser lets Workflows go.
@@ -76,6 +79,9 @@ func New(config Config) *Releaser {
 	}
 	if r.UrgentWriter == nil {
 		r.UrgentWriter = r.Writer
+	}
+	if r.OnDue == nil {
+		r.OnDue = func(time.Time) {}
 	}
 	name := func(name types.NamespacedName) types.NamespacedName { return name }
 	r.over = batch.NewCoalescing(batch.Config[types.NamespacedName]{
@@ -98,7 +104,7 @@ func (r *Releaser) Recorded(names []types.NamespacedName) {
 			_ = r.urgent.Add(name)
 			continue
 		}
-		r.waiting.add(name)
+		r.waiting.add(name, time.Now())
 		_ = r.over.Add(name) // one that is not taken is seen again after the next start
 	}
 }
@@ -131,7 +137,10 @@ func (r *Releaser) Start(ctx context.Context) error {
 func (r *Releaser) releaseAll(ctx context.Context, names []types.NamespacedName) error {
 	var failed []types.NamespacedName
 	var last error
-	for i, err := range bounded.ForEach(ctx, writers, writeTimeout, names, r.releaseWith(r.Writer)) {
+	r.OnDue(r.waiting.oldest(names))
+	errs := bounded.ForEach(ctx, writers, writeTimeout, names, r.releaseWith(r.Writer))
+	r.OnDue(time.Time{})
+	for i, err := range errs {
 		r.waiting.remove(names[i])
 		if err != nil {
 			failed, last = append(failed, names[i]), err

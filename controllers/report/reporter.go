@@ -2,7 +2,7 @@
 // writes the status of CiBuilds and CdPipelines, then the events that tell of it.
 //
 // It is the only writer of both. Writes are coalesced: an object that changes ten
-// times while it waits is written once. They wait while triggers are waiting.
+// times while it waits is written once. They wait while triggers go first.
 package report
 
 import (
@@ -30,7 +30,7 @@ const (
 	// coalesceInterval is the least time between two rounds, so that changes that
 	// come fast are written together.
 	coalesceInterval = 500 * time.Millisecond
-	// busyInterval is the same while triggers are waiting.
+	// busyInterval is the same while triggers go first.
 	busyInterval = 2 * time.Second
 	// failedInterval is the same after the rows could not be read.
 	failedInterval = 2 * time.Second
@@ -85,8 +85,11 @@ type Config struct {
 	Decider trigger.Decider
 	// Events records events on the objects.
 	Events events.EventRecorder
-	// Busy tells whether triggers are waiting.
+	// Busy tells whether triggers go first, so that only builds are reported.
 	Busy func() bool
+	// OnDue is told since when the oldest object is due of those that are being written; the
+	// zero time where none is. Optional.
+	OnDue func(since time.Time)
 	// Gate is the backlog gate.
 	Gate Gate
 	// Delay tells why no Workflows are created in a namespace for now. Optional.
@@ -114,6 +117,9 @@ type Reporter struct {
 
 // New returns a reporter that does nothing until it is started.
 func New(config Config) *Reporter {
+	if config.OnDue == nil {
+		config.OnDue = func(time.Time) {}
+	}
 	wake := make(chan struct{}, 1)
 	r := &Reporter{
 		Config: config, builds: newDirtySet(wake), pipelines: newDirtySet(wake), planning: planning{}, delays: newDelays(),
@@ -179,7 +185,7 @@ func (r *Reporter) pause(reported bool) time.Duration {
 	}
 }
 
-// runOnce writes one round. While triggers are waiting only builds are reported:
+// runOnce writes one round. While triggers go first only builds are reported:
 // they are few, and what a person looks at. It returns false where the rows could
 // not be read.
 func (r *Reporter) runOnce(ctx context.Context) bool {
@@ -220,6 +226,8 @@ func (r *Reporter) round(ctx context.Context, set *dirtySet, report func(context
 	if len(keys) == 0 {
 		return true
 	}
+	r.OnDue(set.taken)
+	defer r.OnDue(time.Time{})
 	writes, err := report(ctx, keys)
 	if err != nil {
 		if ctx.Err() == nil { // a shutdown is no error
