@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/types"
@@ -120,7 +121,8 @@ func newLoops(mgr manager.Manager, deps Dependencies, decider trigger.Decider) *
 	l.reporter = report.New(report.Config{
 		Cache: mgr.GetCache(), Writer: mgr.GetClient(), Rows: deps.Store, History: deps.Store, Decider: decider,
 		Events:  mgr.GetEventRecorder("penstock"),
-		Busy:    func() bool { return l.dispatcher.IsBusy() || l.builds.IsBusy() },
+		Busy:    deps.Bucket.TriggersFirst,
+		OnDue:   func(since time.Time) { deps.Bucket.SetDue("report", since) },
 		Gate:    func() (bool, int, int) { return l.dispatcher.Backlog() },
 		Delay:   func(namespace string) (limit.Delay, bool) { return l.dispatcher.DelayOf(namespace) },
 		Holders: func() []backlog.Holder { return l.backlog.Holders() },
@@ -152,7 +154,8 @@ func newLoops(mgr manager.Manager, deps Dependencies, decider trigger.Decider) *
 	l.stopper = stop.New(stop.Config{Rows: deps.Store, Writer: deps.TriggerClients[LaneCd], Log: deps.Log.WithName("stop")})
 	l.releaser = release.New(release.Config{
 		Cache: mgr.GetCache(), Live: mgr.GetAPIReader(), Writer: mgr.GetClient(),
-		Urgent: l.isShut, UrgentWriter: deps.TriggerClients[LaneCd], Log: deps.Log.WithName("release"),
+		Urgent: l.isShut, UrgentWriter: deps.TriggerClients[LaneCd],
+		OnDue: func(since time.Time) { deps.Bucket.SetDue("release", since) }, Log: deps.Log.WithName("release"),
 	})
 	l.tracker = track.New(track.Config{
 		Rows: deps.Store, Live: mgr.GetAPIReader(), Writer: mgr.GetClient(), Moved: l.moved, Recorded: l.releaser.Recorded,

@@ -2,7 +2,7 @@
 // writes the status of CiBuilds and CdPipelines, then the events that tell of it.
 //
 // It is the only writer of both. Writes are coalesced: an object that changes ten
-// times while it waits is written once. They wait while tasks wait for a slot.
+// times while it waits is written once. They wait while triggers go first.
 package report
 
 import (
@@ -32,7 +32,7 @@ const (
 	// coalesceInterval is the least time between two rounds, so that changes that
 	// come fast are written together.
 	coalesceInterval = 500 * time.Millisecond
-	// busyInterval is the same while tasks wait for a slot.
+	// busyInterval is the same while triggers go first.
 	busyInterval = 2 * time.Second
 	// failedInterval is the same after the rows could not be read, or no status written.
 	failedInterval = 2 * time.Second
@@ -87,8 +87,11 @@ type Config struct {
 	Decider trigger.Decider
 	// Events records events on the objects.
 	Events events.EventRecorder
-	// Busy tells whether tasks wait for a slot, or are in flight.
+	// Busy tells whether triggers go first, so that only builds are reported.
 	Busy func() bool
+	// OnDue is told since when the oldest object is due of those that are being written; the
+	// zero time where none is. Optional.
+	OnDue func(since time.Time)
 	// Gate is the backlog gate.
 	Gate Gate
 	// Delay tells why no Workflows are created in a namespace for now. Optional.
@@ -120,6 +123,9 @@ type Reporter struct {
 
 // New returns a reporter that does nothing until it is started.
 func New(config Config) *Reporter {
+	if config.OnDue == nil {
+		config.OnDue = func(time.Time) {}
+	}
 	wake := &loop.Signal{}
 	r := &Reporter{
 		Config: config, builds: newDirtySet(wake), pipelines: newDirtySet(wake), planning: planning{}, delays: newDelays(),
@@ -173,7 +179,7 @@ func (r *Reporter) Start(ctx context.Context) error {
 	return r.Loop.Start(ctx)
 }
 
-// runOnce writes one round. While tasks wait for a slot only builds are reported:
+// runOnce writes one round. While triggers go first only builds are reported:
 // they are few, and what a person looks at.
 func (r *Reporter) runOnce(ctx context.Context) (time.Duration, error) {
 	if err := r.addWaiting(ctx); err != nil {
@@ -220,6 +226,8 @@ func (r *Reporter) round(ctx context.Context, set *dirtySet, report func(context
 	if len(keys) == 0 {
 		return nil
 	}
+	r.OnDue(set.taken)
+	defer r.OnDue(time.Time{})
 	var writes []write
 	err := bounded.Protect(func() (err error) {
 		writes, err = report(ctx, keys)
