@@ -41,6 +41,8 @@ func showing(t *testing.T, pipelines ...*v1alpha1.CdPipeline) client.Reader {
 	require.NoError(t, lookup.AddIndexes(t.Context(), indexer{builder}))
 	return builder.WithIndex(&v1alpha1.CdPipeline{}, "spec.parentRef.kind", func(object client.Object) []string {
 		return []string{string(object.(*v1alpha1.CdPipeline).Spec.ParentRef.Kind)}
+	}).WithIndex(&v1alpha1.CdPipeline{}, "spec.parentRef.name", func(object client.Object) []string {
+		return []string{object.(*v1alpha1.CdPipeline).Spec.ParentRef.Name}
 	}).Build()
 }
 

@@ -76,6 +76,9 @@ func (f *Follower) runOnce(ctx context.Context) (time.Duration, error) {
 }
 
 func (f *Follower) follow(ctx context.Context, ended []store.Ended, children *chained) error {
+	if err := children.prepare(ctx, ended); err != nil {
+		return err
+	}
 	consequences := make([]store.Consequence, len(ended))
 	for i, stage := range ended {
 		consequence, err := f.consequence(ctx, stage, children)
