@@ -77,6 +77,8 @@ test: parts build bin/penstock-failpoints ## Run every test (unit, integration, 
 chaos: parts build bin/penstock-failpoints ## Break what Penstock stands on, at full length; TEST_FLAGS='-run SIGTERM' picks scenarios.
 	CGO_ENABLED=1 go build -race -p $(PARALLEL) -o bin/penstock-race ./cmd/penstock
 	CGO_ENABLED=1 go test -race -p $(PARALLEL) -parallel 4 -v -timeout 80m $(TEST_FLAGS) ./test/chaos
+	@# Scenario 3: the plan of every query, with a million tasks.
+	HISTORY=whole go test -timeout $(TEST_TIMEOUT) $(TEST_FLAGS) -run TestNoQueryReadsAllOfHistory ./pkg/store
 
 .PHONY: fuzz
 fuzz: ## Fuzz every Fuzz function for FUZZTIME (5m) each; FUZZ=Pool narrows it down.

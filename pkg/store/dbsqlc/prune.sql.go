@@ -286,9 +286,10 @@ WITH page AS (
         WHERE f.pipeline_uid = d.pipeline_uid ORDER BY c.created_at DESC, c.seq DESC LIMIT 1
     ) n ON true
     LEFT JOIN LATERAL (
-        SELECT c.build_uid FROM cd_workflow w JOIN ci_build c ON c.build_uid = w.build_uid
-        WHERE w.pipeline_uid = d.pipeline_uid AND w.outcome = 'Succeeded' AND (c.created_at, c.seq) < (n.created_at, n.seq)
-        ORDER BY c.created_at DESC, c.seq DESC LIMIT 1
+        SELECT t.build_uid FROM turn t
+        WHERE t.pipeline_uid = d.pipeline_uid AND (t.built_at, t.build_seq) < (n.created_at, n.seq)
+          AND EXISTS (SELECT FROM cd_workflow w WHERE w.turn_id = t.id AND w.outcome = 'Succeeded')
+        ORDER BY t.built_at DESC, t.build_seq DESC LIMIT 1
     ) r ON true
 ), old AS MATERIALIZED (
     SELECT p.id FROM page p
