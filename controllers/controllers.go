@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/types"
@@ -194,8 +195,11 @@ func newProber(mgr manager.Manager, deps Dependencies) (*cluster.Prober, error) 
 // newDispatcher returns the dispatcher of one lane.
 func (l *loops) newDispatcher(mgr manager.Manager, deps Dependencies, worker *dispatch.Worker, lane store.Lane, inFlight int) *dispatch.Dispatcher {
 	submitter := &argo.Submitter{
-		Builders: argo.Builders{store.KindCd: argo.Stages{Freeze: l.freeze.get, Labels: deps.Config.Labels()}},
-		Cache:    mgr.GetCache(), Live: deps.TriggerClients[lane],
+		Builders: argo.Builders{store.KindCd: argo.Stages{
+			Freeze: l.freeze.get, Labels: deps.Config.Labels(),
+			TTL: argo.NewTTL(time.Duration(deps.Config.WorkflowTTL), deps.TriggerClients[lane]),
+		}},
+		Cache: mgr.GetCache(), Live: deps.TriggerClients[lane],
 	}
 	dispatcher := dispatch.New(dispatch.Config{
 		Lane: lane, Queue: deps.Store, Worker: worker, Submitter: submitter,

@@ -28,6 +28,8 @@ type Stages struct {
 	Now func() time.Time
 	// Labels are put on every Workflow, but for those that its stage or Penstock sets.
 	Labels map[string]string
+	// TTL has Argo delete Workflows some time after their end. Optional.
+	TTL *TTL
 }
 
 var _ Builder = Stages{}
@@ -67,6 +69,9 @@ func (s Stages) Build(ctx context.Context, reader client.Reader, claim store.Cla
 	workflow := stageWorkflow(claim, pipeline, stage)
 	addLabels(workflow, stage.Labels)
 	addLabels(workflow, s.Labels)
+	if err := s.TTL.apply(ctx, reader, workflow, stage.Workflow.TemplateRef); err != nil {
+		return nil, err
+	}
 	return workflow, nil
 }
 

@@ -66,9 +66,14 @@ func TemplateHold(ctx context.Context, reader client.Reader, namespace string, r
 	if err != nil || exists {
 		return trigger.Hold{}, err
 	}
-	kind, _ := TemplateKey(namespace, ref)
+	return missingTemplate(namespace, ref), nil
+}
+
+// missingTemplate is what holds a stage whose template does not exist.
+func missingTemplate(namespace string, ref v1alpha1.TemplateReference) trigger.Hold {
+	kind, key := TemplateKey(namespace, ref)
 	return trigger.Hold{
 		Reason:  v1alpha1.ReasonTemplate,
-		Message: fmt.Sprintf("%s %s does not exist: create it, or correct workflow.templateRef, and the stage goes on", kind, ref.Name),
-	}, nil
+		Message: fmt.Sprintf("%s %s does not exist: create it, or correct workflow.templateRef, and the stage goes on", kind, key.Name),
+	}
 }
