@@ -50,7 +50,8 @@ func NewTTL(after time.Duration, live client.Reader) *TTL {
 	if after <= 0 {
 		return nil
 	}
-	return &TTL{after: int32(after / time.Second), live: live, known: map[templateID]templateTTL{}}
+	seconds := int32(after / time.Second) //nolint:gosec // pkg/config bounds it at ten years
+	return &TTL{after: seconds, live: live, known: map[templateID]templateTTL{}}
 }
 
 // apply sets the Workflow's ttlStrategy, unless its template does. The reader tells of the
