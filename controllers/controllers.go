@@ -197,8 +197,11 @@ func newProber(mgr manager.Manager, deps Dependencies) (*cluster.Prober, error) 
 // newDispatcher returns the dispatcher of one lane.
 func (l *loops) newDispatcher(mgr manager.Manager, deps Dependencies, worker *dispatch.Worker, lane store.Lane, inFlight int) *dispatch.Dispatcher {
 	submitter := &argo.Submitter{
-		Builders: argo.Builders{store.KindCd: argo.Stages{Freeze: l.freeze.get, Labels: deps.Config.Labels()}},
-		Cache:    mgr.GetCache(), Live: deps.TriggerClients[lane],
+		Builders: argo.Builders{store.KindCd: argo.Stages{
+			Freeze: l.freeze.get, Labels: deps.Config.Labels(),
+			TTL: time.Duration(deps.Config.WorkflowTTL),
+		}},
+		Cache: mgr.GetCache(), Live: deps.TriggerClients[lane],
 	}
 	dispatcher := dispatch.New(dispatch.Config{
 		Lane: lane, Queue: deps.Store, Worker: worker, Submitter: submitter,

@@ -28,6 +28,9 @@ type Stages struct {
 	Now func() time.Time
 	// Labels are put on every Workflow, but for those that its stage or Penstock sets.
 	Labels map[string]string
+	// TTL has Argo delete Workflows this long after their end, where their template does not
+	// say when. Zero means never.
+	TTL time.Duration
 }
 
 var _ Builder = Stages{}
@@ -70,6 +73,7 @@ func (s Stages) Build(ctx context.Context, reader client.Reader, claim store.Cla
 	}
 	addLabels(workflow, stage.Labels)
 	addLabels(workflow, s.Labels)
+	addTTL(workflow, s.TTL, template)
 	return workflow, nil
 }
 

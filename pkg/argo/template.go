@@ -29,7 +29,8 @@ func Template(kind string) *unstructured.Unstructured {
 	return template
 }
 
-// TrimTemplate keeps of a template that it exists, and the parameters that it declares.
+// TrimTemplate keeps of a template that it exists, the parameters that it declares, and its
+// ttlStrategy.
 func TrimTemplate(object any) (any, error) {
 	template, ok := object.(*unstructured.Unstructured)
 	if !ok {
@@ -46,8 +47,15 @@ func TrimTemplate(object any) (any, error) {
 			delete(parameter, "description")
 		}
 	}
+	spec := map[string]any{}
 	if len(parameters) > 0 {
-		trimmed.Object["spec"] = map[string]any{"arguments": map[string]any{"parameters": parameters}}
+		spec["arguments"] = map[string]any{"parameters": parameters}
+	}
+	if strategy, found, _ := unstructured.NestedFieldNoCopy(template.Object, "spec", "ttlStrategy"); found {
+		spec["ttlStrategy"] = strategy
+	}
+	if len(spec) > 0 {
+		trimmed.Object["spec"] = spec
 	}
 	return trimmed, nil
 }
