@@ -59,7 +59,7 @@ func TestEveryScenarioHasItsFields(t *testing.T) {
 		"queue":       {"rows", "n", "claim_p50_ms", "claim_p99_ms", "claims_per_second"},
 		"fairness":    {"small_build_seconds", "fifo_seconds"},
 		"status": {
-			"trigger_view_p50_ms", "trigger_view_p99_ms", "builds_p99_ms", "halves_seconds", "slower_half_seconds",
+			"trigger_view_p50_ms", "trigger_view_p99_ms", "builds_p99_ms", "halves_seconds", "slower_half_seconds", "halves_ratio",
 			"watchers", "bytes_above_idle", "behind_seconds", "bytes_idle", "runs",
 		},
 	}
