@@ -4,6 +4,7 @@ import (
 	"github.com/penstock-cd/penstock/test/bench/atlimit"
 	"github.com/penstock-cd/penstock/test/bench/evolution"
 	"github.com/penstock-cd/penstock/test/bench/fairness"
+	"github.com/penstock-cd/penstock/test/bench/fleet"
 	"github.com/penstock-cd/penstock/test/bench/latency"
 	"github.com/penstock-cd/penstock/test/bench/queue"
 	"github.com/penstock-cd/penstock/test/bench/scale"
@@ -24,4 +25,5 @@ var scenarios = []stage.Scenario{
 	fairness.Scenario,
 	scale.Scenario,
 	status.Scenario,
+	fleet.Scenario,
 }

@@ -36,7 +36,8 @@ type Config struct {
 	Clients fleet.Clients
 	// CacheBytes bounds what is kept in memory. Defaults to 64 MiB.
 	CacheBytes int
-	// Parallelism is how many requests to clusters are under way at once. Defaults to 100.
+	// Parallelism is how many requests to clusters are under way at once. Defaults to 300:
+	// three kinds of a hundred clusters take one round trip.
 	Parallelism int
 	// FetchTimeout bounds reading one kind of one cluster, however many pages that takes.
 	// Defaults to 10 s.
@@ -151,7 +152,7 @@ type Lister struct {
 // New returns a lister that has read nothing yet.
 func New(config Config) *Lister {
 	config.CacheBytes = cmp.Or(config.CacheBytes, 64<<20)
-	config.Parallelism = cmp.Or(config.Parallelism, 100)
+	config.Parallelism = cmp.Or(config.Parallelism, 300)
 	config.FetchTimeout = cmp.Or(config.FetchTimeout, 10*time.Second)
 	config.Deadline = cmp.Or(config.Deadline, 2*time.Second)
 	config.FreshFor = cmp.Or(config.FreshFor, 5*time.Second)
