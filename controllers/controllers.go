@@ -5,6 +5,7 @@ package controllers
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -63,6 +64,8 @@ type Dependencies struct {
 	// Namespace is where Penstock itself lives, with its settings and the kubeconfigs of
 	// other clusters; without one there are none.
 	Namespace string
+	// Builders make the Workflows of tasks of further kinds than LaneCd's. Optional.
+	Builders argo.Builders
 	// Replica names this replica in the database, also after a restart.
 	Replica string
 	Log     logr.Logger
@@ -196,12 +199,13 @@ func newProber(mgr manager.Manager, deps Dependencies) (*cluster.Prober, error) 
 
 // newDispatcher returns the dispatcher of one lane.
 func (l *loops) newDispatcher(mgr manager.Manager, deps Dependencies, worker *dispatch.Worker, lane store.Lane, inFlight int) *dispatch.Dispatcher {
+	builders := argo.Builders{store.KindCd: argo.Stages{
+		Freeze: l.freeze.get, Labels: deps.Config.Labels(), TTL: time.Duration(deps.Config.WorkflowTTL),
+	}}
+	maps.Copy(builders, deps.Builders)
 	submitter := &argo.Submitter{
-		Builders: argo.Builders{store.KindCd: argo.Stages{
-			Freeze: l.freeze.get, Labels: deps.Config.Labels(),
-			TTL: time.Duration(deps.Config.WorkflowTTL),
-		}},
-		Cache: mgr.GetCache(), Live: deps.TriggerClients[lane],
+		Builders: builders,
+		Cache:    mgr.GetCache(), Live: deps.TriggerClients[lane],
 	}
 	dispatcher := dispatch.New(dispatch.Config{
 		Lane: lane, Queue: deps.Store, Worker: worker, Submitter: submitter,

@@ -146,7 +146,7 @@ func newManager(ctx context.Context, cluster *rest.Config, settings config.Confi
 	}
 	return made, controllers.Add(ctx, gated{mgr, migrator.done}, controllers.Dependencies{
 		Config: settings, Store: database, Bucket: bucket, TriggerClients: triggers, Answers: answers,
-		Home:      clients.home,
+		Home: clients.home, Builders: moreBuilders(),
 		Namespace: podNamespace(settings), Replica: replica, Log: log,
 	})
 }

@@ -13,7 +13,8 @@ import (
 	"github.com/penstock-cd/penstock/test/world"
 )
 
-// newWorld is a world on the package's environment.
+// newWorld is a narrow world on the package's environment: scenarios run beside each other on
+// one API server, and each breaks controllers and a database of its own.
 func newWorld(t *testing.T, settings ...string) *world.World {
 	t.Helper()
 	return world.New(t, world.Options{Environment: local, Settings: settings})

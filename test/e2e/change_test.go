@@ -13,7 +13,8 @@ import (
 // One Workflow shuts the gate for all: whatever changes meanwhile acts at once.
 func TestWhatChangesWhileARunWaitsBehindTheGateActsAtOnce(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, seldom, "MAX_ACTIVE_WORKFLOWS=1")
+	// Narrow: the gate counts the Workflows of all namespaces.
+	w := newNarrowWorld(t, seldom, "MAX_ACTIVE_WORKFLOWS=1")
 	w.Create(forEver(), given.CiPipeline(given.CI), given.CdPipeline("runs", given.Runs("for-ever"), given.Priority(1)),
 		given.CdPipeline("held"), given.CdPipeline("moved"), given.CdPipeline("urgent"), given.CdPipeline("manual", given.Manual))
 	w.Start()
@@ -43,7 +44,7 @@ func TestWhatChangesWhileARunWaitsBehindTheGateActsAtOnce(t *testing.T) {
 
 func TestChildrenThatAreDeletedMovedOrAddedWhileTheirParentRunsWaitNoLonger(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, seldom)
+	w := newWorld(t)
 	w.Create(given.WorkflowTemplate("slow", 4*time.Second), given.CiPipeline(given.CI), given.CdPipeline("web", given.Runs("slow")),
 		given.CdPipeline("gone", given.BelowCd("web")), given.CdPipeline("below-gone", given.BelowCd("gone")),
 		given.CdPipeline("moved", given.BelowCd("web")), given.CdPipeline("below-moved", given.BelowCd("moved")), given.CdPipeline("manual", given.Manual))

@@ -10,7 +10,7 @@ import (
 
 // A freeze is the whole controller's, and the settings are too: this test runs alone.
 func TestAFreezeHoldsWhatComesAndNamesItsReason(t *testing.T) {
-	w := newWorld(t, seldom)
+	w := newWorld(t)
 	w.Create(given.CiPipeline(given.CI), given.CdPipeline("web"), given.CdPipeline("api"), given.CdPipeline("below", given.BelowCd("web")))
 	w.Start()
 	set(t, w, map[string]string{"FREEZE": `{"reason":"stock-taking","namespaces":["` + w.Namespace + `","another"]}`})

@@ -9,12 +9,10 @@ import (
 	"github.com/penstock-cd/penstock/test/given"
 )
 
-// seldom is a sweep that a test does not live to see: only the watch tells of changes.
-const seldom = "SWEEP_INTERVAL=10m"
-
 func TestAPipelineOnHoldIsPlannedAndWaitsForItsRelease(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, seldom)
+	// Narrow: its controller is killed, and others need theirs.
+	w := newNarrowWorld(t, seldom)
 	w.Create(given.CiPipeline(given.CI), given.CdPipeline("web", given.Held), given.CdPipeline("below", given.BelowCd("web")))
 	controller := w.Start()
 	build(w, "app-1")
@@ -38,7 +36,7 @@ func TestAPipelineOnHoldIsPlannedAndWaitsForItsRelease(t *testing.T) {
 
 func TestAHoldKeepsWhatWaitsForItsTurn(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, seldom)
+	w := newWorld(t)
 	w.Create(forEver(), given.CiPipeline(given.CI), given.CdPipeline("web", given.Runs("for-ever")))
 	w.Start()
 	build(w, "app-1")
@@ -59,7 +57,8 @@ func TestAHoldKeepsWhatWaitsForItsTurn(t *testing.T) {
 
 func TestASuspensionCancelsWhatWaitsAtOnce(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, seldom, "MAX_ACTIVE_WORKFLOWS=1")
+	// Narrow: the gate counts the Workflows of all namespaces.
+	w := newNarrowWorld(t, seldom, "MAX_ACTIVE_WORKFLOWS=1")
 	w.Create(forEver(), given.CiPipeline(given.CI), given.CdPipeline("runs", given.Runs("for-ever"), given.Priority(1)),
 		given.CdPipeline("pending"), given.CdPipeline("manual", given.ManualStage(trigger.StageDeploy)),
 		given.CdPipeline("held", given.Held), given.CdPipeline("gone"), given.CdPipeline("below", given.BelowCd("pending")))

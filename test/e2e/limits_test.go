@@ -60,7 +60,8 @@ func TestLimitsAreChangedWhileTheControllerRuns(t *testing.T) {
 
 func TestLimitsOfTheConfigMapHoldFromTheFirstClaimOn(t *testing.T) {
 	const children, most = 30, 3
-	w := newWorld(t) // the environment sets no such limit
+	// Narrow: the gate counts the Workflows of all namespaces. The environment sets no such limit.
+	w := newNarrowWorld(t)
 	set(t, w, map[string]string{"MAX_ACTIVE_WORKFLOWS": fmt.Sprint(most)})
 	w.CreateFamily(given.CdPipelines(children, "cd", given.Runs("for-ever")))
 	w.Create(forEver(), given.CiPipeline(given.CI), given.CiBuild("app-1"))
@@ -85,13 +86,14 @@ func TestLimitsOfTheConfigMapHoldFromTheFirstClaimOn(t *testing.T) {
 // settingsTell waits for an event on the ConfigMap.
 func settingsTell(w *world.World, reason, note string) {
 	w.Eventually("an event "+reason+" "+note, func(ctx context.Context) bool {
-		events, err := local.Kubectl(ctx, "-n", env.ControllerNamespace, "events", "--for", "configmap/"+settings.ConfigMap)
+		events, err := w.Kubectl(ctx, "-n", env.ControllerNamespace, "events", "--for", "configmap/"+settings.ConfigMap)
 		return err == nil && strings.Contains(events, reason) && strings.Contains(events, note)
 	})
 }
 
 func TestABuildTellsThatTheBacklogGateHoldsItBackUntilTheLimitIsRaised(t *testing.T) {
-	w := newWorld(t, "MAX_ACTIVE_WORKFLOWS=3")
+	// Narrow: the gate counts the Workflows of all namespaces.
+	w := newNarrowWorld(t, "MAX_ACTIVE_WORKFLOWS=3")
 	w.CreateFamily(given.CdPipelines(10, "cd", given.Runs("for-ever")))
 	w.Create(forEver(), given.CiPipeline(given.CI), given.CiBuild("app-1"))
 	controller := w.Start()

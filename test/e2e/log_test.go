@@ -12,10 +12,11 @@ import (
 )
 
 func TestTheFirstStartOnAnEmptyDatabaseLogsNoError(t *testing.T) {
-	require.NoError(t, local.InstallController(t.Context()))
-	controller, err := local.StartController(t.Context(), env.ControllerOptions{
-		DatabaseURL: local.Postgres.NewTestDatabase(t), Name: "first-start",
-		Env: []string{"WATCH_NAMESPACES=" + local.NewNamespace(t), "LOG_LEVEL=info"},
+	// Narrow: what other tests have left would be told of.
+	require.NoError(t, apart.InstallController(t.Context()))
+	controller, err := apart.StartController(t.Context(), env.ControllerOptions{
+		DatabaseURL: apart.Postgres.NewTestDatabase(t), Name: "first-start",
+		Env: []string{"WATCH_NAMESPACES=" + apart.NewNamespace(t), "LOG_LEVEL=info"},
 	})
 	require.NoError(t, err)
 	require.Eventually(t, func() bool {

@@ -14,19 +14,39 @@ import (
 	"github.com/penstock-cd/penstock/test/world"
 )
 
-var local *env.Environment
+// Two environments of the same parts: in local is the installation that the tests share, and
+// whose controller watches all namespaces; apart are the narrow worlds, whose namespaces it
+// must not see.
+var (
+	local, apart *env.Environment
+	installation world.Installation
+)
 
 func TestMain(m *testing.M) {
-	os.Exit(env.RunTests(m, env.Options{ControllerManager: true, Argo: true, Kwok: true, Audit: true}, &local))
+	os.Exit(env.RunTests(m, env.Options{ControllerManager: true, Argo: true, Kwok: true, Audit: true}, &local, &apart))
 }
 
-// newWorld prepares a world with the templates pod and failing-pod.
+// newWorld is a part of the installation, with the templates pod and failing-pod. A test
+// that gives settings, or ends the controller, must not be parallel.
 func newWorld(t *testing.T, settings ...string) *world.World {
 	t.Helper()
-	w := world.New(t, world.Options{Environment: local, Settings: settings})
+	return withTemplates(world.New(t, world.Options{Environment: local, Installation: &installation, Settings: settings}))
+}
+
+// newNarrowWorld is a world with controllers of its own, which see its namespace alone. Who
+// makes one says why.
+func newNarrowWorld(t *testing.T, settings ...string) *world.World {
+	t.Helper()
+	return withTemplates(world.New(t, world.Options{Environment: apart, Settings: settings}))
+}
+
+func withTemplates(w *world.World) *world.World {
 	w.Create(given.PodTemplate("pod", ""), given.PodTemplate("failing-pod", "1"))
 	return w
 }
+
+// seldom is a sweep that a narrow world does not live to see: only the watch tells of changes.
+const seldom = "SWEEP_INTERVAL=10m"
 
 // forEver is a template whose Workflows do not end before the test.
 func forEver() *wfv1.WorkflowTemplate { return given.WorkflowTemplate("for-ever", 10*time.Minute) }

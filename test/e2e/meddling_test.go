@@ -94,7 +94,8 @@ func TestWhatNobodySetIsNotPassed(t *testing.T) {
 // labelled with one.
 func TestAWorkflowThatNoArgoControllerTakesUpIsToldOf(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, "WORKFLOW_LABELS=workflows.argoproj.io/controller-instanceid=nobody,team=blue", "PICKUP_TIMEOUT=2s")
+	// Narrow: the labels would be on the Workflows of all namespaces.
+	w := newNarrowWorld(t, "WORKFLOW_LABELS=workflows.argoproj.io/controller-instanceid=nobody,team=blue", "PICKUP_TIMEOUT=2s")
 	w.Create(given.CiPipeline(given.CI), given.CdPipeline("web", given.Runs("pod"), func(p *v1alpha1.CdPipeline) {
 		p.Spec.Deploy.Labels = map[string]v1alpha1.LabelValue{"team": "red"}
 	}))

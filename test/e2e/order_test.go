@@ -37,7 +37,7 @@ func TestAnOlderBuildThatFinishesLateIsSuperseded(t *testing.T) {
 
 func TestReplaceStopsWhatRunsAndStartsTheNewerWhenThatHasEnded(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, seldom)
+	w := newWorld(t)
 	w.Create(forEver(), given.CiPipeline(given.CI),
 		given.CdPipeline("web", given.WithPost, given.Runs("for-ever"), given.Concurrency(v1alpha1.ConcurrencyReplace)),
 		given.CdPipeline("below", given.BelowCd("web")))

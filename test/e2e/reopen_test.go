@@ -84,7 +84,8 @@ func TestAWorkflowThatIsRetriedAfterANewerBuildWentFirstIsFollowedAlone(t *testi
 // What happens while nobody looks is found at the next start.
 func TestAWorkflowThatIsRetriedWhileTheControllerIsDownIsFollowed(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	// Narrow: its controller is stopped, and others need theirs.
+	w := newNarrowWorld(t)
 	w.Create(given.WorkflowTemplate("slow", 4*time.Second), given.CiPipeline(given.CI), given.CdPipeline("web", given.Runs("slow")),
 		given.CdPipeline("below", given.BelowCd("web")))
 	controller := w.Start()

@@ -134,7 +134,8 @@ func TestAStageThatWaitsForAPersonIsResumedByARunRequest(t *testing.T) {
 
 func TestARunRequestThatIsAppliedAgainIsNotCarriedOutAgain(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	// Narrow: its controller is killed, and others need theirs.
+	w := newNarrowWorld(t)
 	w.Create(given.CiPipeline(given.CI), given.CdPipeline("web", given.Manual))
 	controller := w.Start()
 	build(w, "app-1")
@@ -163,7 +164,8 @@ func TestARunRequestThatIsAppliedAgainIsNotCarriedOutAgain(t *testing.T) {
 
 func TestARunRequestThatComesWithTheBuildWaitsForIt(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	// Narrow: something is there before its controller starts, and others need theirs.
+	w := newNarrowWorld(t)
 	w.Create(given.CiPipeline(given.CI), given.CdPipeline("web", given.Manual), given.CdPipeline("below", given.Manual, given.BelowCd("web")))
 	w.Create(given.CiBuild("app-1"))
 	w.Succeed("app-1")

@@ -12,7 +12,7 @@ import (
 // What a stranger sees who looks at a build of which everything has become of something.
 func TestTheTablesOfKubectlTellWhatWaitsRunsAndHasFailed(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, seldom)
+	w := newWorld(t)
 	w.Create(forEver(), given.CiPipeline(given.CI), given.CdPipeline("web"), given.CdPipeline("fails", given.Runs("failing-pod")),
 		given.CdPipeline("runs", given.Runs("for-ever")), given.CdPipeline("approve", given.WithPre, given.ManualStage(trigger.StageDeploy)),
 		given.CdPipeline("held", given.Held), given.CdPipeline("suspended", given.Suspended),
@@ -35,10 +35,10 @@ func TestTheTablesOfKubectlTellWhatWaitsRunsAndHasFailed(t *testing.T) {
 	}
 	w.KubectlTells("describe cibuild app-1", "of 6 runs: 1 failed, 3 waiting, 1 running, 1 succeeded; fails DEPLOY ended as Failed (WorkflowFailed: Workflow fails-",
 		"6 triggered; 1 Skipped/ManualTrigger (by-hand)", "1 Skipped/Suspended (suspended)")
-	printed, err := local.Kubectl(t.Context(), "-n", w.Namespace, "get", "cibuild,cdpipeline")
+	printed, err := w.Kubectl(t.Context(), "get", "cibuild,cdpipeline")
 	require.NoError(t, err)
 	t.Log(printed)
-	events, err := local.Kubectl(t.Context(), "-n", w.Namespace, "events", "--for", "cibuild/app-1")
+	events, err := w.Kubectl(t.Context(), "events", "--for", "cibuild/app-1")
 	require.NoError(t, err)
 	t.Log(events)
 	w.Judge()

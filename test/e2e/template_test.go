@@ -25,7 +25,7 @@ func clusterScoped(name string) func(*v1alpha1.CdPipeline) {
 // the template is not there.
 func TestAStageWaitsForItsTemplateAndGoesOnWhenThatAppears(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, seldom)
+	w := newWorld(t)
 	late := "late-" + w.Namespace
 	w.Create(given.CiPipeline(given.CI), given.CdPipeline("web"), given.CdPipeline("other", given.Runs("early"), clusterScoped(late)),
 		given.WorkflowTemplate("early", time.Second), given.CdPipeline("below", given.BelowCd("web"), given.Runs("early")))

@@ -41,6 +41,7 @@ func TestAControllerKilledFiveTimesEndsWithFiftyAndFifty(t *testing.T) {
 }
 
 func TestStagesFollowEachOtherAndChildrenFollowTheLast(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	endsInPod := func(p *v1alpha1.CdPipeline) { p.Spec.PostDeploy.Workflow.TemplateRef.Name = "pod" }
 	thisImage := given.Filter(fmt.Sprintf("artifact.image == %q", given.Artifact(0).Image))
@@ -67,6 +68,7 @@ func TestStagesFollowEachOtherAndChildrenFollowTheLast(t *testing.T) {
 }
 
 func TestEveryChildIsToldWhyItWasNotTriggered(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.Create(given.CiPipeline(given.CI),
 		given.CdPipeline("suspended", given.Suspended),

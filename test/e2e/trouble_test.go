@@ -45,6 +45,7 @@ func TestWorkflowsThatEndBadlyEndTheirRowsAndNoOther(t *testing.T) {
 }
 
 func TestBuildsThatFailOrHaveNothingBelowOrManyArtifacts(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.Create(given.CiPipeline(given.CI), given.CiPipeline("childless"), given.CdPipeline("cd-0"), given.CdPipeline("cd-1"),
 		given.CiBuild("failed"), given.CiBuild("alone", given.BuildOf("childless")), given.CiBuild("many"))
@@ -78,7 +79,8 @@ func TestADatabaseThatIsDownMakesNotReadyAndLosesNothing(t *testing.T) {
 	postgres, err := env.StartPostgres(t.Context(), env.PostgresOptions{})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, postgres.Close()) })
-	w := world.New(t, world.Options{Environment: local, Postgres: postgres})
+	// Narrow: its database is stopped, and others need theirs.
+	w := world.New(t, world.Options{Environment: apart, Postgres: postgres})
 	w.Create(given.CiPipeline(given.CI), given.CdPipeline("cd-0"), given.CdPipeline("cd-1"))
 	w.Create(given.CiBuild("app-1"))
 
@@ -151,6 +153,7 @@ func runPenstock(t *testing.T, kubeconfig string, settings ...string) string {
 }
 
 func TestASuspendedCiPipelineTriggersNothing(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	asleep := given.CiPipeline(given.CI)
 	asleep.Spec.Suspend = true

@@ -3,6 +3,7 @@ package env
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -15,6 +16,7 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
@@ -34,17 +36,33 @@ const setupTimeout = 30 * time.Second
 //		os.Exit(env.RunTests(m, env.Options{Argo: true}, &local))
 //	}
 //
+// Where into has several, each is an environment of its own.
+//
 // The exit code is not 0 either when the environment does not start or stop, or
 // when a goroutine is left at the end. SIGINT and SIGTERM stop the environment
 // before they end the tests.
-func RunTests(m *testing.M, o Options, into **Environment) int {
+func RunTests(m *testing.M, o Options, into ...**Environment) int {
 	return runTests(m.Run, func(ctx context.Context) (func() error, error) {
-		e, err := Start(ctx, o)
-		if err != nil {
-			return nil, err
+		group, ctx := errgroup.WithContext(ctx)
+		for _, one := range into {
+			group.Go(func() (err error) {
+				*one, err = Start(ctx, o)
+				return err
+			})
 		}
-		*into = e
-		return e.Stop, nil
+		stop := func() error {
+			var stopping errgroup.Group
+			for _, one := range into {
+				if *one != nil {
+					stopping.Go((*one).Stop)
+				}
+			}
+			return stopping.Wait()
+		}
+		if err := group.Wait(); err != nil {
+			return nil, errors.Join(err, stop())
+		}
+		return stop, nil
 	})
 }
 

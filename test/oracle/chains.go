@@ -47,7 +47,7 @@ SELECT DISTINCT pipeline_uid, pipeline, requested, stages FROM (
 	JOIN turn n ON n.id = w.turn_id
 	JOIN cd_workflow_runner r ON r.cd_workflow_id = w.id
 	WHERE w.whole
-	GROUP BY w.id, n.request) runs`
+	GROUP BY w.id, w.pipeline_uid, w.pipeline, n.request) runs`
 
 // stages wants every run to have all the stages of its pipeline, or, where a person asked
 // for it, the last of them.

@@ -46,7 +46,7 @@ WITH run AS (
 	FROM cd_workflow w
 	JOIN cd_workflow_runner r ON r.cd_workflow_id = w.id
 	JOIN task t ON t.id = r.task_id
-	GROUP BY w.id
+	GROUP BY w.id, w.build_uid, w.outcome
 ), untouched AS (
 	SELECT build_uid, pipeline_uid FROM trigger_decision
 	GROUP BY 1, 2 HAVING bool_and(outcome IN ('Skipped', 'Blocked'))

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"slices"
 	"syscall"
+	"testing"
 	"time"
 
 	dto "github.com/prometheus/client_model/go"
@@ -22,7 +23,13 @@ import (
 	"github.com/penstock-cd/penstock/test/oracle"
 )
 
-// Controller is one controller of a world.
+const (
+	// raceDetecting is the binary with the race detector. The first race ends it.
+	raceDetecting = "penstock-race"
+	haltOnRace    = "GORACE=halt_on_error=1"
+)
+
+// Controller is one controller of a world, or that of its installation.
 type Controller struct {
 	*env.Controller
 	w        *World
@@ -32,10 +39,25 @@ type Controller struct {
 }
 
 // Start starts a controller with these settings beside the world's, and returns when
-// it is ready. It is stopped, gracefully, when the test ends.
+// it is ready. It is stopped, gracefully, when the test ends. Where the world is a part of
+// an installation it returns that one's, started where none runs.
 func (w *World) Start(settings ...string) *Controller {
 	w.t.Helper()
-	return w.StartWith(env.ControllerOptions{Env: settings})
+	if w.installation == nil {
+		return w.StartWith(env.ControllerOptions{Env: settings})
+	}
+	controller, err := w.installation.start(w, append(slices.Clone(w.settings), settings...))
+	require.NoError(w.t, err)
+	w.add(controller)
+	w.t.Cleanup(controller.showLog)
+	require.NoError(w.t, controller.WaitReady(w.t.Context()))
+	return controller
+}
+
+func (w *World) add(controller *Controller) {
+	w.t.Helper()
+	w.controllers = append(w.controllers, controller)
+	w.raiseLimits()
 }
 
 // StartWith is Start with a binary, a database URL or an API server of its own. What
@@ -47,22 +69,40 @@ func (w *World) StartWith(o env.ControllerOptions) *Controller {
 	return controller
 }
 
-// Launch is StartWith without waiting: the database may be down.
+// Launch is StartWith without waiting: the database may be down. The world must be narrow.
 func (w *World) Launch(o env.ControllerOptions) *Controller {
 	w.t.Helper()
-	o.Binary = cmp.Or(o.Binary, "penstock-race")
+	require.Nil(w.t, w.installation, "a controller of a test's own needs a narrow world")
+	o.Binary = cmp.Or(o.Binary, raceDetecting)
 	o.DatabaseURL = cmp.Or(o.DatabaseURL, w.DatabaseURL)
 	o.Name = cmp.Or(o.Name, fmt.Sprintf("%s-%d", w.Namespace, len(w.controllers)+1))
-	// The first race that it finds ends it.
-	o.Env = append(append([]string{"GORACE=halt_on_error=1"}, w.settings...), o.Env...)
+	o.Env = append(append([]string{haltOnRace}, w.settings...), o.Env...)
 	controller := &Controller{w: w, launched: time.Now(), limits: w.limitsOf(o.Env)}
 	var err error
 	controller.Controller, err = w.environment.LaunchController(o)
 	require.NoError(w.t, err)
-	w.controllers = append(w.controllers, controller)
-	w.raiseLimits()
+	w.add(controller)
 	w.t.Cleanup(controller.end)
 	return controller
+}
+
+// Stop ends the controller with SIGTERM and waits.
+func (c *Controller) Stop() error {
+	c.mine()
+	return c.Controller.Stop()
+}
+
+// Kill ends the controller at once, with SIGKILL, and waits.
+func (c *Controller) Kill() error {
+	c.mine()
+	return c.Controller.Kill()
+}
+
+// mine fails a test that ends a controller which others need.
+func (c *Controller) mine() {
+	if c.w.installation != nil {
+		c.w.installation.alone(c.w.t)
+	}
 }
 
 // MayFail says that the controller may end by itself with an error, such as one that
@@ -70,17 +110,34 @@ func (w *World) Launch(o env.ControllerOptions) *Controller {
 func (c *Controller) MayFail() { c.mayFail = true }
 
 // end stops the controller. It fails the test where the controller has ended in any
-// other way than it may: with status 0, or killed.
+// other way than it may.
 func (c *Controller) end() {
 	c.w.t.Helper()
-	require.NoError(c.w.t, c.Stop())
+	if c.mayFail {
+		require.NoError(c.w.t, c.Stop())
+	} else {
+		requireEnd(c.w.t, c.Controller)
+	}
+	c.showLog()
+}
+
+// requireEnd stops a controller. It fails the test unless it has ended with status 0, or was
+// killed.
+func requireEnd(t testing.TB, controller *env.Controller) {
+	t.Helper()
+	require.NoError(t, controller.Stop())
 	var exit *exec.ExitError
-	if err := c.Exit(); errors.As(err, &exit) && !c.mayFail {
+	if err := controller.Exit(); errors.As(err, &exit) {
 		status, known := exit.Sys().(syscall.WaitStatus)
 		if !known || status.Signal() != syscall.SIGKILL {
-			c.w.t.Errorf("the controller ended with %v", err)
+			t.Errorf("the controller ended with %v", err)
 		}
 	}
+}
+
+// showLog shows how the log ends where the test has failed.
+func (c *Controller) showLog() {
+	c.w.t.Helper()
 	if c.w.t.Failed() {
 		c.w.t.Logf("the end of %s:\n%s", c.Log(), c.lastLines())
 	}

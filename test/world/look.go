@@ -41,7 +41,7 @@ func (w *World) Rows(status string) int {
 // RowsAre waits until so many tasks are in a status.
 func (w *World) RowsAre(want int, status string) {
 	w.t.Helper()
-	w.Eventually(fmt.Sprintf("%d rows %s", want, status), func(context.Context) bool { return w.Rows(status) == want })
+	w.Eventually(fmt.Sprintf("%d tasks %s", want, status), func(context.Context) bool { return w.Rows(status) == want })
 }
 
 // Decided returns what was decided for a pipeline, as outcome/reason.
@@ -109,11 +109,16 @@ func (w *World) Log() audit.Log {
 	return log.Penstock().In(w.Namespace)
 }
 
+// Kubectl runs kubectl in the world's namespace as a person would, and returns what it prints.
+func (w *World) Kubectl(ctx context.Context, args ...string) (string, error) {
+	return w.environment.Kubectl(ctx, append([]string{"-n", w.Namespace}, args...)...)
+}
+
 // KubectlTells waits until kubectl, run as a person would, prints all the words.
 func (w *World) KubectlTells(command string, words ...string) {
 	w.t.Helper()
 	w.Eventually(fmt.Sprintf("kubectl %s tells %q", command, words), func(ctx context.Context) bool {
-		printed, _ := w.environment.Kubectl(ctx, append([]string{"-n", w.Namespace}, strings.Fields(command)...)...)
+		printed, _ := w.Kubectl(ctx, strings.Fields(command)...)
 		for _, word := range words {
 			if !strings.Contains(printed, word) {
 				return false

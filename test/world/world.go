@@ -10,7 +10,6 @@ import (
 	"github.com/stretchr/testify/require"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/penstock-cd/penstock/pkg/store"
 	"github.com/penstock-cd/penstock/test/env"
 	"github.com/penstock-cd/penstock/test/given"
 	"github.com/penstock-cd/penstock/test/oracle"
@@ -29,21 +28,28 @@ const (
 type Options struct {
 	// Environment is the parts that run. Required.
 	Environment *env.Environment
+	// Installation is what the world is a part of: its controller watches all namespaces,
+	// leads, and has its default intervals. Without one the world is narrow: it has
+	// controllers and a database of its own, which see its namespace alone, need no Lease,
+	// and have short leases and sweeps, so that it may break, restart and set them as it
+	// likes beside others. Whoever makes a narrow world says why.
+	Installation *Installation
 	// Postgres is the server of the world's database. Defaults to the
-	// environment's.
+	// environment's. A part of an installation is in that one's.
 	Postgres *env.Postgres
-	// Settings are environment variables of every controller. They win over the
-	// world's own: short leases and sweeps, and 200 requests per second.
+	// Settings are environment variables of every controller. They win over a narrow
+	// world's own: short leases and sweeps, and 200 requests per second. With an
+	// installation they need a test that runs alone.
 	Settings []string
 }
 
 // World is one test's own.
 type World struct {
-	// Namespace is the only one that its controllers watch.
+	// Namespace is where everything of the world is.
 	Namespace string
 	// DatabaseURL is how its controllers reach the database.
 	DatabaseURL string
-	// Database reads the tables. Its search_path is Penstock's schema.
+	// Database reads the tables: of those of an installation the rows of Namespace alone.
 	Database *pgxpool.Pool
 	// Cluster reads and writes within Namespace, as the administrator.
 	Cluster client.Client
@@ -54,12 +60,13 @@ type World struct {
 	// at once were started with. A test that has them changed changes them here.
 	Limits oracle.Limits
 
-	t           testing.TB
-	environment *env.Environment
-	settings    []string
-	controllers []*Controller
-	witness     *oracle.Witness
-	connections *connections
+	t            testing.TB
+	environment  *env.Environment
+	installation *Installation
+	settings     []string
+	controllers  []*Controller
+	witness      *oracle.Witness
+	connections  *connections
 }
 
 // New prepares a world without a controller. The WorkflowTemplate given.Template
@@ -68,30 +75,49 @@ func New(t testing.TB, o Options) *World {
 	t.Helper()
 	everywhere, err := o.Environment.NewClient(env.Admin)
 	require.NoError(t, err)
-	w := &World{t: t, environment: o.Environment, Everywhere: everywhere}
+	w := &World{t: t, environment: o.Environment, installation: o.Installation, Everywhere: everywhere}
 	w.Namespace = o.Environment.NewNamespace(t)
 	w.Cluster = client.NewNamespacedClient(everywhere, w.Namespace)
-	w.DatabaseURL = cmp.Or(o.Postgres, o.Environment.Postgres).NewTestDatabase(t)
-	w.settings = append([]string{
-		"WATCH_NAMESPACES=" + w.Namespace, "TRIGGER_LEASE=5s", "SWEEP_INTERVAL=5s", "KUBE_API_QPS=200",
-	}, o.Settings...)
-	w.prepareDatabase()
+	if w.installation == nil {
+		w.beNarrow(o)
+	} else {
+		w.bePart(o)
+	}
 	w.watch()
 	require.NoError(t, o.Environment.InstallController(t.Context()))
 	w.Create(given.WorkflowTemplate(given.Template, time.Second))
 	return w
 }
 
-// prepareDatabase migrates before the first controller does, to record what it does
-// from its first row on.
-func (w *World) prepareDatabase() {
+// beNarrow gives the world a database of its own, and controllers that see its namespace.
+func (w *World) beNarrow(o Options) {
 	w.t.Helper()
-	require.NoError(w.t, store.Migrate(w.t.Context(), store.Config{URL: w.DatabaseURL, Schema: schema, MaxConns: 1}))
-	config, err := pgxpool.ParseConfig(w.DatabaseURL)
+	w.settings = append([]string{
+		"WATCH_NAMESPACES=" + w.Namespace, "TRIGGER_LEASE=5s", "SWEEP_INTERVAL=5s", "KUBE_API_QPS=200",
+	}, o.Settings...)
+	w.DatabaseURL = cmp.Or(o.Postgres, o.Environment.Postgres).NewTestDatabase(w.t)
+	require.NoError(w.t, prepareDatabase(w.t.Context(), w.DatabaseURL))
+	w.open(schema)
+}
+
+// bePart makes the world see its part of the installation's database.
+func (w *World) bePart(o Options) {
+	w.t.Helper()
+	w.settings = o.Settings
+	w.DatabaseURL = o.Environment.DatabaseURL
+	w.installation.join(w)
+	whole, err := openDatabase(w.t.Context(), w.DatabaseURL, schema)
 	require.NoError(w.t, err)
-	config.ConnConfig.RuntimeParams["search_path"] = schema
-	w.Database, err = pgxpool.NewWithConfig(context.Background(), config)
+	defer whole.Close()
+	schemas, err := restrict(w.t.Context(), whole, w.Namespace)
+	require.NoError(w.t, err)
+	w.open(schemas)
+}
+
+func (w *World) open(schemas string) {
+	w.t.Helper()
+	var err error
+	w.Database, err = openDatabase(context.Background(), w.DatabaseURL, schemas)
 	require.NoError(w.t, err)
 	w.t.Cleanup(w.Database.Close)
-	require.NoError(w.t, oracle.RecordTransitions(w.t.Context(), w.Database))
 }
