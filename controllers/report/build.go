@@ -51,7 +51,13 @@ func (r *Reporter) reportBuilds(ctx context.Context, keys []types.NamespacedName
 		delete(r.planning, key)
 		changed := build.DeepCopy()
 		changed.Status = buildStatus(build, summaries[string(build.UID)], hasParent, r.Gate)
+		if summaries[string(build.UID)] == nil {
+			r.tellTrouble(key, changed.Status.Conditions)
+		}
 		r.nameHolders(changed.Status.Conditions)
+		if !r.builds.cuts.fit(key, build.ResourceVersion, changed.Status.Conditions, nil) {
+			continue
+		}
 		if equality.Semantic.DeepEqual(build.Status, changed.Status) {
 			continue
 		}
@@ -153,7 +159,7 @@ func plannedCondition(summary *store.Summary) metav1.Condition {
 	for _, decision := range summary.Decisions {
 		parts = append(parts, describe(decision))
 	}
-	condition.Message = strings.Join(parts, "; ")
+	condition.Message = strings.Join(parts, "; ") + overBudget(summary)
 	return condition
 }
 
@@ -259,6 +265,7 @@ func describeFailures(summary *store.Summary) string {
 		}
 		fmt.Fprintf(&text, "; %s %s ended as %s (%s)", failure.Pipeline, failure.Stage, failure.Status, clip.Text(why, maxWhy))
 	}
+	text.WriteString(more(len(summary.Failures), summary.Triggers))
 	return text.String()
 }
 

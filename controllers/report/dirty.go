@@ -15,13 +15,15 @@ type dirtySet struct {
 	// halved is how often a round was made smaller because one failed. It is the
 	// reporter's alone.
 	halved int
+	// cuts are the objects with which not all of a status is stored; the reporter's alone.
+	cuts cuts
 
 	mu    sync.Mutex
 	first nameQueue
 	later nameQueue
 }
 
-func newDirtySet(wake chan struct{}) *dirtySet { return &dirtySet{wake: wake} }
+func newDirtySet(wake chan struct{}) *dirtySet { return &dirtySet{wake: wake, cuts: cuts{}} }
 
 // add marks what has changed.
 func (s *dirtySet) add(keys ...types.NamespacedName) { s.addTo(&s.first, keys) }
