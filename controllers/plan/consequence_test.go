@@ -360,7 +360,7 @@ func newFollowing(t *testing.T, cache, live client.Reader) following {
 	t.Helper()
 	filters, err := trigger.NewFilters()
 	require.NoError(t, err)
-	return following{NewFollower(Config{Cache: cache, Live: live, Decider: trigger.Decider{Filters: filters}}, logr.Discard())}
+	return following{NewFollower(Config{Cache: cache, Live: live, Decider: trigger.Decider{Filters: filters}, Bounds: NewBounds()}, logr.Discard())}
 }
 
 func (f following) decide(t *testing.T, ended store.Ended) (store.Consequence, *chained, error) {

@@ -21,13 +21,15 @@ type dirtySet struct {
 	// taken is since when the oldest of the changed objects waited that were taken last; zero
 	// where none had changed. It is the reporter's alone.
 	taken time.Time
+	// cuts are the objects with which not all of a status is stored; the reporter's alone.
+	cuts cuts
 
 	mu    sync.Mutex
 	first nameQueue
 	later nameQueue
 }
 
-func newDirtySet(wake *loop.Signal) *dirtySet { return &dirtySet{wake: wake} }
+func newDirtySet(wake *loop.Signal) *dirtySet { return &dirtySet{wake: wake, cuts: cuts{}} }
 
 // add marks what has changed.
 func (s *dirtySet) add(keys ...types.NamespacedName) { s.addTo(&s.first, keys) }

@@ -115,7 +115,7 @@ var wanted = map[v1alpha1.Reason]bool{v1alpha1.ReasonSuspended: true, v1alpha1.R
 var blocked = map[v1alpha1.Reason]bool{
 	v1alpha1.ReasonInvalidFilter:      true,
 	v1alpha1.ReasonFilterFailed:       true,
-	v1alpha1.ReasonFilterTooExpensive: true,
+	v1alpha1.ReasonFilterTooExpensive: true, v1alpha1.ReasonFilterBudgetExceeded: true,
 	v1alpha1.ReasonParentNotSucceeded: true,
 	v1alpha1.ReasonNotTakenUp:         true,
 }

@@ -99,6 +99,9 @@ type Config struct {
 	// Holders are the oldest Workflows that keep the gate closed, once it has been for a
 	// while. Optional.
 	Holders func() []backlog.Holder
+	// PlanTrouble says why a build could not be planned so far, when that is tried again and
+	// what to do; empty where nothing is wrong. Optional.
+	PlanTrouble func(build types.NamespacedName) string
 	// Log is the reporter's logger.
 	Log logr.Logger
 }
@@ -246,6 +249,16 @@ func (r *Reporter) round(ctx context.Context, set *dirtySet, report func(context
 	return nil
 }
 
+// shorten has less of a status written where all of it is refused.
+func (r *Reporter) shorten(set *dirtySet, refused write, err error) {
+	if set.cuts.refuse(refused.key, refused.original.GetResourceVersion()) {
+		set.addLater(refused.key)
+		return
+	}
+	r.Log.Info("status is refused however short it is, and is not written until the object changes: make its spec or annotations smaller",
+		"namespace", refused.key.Namespace, "name", refused.key.Name, "error", err.Error())
+}
+
 // write writes what is due. It returns an error where nothing could be written: then the
 // rounds become smaller and rarer, until what refuses them is mended.
 func (r *Reporter) write(ctx context.Context, set *dirtySet, writes []write) error {
@@ -255,6 +268,8 @@ func (r *Reporter) write(ctx context.Context, set *dirtySet, writes []write) err
 		case client.IgnoreNotFound(err) == nil: // written, or gone
 		case apierrors.IsConflict(err):
 			set.add(writes[i].key) // it has only changed since it was read
+		case isTooLarge(err):
+			r.shorten(set, writes[i], err)
 		default:
 			refused = append(refused, err)
 			crash.Tell(r.Log, "report", err)

@@ -108,6 +108,7 @@ func describeFailures(summary *store.Summary) string {
 		}
 		fmt.Fprintf(&text, "; %s %s ended as %s (%s)", failure.Pipeline, failure.Stage, failure.Status, clip.Text(why, maxWhy))
 	}
+	text.WriteString(more(len(summary.Failures), summary.Triggers))
 	return text.String()
 }
 
