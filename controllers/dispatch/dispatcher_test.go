@@ -102,7 +102,7 @@ func TestAFailureThatMayPassIsTriedAgainLaterAndLater(t *testing.T) {
 		q := newQueue(1)
 		s := newSubmitter(func(_ context.Context, claim store.Claim) error {
 			if claim.Attempt < 6 {
-				return errors.New("too many requests")
+				return noKind
 			}
 			return nil
 		})
@@ -110,7 +110,7 @@ func TestAFailureThatMayPassIsTriedAgainLaterAndLater(t *testing.T) {
 		sleep(100 * time.Millisecond)
 		require.Equal(t, store.StatusPending, q.read(1).status)
 		require.Equal(t, v1alpha1.ReasonSubmissionDelayed, q.read(1).completion.Reason)
-		require.Equal(t, "attempt 1: too many requests", q.read(1).completion.Message)
+		require.Equal(t, "attempt 1: "+noKind.Error(), q.read(1).completion.Message)
 		sleep(5 * time.Minute)
 		require.Equal(t, store.StatusSubmitted, q.read(1).status)
 		calls := s.callsOf(1)
@@ -151,7 +151,7 @@ func TestATaskThatWasOnlyGivenBackDoesNotWait(t *testing.T) {
 			if claim.ID == 1 {
 				time.Sleep(time.Second) // it holds the slot, so that the other is given back
 			}
-			return errors.New("too many requests")
+			return noKind
 		})
 		for range 10 {
 			q.mu.Lock()

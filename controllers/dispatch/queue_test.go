@@ -193,6 +193,8 @@ func (q *queue) Complete(_ context.Context, worker string, completions []store.C
 		r.status, r.completion, r.delayedBy = completion.Status, completion, completion.DelayedBy
 		if completion.Delay > 0 { // else it keeps its place
 			r.availableAt = time.Now().Add(completion.Delay)
+		}
+		if completion.Failed {
 			r.claim.Failures++
 		}
 		if r.status == store.StatusSubmitted {

@@ -124,7 +124,7 @@ func (w *world) complete() (step, bool) {
 	var batch []completion
 	for _, claim := range some(w.random, believed, 3) {
 		batch = append(batch, completion{store.Completion{
-			ID: claim.ID, Attempt: claim.Attempt, Delay: time.Duration(w.random.IntN(6)/5) * time.Hour,
+			ID: claim.ID, Attempt: claim.Attempt, Delay: time.Duration(w.random.IntN(6)/5) * time.Hour, Failed: w.random.IntN(6) == 0,
 			Status: []store.Status{
 				store.StatusSubmitted, store.StatusSubmitted, store.StatusPending, store.StatusError, store.StatusCancelled, store.StatusSucceeded, store.StatusHeld,
 			}[w.random.IntN(7)],

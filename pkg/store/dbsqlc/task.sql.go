@@ -489,8 +489,8 @@ WITH locked AS (
 ), completed AS (
     SELECT unnest($1::bigint[]) AS id, unnest($3::integer[]) AS attempt,
            unnest($4::text[]) AS status, unnest($5::text[]) AS reason,
-           unnest($6::text[]) AS message, unnest($7::interval[]) AS delay,
-           unnest($8::text[]) AS workflow_uid, unnest($9::text[]) AS delayed_by
+           unnest($6::text[]) AS message, unnest($7::boolean[]) AS failed, unnest($8::interval[]) AS delay,
+           unnest($9::text[]) AS workflow_uid, unnest($10::text[]) AS delayed_by
 ), moved AS (
     UPDATE task t
     SET status = CASE WHEN c.status = 'Cancelled' AND t.stop_reason = 'Replaced' THEN 'Superseded'
@@ -500,7 +500,7 @@ WITH locked AS (
         message = CASE WHEN c.status = 'Cancelled' AND t.stop_reason <> '' THEN t.stop_message
                        WHEN c.status = 'Held' AND t.stop_reason <> '' THEN '' ELSE c.message END,
         workflow_uid = CASE WHEN c.workflow_uid <> '' THEN c.workflow_uid ELSE t.workflow_uid END,
-        failures = CASE WHEN c.delay > interval '0' THEN t.failures + 1 ELSE t.failures END,
+        failures = CASE WHEN c.failed THEN t.failures + 1 ELSE t.failures END,
         submitted_at = CASE WHEN c.status = 'Submitted' THEN now() ELSE t.submitted_at END,
         finished_at = CASE WHEN c.status IN ('Error', 'Cancelled') THEN now() ELSE t.finished_at END,
         available_at = CASE WHEN t.stop_reason <> '' THEN t.available_at
@@ -532,6 +532,7 @@ type CompleteTasksParams struct {
 	Statuses     []string
 	Reasons      []string
 	Messages     []string
+	Faileds      []bool
 	Delays       []pgtype.Interval
 	WorkflowUids []string
 	DelayedBys   []string
@@ -562,6 +563,7 @@ func (q *Queries) CompleteTasks(ctx context.Context, arg CompleteTasksParams) ([
 		arg.Statuses,
 		arg.Reasons,
 		arg.Messages,
+		arg.Faileds,
 		arg.Delays,
 		arg.WorkflowUids,
 		arg.DelayedBys,
@@ -1167,13 +1169,9 @@ func (q *Queries) OpenTasks(ctx context.Context, arg OpenTasksParams) ([]OpenTas
 }
 
 const queueDepth = `-- name: QueueDepth :one
-SELECT COALESCE(sum(q.tasks), 0)::bigint AS pending,
-       COALESCE(EXTRACT(EPOCH FROM now() - min(q.oldest)), 0)::float8 AS oldest_seconds
-FROM (SELECT count(*) AS tasks, min(queued_at) AS oldest FROM task
-      WHERE status = 'Pending' AND delayed_by = '' AND (cardinality($1::text[]) = 0 OR namespace = ANY($1::text[]))
-      UNION ALL
-      SELECT count(*), min(queued_at) FROM task
-      WHERE status = 'Pending' AND delayed_by <> '' AND (cardinality($1::text[]) = 0 OR namespace = ANY($1::text[]))) q
+SELECT count(*) AS pending, COALESCE(EXTRACT(EPOCH FROM now() - min(queued_at)), 0)::float8 AS oldest_seconds
+FROM task
+WHERE status = 'Pending' AND delayed_by = '' AND (cardinality($1::text[]) = 0 OR namespace = ANY($1::text[]))
 `
 
 type QueueDepthRow struct {
@@ -1181,7 +1179,7 @@ type QueueDepthRow struct {
 	OldestSeconds float64
 }
 
-// The queue, and what is set aside from it: each half has an index.
+// The queue, without what is set aside from it: DelayedTasks counts that.
 func (q *Queries) QueueDepth(ctx context.Context, namespaces []string) (QueueDepthRow, error) {
 	row := q.db.QueryRow(ctx, queueDepth, namespaces)
 	var i QueueDepthRow

@@ -166,7 +166,7 @@ WITH locked AS (
 ), completed AS (
     SELECT unnest(@ids::bigint[]) AS id, unnest(@attempts::integer[]) AS attempt,
            unnest(@statuses::text[]) AS status, unnest(@reasons::text[]) AS reason,
-           unnest(@messages::text[]) AS message, unnest(@delays::interval[]) AS delay,
+           unnest(@messages::text[]) AS message, unnest(@faileds::boolean[]) AS failed, unnest(@delays::interval[]) AS delay,
            unnest(@workflow_uids::text[]) AS workflow_uid, unnest(@delayed_bys::text[]) AS delayed_by
 ), moved AS (
     UPDATE task t
@@ -177,7 +177,7 @@ WITH locked AS (
         message = CASE WHEN c.status = 'Cancelled' AND t.stop_reason <> '' THEN t.stop_message
                        WHEN c.status = 'Held' AND t.stop_reason <> '' THEN '' ELSE c.message END,
         workflow_uid = CASE WHEN c.workflow_uid <> '' THEN c.workflow_uid ELSE t.workflow_uid END,
-        failures = CASE WHEN c.delay > interval '0' THEN t.failures + 1 ELSE t.failures END,
+        failures = CASE WHEN c.failed THEN t.failures + 1 ELSE t.failures END,
         submitted_at = CASE WHEN c.status = 'Submitted' THEN now() ELSE t.submitted_at END,
         finished_at = CASE WHEN c.status IN ('Error', 'Cancelled') THEN now() ELSE t.finished_at END,
         available_at = CASE WHEN t.stop_reason <> '' THEN t.available_at
@@ -219,14 +219,10 @@ FROM expired
 WHERE t.id = expired.id AND t.status = 'Submitting';
 
 -- name: QueueDepth :one
--- The queue, and what is set aside from it: each half has an index.
-SELECT COALESCE(sum(q.tasks), 0)::bigint AS pending,
-       COALESCE(EXTRACT(EPOCH FROM now() - min(q.oldest)), 0)::float8 AS oldest_seconds
-FROM (SELECT count(*) AS tasks, min(queued_at) AS oldest FROM task
-      WHERE status = 'Pending' AND delayed_by = '' AND (cardinality(@namespaces::text[]) = 0 OR namespace = ANY(@namespaces::text[]))
-      UNION ALL
-      SELECT count(*), min(queued_at) FROM task
-      WHERE status = 'Pending' AND delayed_by <> '' AND (cardinality(@namespaces::text[]) = 0 OR namespace = ANY(@namespaces::text[]))) q;
+-- The queue, without what is set aside from it: DelayedTasks counts that.
+SELECT count(*) AS pending, COALESCE(EXTRACT(EPOCH FROM now() - min(queued_at)), 0)::float8 AS oldest_seconds
+FROM task
+WHERE status = 'Pending' AND delayed_by = '' AND (cardinality(@namespaces::text[]) = 0 OR namespace = ANY(@namespaces::text[]));
 
 -- name: ActiveWorkflows :one
 -- Two counts, since each of the indexes holds some of these states.
