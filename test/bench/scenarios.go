@@ -6,6 +6,7 @@ import (
 	"github.com/penstock-cd/penstock/test/bench/fairness"
 	"github.com/penstock-cd/penstock/test/bench/latency"
 	"github.com/penstock-cd/penstock/test/bench/queue"
+	"github.com/penstock-cd/penstock/test/bench/retention"
 	"github.com/penstock-cd/penstock/test/bench/scale"
 	"github.com/penstock-cd/penstock/test/bench/stage"
 	"github.com/penstock-cd/penstock/test/bench/status"
@@ -24,4 +25,5 @@ var scenarios = []stage.Scenario{
 	fairness.Scenario,
 	scale.Scenario,
 	status.Scenario,
+	retention.Scenario,
 }

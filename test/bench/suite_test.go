@@ -13,6 +13,7 @@ import (
 	"github.com/penstock-cd/penstock/test/bench/fairness"
 	"github.com/penstock-cd/penstock/test/bench/latency"
 	"github.com/penstock-cd/penstock/test/bench/queue"
+	"github.com/penstock-cd/penstock/test/bench/retention"
 	"github.com/penstock-cd/penstock/test/bench/scale"
 	"github.com/penstock-cd/penstock/test/bench/stage"
 	"github.com/penstock-cd/penstock/test/bench/status"
@@ -38,6 +39,7 @@ func shapes() map[string]stage.Result {
 		"queue":       &queue.Result{Rows: []queue.Row{{N: 50_000}, {N: 1_000_000}}},
 		"fairness":    &fairness.Result{},
 		"status":      &status.Result{},
+		"retention":   &retention.Result{TableBytes: []int64{1}},
 	}
 }
 
@@ -62,6 +64,7 @@ func TestEveryScenarioHasItsFields(t *testing.T) {
 			"trigger_view_p50_ms", "trigger_view_p99_ms", "builds_p99_ms", "halves_seconds", "slower_half_seconds",
 			"watchers", "bytes_above_idle", "behind_seconds", "bytes_idle", "runs",
 		},
+		"retention": {"rows_pruned", "seconds", "efficiency", "claim_p99_ms", "longest_batch_ms", "table_bytes", "growth"},
 	}
 	results := shapes()
 	require.Len(t, scenarios, len(fields))
