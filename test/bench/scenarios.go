@@ -7,6 +7,7 @@ import (
 	"github.com/penstock-cd/penstock/test/bench/fleet"
 	"github.com/penstock-cd/penstock/test/bench/latency"
 	"github.com/penstock-cd/penstock/test/bench/queue"
+	"github.com/penstock-cd/penstock/test/bench/retention"
 	"github.com/penstock-cd/penstock/test/bench/scale"
 	"github.com/penstock-cd/penstock/test/bench/stage"
 	"github.com/penstock-cd/penstock/test/bench/status"
@@ -26,4 +27,5 @@ var scenarios = []stage.Scenario{
 	scale.Scenario,
 	status.Scenario,
 	fleet.Scenario,
+	retention.Scenario,
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/penstock-cd/penstock/test/bench/fleet"
 	"github.com/penstock-cd/penstock/test/bench/latency"
 	"github.com/penstock-cd/penstock/test/bench/queue"
+	"github.com/penstock-cd/penstock/test/bench/retention"
 	"github.com/penstock-cd/penstock/test/bench/scale"
 	"github.com/penstock-cd/penstock/test/bench/stage"
 	"github.com/penstock-cd/penstock/test/bench/status"
@@ -46,6 +47,7 @@ func shapes() map[string]stage.Result {
 			},
 			BatchGet: []fleet.BatchGet{{N: 50}, {N: 50, Coalesced: true}},
 		},
+		"retention":   &retention.Result{TableBytes: []int64{1}},
 	}
 }
 
@@ -76,6 +78,7 @@ func TestEveryScenarioHasItsFields(t *testing.T) {
 			"cache", "batch_get", "n", "in_flight", "coalesced", "ideal_seconds", "seconds", "single_seconds", "requests",
 			"health", "three_kinds", "two_down", "thousand",
 		},
+		"retention": {"rows_pruned", "seconds", "efficiency", "claim_p99_ms", "longest_batch_ms", "table_bytes", "growth"},
 	}
 	results := shapes()
 	require.Len(t, scenarios, len(fields))
