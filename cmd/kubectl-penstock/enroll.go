@@ -159,8 +159,10 @@ func (e *enrollOptions) enrollAll(command *cobra.Command, candidates []enroll.Ca
 	for i, one := range candidates {
 		outcomes[i] = attempt(command.Context(), enroller, one)
 	}
-	if err := e.printOutcomes(command, outcomes); err != nil {
-		return err
+	if len(outcomes) != 1 || outcomes[0].err == nil { // else the error says it all
+		if err := e.printOutcomes(command, outcomes); err != nil {
+			return err
+		}
 	}
 	return incomplete(outcomes)
 }

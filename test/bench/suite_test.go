@@ -47,7 +47,7 @@ func shapes() map[string]stage.Result {
 			},
 			BatchGet: []fleet.BatchGet{{N: 50}, {N: 50, Coalesced: true}},
 		},
-		"retention":   &retention.Result{TableBytes: []int64{1}},
+		"retention": &retention.Result{TableBytes: []int64{1}},
 	}
 }
 

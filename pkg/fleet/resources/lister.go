@@ -77,6 +77,9 @@ type Query struct {
 	Limit int
 	// Continue is that of the page before.
 	Continue string
+	// Asked is by what Targets were chosen. A page of one choice does not go on in another,
+	// while the targets of a choice may come and go between two pages.
+	Asked string
 }
 
 // State is where one cluster's part of an answer stands.
