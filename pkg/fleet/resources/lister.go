@@ -26,6 +26,9 @@ const (
 	maxKinds = 16
 	// maxLimit is the most items of one page.
 	maxLimit = 5000
+	// behindShare of the requests may be ones that nobody waits for: what reads anew behind
+	// the answers is spread, and takes the cores from no answer.
+	behindShare = 6
 )
 
 // ErrInvalid is wrapped by the errors of queries that can never be answered.
@@ -163,7 +166,7 @@ func New(config Config) *Lister {
 	config.PerCluster = cmp.Or(config.PerCluster, 2000)
 	l := &Lister{config: config, cache: newCache(config.CacheBytes, config.FreshFor, config.KeepFor)}
 	l.flights = flight.New(flight.Config[key, *table.Page]{
-		Limit: config.Parallelism, Timeout: config.FetchTimeout, Run: l.fetch, OnEnd: l.keep,
+		Limit: config.Parallelism, Behind: max(config.Parallelism/behindShare, 1), Timeout: config.FetchTimeout, Run: l.fetch, OnEnd: l.keep,
 	})
 	return l
 }
@@ -206,6 +209,7 @@ func (l *Lister) Stream(ctx context.Context, query Query, yield func(Part) error
 	if err != nil {
 		return err
 	}
+	s.isStream = true
 	outcomes := l.start(s)
 	for i := range s.slots {
 		if s.slots[i].isTold() {
@@ -233,7 +237,7 @@ func (l *Lister) start(s *session) <-chan flight.Outcome[*table.Page] {
 	var wants []flight.Want[key]
 	for i := range s.slots {
 		if s.slots[i].isRead {
-			wants = append(wants, flight.Want[key]{Slot: i, Key: s.slots[i].key})
+			wants = append(wants, flight.Want[key]{Slot: i, Key: s.slots[i].key, Behind: !s.isStream && !s.slots[i].isAwaited})
 		}
 	}
 	s.started = len(wants)

@@ -34,6 +34,7 @@ type session struct {
 	query       Query
 	fingerprint string
 	slots       []slot // in the order of kinds, targets and namespaces
+	isStream    bool   // which waits for everything that is read
 	started     int
 }
 

@@ -115,7 +115,7 @@ func Child(ctx context.Context, in io.Reader, out io.Writer) error {
 	}
 	defer h.close()
 	deeds := map[string]func(context.Context, order) (figures, error){
-		"connect": h.connect, "race": h.race, "health": h.health, "kinds": h.kinds, "down": h.down, "batch": h.batch,
+		"connect": h.connect, "race": h.race, "health": h.health, "kinds": h.kinds, "down": h.down, "gets": h.gets, "batch": h.batch,
 		"start-probes": h.startProbes, "probe-round": h.probeRound,
 	}
 	for {

@@ -55,11 +55,11 @@ func (s *scene) warm(ctx context.Context) (err error) {
 
 // references measures gets by reference of the first cluster.
 func (s *scene) references(ctx context.Context, client *child) error {
-	if err := s.nearer(client); err != nil {
+	const n, inFlight = settingsEach, 5
+	if err := s.nearer(client, inFlight); err != nil {
 		return err
 	}
 	defer s.network.links[0].setAway(away)
-	const n, inFlight = settingsEach, 5
 	for _, coalesce := range []bool{false, true} {
 		before, err := requestsFor(ctx, s.servers[0].Config)
 		if err != nil {
@@ -83,13 +83,14 @@ func (s *scene) references(ctx context.Context, client *child) error {
 	return nil
 }
 
-// nearer has the first cluster answer for one object in batchAway, its own time included.
-func (s *scene) nearer(client *child) error {
+// nearer has the first cluster answer for each of several objects that are asked for at
+// once in batchAway, its own time included.
+func (s *scene) nearer(client *child, atOnce int) error {
 	s.network.links[0].setAway(batchAway)
 	if _, err := client.do(order{Do: "connect"}); err != nil {
 		return err
 	}
-	alone, err := client.do(order{Do: "batch", Want: 1, InFlight: 1, Rounds: 2 * rounds})
+	alone, err := client.do(order{Do: "gets", Want: atOnce, Rounds: 4 * rounds})
 	if err != nil {
 		return err
 	}

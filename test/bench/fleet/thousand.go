@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"strings"
 	"time"
@@ -127,11 +126,7 @@ func (s *scene) awaitKnown(ctx context.Context) error {
 
 // serve asks a server for pages of what it knows.
 func (s *scene) serve(ctx context.Context) (err error) {
-	metrics, err := freeAddress(ctx)
-	if err != nil {
-		return err
-	}
-	server, err := s.home.StartServer(ctx, env.ServerOptions{Env: []string{"METRICS_BIND_ADDRESS=" + metrics}})
+	server, err := s.home.StartServer(ctx, env.ServerOptions{})
 	if err != nil {
 		return err
 	}
@@ -146,7 +141,7 @@ func (s *scene) serve(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	watched := watchServer(ctx, metrics, server.PID())
+	watched := watchServer(ctx, server.MetricsURL, server.PID())
 	if err := s.pages(ctx, asking); err != nil {
 		return err
 	}
@@ -167,10 +162,10 @@ func (s *scene) serve(ctx context.Context) (err error) {
 }
 
 // watchServer counts goroutines and connections.
-func watchServer(ctx context.Context, metrics string, pid int) [2]*measure.Peak {
+func watchServer(ctx context.Context, metricsURL string, pid int) [2]*measure.Peak {
 	return [2]*measure.Peak{
 		measure.WatchPeak(ctx, serverWatch, func(ctx context.Context) (int, error) {
-			count, err := measure.Metric(ctx, "http://"+metrics+"/metrics", "go_goroutines")
+			count, err := measure.Metric(ctx, metricsURL, "go_goroutines")
 			return int(count), err
 		}),
 		measure.WatchPeak(ctx, serverWatch, func(context.Context) (int, error) { return sockets(pid) }),
@@ -191,14 +186,6 @@ func sockets(pid int) (int, error) {
 		}
 	}
 	return open, nil
-}
-
-func freeAddress(ctx context.Context) (string, error) {
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	return listener.Addr().String(), listener.Close()
 }
 
 const page = "/api/v1/clusters/resources?kinds=pods&limit=500"

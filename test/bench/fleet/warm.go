@@ -3,6 +3,7 @@ package fleet
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"sync"
 	"time"
 
@@ -144,8 +145,23 @@ func (h *hand) down(ctx context.Context, one order) (figures, error) {
 	return told, err
 }
 
-// batch gets objects of the first cluster by reference. SlowestSeconds is the slowest of as
-// many single requests, one after the other, as there are rounds of a full window.
+// gets asks the first cluster for several objects at once, without what Penstock adds, and
+// returns how long one of them takes.
+func (h *hand) gets(ctx context.Context, one order) (figures, error) {
+	var all []time.Duration
+	for range one.Rounds {
+		took, err := fanOut(ctx, make([]struct{}, one.Want), func(ctx context.Context, _ struct{}) error {
+			return h.clients[0].Read(ctx, http.MethodGet, "/api/v1/namespaces/"+namespace+"/configmaps/settings-00", nil, 1<<20, nil)
+		})
+		if err != nil {
+			return figures{}, err
+		}
+		all = append(all, took...)
+	}
+	return figures{BareSeconds: measure.Median(all).Seconds()}, nil
+}
+
+// batch gets objects of the first cluster by reference. BareSeconds is a call for one.
 func (h *hand) batch(ctx context.Context, one order) (figures, error) {
 	config := batchget.Config{Clients: h, InFlight: one.InFlight, CoalesceFrom: -1}
 	if one.Coalesce {
