@@ -121,13 +121,12 @@ func (s *subject) trigger(ctx context.Context, build string) (round, error) {
 	}
 	pruned := make(chan error, 1)
 	go func() {
-		pruned <- s.awaitPruned(ctx)
+		err := s.awaitPruned(ctx)
 		one.pruning = time.Since(one.began)
-		close(pruned)
+		pruned <- err
 	}()
 	_, err = seen.Await(ctx, build, len(s.family))
 	err = errors.Join(err, <-pruned)
-	<-pruned // closed: the time is taken
 	if err != nil {
 		return round{}, err
 	}
