@@ -19,6 +19,8 @@ TEST_MODULES := test/bench test/monitoring
 # The modules that are tested and checked: all, or the product's alone where PACKAGES is
 # narrowed down. For a test module: make test MODULES=test/bench PACKAGES=./threshold
 MODULES ?= . $(if $(filter ./...,$(PACKAGES)),$(TEST_MODULES))
+# The part of make chaos that is run, such as 2/4; empty is all. A CI runs one each night.
+SHARD ?=
 # What make bench measures; go -C test/bench run . list prints the names.
 SCENARIO ?=
 # --small is for a quick look, --rounds=1 for a quicker one.
@@ -66,7 +68,7 @@ demo-down: ## End what demo-up started.
 test: parts build bin/penstock-failpoints ## Run every test (unit, integration, end to end) with the race detector, then fuzz shortly.
 	CGO_ENABLED=1 go build -race -p $(PARALLEL) -o bin/penstock-race ./cmd/penstock
 	$(call each-module,CGO_ENABLED=1 go test -race -p $(PARALLEL) -timeout $(TEST_TIMEOUT) $(TEST_FLAGS) \
-	  $(if $(filter ./...,$(PACKAGES)),$$(go list ./... | grep -v /test/chaos),$(PACKAGES)))
+	  $(if $(filter ./...,$(PACKAGES)),$$(go list ./... | grep -v '/test/chaos$$'),$(PACKAGES)))
 	@# The scenarios measure time, so that nothing runs beside them. make chaos runs them at full length.
 	$(if $(WHOLE),CGO_ENABLED=1 go test -race -short -parallel 4 -timeout $(TEST_TIMEOUT) $(TEST_FLAGS) ./test/chaos)
 	CGO_ENABLED=1 go test -race -p $(PARALLEL) -tags failpoints ./pkg/failpoint
@@ -74,9 +76,12 @@ test: parts build bin/penstock-failpoints ## Run every test (unit, integration, 
 	$(if $(WHOLE),FUZZTIME=$(TEST_FUZZTIME) FUZZ_PARALLEL=$(PARALLEL) hack/fuzz.sh)
 
 .PHONY: chaos
-chaos: parts build bin/penstock-failpoints ## Break what Penstock stands on, at full length; TEST_FLAGS='-run SIGTERM' picks scenarios.
+chaos: parts build bin/penstock-failpoints ## Break what Penstock stands on, at full length; SHARD=2/4 is a quarter of it, TEST_FLAGS='-run SIGTERM' picks scenarios.
 	CGO_ENABLED=1 go build -race -p $(PARALLEL) -o bin/penstock-race ./cmd/penstock
-	CGO_ENABLED=1 go test -race -p $(PARALLEL) -parallel 4 -v -timeout 80m $(TEST_FLAGS) ./test/chaos
+	$(if $(SHARD),tests=$$(go run ./test/chaos/shard $(SHARD)) && )CGO_ENABLED=1 go test -race -p $(PARALLEL) -parallel 4 -v -timeout 80m \
+	  $(if $(SHARD),-run "$$tests") $(TEST_FLAGS) ./test/chaos
+	@# Scenario 3: the plan of every query, with a million tasks. The first shard does it.
+	$(if $(filter-out 1/%,$(SHARD)),,HISTORY=whole go test -timeout $(TEST_TIMEOUT) $(TEST_FLAGS) -run TestNoQueryReadsAllOfHistory ./pkg/store)
 
 .PHONY: fuzz
 fuzz: ## Fuzz every Fuzz function for FUZZTIME (5m) each; FUZZ=Pool narrows it down.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/types"
@@ -74,6 +75,7 @@ type Dependencies struct {
 type loops struct {
 	planner    *plan.Controller
 	follower   *plan.Follower
+	chunks     *plan.Chunks
 	requests   *request.Controller
 	holder     *hold.Holder
 	dispatcher *dispatch.Dispatcher
@@ -119,15 +121,17 @@ func Add(ctx context.Context, mgr manager.Manager, deps Dependencies) error {
 
 // newLoops makes the loops, those first that others wake.
 func newLoops(mgr manager.Manager, deps Dependencies, decider trigger.Decider) *loops {
-	l := &loops{}
+	l, troubles := &loops{}, plan.NewTroubles()
 	l.reporter = report.New(report.Config{
 		Cache: mgr.GetCache(), Writer: mgr.GetClient(), Rows: deps.Store, History: deps.Store, Decider: decider,
-		Events:  mgr.GetEventRecorder("penstock"),
-		Busy:    func() bool { return l.dispatcher.IsBusy() || l.builds.IsBusy() },
-		Gate:    func() (bool, int, int) { return l.dispatcher.Backlog() },
-		Delay:   func(namespace string) (limit.Delay, bool) { return l.dispatcher.DelayOf(namespace) },
-		Holders: func() []backlog.Holder { return l.backlog.Holders() },
-		Log:     deps.Log.WithName("report"),
+		Events:      mgr.GetEventRecorder("penstock"),
+		Busy:        deps.Bucket.TriggersFirst,
+		OnDue:       func(since time.Time) { deps.Bucket.SetDue("report", since) },
+		Gate:        func() (bool, int, int) { return l.dispatcher.Backlog() },
+		Delay:       func(namespace string) (limit.Delay, bool) { return l.dispatcher.DelayOf(namespace) },
+		Holders:     func() []backlog.Holder { return l.backlog.Holders() },
+		PlanTrouble: troubles.Of,
+		Log:         deps.Log.WithName("report"),
 	})
 	worker := dispatch.NewWorker(deps.Store, deps.Replica, deps.Log.WithName("dispatch"))
 	l.dispatcher = l.newDispatcher(mgr, deps, worker, LaneCd, firstLimit(deps.Config.BatchSize))
@@ -139,11 +143,7 @@ func newLoops(mgr manager.Manager, deps Dependencies, decider trigger.Decider) *
 	l.adapter = adapt.New(adapt.Config{
 		Limit: l.dispatcher, Answers: deps.Answers.Take, DatabaseWait: acquireWait(deps.Store), Log: deps.Log.WithName("adapt"),
 	})
-	planning := plan.Config{
-		Cache: mgr.GetCache(), Live: deps.TriggerClients[LaneCd], Rows: deps.Store, Decider: decider,
-		Planned: l.wake, OnUnplanned: func(build types.NamespacedName) { l.reporter.Builds(build) },
-	}
-	l.planner, l.follower = plan.New(planning), plan.NewFollower(planning, deps.Log.WithName("follow"))
+	l.addPlanning(mgr, deps, decider, troubles)
 	l.requests = request.New(request.Config{
 		Cache: mgr.GetCache(), Live: mgr.GetAPIReader(), Writer: mgr.GetClient(), Rows: deps.Store, Decider: decider,
 		Events: mgr.GetEventRecorder("penstock"), OnCommit: l.wake,
@@ -155,7 +155,8 @@ func newLoops(mgr manager.Manager, deps Dependencies, decider trigger.Decider) *
 	l.stopper = stop.New(stop.Config{Rows: deps.Store, Writer: deps.TriggerClients[LaneCd], Log: deps.Log.WithName("stop")})
 	l.releaser = release.New(release.Config{
 		Cache: mgr.GetCache(), Live: mgr.GetAPIReader(), Writer: mgr.GetClient(),
-		Urgent: l.isShut, UrgentWriter: deps.TriggerClients[LaneCd], Log: deps.Log.WithName("release"),
+		Urgent: l.isShut, UrgentWriter: deps.TriggerClients[LaneCd],
+		OnDue: func(since time.Time) { deps.Bucket.SetDue("release", since) }, Log: deps.Log.WithName("release"),
 	})
 	l.tracker = track.New(track.Config{
 		Rows: deps.Store, Live: mgr.GetAPIReader(), Writer: mgr.GetClient(), Moved: l.moved, Recorded: l.releaser.Recorded,
@@ -179,6 +180,17 @@ func newLoops(mgr manager.Manager, deps Dependencies, decider trigger.Decider) *
 	return l
 }
 
+// addPlanning makes the loops that plan.
+func (l *loops) addPlanning(mgr manager.Manager, deps Dependencies, decider trigger.Decider, troubles *plan.Troubles) {
+	planning := plan.Config{
+		Cache: mgr.GetCache(), Live: deps.TriggerClients[LaneCd], Rows: deps.Store, Decider: decider,
+		Planned: l.wake, OnUnplanned: func(build types.NamespacedName) { l.reporter.Builds(build) },
+		Bounds: plan.NewBounds(), Troubles: troubles, OnLarge: func() { l.chunks.Wake() },
+	}
+	l.planner, l.follower = plan.New(planning), plan.NewFollower(planning, deps.Log.WithName("follow"))
+	l.chunks = plan.NewChunks(planning, deps.Log.WithName("plan"))
+}
+
 // newProber makes the loop that probes TargetClusters.
 func newProber(mgr manager.Manager, deps Dependencies) (*cluster.Prober, error) {
 	kinds, err := fleet.ParseKinds(deps.Config.ResourceKinds)
@@ -196,7 +208,9 @@ func newProber(mgr manager.Manager, deps Dependencies) (*cluster.Prober, error) 
 
 // newDispatcher returns the dispatcher of one lane.
 func (l *loops) newDispatcher(mgr manager.Manager, deps Dependencies, worker *dispatch.Worker, lane store.Lane, inFlight int) *dispatch.Dispatcher {
-	builders := argo.Builders{store.KindCd: argo.Stages{Freeze: l.freeze.get, Labels: deps.Config.Labels()}}
+	builders := argo.Builders{store.KindCd: argo.Stages{
+		Freeze: l.freeze.get, Labels: deps.Config.Labels(), TTL: time.Duration(deps.Config.WorkflowTTL),
+	}}
 	maps.Copy(builders, deps.Builders)
 	submitter := &argo.Submitter{
 		Builders: builders,
@@ -282,7 +296,7 @@ func (l *loops) register(ctx context.Context, mgr manager.Manager, loadLimits fu
 		}
 	}
 	for _, loop := range []manager.Runnable{
-		limited{l.dispatcher, loadLimits}, limited{l.builds, loadLimits}, limited{l.history, loadLimits}, l.surplus, l.adapter, l.backlog, l.follower, l.holder, l.tracker, l.stopper, l.releaser, l.pickup,
+		limited{l.dispatcher, loadLimits}, limited{l.builds, loadLimits}, limited{l.history, loadLimits}, l.surplus, l.adapter, l.backlog, l.follower, l.chunks, l.holder, l.tracker, l.stopper, l.releaser, l.pickup,
 		l.reporter.Feed, l.reporter, l.mirror, l.sweeper, l.queue, l.horizon, l.clusters,
 	} {
 		if err := mgr.Add(loop); err != nil {

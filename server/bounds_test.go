@@ -1,16 +1,23 @@
 package server_test
 
 import (
+	"bufio"
 	"bytes"
+	"context"
 	"crypto/tls"
 	"fmt"
 	"io"
 	"net/http"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/penstock-cd/penstock/api/rest"
 )
 
 func TestWhatIsTooLargeOrUnknownIsRefused(t *testing.T) {
@@ -68,6 +75,82 @@ func TestAClientThatSendsItsHeadersSlowlyIsCutOff(t *testing.T) {
 	_, err = connection.Read(make([]byte, 1))
 	require.Error(t, err)
 	require.Less(t, time.Since(began), 10*time.Second)
+}
+
+func TestABodyThatIsTooLargeOrComesSlowlyIsRefused(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, options{})
+	token := s.nobody(t)
+	const path = "/api/v1/resources:batchGet"
+	headers := []string{"Authorization", "Bearer " + token, "Content-Type", "application/json"}
+	large := strings.Repeat(" ", 10<<20)
+	require.Contains(t, s.send(t, s.client, http.MethodPost, path, strings.NewReader(large), headers...).detail(t, http.StatusRequestEntityTooLarge), "at most 1048576")
+	unknown := s.send(t, s.client, http.MethodPost, path, io.MultiReader(strings.NewReader(large)), headers...)
+	require.Equal(t, http.StatusRequestEntityTooLarge, unknown.status, string(unknown.body))
+
+	connection := s.dial(t)
+	began := time.Now()
+	_, err := fmt.Fprintf(connection, "POST %s HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{", path, token)
+	require.NoError(t, err)
+	answered, err := http.ReadResponse(bufio.NewReader(connection), nil)
+	require.NoError(t, err)
+	require.NoError(t, answered.Body.Close())
+	require.Equal(t, http.StatusRequestTimeout, answered.StatusCode, "the body did not come in time")
+	require.Less(t, time.Since(began), 20*time.Second)
+}
+
+// What one user opens costs the others nothing: most of the ten thousand are refused at
+// once.
+func TestTenThousandStreamsOfOneUserAreBounded(t *testing.T) {
+	t.Parallel()
+	s, namespace, _, token := shop(t)
+	greedy := s.reader(t, namespace)
+	const streams, clients = 10000, 20
+	var open, refused atomic.Int32
+	var group errgroup.Group
+	group.SetLimit(clients * 50)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	used := make([]*http.Client, clients)
+	for i := range used {
+		used[i] = s.newClient(nil)
+	}
+	began := time.Now()
+	var bodies sync.Map
+	for i := range streams {
+		group.Go(func() error {
+			request, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+s.address+"/api/v1/events?watch=true", nil)
+			if err != nil {
+				return err
+			}
+			request.Header.Set("Authorization", "Bearer "+greedy)
+			response, err := used[i%clients].Do(request)
+			if err != nil {
+				return err
+			}
+			if response.StatusCode == http.StatusOK {
+				open.Add(1)
+				bodies.Store(i, response.Body)
+				return nil
+			}
+			refused.Add(1)
+			// 503: what streams begin with may wait for a connection to Postgres too long.
+			if response.StatusCode != http.StatusTooManyRequests && response.StatusCode != http.StatusServiceUnavailable || response.Header.Get("Retry-After") == "" {
+				return fmt.Errorf("status %d", response.StatusCode)
+			}
+			return response.Body.Close()
+		})
+	}
+	require.NoError(t, group.Wait())
+	allowed := 60 + 20*int(time.Since(began).Seconds()+1)
+	require.LessOrEqual(t, int(open.Load()), min(allowed, 200))
+	require.EqualValues(t, streams, open.Load()+refused.Load())
+	s.watch(t, token, "/api/v1/events?watch=true").begun()
+	var list rest.BuildList
+	s.get(t, token, "/api/v1/namespaces/"+namespace+"/builds").into(t, &list)
+	require.Len(t, list.Items, 1)
+	cancel()
+	bodies.Range(func(_, body any) bool { return body.(io.Closer).Close() != nil || true })
 }
 
 func TestAUserWhoSendsTooMuchIsToldToWait(t *testing.T) {

@@ -196,6 +196,15 @@ func TestNoClusterIsContactedForWhoIsRefused(t *testing.T) {
 		require.Equal(t, "one/object-0000 one/object-0001", s.shown(list), "one namespace of one cluster is all that they see")
 		require.Len(t, list.Clusters, 1)
 	}
+	stream := s.get(t, one, s.resources("stream=true"))
+	require.Equal(t, http.StatusOK, stream.status)
+	require.Contains(t, string(stream.body), s.name("one"))
+	require.NotContains(t, string(stream.body), s.name("two"))
+	elsewhere := rest.Reference{Cluster: s.name("one"), Kind: "pods", Namespace: "default", Name: "object-0000"}
+	for _, refused := range [][]rest.Reference{{reference("two")}, {elsewhere}, {reference("two"), elsewhere}} {
+		require.Contains(t, s.batch(t, one, refused...).detail(t, http.StatusForbidden), "may not get targetclusters.penstock.dev/resources")
+	}
+	require.Contains(t, s.get(t, one, "/api/v1/clusters").detail(t, http.StatusForbidden), "may not list targetclusters.penstock.dev", "nor do they learn which others there are")
 	for _, asked := range s.one.Requests() {
 		require.Contains(t, asked, "/api/v1/namespaces/"+s.namespace+"/pods")
 	}
@@ -217,9 +226,42 @@ func TestBadQueriesAreRefused(t *testing.T) {
 		require.Contains(t, s.get(t, token, "/api/v1/clusters/resources?"+query).detail(t, http.StatusBadRequest), says, query)
 	}
 	require.Equal(t, http.StatusUnprocessableEntity, s.get(t, token, "/api/v1/clusters/resources").status)
+	for _, name := range []string{"a%2Fb", "..%2F..%2Fsecrets", "%2F"} {
+		require.Contains(t, s.get(t, token, s.resources("clusters="+name)).detail(t, http.StatusNotFound), "there is no TargetCluster", name)
+	}
 	require.Contains(t, s.batch(t, token, make([]rest.Reference, 501)...).detail(t, http.StatusBadRequest), "more than 500 references")
 	require.Equal(t, http.MethodPost, s.get(t, token, "/api/v1/resources:batchGet").header.Get("Allow"))
 	require.Empty(t, s.one.Requests())
+}
+
+func TestAPageGoesOnInItsOwnQueryAlone(t *testing.T) {
+	t.Parallel()
+	s := newFleet(t)
+	token := s.everybody(t)
+	var first rest.ResourceList
+	s.get(t, token, s.resources("limit=1")).into(t, &first)
+	require.NotEmpty(t, first.Next)
+	for _, changed := range []string{
+		s.resources("namespace=" + s.namespace), s.resources("clusters=" + s.name("two")), s.resources("labelSelector=a"), "/api/v1/clusters/resources?kinds=services",
+		"/api/v1/clusters/resources?kinds=pods&clusterSelector=test",
+	} {
+		require.Contains(t, s.get(t, token, changed+"&cursor="+first.Next).detail(t, http.StatusBadRequest), "belongs to another query", changed)
+	}
+	require.Equal(t, http.StatusOK, s.get(t, token, s.resources("limit=1", "cursor="+first.Next)).status)
+}
+
+func TestTwoTargetClustersForOneServerAreTwoClusters(t *testing.T) {
+	t.Parallel()
+	s := newFleet(t)
+	token := s.everybody(t)
+	twin := given.TargetCluster(s.name("twin"), given.Labelled("test", s.namespace), func(c *v1alpha1.TargetCluster) { c.Spec.KubeconfigSecretRef.Name = s.name("one") })
+	require.NoError(t, s.admin.Create(t.Context(), twin))
+	t.Cleanup(func() { require.NoError(t, s.admin.Delete(context.WithoutCancel(t.Context()), twin)) })
+	require.Eventually(t, func() bool {
+		var list rest.ResourceList
+		s.get(t, token, s.resources()).into(t, &list)
+		return s.shown(list) == "one/object-0000 one/object-0001 twin/object-0000 twin/object-0001 two/object-0000 two/object-0001"
+	}, patience, look)
 }
 
 func TestObjectsAreAnsweredByTheirIndex(t *testing.T) {
@@ -231,6 +273,7 @@ func TestObjectsAreAnsweredByTheirIndex(t *testing.T) {
 	references := []rest.Reference{
 		one("pods", "gone"), {Cluster: s.name("two"), Kind: "pods", Namespace: s.namespace, Name: "object-0000"}, one("po", "object-0001"), one("secrets", "s"),
 		{Cluster: s.name("three"), Kind: "pods", Namespace: s.namespace, Name: "web"}, one("pods", "a/b"),
+		{Cluster: "../" + s.name("two"), Kind: "pods", Namespace: s.namespace, Name: "web"},
 	}
 	told := func(token string) string {
 		var answers rest.BatchAnswers
@@ -249,9 +292,9 @@ func TestObjectsAreAnsweredByTheirIndex(t *testing.T) {
 		}
 		return strings.Join(all, ", ")
 	}
-	require.Equal(t, "NotFound, NotAllowed, Pod object-0001, Invalid, NotAllowed, Invalid", told(s.single(t)))
+	require.Equal(t, "NotFound, NotAllowed, Pod object-0001, Invalid, NotAllowed, Invalid, NotAllowed", told(s.single(t)))
 	require.Empty(t, s.two.Requests(), "no right, no request")
-	require.Equal(t, "NotFound, Pod object-0000, Pod object-0001, Invalid, NotFound, Invalid", told(s.everybody(t)))
+	require.Equal(t, "NotFound, Pod object-0000, Pod object-0001, Invalid, NotFound, Invalid, NotFound", told(s.everybody(t)))
 }
 
 func TestClustersArriveAsTheyAnswer(t *testing.T) {

@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"encoding/json"
 	"net/http"
 	"strings"
 	"testing"
@@ -59,8 +60,46 @@ func TestAUserSeesTheNamespacesThatTheyMayRead(t *testing.T) {
 	require.Contains(t, s.log.String(), `\"status\"=403`)
 }
 
-// No row is read for who is refused: a database that hangs delays no refusal.
-func TestARefusalNeedsNoDatabase(t *testing.T) {
+// endpoint is one of the document, with what it needs to be asked for.
+type endpoint struct{ method, path, body string }
+
+// endpoints are all of the document, about the namespace default: a new one is tested
+// without being named here.
+func (s *scene) endpoints(t *testing.T) (all []endpoint) {
+	t.Helper()
+	var document struct{ Paths map[string]map[string]any }
+	require.NoError(t, json.Unmarshal(s.get(t, "", "/openapi.json").body, &document))
+	names := strings.NewReplacer("{namespace}", "default", "{application}", "shop", "{name}", "web", "{id}", "1")
+	for path, methods := range document.Paths {
+		for method := range methods {
+			one := endpoint{method: strings.ToUpper(method), path: names.Replace(path)}
+			switch path {
+			case "/api/v1/queue", "/api/v1/events":
+				one.path += "?namespace=default"
+			case "/api/v1/clusters/resources":
+				one.path += "?kinds=pods&namespace=default"
+			case "/api/v1/resources:batchGet":
+				one.body = `{"references":[{"cluster":"eu","kind":"pods","namespace":"default","name":"web"}]}`
+			}
+			require.NotContains(t, one.path, "{", "the test gives every name a value")
+			all = append(all, one)
+		}
+	}
+	return all
+}
+
+func (s *scene) ask(t *testing.T, one endpoint, token string) answer {
+	t.Helper()
+	headers := []string{"Content-Type", "application/json"}
+	if token != "" {
+		headers = append(headers, "Authorization", "Bearer "+token)
+	}
+	return s.send(t, s.client, one.method, one.path, strings.NewReader(one.body), headers...)
+}
+
+// No row is read for who is refused: a database that hangs delays no refusal. That no
+// cluster is contacted is tested beside the clusters.
+func TestEveryEndpointRefusesWithoutTheDatabase(t *testing.T) {
 	t.Parallel()
 	url := local.NewDatabase(t)
 	openRows(t, url)
@@ -68,14 +107,18 @@ func TestARefusalNeedsNoDatabase(t *testing.T) {
 	require.NoError(t, err)
 	t.Cleanup(proxy.Close)
 	s := newScene(t, options{databaseURL: proxy.URL})
+	all := s.endpoints(t)
+	require.GreaterOrEqual(t, len(all), 11)
 	none := s.nobody(t)
 	proxy.Stall()
+	for _, one := range all {
+		require.Contains(t, s.ask(t, one, none).detail(t, http.StatusForbidden), "may not", one.path)
+		require.Equal(t, http.StatusUnauthorized, s.ask(t, one, "").status, one.path)
+	}
 	for _, path := range paths("default") {
-		require.Equal(t, http.StatusForbidden, s.get(t, none, path).status, path)
 		if !strings.HasSuffix(path, "/applications") {
 			require.Equal(t, http.StatusForbidden, s.get(t, none, path+sign(path)+"watch=true").status, path)
 		}
-		require.Equal(t, http.StatusUnauthorized, s.get(t, "", path).status, path)
 	}
 	proxy.Resume()
 }

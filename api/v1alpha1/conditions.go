@@ -44,19 +44,21 @@ const (
 	ReasonParentRunning Reason = "ParentRunning"
 	// ReasonParentChanged: the pipeline hangs below another parent than the one that
 	// triggered it, or that it waited for.
-	ReasonParentChanged       Reason = "ParentChanged"
-	ReasonSuperseded          Reason = "Superseded"
-	ReasonSuspended           Reason = "Suspended"
-	ReasonParentSuspended     Reason = "ParentSuspended"
-	ReasonManualTrigger       Reason = "ManualTrigger"
-	ReasonFilteredOut         Reason = "FilteredOut"
-	ReasonBuildNotSucceeded   Reason = "BuildNotSucceeded"
-	ReasonParentNotTriggered  Reason = "ParentNotTriggered"
-	ReasonParentNotSucceeded  Reason = "ParentNotSucceeded"
-	ReasonInvalidFilter       Reason = "InvalidFilter"
-	ReasonFilterFailed        Reason = "FilterFailed"
-	ReasonFilterTooExpensive  Reason = "FilterTooExpensive"
-	ReasonPipelineTerminating Reason = "PipelineTerminating"
+	ReasonParentChanged      Reason = "ParentChanged"
+	ReasonSuperseded         Reason = "Superseded"
+	ReasonSuspended          Reason = "Suspended"
+	ReasonParentSuspended    Reason = "ParentSuspended"
+	ReasonManualTrigger      Reason = "ManualTrigger"
+	ReasonFilteredOut        Reason = "FilteredOut"
+	ReasonBuildNotSucceeded  Reason = "BuildNotSucceeded"
+	ReasonParentNotTriggered Reason = "ParentNotTriggered"
+	ReasonParentNotSucceeded Reason = "ParentNotSucceeded"
+	ReasonInvalidFilter      Reason = "InvalidFilter"
+	ReasonFilterFailed       Reason = "FilterFailed"
+	ReasonFilterTooExpensive Reason = "FilterTooExpensive"
+	// ReasonFilterBudgetExceeded: the filters below one build cost too much together.
+	ReasonFilterBudgetExceeded Reason = "FilterBudgetExceeded"
+	ReasonPipelineTerminating  Reason = "PipelineTerminating"
 )
 
 // Reasons of the conditions of a CiBuild.
@@ -68,6 +70,8 @@ const (
 	ReasonPlanned        Reason = "Planned"
 	// ReasonPlanning: what to trigger is being decided.
 	ReasonPlanning Reason = "Planning"
+	// ReasonPlanFailed: what to trigger could not be decided or committed so far.
+	ReasonPlanFailed Reason = "PlanFailed"
 	// ReasonWaiting: no run is under way, and some wait.
 	ReasonWaiting Reason = "Waiting"
 	// ReasonRunning: runs are under way, and none has failed.
@@ -133,9 +137,12 @@ const (
 	// ReasonTimedOut: its Workflow ran longer than the stage's timeout.
 	ReasonTimedOut Reason = "TimedOut"
 	// ReasonUnknownKind: no builder is registered for the task's kind.
-	ReasonUnknownKind       Reason = "UnknownKind"
-	ReasonNameConflict      Reason = "NameConflict"
-	ReasonTemplateNotFound  Reason = "TemplateNotFound"
+	ReasonUnknownKind      Reason = "UnknownKind"
+	ReasonNameConflict     Reason = "NameConflict"
+	ReasonTemplateNotFound Reason = "TemplateNotFound"
+	// ReasonInvalidParameters: a parameter that the template declares has no value, or one
+	// that its enum does not hold. It is a reason of the condition Ready as well.
+	ReasonInvalidParameters Reason = "InvalidParameters"
 	ReasonWorkflowInvalid   Reason = "WorkflowInvalid"
 	ReasonWorkflowDeleted   Reason = "WorkflowDeleted"
 	ReasonPipelineDeleted   Reason = "PipelineDeleted"

@@ -216,7 +216,7 @@ func (c *connection) get(ctx context.Context, path string, query url.Values, int
 		return fmt.Errorf("read the answer of penstock server: %w", err)
 	}
 	if response.StatusCode != http.StatusOK {
-		return refusal(response, text)
+		return c.refusal(response, path, text)
 	}
 	if err := json.Unmarshal(text, into); err != nil {
 		return fmt.Errorf("the answer of penstock server at %s is not as this plugin (%s) expects: is the address right, and the server not older? %w", c.url, version, err)
@@ -233,11 +233,17 @@ func unwrapped(err error) error {
 	return err
 }
 
+// notServed begins what a server says of a path that it does not have.
+const notServed = "the path is not served"
+
 // refusal is the error that an answer is.
-func refusal(response *http.Response, text []byte) error {
+func (c *connection) refusal(response *http.Response, path string, text []byte) error {
 	told := &problem{Status: response.StatusCode}
 	if json.Unmarshal(text, told) != nil || told.Detail == "" {
 		told.Detail = "penstock server answered " + response.Status
+	}
+	if told.Status == http.StatusNotFound && strings.HasPrefix(told.Detail, notServed) {
+		return fmt.Errorf("penstock server at %s does not know %s, so it is older than this plugin (%s): upgrade it; kubectl penstock version tells both versions", c.url, path, version)
 	}
 	if told.Status == http.StatusUnauthorized || told.Status == http.StatusForbidden {
 		return &exitError{code: exitRefused, err: told}

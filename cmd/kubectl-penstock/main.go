@@ -89,16 +89,8 @@ which needs the right to create pods/portforward there.
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a part of the answer is missing, 4 refused.`,
 		SilenceUsage: true, SilenceErrors: true, SuggestionsMinimumDistance: 2,
 		Annotations: map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl penstock"},
-		Args: func(command *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return nil
-			}
-			if near := command.SuggestionsFor(args[0]); len(near) > 0 {
-				return usage("unknown command %q: did you mean %q?", args[0], near[0])
-			}
-			return usage("unknown command %q: see kubectl penstock --help", args[0])
-		},
-		RunE: func(command *cobra.Command, _ []string) error { return command.Help() },
+		Args:        subcommand,
+		RunE:        func(command *cobra.Command, _ []string) error { return command.Help() },
 	}
 	root.SetOut(out)
 	root.SetErr(errOut)
@@ -109,6 +101,17 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a part of the answer is missing, 
 		root.AddCommand(command(o))
 	}
 	return root
+}
+
+// subcommand refuses arguments: what is there is a command that does not exist.
+func subcommand(command *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	if near := command.SuggestionsFor(args[0]); len(near) > 0 {
+		return usage("unknown command %q: did you mean %q?", args[0], near[0])
+	}
+	return usage("unknown command %q: see %s --help", args[0], command.CommandPath())
 }
 
 // arguments is cobra's check of the arguments, as wrong usage.

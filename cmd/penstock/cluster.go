@@ -88,7 +88,7 @@ func (c clients) newCache(options cache.Options) (cache.Cache, error) {
 }
 
 // cacheOptions: of Workflows only ours, and only what tracking reads; of templates only
-// that they exist; of ConfigMaps only the settings; of Secrets only that those beside
+// their parameters; of ConfigMaps only the settings; of Secrets only that those beside
 // Penstock exist; of all others what the controllers look up.
 func cacheOptions(settings config.Config) cache.Options {
 	options := cache.Options{

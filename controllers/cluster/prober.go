@@ -78,6 +78,7 @@ type Prober struct {
 	Config
 	Members *fleet.Members
 	pool    *bounded.Pool[attempt]
+	feeders sync.WaitGroup
 	wake    loop.Signal
 	started atomic.Bool
 
@@ -137,6 +138,7 @@ func (p *Prober) Start(ctx context.Context) error {
 	ended, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	cancel()
 	_ = p.pool.Shutdown(ended) // ends the probes under way at once
+	p.feeders.Wait()
 	p.pool.Wait()
 	forgetMetrics()
 	return err
@@ -162,10 +164,8 @@ func (p *Prober) runOnce(ctx context.Context) (time.Duration, error) {
 	p.forget(clusters)
 	due, writes := p.look(clusters, now)
 	p.disconnect(clusters)
-	for _, one := range due {
-		if err := p.pool.Go(ctx, one); err != nil {
-			p.release(one)
-		}
+	if len(due) > 0 {
+		p.feeders.Go(func() { p.feed(ctx, due) })
 	}
 	p.measure()
 	historyErr := p.record(ctx)
@@ -194,10 +194,17 @@ func (p *Prober) forget(clusters []v1alpha1.TargetCluster) {
 	}
 }
 
-// look returns the probes to start, as many as there are free slots, and the statuses to
-// write.
+// feed starts probes as slots become free, so that no slot waits for the next look.
+func (p *Prober) feed(ctx context.Context, due []attempt) {
+	for _, one := range due {
+		if err := p.pool.Go(ctx, one); err != nil {
+			p.release(one)
+		}
+	}
+}
+
+// look returns the probes to start, and the statuses to write.
 func (p *Prober) look(clusters []v1alpha1.TargetCluster, now time.Time) (due []attempt, writes []write) {
-	free := p.pool.Free()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for i := range clusters {
@@ -207,7 +214,7 @@ func (p *Prober) look(clusters []v1alpha1.TargetCluster, now time.Time) (due []a
 			p.settle(cluster.Name, known, health, now)
 			known.due = time.Time{}
 			up.DeleteLabelValues(cluster.Name)
-		} else if !known.isProbing && !now.Before(known.due) && len(due) < free {
+		} else if !known.isProbing && !now.Before(known.due) {
 			due = append(due, p.begin(cluster.Name, known, now))
 		}
 		if len(writes) < mostWrites {

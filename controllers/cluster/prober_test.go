@@ -1,10 +1,16 @@
 package cluster
 
 import (
+	"bytes"
 	"context"
+	"crypto/tls"
+	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
@@ -85,6 +91,108 @@ func (s *scene) restore(short string, kubeconfig []byte) {
 	patch := client.RawPatch("application/merge-patch+json", fmt.Appendf(nil, `{"data":{"kubeconfig":%s}}`, base64JSON(s.t, kubeconfig)))
 	secret := s.secretNamed(short)
 	require.NoError(s.t, s.cluster.Patch(s.t.Context(), secret, patch))
+}
+
+func TestASecretThatCantBeUsedIsToldAndAGoodOneHeals(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, func(c *Config) { c.Interval = time.Hour })
+	server := target.New(t)
+	good := server.Kubeconfig(t)
+	secret := s.secret("eu", nil)
+	s.add("eu")
+	s.tells("eu", "it is empty: store a kubeconfig")
+	for _, test := range []struct {
+		kubeconfig []byte
+		says       string
+	}{
+		{bytes.Repeat([]byte("#"), 1<<20), "it has 1048576 bytes, at most 262144 are read: keep one context, and remove the others"},
+		{server.Kubeconfig(t, func(_ *api.Cluster, user *api.AuthInfo) {
+			user.Exec = &api.ExecConfig{Command: "/bin/hunter2", APIVersion: "client.authentication.k8s.io/v1", InteractiveMode: "Never"}
+		}), "user.exec would run a program"},
+		{server.Kubeconfig(t, func(cluster *api.Cluster, _ *api.AuthInfo) {
+			cluster.CertificateAuthority, cluster.CertificateAuthorityData = "/etc/hunter2", nil
+		}), "cluster.certificate-authority names a file"},
+	} {
+		s.restore("eu", test.kubeconfig)
+		s.tells("eu", test.says)
+		require.Equal(t, v1alpha1.ClusterUnreachable, s.status("eu").Phase)
+	}
+	s.restore("eu", good)
+	s.becomes("eu", "Healthy/Healthy")
+	require.NoError(t, s.cluster.Delete(t.Context(), secret))
+	s.becomes("eu", "Unreachable/BadKubeconfig")
+	s.tells("eu", "Secret "+s.name("eu")+" does not exist in namespace "+s.namespace)
+	require.Eventually(t, func() bool { return s.Members.Connections() == 0 }, patience, 10*time.Millisecond, "what the Secret allowed is over")
+}
+
+// Each has its own credentials and its own health.
+func TestTwoTargetClustersForOneServerDoForThemselves(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	server := target.New(t)
+	s.secret("good", server.Kubeconfig(t))
+	s.secret("bad", server.Kubeconfig(t, func(_ *api.Cluster, user *api.AuthInfo) { user.Token = "another" }))
+	s.add("good")
+	s.add("bad")
+	s.becomes("good", "Healthy/Healthy")
+	s.becomes("bad", "Unauthorized/Unauthorized")
+	require.Equal(t, "Healthy", s.status("good").Reason)
+}
+
+// The new certificate is of another authority: the kubeconfig must be renewed, and is used
+// at once.
+func TestACertificateThatChangesIsToldUntilTheKubeconfigIsRenewed(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	server, changing := newChanging(t)
+	s.secret("eu", server.Kubeconfig(t, changing.reach))
+	s.add("eu")
+	s.becomes("eu", "Healthy/Healthy")
+
+	changing.renew()
+	status := s.becomes("eu", "Unreachable/TLS")
+	require.Contains(t, status.Message, "renew cluster.certificate-authority-data")
+	s.restore("eu", server.Kubeconfig(t, changing.reach))
+	s.becomes("eu", "Healthy/Healthy")
+	s.history("eu", "Healthy/Healthy", "Unreachable/TLS", "Healthy/Healthy")
+}
+
+// changing is an API server before a target's that gets another certificate.
+type changing struct {
+	*httptest.Server
+	certificate atomic.Pointer[tls.Certificate]
+}
+
+func newChanging(t *testing.T) (*target.Server, *changing) {
+	t.Helper()
+	server, c := target.New(t), &changing{}
+	c.Server = httptest.NewUnstartedServer(server.Config.Handler)
+	c.Config.ErrorLog = log.New(io.Discard, "", 0)
+	c.renew()
+	c.TLS = &tls.Config{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+		return &tls.Config{Certificates: []tls.Certificate{*c.certificate.Load()}, MinVersion: tls.VersionTLS12}, nil
+	}}
+	c.StartTLS()
+	t.Cleanup(func() {
+		c.CloseClientConnections()
+		c.Close()
+	})
+	return server, c
+}
+
+// renew has new connections see another certificate, and ends the old ones.
+func (c *changing) renew() {
+	next := target.Certificate(time.Now().Add(-time.Hour), 2*time.Hour)
+	c.certificate.Store(&next)
+	if c.URL != "" {
+		c.CloseClientConnections()
+	}
+}
+
+// reach has a kubeconfig name the server with the certificate that it has now.
+func (c *changing) reach(cluster *api.Cluster, _ *api.AuthInfo) {
+	cluster.Server = c.URL
+	cluster.CertificateAuthorityData = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.certificate.Load().Certificate[0]})
 }
 
 func TestEachClusterFailsForItselfAndDelaysNoOther(t *testing.T) {

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"os/exec"
 	"slices"
 	"testing"
 
@@ -16,10 +15,12 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/yaml"
 
 	"github.com/penstock-cd/penstock/pkg/config"
 	"github.com/penstock-cd/penstock/pkg/fleet"
+	"github.com/penstock-cd/penstock/pkg/fleet/enroll"
 	"github.com/penstock-cd/penstock/test/env"
 )
 
@@ -56,14 +57,12 @@ func TestAClusterIsConnectedWithLeastRights(t *testing.T) {
 	_, err := local.Kubectl(t.Context(), "apply", "-k", "../../config/target")
 	require.NoError(t, err)
 	giveToken(t)
-	kubectl, err := env.Part("kubectl")
+	kubeconfig, err := clientcmd.LoadFromFile(local.Kubeconfig)
 	require.NoError(t, err)
-	script := exec.CommandContext(t.Context(), "../../hack/target-kubeconfig.sh", "local")
-	script.Env = append(os.Environ(), "KUBECTL="+kubectl, "KUBECONFIG="+local.Kubeconfig)
-	kubeconfig, err := script.Output()
-	require.NoError(t, err)
+	found := enroll.FromContext(t.Context(), kubeconfig, "local", enroll.OfAccount)
+	require.NoError(t, found.Err)
 
-	reaches, err := fleet.Parse(kubeconfig)
+	reaches, err := fleet.Parse(found.Kubeconfig)
 	require.NoError(t, err)
 	reached, err := fleet.NewClient(reaches)
 	require.NoError(t, err)

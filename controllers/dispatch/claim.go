@@ -16,6 +16,8 @@ const (
 	// probePause is the least time that an idle dispatcher waits before it looks whether a
 	// probe is due: one that is may wait for its namespace's share.
 	probePause = 200 * time.Millisecond
+	// shortestPause is the least time between two claims while the API server fails.
+	shortestPause = 5 * time.Millisecond
 	// ahead is how many claimed tasks wait for a slot while the next are claimed.
 	ahead = minBatch / 2
 	// reclaimInterval is the longest pause between two looks for tasks of workers that died,
@@ -57,7 +59,7 @@ func (d *Dispatcher) run(ctx context.Context) {
 		if len(claimed) > 0 || more || d.pool.InFlight() > 0 {
 			busy = time.Now()
 		}
-		if (len(claimed) == 0 && !more) || d.outage.Load() > 0 {
+		if (len(claimed) == 0 && !more) || d.fails() {
 			d.idle(ctx, len(tasks), d.pause(time.Since(busy)))
 		}
 	}
@@ -65,18 +67,21 @@ func (d *Dispatcher) run(ctx context.Context) {
 	<-fed
 }
 
-// claim takes the next batch, or nothing while the backlog gate is closed. More tells
-// that there may be more although it is empty.
+// claim takes the next batch, or while the backlog gate is closed what is to be ended. More
+// tells that there may be more although it is empty.
 func (d *Dispatcher) claim(ctx context.Context, life *life) (tasks []task, more bool, err error) {
 	wanted := d.size.next(batchLimits{inFlight: d.pool.Limit(), rate: int(d.rate.Load()), lease: d.Lease})
+	if d.fails() {
+		wanted = 1 // to see whether the API server answers again
+	}
 	all, active, err := d.countActive(ctx)
 	if err != nil {
 		return nil, false, err
 	}
 	most := d.room(wanted, all)
 	if most == 0 {
-		d.setBusy(d.pool.InFlight() > 0)
-		return nil, false, nil
+		tasks, err = d.claimEnding(ctx, life, wanted)
+		return tasks, false, err
 	}
 	// Taken before the request, so that by this process's clock the lease ends
 	// before it does by the database's.
@@ -88,12 +93,16 @@ func (d *Dispatcher) claim(ctx context.Context, life *life) (tasks []task, more 
 	d.size.claimed(len(claims) == wanted, claimed)
 	d.metrics.batchSize.Observe(float64(len(claims)))
 	d.setBusy(len(claims) > 0 || d.pool.InFlight() > 0)
-	tasks = make([]task, len(claims))
+	return d.tasksOf(claims, life, claimed), more, err
+}
+
+func (d *Dispatcher) tasksOf(claims []store.Claim, life *life, claimed time.Time) []task {
+	tasks := make([]task, len(claims))
 	for i, claim := range claims {
 		failpoint.Hit(failpoint.DispatchAfterClaim)
-		tasks[i] = task{claim: claim, life: life, made: new(argo.Made), claimed: claimed, deadline: claimed.Add(d.Lease)}
+		tasks[i] = task{claim: claim, life: life, made: new(argo.Made), began: new(time.Time), claimed: claimed, deadline: claimed.Add(d.Lease)}
 	}
-	return tasks, more, err
+	return tasks
 }
 
 // room is how many of the wanted tasks the backlog gate lets in.
@@ -141,6 +150,9 @@ func (d *Dispatcher) begin(ctx context.Context, next task) error {
 	}
 	ctx, cancel := context.WithDeadline(ctx, next.deadline.Add(-d.Lease/2))
 	defer cancel()
+	if err := d.outage.await(ctx); err != nil {
+		return err
+	}
 	return d.pool.Go(ctx, next)
 }
 
@@ -163,7 +175,7 @@ func (d *Dispatcher) reclaim(ctx context.Context) {
 
 // idle waits until there may be something to do.
 func (d *Dispatcher) idle(ctx context.Context, waiting int, pause time.Duration) {
-	if d.outage.Load() == 0 && d.pool.InFlight() == 0 && waiting == 0 {
+	if !d.fails() && d.pool.InFlight() == 0 && waiting == 0 {
 		d.setBusy(false)
 	}
 	timer := time.NewTimer(pause)
@@ -176,20 +188,26 @@ func (d *Dispatcher) idle(ctx context.Context, waiting int, pause time.Duration)
 	}
 }
 
+// fails tells whether the API server has answered nobody since the last failure.
+func (d *Dispatcher) fails() bool {
+	fails, _ := d.outage.fails()
+	return fails
+}
+
 // wakeUnlessOutage keeps a stream of new tasks from hurrying a dispatcher that waits
-// because the API server fails.
+// because the API server fails: what wakes it then is an answer.
 func (d *Dispatcher) wakeUnlessOutage() <-chan struct{} {
-	if d.outage.Load() > 0 {
-		return nil
+	if fails, over := d.outage.fails(); fails {
+		return over
 	}
 	return d.wake
 }
 
-// pause is longer the more submissions have failed in a row, and where there has been
-// nothing to do for long. It ends when a probe is due.
+// pause is longer the longer the API server has failed, and where there has been nothing to
+// do for long. It ends when a probe is due.
 func (d *Dispatcher) pause(idle time.Duration) time.Duration {
-	if failures := d.outage.Load(); failures > 0 {
-		return backoff(failures, outageFirst, outageMost)
+	if d.fails() {
+		return max(d.outage.pause(), shortestPause)
 	}
 	closed, _, _ := d.gate.Closed()
 	next, some := d.causes.Next()

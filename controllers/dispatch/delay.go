@@ -78,8 +78,11 @@ func (a *aside) unshare() {
 }
 
 // Admits tells whether the Workflow of a claim may be tried now, and if not, why. It is for
-// argo.Submitter.
+// argo.Submitter. What was claimed to be ended and now need not be waits for the gate again.
 func (d *Dispatcher) Admits(claim store.Claim) (reason string, admitted bool) {
+	if claim.Ending {
+		return "", false
+	}
 	return d.causes.Admits(claim.Namespace, claim.Probe)
 }
 

@@ -27,6 +27,7 @@ var workflows = schema.GroupResource{Group: "argoproj.io", Resource: "workflows"
 var (
 	exceeded = apierrors.NewForbidden(workflows, "web", errors.New("exceeded quota: team, requested: count/workflows.argoproj.io=1, used: count/workflows.argoproj.io=5, limited: count/workflows.argoproj.io=5"))
 	noRight  = apierrors.NewForbidden(workflows, "", errors.New(`the user "penstock" cannot create resource "workflows" in the namespace "default"`))
+	noKind   = apierrors.NewNotFound(workflows, "")
 	denied   = &apierrors.StatusError{ErrStatus: metav1.Status{
 		Code: 422, Reason: metav1.StatusReasonInvalid, Message: "workflows.argoproj.io \"web\" is forbidden: ValidatingAdmissionPolicy 'teams' with binding 'teams' denied request: no team",
 	}}

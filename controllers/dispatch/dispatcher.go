@@ -5,6 +5,10 @@
 // fills a free slot at once; what became of them is committed in groups. A task
 // whose lease may have run out is not touched any more, and the database refuses
 // whoever tries.
+//
+// A submission that the API server fails to answer is judged by what becomes of those
+// that begin after it (limit.Outage): only a task that fails while others are answered
+// has failed.
 package dispatch
 
 import (
@@ -34,6 +38,8 @@ type Queue interface {
 	ClaimWithin(ctx context.Context, lane store.Lane, worker string, most int, lease time.Duration, rooms store.Rooms) (claims []store.Claim, aside map[string]v1alpha1.Reason, err error)
 	// ClaimDelayed takes tasks that were set aside, of each namespace up to as many.
 	ClaimDelayed(ctx context.Context, lane store.Lane, worker string, lease time.Duration, rooms map[string]int) ([]store.Claim, error)
+	// ClaimEnding takes up to most tasks of the lane that are to be ended or held.
+	ClaimEnding(ctx context.Context, lane store.Lane, worker string, most int, lease time.Duration) ([]store.Claim, error)
 	// ReleaseDelayed puts what was set aside in the namespaces back into the queue, and returns
 	// whether there may be more.
 	ReleaseDelayed(ctx context.Context, lane store.Lane, namespaces []string) (more bool, err error)
@@ -107,8 +113,7 @@ type Dispatcher struct {
 	queueFirst bool
 	// suspended are the tasks whose Workflows do not count.
 	suspended atomic.Pointer[[]int64]
-	// outage counts, in a row, submissions that failed because of the API server.
-	outage atomic.Int32
+	outage    *outage
 }
 
 // task is a claim and when it must be over.
@@ -116,6 +121,7 @@ type task struct {
 	claim    store.Claim
 	life     *life      // of the worker when it was claimed
 	made     *argo.Made // what the submission has made
+	began    *time.Time // when it was begun
 	claimed  time.Time
 	deadline time.Time
 }
@@ -128,7 +134,7 @@ func New(config Config) *Dispatcher {
 	}
 	d := &Dispatcher{
 		Config: config, metrics: metricsOf(config.Lane.Name()), wake: make(chan struct{}, 1),
-		causes: limit.NewCauses(), aside: newAside(),
+		causes: limit.NewCauses(), aside: newAside(), outage: newOutage(),
 	}
 	d.gate = limit.NewBacklog(config.MaxActive, d.gateMoved)
 	d.pool = bounded.NewPool(bounded.Config[task]{
@@ -239,6 +245,7 @@ func (d *Dispatcher) Start(ctx context.Context) error {
 		d.Log.Error(err, "tasks still in flight after the grace period, their lease will run out")
 		d.pool.Wait()
 	}
+	d.forget()
 	stopCommitting()
 	d.setBusy(false)
 	return <-committed

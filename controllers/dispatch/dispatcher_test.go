@@ -102,7 +102,7 @@ func TestAFailureThatMayPassIsTriedAgainLaterAndLater(t *testing.T) {
 		q := newQueue(1)
 		s := newSubmitter(func(_ context.Context, claim store.Claim) error {
 			if claim.Attempt < 6 {
-				return errors.New("too many requests")
+				return noKind
 			}
 			return nil
 		})
@@ -110,7 +110,7 @@ func TestAFailureThatMayPassIsTriedAgainLaterAndLater(t *testing.T) {
 		sleep(100 * time.Millisecond)
 		require.Equal(t, store.StatusPending, q.read(1).status)
 		require.Equal(t, v1alpha1.ReasonSubmissionDelayed, q.read(1).completion.Reason)
-		require.Equal(t, "attempt 1: too many requests", q.read(1).completion.Message)
+		require.Equal(t, "attempt 1: "+noKind.Error(), q.read(1).completion.Message)
 		sleep(5 * time.Minute)
 		require.Equal(t, store.StatusSubmitted, q.read(1).status)
 		calls := s.callsOf(1)
@@ -151,7 +151,7 @@ func TestATaskThatWasOnlyGivenBackDoesNotWait(t *testing.T) {
 			if claim.ID == 1 {
 				time.Sleep(time.Second) // it holds the slot, so that the other is given back
 			}
-			return errors.New("too many requests")
+			return noKind
 		})
 		for range 10 {
 			q.mu.Lock()
@@ -345,6 +345,44 @@ func TestTheBacklogGateKeepsClaimsBackUntilWorkflowsFinish(t *testing.T) {
 			sleep(2 * time.Second)
 			require.Equal(t, min(10, 3+int(finished)), s.made())
 		}
+	})
+}
+
+// What was tried before may have a Workflow that nobody knows of: its submitter looks.
+func TestAClosedGateKeepsNothingThatIsToBeEnded(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		q := newQueue(4)
+		s := newSubmitter(func(_ context.Context, claim store.Claim) error {
+			switch {
+			case claim.ID == 1:
+				return nil
+			case !claim.Ending:
+				return errors.New("connection refused")
+			case claim.ID == 2:
+				return &argo.Refusal{Status: store.StatusCancelled, Reason: claim.StopReason}
+			default: // it need not be ended any more
+				return &argo.ShutError{}
+			}
+		})
+		d := start(t, q, s, func(c *dispatch.Config) { c.MaxActive = 1 })
+		sleep(10 * time.Second)
+		tried := s.allCalls()
+		q.mu.Lock()
+		q.rows[1].claim.StopReason, q.rows[2].claim.StopReason = v1alpha1.ReasonSuspended, v1alpha1.ReasonSuspended
+		q.mu.Unlock()
+		d.Wake()
+		sleep(time.Second)
+		require.Equal(t, store.StatusCancelled, q.read(2).status)
+		require.Equal(t, store.StatusPending, q.read(4).status)
+		require.Equal(t, 1, s.made())
+		q.mu.Lock()
+		q.rows[2].claim.StopReason = ""
+		q.mu.Unlock()
+		sleep(10 * time.Second)
+		require.Equal(t, store.StatusPending, q.read(3).status)
+		require.Less(t, s.allCalls()-tried, 10, "the others wait")
+		require.False(t, d.IsBusy())
 	})
 }
 

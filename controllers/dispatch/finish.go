@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
 	"github.com/penstock-cd/penstock/pkg/argo"
 	"github.com/penstock-cd/penstock/pkg/crash"
 	"github.com/penstock-cd/penstock/pkg/failpoint"
@@ -19,6 +21,7 @@ func (d *Dispatcher) submit(ctx context.Context, t task) (err error) {
 	}
 	ctx, leave := t.life.bound(ctx)
 	defer leave()
+	*t.began = time.Now()
 	*t.made, err = d.Submitter.Submit(ctx, t.claim)
 	return err
 }
@@ -37,21 +40,27 @@ func (d *Dispatcher) finish(t task, err error) {
 	completion := judge(t.claim, err)
 	completion.WorkflowUID = t.made.UID
 	d.account(t.claim, &completion, err)
-	d.countOutage(completion.Status == store.StatusPending && argo.IsOutage(err))
+	switch {
+	case err == nil:
+		d.answered(t)
+	case completion.Status != store.StatusPending: // the API server may not have been asked
+	case !argo.IsOutage(err):
+		d.answered(t)
+	case apierrors.IsTooManyRequests(err):
+		completion = excused(completion, err, time.Time{})
+	default:
+		d.suspect(failure{t, completion, err})
+		return
+	}
+	d.settle(t, completion, err)
+}
+
+// settle tells of the end of a submission, and commits it.
+func (d *Dispatcher) settle(t task, completion store.Completion, err error) {
 	d.tell(t, completion, err)
 	d.metrics.triggers.WithLabelValues(string(completion.Status)).Inc()
 	d.metrics.duration.Observe(time.Since(t.claimed).Seconds())
 	d.commit(completion)
-}
-
-// countOutage: only failures of the API server itself slow the others down, and one
-// answer of whatever kind ends that.
-func (d *Dispatcher) countOutage(failed bool) {
-	if failed {
-		d.outage.Add(1)
-		return
-	}
-	d.outage.Store(0)
 }
 
 // tell logs and measures what a submission came to.

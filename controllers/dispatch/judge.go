@@ -13,15 +13,10 @@ import (
 	"github.com/penstock-cd/penstock/pkg/store"
 )
 
-// Back-off of one task, by its attempts, and of the whole dispatcher, by how many
-// submissions have failed in a row.
-// A task that fails by itself, as for a quota, is left alone for longer than one that
-// failed with all others: that one's turn comes when the API server is back.
-const (
-	rowFirst, rowMost       = 500 * time.Millisecond, 5 * time.Minute
-	rowMostInOutage         = 30 * time.Second
-	outageFirst, outageMost = 50 * time.Millisecond, 5 * time.Second
-)
+// Back-off of one task that has failed by itself, by its failures. One that failed because
+// the API server did is tried again soon after rowFirst: its turn comes when the server is
+// back.
+const rowFirst, rowMost = 500 * time.Millisecond, 5 * time.Minute
 
 // maxMessage bounds, in bytes, what is stored of a message: an admission webhook may
 // say as much as it likes.
@@ -47,13 +42,21 @@ func judge(claim store.Claim, err error) store.Completion {
 			completion.Reason = v1alpha1.Reason(cause.Reason)
 		}
 		completion.Message = fmt.Sprintf("attempt %d: %v", claim.Failures+1, err)
-		most := rowMost
-		if argo.IsOutage(err) {
-			most = rowMostInOutage
-		}
-		completion.Delay = backoff(claim.Failures+1, rowFirst, most)
+		completion.Failed, completion.Delay = true, backoff(claim.Failures+1, rowFirst, rowMost)
 	}
 	completion.Message = clip.Text(completion.Message, maxMessage)
+	return completion
+}
+
+// excused is a completion of a task that is not to blame: the API server failed, where it is
+// known since then.
+func excused(completion store.Completion, err error, since time.Time) store.Completion {
+	completion.Failed, completion.Delay = false, backoff(1, rowFirst, rowFirst)
+	message := fmt.Sprintf("the API server fails: %v", err)
+	if !since.IsZero() {
+		message = fmt.Sprintf("the API server fails since %s: %v", since.UTC().Format(time.RFC3339), err)
+	}
+	completion.Message = clip.Text(message, maxMessage)
 	return completion
 }
 

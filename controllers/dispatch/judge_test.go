@@ -69,7 +69,7 @@ func TestWhatTheEndOfASubmissionMeansForItsRow(t *testing.T) {
 			require.Equal(t, tc.retried, completion.Delay > 0)
 			completion.Delay = 0
 			require.Equal(t, store.Completion{
-				ID: 7, Attempt: 9, Status: tc.status, Reason: tc.reason, Message: tc.message,
+				ID: 7, Attempt: 9, Status: tc.status, Reason: tc.reason, Message: tc.message, Failed: tc.retried,
 			}, completion)
 		})
 	}
@@ -80,7 +80,6 @@ func TestWhatTheEndOfASubmissionMeansForItsRow(t *testing.T) {
 func TestATaskWaitsLongerWithEachFailureAndNotWithEachClaim(t *testing.T) {
 	t.Parallel()
 	quota := apierrors.NewForbidden(schema.GroupResource{Resource: "workflows"}, "web", errors.New("exceeded quota"))
-	down := errors.New("connection refused")
 	for sentence, tc := range map[string]struct {
 		claim   store.Claim
 		err     error
@@ -94,9 +93,6 @@ func TestATaskWaitsLongerWithEachFailureAndNotWithEachClaim(t *testing.T) {
 		"one that fails by itself waits five minutes at most": {
 			store.Claim{Attempt: 1, Failures: 50}, quota, "attempt 51: ", rowMost,
 		},
-		"one that fails with all others waits half a minute at most": {
-			store.Claim{Attempt: 1, Failures: 50}, down, "attempt 51: ", rowMostInOutage,
-		},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			t.Parallel()
@@ -105,6 +101,24 @@ func TestATaskWaitsLongerWithEachFailureAndNotWithEachClaim(t *testing.T) {
 			require.GreaterOrEqual(t, completion.Delay, tc.whole/2)
 			require.LessOrEqual(t, completion.Delay, tc.whole)
 		})
+	}
+}
+
+func TestATaskThatIsNotToBlameIsTriedAgainSoonHoweverOftenItHasFailed(t *testing.T) {
+	t.Parallel()
+	down := errors.New("connection refused")
+	since := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	for message, since := range map[string]time.Time{
+		"the API server fails since 2026-01-02T03:04:05Z: connection refused": since,
+		"the API server fails: connection refused":                            {},
+	} {
+		completion := excused(judge(store.Claim{ID: 7, Attempt: 9, Failures: 50}, down), down, since)
+		require.GreaterOrEqual(t, completion.Delay, rowFirst/2)
+		require.LessOrEqual(t, completion.Delay, rowFirst)
+		completion.Delay = 0
+		require.Equal(t, store.Completion{
+			ID: 7, Attempt: 9, Status: store.StatusPending, Reason: v1alpha1.ReasonSubmissionDelayed, Message: message,
+		}, completion)
 	}
 }
 

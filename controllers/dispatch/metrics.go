@@ -45,6 +45,10 @@ var (
 		Name: "penstock_backlog_gate_closed",
 		Help: "1 while the backlog gate holds triggers of the lane back, else 0.",
 	}, []string{laneLabel})
+	outageGauge = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "penstock_trigger_outage",
+		Help: "1 while the API server has answered no submission of the lane for more than a second, else 0.",
+	}, []string{laneLabel})
 	backlog = prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "penstock_backlog_active_workflows",
 		Help: "Unfinished Workflows, when the backlog gate was asked last.",
@@ -52,13 +56,13 @@ var (
 )
 
 func init() {
-	metrics.Registry.MustRegister(triggers, inFlight, limitGauge, latency, duration, batchSize, batchDuration, gateClosed, backlog)
+	metrics.Registry.MustRegister(triggers, inFlight, limitGauge, latency, duration, batchSize, batchDuration, gateClosed, outageGauge, backlog)
 }
 
 // laneMetrics are those of one lane.
 type laneMetrics struct {
 	triggers                                    *prometheus.CounterVec
-	inFlight, limit, gateClosed                 prometheus.Gauge
+	inFlight, limit, gateClosed, outage         prometheus.Gauge
 	latency, duration, batchSize, batchDuration prometheus.Observer
 }
 
@@ -66,6 +70,7 @@ func metricsOf(lane string) laneMetrics {
 	return laneMetrics{
 		triggers: triggers.MustCurryWith(prometheus.Labels{laneLabel: lane}),
 		inFlight: inFlight.WithLabelValues(lane), limit: limitGauge.WithLabelValues(lane), gateClosed: gateClosed.WithLabelValues(lane),
+		outage:  outageGauge.WithLabelValues(lane),
 		latency: latency.WithLabelValues(lane), duration: duration.WithLabelValues(lane),
 		batchSize: batchSize.WithLabelValues(lane), batchDuration: batchDuration.WithLabelValues(lane),
 	}

@@ -100,6 +100,23 @@ func (q *queue) ClaimWithin(_ context.Context, lane store.Lane, worker string, m
 	return claims, aside, nil
 }
 
+func (q *queue) ClaimEnding(_ context.Context, lane store.Lane, worker string, most int, lease time.Duration) ([]store.Claim, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if err := q.fault(); err != nil {
+		return nil, err
+	}
+	var claims []store.Claim
+	for _, r := range q.rows {
+		if len(claims) < most && r.status == store.StatusPending && r.claim.StopReason != "" && lane == laneOf(r.claim) {
+			claim := r.claimedFor(worker, lease)
+			claim.Ending = true
+			claims = append(claims, claim)
+		}
+	}
+	return claims, nil
+}
+
 func (r *row) claimedFor(worker string, lease time.Duration) store.Claim {
 	r.status, r.claimedBy, r.claimedAt, r.leaseUntil = store.StatusSubmitting, worker, time.Now(), time.Now().Add(lease)
 	r.delayedBy = ""
@@ -176,6 +193,8 @@ func (q *queue) Complete(_ context.Context, worker string, completions []store.C
 		r.status, r.completion, r.delayedBy = completion.Status, completion, completion.DelayedBy
 		if completion.Delay > 0 { // else it keeps its place
 			r.availableAt = time.Now().Add(completion.Delay)
+		}
+		if completion.Failed {
 			r.claim.Failures++
 		}
 		if r.status == store.StatusSubmitted {

@@ -22,11 +22,11 @@ const queueInterval = 15 * time.Second
 var (
 	queueDepth = prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "penstock_trigger_queue_depth",
-		Help: "Tasks that wait for a slot.",
+		Help: "Tasks that wait for a slot, without those that are set aside with their namespace (penstock_delayed_tasks).",
 	})
 	queueOldest = prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "penstock_trigger_queue_oldest_seconds",
-		Help: "Age of the oldest task that waits for a slot, in seconds.",
+		Help: "Age of the oldest task that waits for a slot and is not set aside, in seconds.",
 	})
 	delayedTasks = prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "penstock_delayed_tasks",

@@ -41,6 +41,8 @@ func showing(t *testing.T, pipelines ...*v1alpha1.CdPipeline) client.Reader {
 	require.NoError(t, lookup.AddIndexes(t.Context(), indexer{builder}))
 	return builder.WithIndex(&v1alpha1.CdPipeline{}, "spec.parentRef.kind", func(object client.Object) []string {
 		return []string{string(object.(*v1alpha1.CdPipeline).Spec.ParentRef.Kind)}
+	}).WithIndex(&v1alpha1.CdPipeline{}, "spec.parentRef.name", func(object client.Object) []string {
+		return []string{object.(*v1alpha1.CdPipeline).Spec.ParentRef.Name}
 	}).Build()
 }
 
@@ -358,7 +360,7 @@ func newFollowing(t *testing.T, cache, live client.Reader) following {
 	t.Helper()
 	filters, err := trigger.NewFilters()
 	require.NoError(t, err)
-	return following{NewFollower(Config{Cache: cache, Live: live, Decider: trigger.Decider{Filters: filters}}, logr.Discard())}
+	return following{NewFollower(Config{Cache: cache, Live: live, Decider: trigger.Decider{Filters: filters}, Bounds: NewBounds()}, logr.Discard())}
 }
 
 func (f following) decide(t *testing.T, ended store.Ended) (store.Consequence, *chained, error) {

@@ -3,6 +3,7 @@
 package plan
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -33,6 +34,9 @@ const (
 	// retryFirst and retryMost bound the pause after an error: a build must not
 	// wait long for a database that has come back.
 	retryFirst, retryMost = 100 * time.Millisecond, 5 * time.Second
+	// busyRetry is when a build is looked at again that waits for another one of its
+	// CiPipeline, which is planned in chunks.
+	busyRetry = 2 * time.Second
 )
 
 // +kubebuilder:rbac:groups=penstock.dev,resources=cipipelines;cdpipelines,verbs=get;list;watch
@@ -44,6 +48,16 @@ type Rows interface {
 	IsPlanned(ctx context.Context, buildUID string) (bool, error)
 	// Plan commits a plan once; false where it was committed before.
 	Plan(ctx context.Context, plan store.BuildPlan) (bool, error)
+	// BeginPlan begins one that is committed in chunks; false where it was begun before.
+	BeginPlan(ctx context.Context, plan store.LargePlan) (bool, error)
+	// OpenPlans returns plans of which chunks are left, the one first that waited longest.
+	OpenPlans(ctx context.Context, most int) ([]store.OpenPlan, error)
+	// NextChunk returns the pipelines that come next of a plan.
+	NextChunk(ctx context.Context, buildUID string, most int) ([]store.PlanPipeline, error)
+	// Artifacts returns those of a build.
+	Artifacts(ctx context.Context, buildUID string) ([]v1alpha1.Artifact, error)
+	// CommitChunk commits a chunk once, and tells whether it was the last.
+	CommitChunk(ctx context.Context, chunk store.Chunk) (last bool, err error)
 	// Unfollowed returns ended stages whose consequence is not committed, but for the
 	// tasks with these ids.
 	Unfollowed(ctx context.Context, most int, passedOver []int64) ([]store.Ended, error)
@@ -63,15 +77,31 @@ type Config struct {
 	Decider trigger.Decider
 	// Planned is told, after the commit, that there are tasks to dispatch.
 	Planned func()
-	// OnUnplanned is called with a build that could not be planned, whose status says why.
+	// OnUnplanned is called with a build whose status is to say how its planning goes.
 	OnUnplanned func(build types.NamespacedName)
+	// Bounds are the bounds of this and of all that plans beside it. Defaults to its own.
+	Bounds *Bounds
+	// Troubles are told why builds are not planned. Defaults to its own.
+	Troubles *Troubles
+	// OnLarge is called when a plan has begun that is committed in chunks. Optional.
+	OnLarge func()
+}
+
+// withDefaults fills in what is optional.
+func (c Config) withDefaults() Config {
+	c.Bounds = cmp.Or(c.Bounds, NewBounds())
+	c.Troubles = cmp.Or(c.Troubles, NewTroubles())
+	if c.OnLarge == nil {
+		c.OnLarge = func() {}
+	}
+	return c
 }
 
 // Controller plans finished builds.
 type Controller struct{ Config }
 
 // New returns a controller.
-func New(config Config) *Controller { return &Controller{Config: config} }
+func New(config Config) *Controller { return &Controller{Config: config.withDefaults()} }
 
 // Register adds the controller to the manager. A build is looked at when it
 // changes, and when a CiPipeline that it waits for appears.
@@ -95,18 +125,25 @@ func (c *Controller) Register(manager ctrl.Manager) error {
 func (c *Controller) Reconcile(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
 	build := &v1alpha1.CiBuild{}
 	if err := c.Cache.Get(ctx, request.NamespacedName, build); err != nil {
+		if apierrors.IsNotFound(err) {
+			c.Troubles.over(request.NamespacedName)
+		}
 		return reconcile.Result{}, client.IgnoreNotFound(err)
 	}
 	if !NeedsPlan(build) {
+		c.Troubles.over(request.NamespacedName)
 		return reconcile.Result{}, nil
 	}
 	planned, err := c.planOnce(ctx, build)
+	c.Troubles.note(ctx, request.NamespacedName, err)
 	if !planned {
 		c.OnUnplanned(request.NamespacedName)
 	}
 	switch {
 	case ctx.Err() != nil:
 		return reconcile.Result{}, nil //nolint:nilerr // what a shutdown interrupts is planned at the next start
+	case errors.Is(err, store.ErrPlanBusy):
+		return reconcile.Result{RequeueAfter: busyRetry}, nil
 	case store.IsInvalid(err):
 		return reconcile.Result{}, reconcile.TerminalError(err)
 	default:
@@ -157,6 +194,21 @@ func (c *Controller) plan(ctx context.Context, build *v1alpha1.CiBuild) (bool, e
 		kind:   v1alpha1.ParentCiPipeline, name: parent.Name, direct: direct,
 	}
 	facts := Facts(build)
+	below := trigger.Descendants(parent.Name, children)
+	if children.Err != nil {
+		return false, children.Err
+	}
+	pairs := len(below) * max(len(build.Status.Artifacts), 1)
+	if pairs > c.Bounds.chunk {
+		return false, c.begin(ctx, store.LargePlan{
+			Build: facts, Artifacts: build.Status.Artifacts, Suspended: parent.Spec.Suspend, Below: below,
+		})
+	}
+	release, err := c.Bounds.take(ctx, pairs)
+	if err != nil {
+		return false, err
+	}
+	defer release()
 	decisions := c.Decider.Build(facts, parent, build.Status.Artifacts, children)
 	if children.Err != nil {
 		return false, children.Err
@@ -171,6 +223,17 @@ func (c *Controller) plan(ctx context.Context, build *v1alpha1.CiBuild) (bool, e
 	observe(decisions)
 	log.FromContext(ctx).Info("planned build", "phase", build.Status.Phase, "decisions", len(decisions))
 	return true, nil
+}
+
+// begin has a large build planned in chunks.
+func (c *Controller) begin(ctx context.Context, plan store.LargePlan) error {
+	begun, err := c.Rows.BeginPlan(ctx, plan)
+	if err != nil || !begun {
+		return err
+	}
+	log.FromContext(ctx).Info("planning build in chunks", "artifacts", len(plan.Artifacts), "pipelines", len(plan.Below))
+	c.OnLarge()
+	return nil
 }
 
 // parent returns the build's CiPipeline, or nil where there is none. That it is

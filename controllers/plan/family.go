@@ -2,13 +2,12 @@ package plan
 
 import (
 	"context"
-	"fmt"
+	"maps"
 	"time"
-
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
 	"github.com/penstock-cd/penstock/controllers/lookup"
+	"github.com/penstock-cd/penstock/pkg/store"
 )
 
 // readTimeout bounds one read at the API server, waiting for its token bucket
@@ -32,25 +31,14 @@ func (f *family) Of(kind v1alpha1.ParentKind, name string) []v1alpha1.CdPipeline
 	return f.Family.Of(kind, name)
 }
 
-// below lists pipelines at the API server by its own field index: the watch of
-// CdPipelines may be behind the one that tells of their parent, and a child that the
-// cache does not show yet would be lost. An empty name is any parent of that kind.
+// below is lookup.Below within the time that one read may take.
 func (c *Config) below(ctx context.Context, namespace string, kind v1alpha1.ParentKind, name string) ([]v1alpha1.CdPipeline, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	fields := client.MatchingFields{"spec.parentRef.kind": string(kind)}
-	if name != "" {
-		fields["spec.parentRef.name"] = name
-	}
-	var list v1alpha1.CdPipelineList
-	if err := c.Live.List(ctx, &list, client.InNamespace(namespace), fields); err != nil {
-		return nil, fmt.Errorf("list pipelines below %s %s: %w", kind, name, err)
-	}
-	return list.Items, nil
+	return lookup.Below(ctx, c.Live, namespace, kind, name)
 }
 
-// chained knows, for one batch of ended stages, the pipelines below other pipelines:
-// one list for each namespace, however many stages have ended there.
+// chained knows, for one batch of ended stages, the pipelines below other pipelines.
 type chained struct {
 	config      *Config
 	byNamespace map[string]map[string][]v1alpha1.CdPipeline // by parent
@@ -63,22 +51,48 @@ func newChained(config *Config) *chained {
 // asked tells whether the API server had to be asked.
 func (c *chained) asked() bool { return len(c.byNamespace) > 0 }
 
+// prepare reads together what is below those runs of the batch that are about to end.
+func (c *chained) prepare(ctx context.Context, batch []store.Ended) error {
+	parents := map[string][]string{}
+	for _, ended := range batch {
+		if ended.Descends && !ended.UnderWay && len(ended.Later) == 0 {
+			parents[ended.Namespace] = append(parents[ended.Namespace], ended.Pipeline)
+		}
+	}
+	for namespace, names := range parents {
+		if err := c.read(ctx, namespace, names); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// read adds what is below pipelines of a namespace.
+func (c *chained) read(ctx context.Context, namespace string, parents []string) error {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	children, err := lookup.BelowEach(ctx, c.config.Live, namespace, parents)
+	if err != nil {
+		return err
+	}
+	known := c.byNamespace[namespace]
+	if known == nil {
+		c.byNamespace[namespace] = children
+		return nil
+	}
+	maps.Copy(known, children)
+	return nil
+}
+
 // of returns the family below a pipeline.
 func (c *chained) of(ctx context.Context, namespace, pipeline string) (*family, error) {
-	parents, known := c.byNamespace[namespace]
-	if !known {
-		list, err := c.config.below(ctx, namespace, v1alpha1.ParentCdPipeline, "")
-		if err != nil {
+	if _, known := c.byNamespace[namespace][pipeline]; !known {
+		if err := c.read(ctx, namespace, []string{pipeline}); err != nil {
 			return nil, err
 		}
-		parents = map[string][]v1alpha1.CdPipeline{}
-		for _, child := range list {
-			parents[child.Spec.ParentRef.Name] = append(parents[child.Spec.ParentRef.Name], child)
-		}
-		c.byNamespace[namespace] = parents
 	}
 	return &family{
 		Family: lookup.NewFamily(ctx, c.config.Cache, namespace),
-		kind:   v1alpha1.ParentCdPipeline, name: pipeline, direct: parents[pipeline],
+		kind:   v1alpha1.ParentCdPipeline, name: pipeline, direct: c.byNamespace[namespace][pipeline],
 	}, nil
 }

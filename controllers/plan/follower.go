@@ -45,7 +45,7 @@ type Follower struct {
 // NewFollower returns a follower that does nothing until it is started. What a crash left
 // open is found at once then.
 func NewFollower(config Config, log logr.Logger) *Follower {
-	f := &Follower{Config: config, Log: log}
+	f := &Follower{Config: config.withDefaults(), Log: log}
 	f.Loop = loop.New(loop.Config{
 		Name: "follow", Run: f.runOnce, Signal: &f.wake, Interval: followPoll, Retry: followRetry, Log: log,
 	})
@@ -76,13 +76,13 @@ func (f *Follower) runOnce(ctx context.Context) (time.Duration, error) {
 }
 
 func (f *Follower) follow(ctx context.Context, ended []store.Ended, children *chained) error {
-	consequences := make([]store.Consequence, len(ended))
-	for i, stage := range ended {
-		consequence, err := f.consequence(ctx, stage, children)
-		if err != nil {
-			return fmt.Errorf("decide what follows stage %s of %s: %w", stage.Stage, stage.Pipeline, err)
-		}
-		consequences[i] = consequence
+	if err := children.prepare(ctx, ended); err != nil {
+		return err
+	}
+	consequences, release, err := f.consequences(ctx, ended, children)
+	defer release()
+	if err != nil {
+		return err
 	}
 	if err := f.Rows.Follow(ctx, consequences); err != nil {
 		return err
@@ -91,6 +91,26 @@ func (f *Follower) follow(ctx context.Context, ended []store.Ended, children *ch
 	f.Planned()
 	observeAll(consequences)
 	return nil
+}
+
+// consequences decides what follows the first of the stages: as many as have no more decisions
+// together than one chunk of a plan, but at least one.
+func (f *Follower) consequences(ctx context.Context, ended []store.Ended, children *chained) ([]store.Consequence, func(), error) {
+	release, err := f.Bounds.take(ctx, f.Bounds.chunk)
+	if err != nil {
+		return nil, func() {}, err
+	}
+	consequences := make([]store.Consequence, 0, len(ended))
+	for pairs := 0; len(consequences) < len(ended) && (pairs < f.Bounds.chunk || pairs == 0); {
+		stage := ended[len(consequences)]
+		consequence, err := f.consequence(ctx, stage, children)
+		if err != nil {
+			return nil, release, fmt.Errorf("decide what follows stage %s of %s: %w", stage.Stage, stage.Pipeline, err)
+		}
+		consequences = append(consequences, consequence)
+		pairs += len(consequence.Decisions)
+	}
+	return consequences, release, nil
 }
 
 // consequence decides what follows one ended stage, by the pipeline as it is now.

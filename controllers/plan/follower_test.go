@@ -212,3 +212,23 @@ func TestTheFollowerFindsAtItsStartWhatACrashLeftAndEndsWithItsContext(t *testin
 	cancel()
 	require.NoError(t, <-ended)
 }
+
+// Whatever else is in the namespace.
+func TestOneEndedStageReadsItsOwnChildrenAlone(t *testing.T) {
+	t.Parallel()
+	pipelines := []client.Object{given.CdPipeline("web"), given.CdPipeline("below", given.BelowCd("web"))}
+	for n := range 30 {
+		pipelines = append(pipelines, given.CdPipeline(fmt.Sprintf("other-%02d", n), given.BelowCd("another")))
+	}
+	s := planned(t, pipelines...)
+	var objects atomic.Int32
+	s.failing(interceptor.Funcs{List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, options ...client.ListOption) error {
+		err := c.List(ctx, list, options...)
+		objects.Add(int32(len(list.(*v1alpha1.CdPipelineList).Items)))
+		return err
+	}})
+	s.end(store.StatusSucceeded)
+	follow(t, s.follower())
+	require.Equal(t, []string{"below DEPLOY Pending"}, s.table(queued))
+	require.EqualValues(t, 1, objects.Load())
+}

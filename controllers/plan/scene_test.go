@@ -34,6 +34,7 @@ type scene struct {
 	cache     cache.Cache
 	store     *store.Store
 	woken     int
+	large     int // plans that were begun in chunks
 	// unplanned are the builds whose status is to say why they are not planned.
 	unplanned []string
 }
@@ -57,6 +58,7 @@ func newScene(t *testing.T, objects ...client.Object) *scene {
 		Cache: s.cache, Live: cluster, Rows: rows, Decider: trigger.Decider{Filters: filters},
 		Planned:     func() { s.woken++ },
 		OnUnplanned: func(build types.NamespacedName) { s.unplanned = append(s.unplanned, build.Name) },
+		Bounds:      NewBounds(), Troubles: NewTroubles(), OnLarge: func() { s.large++ },
 	})
 	s.create(objects...)
 	return s

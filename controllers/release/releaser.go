@@ -52,7 +52,10 @@ type Config struct {
 	// them to be gone. Optional. UrgentWriter patches those, in the trigger class.
 	Urgent       func(namespace string) bool
 	UrgentWriter client.Writer
-	Log          logr.Logger
+	// OnDue is told since when the oldest Workflow is due of those that are being released; the
+	// zero time where none is. Optional.
+	OnDue func(since time.Time)
+	Log   logr.Logger
 }
 
 // Releaser lets Workflows go, in two loops: those that triggers wait for, and all others.
@@ -75,6 +78,9 @@ func New(config Config) *Releaser {
 		r.UrgentWriter = r.Writer
 	}
 	r.loops = []*loop.Loop{r.newLoop(r.others, r.releaseOthers), r.newLoop(r.urgent, r.releaseUrgent)}
+	if r.OnDue == nil {
+		r.OnDue = func(time.Time) {}
+	}
 	return r
 }
 
@@ -127,11 +133,13 @@ func (r *Releaser) Start(ctx context.Context) error {
 // be released it rests, ever longer.
 func (r *Releaser) releaseOthers(ctx context.Context) (time.Duration, error) {
 	began := time.Now()
-	names := r.others.take(groupSize)
+	names, since := r.others.take(groupSize)
 	if len(names) == 0 {
 		return 0, nil
 	}
+	r.OnDue(since)
 	failed, last := r.release(ctx, r.Writer, names)
+	r.OnDue(time.Time{})
 	r.Recorded(failed)
 	if len(failed) < len(names) {
 		r.failures = 0
@@ -145,7 +153,7 @@ func (r *Releaser) releaseOthers(ctx context.Context) (time.Duration, error) {
 // releaseUrgent puts those that could not be released behind all others.
 func (r *Releaser) releaseUrgent(ctx context.Context) (time.Duration, error) {
 	began := time.Now()
-	names := r.urgent.take(urgentSize)
+	names, _ := r.urgent.take(urgentSize)
 	if len(names) == 0 {
 		return 0, nil
 	}
@@ -178,7 +186,7 @@ func (r *Releaser) drain(ctx context.Context) {
 	var left int
 	var why error
 	for _, from := range []*waiting{r.urgent, r.others} {
-		for names := from.take(groupSize); len(names) > 0; names = from.take(groupSize) {
+		for names, _ := from.take(groupSize); len(names) > 0; names, _ = from.take(groupSize) {
 			failed, err := r.release(ctx, r.Writer, names)
 			if err != nil {
 				left, why = left+len(failed), err

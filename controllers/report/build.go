@@ -49,13 +49,19 @@ func (r *Reporter) reportBuilds(ctx context.Context, keys []types.NamespacedName
 		delete(r.planning, key)
 		changed := build.DeepCopy()
 		changed.Status = buildStatus(build, summaries[string(build.UID)], hasParent, r.Gate)
+		if summaries[string(build.UID)] == nil {
+			r.tellTrouble(key, changed.Status.Conditions)
+		}
 		r.nameHolders(changed.Status.Conditions)
+		if !r.builds.cuts.fit(key, build.ResourceVersion, changed.Status.Conditions, nil) {
+			continue
+		}
 		if equality.Semantic.DeepEqual(build.Status, changed.Status) {
 			continue
 		}
 		writes = append(writes, write{
 			key: key, original: build, changed: changed,
-			news: append(buildNews(build.Status.Conditions, changed.Status.Conditions), finishedNews(build.Status, changed.Status)...),
+			news: append(buildNews(build.Status, changed.Status), finishedNews(build.Status, changed.Status)...),
 		})
 	}
 	return writes, nil
@@ -151,7 +157,7 @@ func plannedCondition(summary *store.Summary) metav1.Condition {
 	for _, decision := range summary.Decisions {
 		parts = append(parts, describe(decision))
 	}
-	condition.Message = strings.Join(parts, "; ")
+	condition.Message = strings.Join(parts, "; ") + overBudget(summary)
 	return condition
 }
 

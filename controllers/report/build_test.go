@@ -235,7 +235,7 @@ func TestABuildsStatusChangesOnlyWithWhatItTells(t *testing.T) {
 
 	build.Status = first
 	require.True(t, equality.Semantic.DeepEqual(first, buildStatus(build, summary, true, open)), "changed although nothing has")
-	require.Empty(t, buildNews(first.Conditions, buildStatus(build, summary, true, open).Conditions))
+	require.Empty(t, buildNews(first, buildStatus(build, summary, true, open)))
 
 	moved := *summary
 	moved.Triggers.Pending, moved.Triggered = 0, 2
@@ -265,7 +265,7 @@ func TestMessagesOfManyFailuresFitIntoACondition(t *testing.T) {
 		require.LessOrEqual(t, len(condition.Message), most)
 		require.True(t, utf8.ValidString(condition.Message))
 	}
-	for _, item := range buildNews(nil, status.Conditions) {
+	for _, item := range buildNews(v1alpha1.CiBuildStatus{}, status) {
 		require.LessOrEqual(t, len(item.note), 1024)
 		require.True(t, utf8.ValidString(item.note))
 		require.True(t, strings.HasSuffix(item.note, "…"))
@@ -288,6 +288,7 @@ func TestEventsOfABuild(t *testing.T) {
 		Held: []store.HeldCount{{Reason: v1alpha1.ReasonPerson, Count: 1, Examples: []string{"web"}}},
 	}, true, fewer)
 	refused := build(&store.Summary{Triggers: v1alpha1.TriggerSummary{Total: 2, Running: 1, Failed: 1}, Triggered: 1, Decisions: triggered}, true, fewer)
+	overtaken := build(&store.Summary{Triggers: v1alpha1.TriggerSummary{Total: 2, Running: 1, Superseded: 1}, Triggered: 1, Decisions: triggered}, true, fewer)
 	over := build(&store.Summary{
 		Triggers: v1alpha1.TriggerSummary{Total: 2, Failed: 2}, Triggered: 1, Decisions: triggered, Failures: []store.Failure{{Pipeline: "web"}},
 	}, true, refused)
@@ -307,6 +308,9 @@ func TestEventsOfABuild(t *testing.T) {
 		"that some never will be is a warning, once": {
 			fewer, refused, []news{{corev1.EventTypeWarning, "NotAllTriggered", "Trigger", "1 of 2 runs have a Workflow"}},
 		},
+		"that a newer build went first is none": {
+			fewer, overtaken, []news{{corev1.EventTypeNormal, "NotAllTriggered", "Trigger", "1 of 2 runs have a Workflow, the others were superseded or cancelled"}},
+		},
 		"not again when a run ends": {refused, over, nil},
 		"a CiPipeline that does not exist is a warning": {
 			none, build(nil, false, none),
@@ -322,7 +326,7 @@ func TestEventsOfABuild(t *testing.T) {
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			t.Parallel()
-			require.Equal(t, tc.want, buildNews(tc.before.Conditions, tc.after.Conditions))
+			require.Equal(t, tc.want, buildNews(tc.before, tc.after))
 		})
 	}
 }
@@ -349,8 +353,8 @@ func TestABuildTellsThatTheBacklogGateHoldsItBack(t *testing.T) {
 	held := buildStatus(with(ended(v1alpha1.BuildSucceeded), waiting), summary, true, shut(200))
 	require.Equal(t, "False BacklogFull: 12 of 50 runs wait for Workflows to finish: 200 are unfinished, and MAX_ACTIVE_WORKFLOWS is 200",
 		line(held.Conditions, v1alpha1.ConditionTriggered))
-	require.Len(t, buildNews(waiting.Conditions, held.Conditions), 1)
+	require.Len(t, buildNews(waiting, held), 1)
 
 	still := buildStatus(with(ended(v1alpha1.BuildSucceeded), held), summary, true, shut(201))
-	require.Empty(t, buildNews(held.Conditions, still.Conditions), "told once, not with each that ends")
+	require.Empty(t, buildNews(held, still), "told once, not with each that ends")
 }

@@ -3,6 +3,7 @@ package report
 import (
 	"slices"
 	"sync"
+	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 
@@ -17,13 +18,18 @@ type dirtySet struct {
 	// halved is how often a round was made smaller because one failed. It is the
 	// reporter's alone.
 	halved int
+	// taken is since when the oldest of the changed objects waited that were taken last; zero
+	// where none had changed. It is the reporter's alone.
+	taken time.Time
+	// cuts are the objects with which not all of a status is stored; the reporter's alone.
+	cuts cuts
 
 	mu    sync.Mutex
 	first nameQueue
 	later nameQueue
 }
 
-func newDirtySet(wake *loop.Signal) *dirtySet { return &dirtySet{wake: wake} }
+func newDirtySet(wake *loop.Signal) *dirtySet { return &dirtySet{wake: wake, cuts: cuts{}} }
 
 // add marks what has changed.
 func (s *dirtySet) add(keys ...types.NamespacedName) { s.addTo(&s.first, keys) }
@@ -36,7 +42,7 @@ func (s *dirtySet) addTo(queue *nameQueue, keys []types.NamespacedName) {
 		return
 	}
 	s.mu.Lock()
-	queue.add(keys)
+	queue.add(keys, time.Now())
 	s.mu.Unlock()
 	s.wake.Notify()
 }
@@ -45,6 +51,7 @@ func (s *dirtySet) addTo(queue *nameQueue, keys []types.NamespacedName) {
 func (s *dirtySet) take(most int) []types.NamespacedName {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.taken = s.first.oldest()
 	taken := s.first.take(most)
 	taken = append(taken, s.later.take(most-len(taken))...)
 	if s.first.len()+s.later.len() > 0 {
@@ -68,25 +75,34 @@ func (s *dirtySet) again() {
 type nameQueue struct {
 	has   map[types.NamespacedName]struct{}
 	names []types.NamespacedName
+	since []time.Time // when each was added
 }
 
 func (q *nameQueue) len() int { return len(q.names) }
 
-func (q *nameQueue) add(keys []types.NamespacedName) {
+// oldest is when the first was added; zero where there is none.
+func (q *nameQueue) oldest() time.Time {
+	if len(q.since) == 0 {
+		return time.Time{}
+	}
+	return q.since[0]
+}
+
+func (q *nameQueue) add(keys []types.NamespacedName, now time.Time) {
 	if q.has == nil {
 		q.has = make(map[types.NamespacedName]struct{}, len(keys))
 	}
 	for _, key := range keys {
 		if _, waits := q.has[key]; !waits {
 			q.has[key] = struct{}{}
-			q.names = append(q.names, key)
+			q.names, q.since = append(q.names, key), append(q.since, now)
 		}
 	}
 }
 
 func (q *nameQueue) take(most int) []types.NamespacedName {
 	taken := slices.Clone(q.names[:min(most, len(q.names))])
-	q.names = q.names[len(taken):]
+	q.names, q.since = q.names[len(taken):], q.since[len(taken):]
 	for _, key := range taken {
 		delete(q.has, key)
 	}

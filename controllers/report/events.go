@@ -25,7 +25,8 @@ func newsOf(kind, reason, action, note string) news {
 }
 
 // buildNews tells what changed in a build's conditions.
-func buildNews(before, after []metav1.Condition) []news {
+func buildNews(was, is v1alpha1.CiBuildStatus) []news {
+	before, after := was.Conditions, is.Conditions
 	var list []news
 	if changed := changedCondition(before, after, v1alpha1.ConditionPlanned); changed != nil && changed.Reason != string(v1alpha1.ReasonPlanning) {
 		kind := corev1.EventTypeNormal
@@ -40,13 +41,22 @@ func buildNews(before, after []metav1.Condition) []news {
 	case isDelay[v1alpha1.Reason(changed.Reason)] && reasonOf(before, changed.Type) != changed.Reason, namesHolders(before, changed):
 		list = append(list, newsOf(corev1.EventTypeWarning, changed.Reason, "Trigger", changed.Message))
 	case changed.Reason == string(v1alpha1.ReasonNotAllTriggered) && reasonOf(before, changed.Type) != changed.Reason:
-		list = append(list, newsOf(corev1.EventTypeWarning, changed.Reason, "Trigger", changed.Message))
+		list = append(list, newsOf(untriggeredType(is), changed.Reason, "Trigger", changed.Message))
 	case changed.Reason == string(v1alpha1.ReasonNotTakenUp) && reasonOf(before, changed.Type) != changed.Reason:
 		list = append(list, newsOf(corev1.EventTypeWarning, changed.Reason, "Trigger", changed.Message))
 	case changed.Status == metav1.ConditionTrue, changed.Reason == string(v1alpha1.ReasonBacklogFull) && reasonOf(before, changed.Type) != changed.Reason:
 		list = append(list, newsOf(corev1.EventTypeNormal, changed.Reason, "Trigger", changed.Message))
 	}
 	return list
+}
+
+// untriggeredType is the type of the event that some runs never get a Workflow: a warning,
+// unless all of them were superseded or cancelled.
+func untriggeredType(status v1alpha1.CiBuildStatus) string {
+	if failed(status) > 0 {
+		return corev1.EventTypeWarning
+	}
+	return corev1.EventTypeNormal
 }
 
 // namesHolders tells whether a build tells for the first time who keeps the gate closed.
@@ -62,16 +72,16 @@ func reasonOf(conditions []metav1.Condition, kind string) string {
 	return ""
 }
 
-// pipelineNews tells what keeps a pipeline from being triggered, and what of it
-// ended badly.
+// pipelineNews tells what keeps a pipeline from being triggered, and what of it did not
+// succeed.
 func pipelineNews(before, after v1alpha1.CdPipelineStatus) []news {
 	list := waitingNews(before.Conditions, after.Conditions)
-	if run := after.LastRun; run != nil && endedBadly[store.Status(run.Phase)] && !sameRun(before.LastRun, run) {
+	if run := after.LastRun; run != nil && endOf[store.Status(run.Phase)] != "" && !sameRun(before.LastRun, run) {
 		note := "stage " + run.Stage + " for build " + run.BuildName + " ended as " + run.Phase
 		if run.Message != "" {
 			note += ": " + run.Message
 		}
-		list = append(list, newsOf(corev1.EventTypeWarning, run.Phase, "Deploy", note))
+		list = append(list, newsOf(endOf[store.Status(run.Phase)], run.Phase, "Deploy", note))
 	}
 	return list
 }
@@ -105,13 +115,16 @@ var wanted = map[v1alpha1.Reason]bool{v1alpha1.ReasonSuspended: true, v1alpha1.R
 var blocked = map[v1alpha1.Reason]bool{
 	v1alpha1.ReasonInvalidFilter:      true,
 	v1alpha1.ReasonFilterFailed:       true,
-	v1alpha1.ReasonFilterTooExpensive: true,
+	v1alpha1.ReasonFilterTooExpensive: true, v1alpha1.ReasonFilterBudgetExceeded: true,
 	v1alpha1.ReasonParentNotSucceeded: true,
 	v1alpha1.ReasonNotTakenUp:         true,
 }
 
-var endedBadly = map[store.Status]bool{
-	store.StatusFailed: true, store.StatusError: true, store.StatusCancelled: true, store.StatusSuperseded: true,
+// endOf are the types of the events about runs that did not succeed. What was cancelled or
+// superseded is so because somebody wanted it, or a newer build came: nothing is to be mended.
+var endOf = map[store.Status]string{
+	store.StatusFailed: corev1.EventTypeWarning, store.StatusError: corev1.EventTypeWarning,
+	store.StatusCancelled: corev1.EventTypeNormal, store.StatusSuperseded: corev1.EventTypeNormal,
 }
 
 func sameRun(before, after *v1alpha1.LastRun) bool {

@@ -31,7 +31,7 @@ func TestWhetherTheRunsOfABuildHaveEnded(t *testing.T) {
 		"one is under way":      {v1alpha1.BuildSucceeded, v1alpha1.TriggerSummary{Total: 2, Waiting: 1, Active: 1}, nil, "False Running: of 2 runs: 1 waiting, 1 running"},
 		"one has failed":        {v1alpha1.BuildSucceeded, v1alpha1.TriggerSummary{Total: 3, Active: 1, Failed: 1, Succeeded: 1}, boom, "False RunsFailed: of 3 runs: 1 failed, 1 running, 1 succeeded" + why},
 		"all have succeeded":    {v1alpha1.BuildSucceeded, v1alpha1.TriggerSummary{Total: 1, Succeeded: 1}, nil, "True Done: of 1 run: 1 succeeded"},
-		"some have failed":      {v1alpha1.BuildSucceeded, v1alpha1.TriggerSummary{Total: 5, Failed: 3, Succeeded: 2}, boom, "True RunsFailed: of 5 runs: 3 failed, 2 succeeded" + why},
+		"some have failed":      {v1alpha1.BuildSucceeded, v1alpha1.TriggerSummary{Total: 5, Failed: 3, Succeeded: 2}, boom, "True RunsFailed: of 5 runs: 3 failed, 2 succeeded" + why + "; and 2 more"},
 		"a newer build goes on": {v1alpha1.BuildSucceeded, v1alpha1.TriggerSummary{Total: 3, Superseded: 2, Cancelled: 1}, nil, "True Done: of 3 runs: 1 cancelled, 2 superseded"},
 		"there are none":        {v1alpha1.BuildSucceeded, v1alpha1.TriggerSummary{}, nil, "True NothingToTrigger: no pipeline is to be triggered"},
 		"the build has failed":  {v1alpha1.BuildFailed, v1alpha1.TriggerSummary{}, nil, "True NothingToTrigger: a build that ended as Failed triggers nothing"},

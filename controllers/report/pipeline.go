@@ -48,11 +48,15 @@ func (r *Reporter) reportPipelines(ctx context.Context, keys []types.NamespacedN
 			run: find(runs, uids[i]), decision: find(decisions, uids[i]), deployed: deployed[uids[i]],
 			heldBack: r.heldBackText(find(runs, uids[i])),
 		})
+		key := types.NamespacedName{Namespace: pipeline.Namespace, Name: pipeline.Name}
+		if !r.pipelines.cuts.fit(key, pipeline.ResourceVersion, changed.Status.Conditions, &changed.Status.Deployed) {
+			continue
+		}
 		if equality.Semantic.DeepEqual(pipeline.Status, changed.Status) {
 			continue
 		}
 		writes = append(writes, write{
-			key: types.NamespacedName{Namespace: pipeline.Namespace, Name: pipeline.Name}, original: pipeline, changed: changed,
+			key: key, original: pipeline, changed: changed,
 			news: pipelineNews(pipeline.Status, changed.Status),
 		})
 	}

@@ -257,7 +257,14 @@ func TestEventsOfAPipeline(t *testing.T) {
 			status(ready, ran(store.StatusCancelled, func(r *store.LastRun) {
 				r.Reason, r.Message = v1alpha1.ReasonSuspended, "suspended before its turn came"
 			}), nil),
-			[]news{{corev1.EventTypeWarning, "Cancelled", "Deploy", "stage DEPLOY for build b1 ended as Cancelled: Suspended: suspended before its turn came"}},
+			[]news{{corev1.EventTypeNormal, "Cancelled", "Deploy", "stage DEPLOY for build b1 ended as Cancelled: Suspended: suspended before its turn came"}},
+		},
+		"a run that a newer build overtook is nobody's fault": {
+			none,
+			status(ready, ran(store.StatusSuperseded, func(r *store.LastRun) {
+				r.Reason, r.Message = v1alpha1.ReasonSuperseded, "the newer build b2 went first"
+			}), nil),
+			[]news{{corev1.EventTypeNormal, "Superseded", "Deploy", "stage DEPLOY for build b1 ended as Superseded: Superseded: the newer build b2 went first"}},
 		},
 		"the same failure is told once": {failed, failed, nil},
 		"the next failure is told again": {

@@ -13,7 +13,8 @@ import (
 )
 
 // readiness is whether the pipeline can be triggered as it is now, by what the cache has: its
-// parents and its filter first, then what its author or a person wants, then its templates.
+// parents and its filter first, then whether its author has suspended it, then its templates
+// and their parameters, then what its author or a person wants.
 func (r *Reporter) readiness(ctx context.Context, pipeline *v1alpha1.CdPipeline) (trigger.Readiness, error) {
 	parents := lookup.NewFamily(ctx, r.Cache, pipeline.Namespace)
 	ready := r.Decider.Ready(pipeline, parents)
@@ -23,26 +24,26 @@ func (r *Reporter) readiness(ctx context.Context, pipeline *v1alpha1.CdPipeline)
 	if !ready.Ready || pipeline.Spec.Suspend {
 		return trigger.Steered(pipeline, ready), nil
 	}
-	missing, err := missingTemplate(ctx, r.Cache, pipeline)
-	if err != nil || missing != "" {
-		return trigger.Readiness{Reason: v1alpha1.ReasonTemplateNotFound, Message: missing}, err
+	unready, err := unreadyStage(ctx, r.Cache, pipeline)
+	if err != nil || unready != (trigger.Readiness{}) {
+		return unready, err
 	}
 	return trigger.Steered(pipeline, ready), nil
 }
 
-// missingTemplate names the first stage whose template does not exist; empty where all do.
-func missingTemplate(ctx context.Context, cache client.Reader, pipeline *v1alpha1.CdPipeline) (string, error) {
+// unreadyStage is about the first stage that can't run whatever a build gives; empty where
+// all can.
+func unreadyStage(ctx context.Context, cache client.Reader, pipeline *v1alpha1.CdPipeline) (trigger.Readiness, error) {
 	for _, stage := range trigger.Stages(pipeline, "") {
-		ref := trigger.StageSpec(pipeline, stage).Workflow.TemplateRef
-		hold, err := argo.TemplateHold(ctx, cache, pipeline.Namespace, ref)
+		reason, message, err := argo.Unready(ctx, cache, pipeline, stage)
 		if err != nil {
-			return "", fmt.Errorf("find template: %w", err)
+			return trigger.Readiness{}, fmt.Errorf("find template: %w", err)
 		}
-		if hold != (trigger.Hold{}) {
-			return fmt.Sprintf("stage %s: %s", stage, hold.Message), nil
+		if reason != "" {
+			return trigger.Readiness{Reason: reason, Message: fmt.Sprintf("stage %s: %s", stage, message)}, nil
 		}
 	}
-	return "", nil
+	return trigger.Readiness{}, nil
 }
 
 // templateChanged looks again at the pipelines that run a template of the kind.

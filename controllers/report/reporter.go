@@ -2,7 +2,7 @@
 // writes the status of CiBuilds and CdPipelines, then the events that tell of it.
 //
 // It is the only writer of both. Writes are coalesced: an object that changes ten
-// times while it waits is written once. They wait while tasks wait for a slot.
+// times while it waits is written once. They wait while triggers go first.
 package report
 
 import (
@@ -32,7 +32,7 @@ const (
 	// coalesceInterval is the least time between two rounds, so that changes that
 	// come fast are written together.
 	coalesceInterval = 500 * time.Millisecond
-	// busyInterval is the same while tasks wait for a slot.
+	// busyInterval is the same while triggers go first.
 	busyInterval = 2 * time.Second
 	// failedInterval is the same after the rows could not be read, or no status written.
 	failedInterval = 2 * time.Second
@@ -87,8 +87,11 @@ type Config struct {
 	Decider trigger.Decider
 	// Events records events on the objects.
 	Events events.EventRecorder
-	// Busy tells whether tasks wait for a slot, or are in flight.
+	// Busy tells whether triggers go first, so that only builds are reported.
 	Busy func() bool
+	// OnDue is told since when the oldest object is due of those that are being written; the
+	// zero time where none is. Optional.
+	OnDue func(since time.Time)
 	// Gate is the backlog gate.
 	Gate Gate
 	// Delay tells why no Workflows are created in a namespace for now. Optional.
@@ -96,6 +99,9 @@ type Config struct {
 	// Holders are the oldest Workflows that keep the gate closed, once it has been for a
 	// while. Optional.
 	Holders func() []backlog.Holder
+	// PlanTrouble says why a build could not be planned so far, when that is tried again and
+	// what to do; empty where nothing is wrong. Optional.
+	PlanTrouble func(build types.NamespacedName) string
 	// Log is the reporter's logger.
 	Log logr.Logger
 }
@@ -120,6 +126,9 @@ type Reporter struct {
 
 // New returns a reporter that does nothing until it is started.
 func New(config Config) *Reporter {
+	if config.OnDue == nil {
+		config.OnDue = func(time.Time) {}
+	}
 	wake := &loop.Signal{}
 	r := &Reporter{
 		Config: config, builds: newDirtySet(wake), pipelines: newDirtySet(wake), planning: planning{}, delays: newDelays(),
@@ -173,7 +182,7 @@ func (r *Reporter) Start(ctx context.Context) error {
 	return r.Loop.Start(ctx)
 }
 
-// runOnce writes one round. While tasks wait for a slot only builds are reported:
+// runOnce writes one round. While triggers go first only builds are reported:
 // they are few, and what a person looks at.
 func (r *Reporter) runOnce(ctx context.Context) (time.Duration, error) {
 	if err := r.addWaiting(ctx); err != nil {
@@ -220,6 +229,8 @@ func (r *Reporter) round(ctx context.Context, set *dirtySet, report func(context
 	if len(keys) == 0 {
 		return nil
 	}
+	r.OnDue(set.taken)
+	defer r.OnDue(time.Time{})
 	var writes []write
 	err := bounded.Protect(func() (err error) {
 		writes, err = report(ctx, keys)
@@ -238,6 +249,16 @@ func (r *Reporter) round(ctx context.Context, set *dirtySet, report func(context
 	return nil
 }
 
+// shorten has less of a status written where all of it is refused.
+func (r *Reporter) shorten(set *dirtySet, refused write, err error) {
+	if set.cuts.refuse(refused.key, refused.original.GetResourceVersion()) {
+		set.addLater(refused.key)
+		return
+	}
+	r.Log.Info("status is refused however short it is, and is not written until the object changes: make its spec or annotations smaller",
+		"namespace", refused.key.Namespace, "name", refused.key.Name, "error", err.Error())
+}
+
 // write writes what is due. It returns an error where nothing could be written: then the
 // rounds become smaller and rarer, until what refuses them is mended.
 func (r *Reporter) write(ctx context.Context, set *dirtySet, writes []write) error {
@@ -247,6 +268,8 @@ func (r *Reporter) write(ctx context.Context, set *dirtySet, writes []write) err
 		case client.IgnoreNotFound(err) == nil: // written, or gone
 		case apierrors.IsConflict(err):
 			set.add(writes[i].key) // it has only changed since it was read
+		case isTooLarge(err):
+			r.shorten(set, writes[i], err)
 		default:
 			refused = append(refused, err)
 			crash.Tell(r.Log, "report", err)

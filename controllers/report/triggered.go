@@ -39,6 +39,9 @@ func triggeredCondition(build *v1alpha1.CiBuild, summary *store.Summary, gate Ga
 		condition.Message = fmt.Sprintf("%d of %d runs have a Workflow", summary.Triggered, triggers.Total)
 		if summary.Triggered < triggers.Total {
 			condition.Status, condition.Reason = metav1.ConditionFalse, string(v1alpha1.ReasonNotAllTriggered)
+			if triggers.Failed == 0 {
+				condition.Message += ", the others were superseded or cancelled"
+			}
 		}
 	}
 	condition.Message += describeDelayed(summary) + describeHeld(summary)
@@ -105,6 +108,7 @@ func describeFailures(summary *store.Summary) string {
 		}
 		fmt.Fprintf(&text, "; %s %s ended as %s (%s)", failure.Pipeline, failure.Stage, failure.Status, clip.Text(why, maxWhy))
 	}
+	text.WriteString(more(len(summary.Failures), summary.Triggers))
 	return text.String()
 }
 

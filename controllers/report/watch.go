@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -25,8 +25,9 @@ type watched struct {
 type mark func(context.Context, types.NamespacedName)
 
 // Watch makes the reporter look again, once it is started, at a pipeline, and at those
-// below it, when it or a CiPipeline comes, changes or goes, or its template comes or goes,
-// since that can make them ready or not; and at a build when it changes.
+// below it, when it or a CiPipeline comes, changes or goes, or its template comes, goes or
+// declares other parameters, since that can make them ready or not; and at a build when it
+// changes.
 func (r *Reporter) Watch(ctx context.Context, informers cache.Informers) error {
 	for _, kind := range []struct {
 		object         client.Object
@@ -139,8 +140,8 @@ func needsReport(before, after any) bool {
 	if build, ok := after.(*v1alpha1.CiBuild); ok {
 		return before.(*v1alpha1.CiBuild).Status.Phase != build.Status.Phase
 	}
-	if _, isTemplate := after.(*metav1.PartialObjectMetadata); isTemplate {
-		return false // it exists as before
+	if template, isTemplate := after.(*unstructured.Unstructured); isTemplate {
+		return !argo.HaveSameParameters(before.(*unstructured.Unstructured), template)
 	}
 	old, isOld := before.(client.Object)
 	current, isCurrent := after.(client.Object)

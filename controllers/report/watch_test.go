@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -35,14 +35,14 @@ func TestAReplicaThatStandsByGathersNothing(t *testing.T) {
 	require.Equal(t, []types.NamespacedName{named("b2")}, d.builds.take(2))
 }
 
-// withTemplates has informers of templates too, of which only the metadata is known.
+// withTemplates has informers of templates too.
 type withTemplates struct {
 	*informertest.FakeInformers
 	templates *controllertest.FakeInformer
 }
 
 func (w withTemplates) GetInformer(ctx context.Context, object client.Object, options ...cache.InformerGetOption) (cache.Informer, error) {
-	if _, isTemplate := object.(*metav1.PartialObjectMetadata); isTemplate {
+	if _, isTemplate := object.(*unstructured.Unstructured); isTemplate {
 		return w.templates, nil
 	}
 	return w.FakeInformers.GetInformer(ctx, object, options...)
@@ -55,9 +55,11 @@ func TestOnlyThePipelinesOfATemplateThatComesOrGoesAreLookedAt(t *testing.T) {
 		p.Spec.PostDeploy.Workflow.TemplateRef = v1alpha1.TemplateReference{Name: "cluster", ClusterScope: true}
 	}
 	d := newDesk(t, given.CdPipeline("web"), given.CdPipeline("other", given.Runs("other"), cluster))
-	template := func(kind, namespace, name string, generation int64) *metav1.PartialObjectMetadata {
+	template := func(kind, namespace, name string, parameters ...any) *unstructured.Unstructured {
 		template := argo.Template(kind)
-		template.Namespace, template.Name, template.Generation = namespace, name, generation
+		template.SetNamespace(namespace)
+		template.SetName(name)
+		template.Object["spec"] = map[string]any{"arguments": map[string]any{"parameters": parameters}}
 		return template
 	}
 	for sentence, tc := range map[string]struct {
@@ -66,22 +68,26 @@ func TestOnlyThePipelinesOfATemplateThatComesOrGoesAreLookedAt(t *testing.T) {
 		want []types.NamespacedName
 	}{
 		"one that comes": {argo.KindTemplate, func(handle toolscache.ResourceEventHandler) {
-			handle.OnAdd(template(argo.KindTemplate, given.Namespace, given.Template, 1), false)
+			handle.OnAdd(template(argo.KindTemplate, given.Namespace, given.Template), false)
 		}, []types.NamespacedName{named("web")}},
 		"one that goes": {argo.KindTemplate, func(handle toolscache.ResourceEventHandler) {
-			handle.OnDelete(template(argo.KindTemplate, given.Namespace, "other", 1))
+			handle.OnDelete(template(argo.KindTemplate, given.Namespace, "other"))
 		}, []types.NamespacedName{named("other")}},
 		"one of the cluster": {argo.KindClusterTemplate, func(handle toolscache.ResourceEventHandler) {
-			handle.OnAdd(template(argo.KindClusterTemplate, "", "cluster", 1), false)
+			handle.OnAdd(template(argo.KindClusterTemplate, "", "cluster"), false)
 		}, []types.NamespacedName{named("other")}},
 		"one that changes": {argo.KindTemplate, func(handle toolscache.ResourceEventHandler) {
-			handle.OnUpdate(template(argo.KindTemplate, given.Namespace, given.Template, 1), template(argo.KindTemplate, given.Namespace, given.Template, 2))
+			handle.OnUpdate(template(argo.KindTemplate, given.Namespace, given.Template), template(argo.KindTemplate, given.Namespace, given.Template))
 		}, nil},
+		"one that declares another parameter": {argo.KindTemplate, func(handle toolscache.ResourceEventHandler) {
+			handle.OnUpdate(template(argo.KindTemplate, given.Namespace, given.Template),
+				template(argo.KindTemplate, given.Namespace, given.Template, map[string]any{"name": "region"}))
+		}, []types.NamespacedName{named("web")}},
 		"one of another namespace": {argo.KindTemplate, func(handle toolscache.ResourceEventHandler) {
-			handle.OnAdd(template(argo.KindTemplate, "elsewhere", given.Template, 1), false)
+			handle.OnAdd(template(argo.KindTemplate, "elsewhere", given.Template), false)
 		}, nil},
 		"one that there was at the start": {argo.KindTemplate, func(handle toolscache.ResourceEventHandler) {
-			handle.OnAdd(template(argo.KindTemplate, given.Namespace, given.Template, 1), true)
+			handle.OnAdd(template(argo.KindTemplate, given.Namespace, given.Template), true)
 		}, nil},
 	} {
 		tc.tell(handler(t.Context(), nothing, d.templateChanged(tc.kind)))

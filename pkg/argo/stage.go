@@ -28,6 +28,9 @@ type Stages struct {
 	Now func() time.Time
 	// Labels are put on every Workflow, but for those that its stage or Penstock sets.
 	Labels map[string]string
+	// TTL has Argo delete Workflows this long after their end, where their template does not
+	// say when. Zero means never.
+	TTL time.Duration
 }
 
 var _ Builder = Stages{}
@@ -57,16 +60,20 @@ func (s Stages) Build(ctx context.Context, reader client.Reader, claim store.Cla
 	if hold := s.timeHold(pipeline, claim); hold != (trigger.Hold{}) {
 		return nil, held(hold)
 	}
-	hold, err := TemplateHold(ctx, reader, claim.Namespace, stage.Workflow.TemplateRef)
+	template, err := findTemplate(ctx, reader, claim.Namespace, stage.Workflow.TemplateRef)
 	if err != nil {
 		return nil, err
 	}
-	if hold != (trigger.Hold{}) {
-		return nil, held(hold)
+	if template == nil {
+		return nil, held(missingTemplate(stage.Workflow.TemplateRef))
 	}
 	workflow := stageWorkflow(claim, pipeline, stage)
+	if problems := problemsOf(template, claim.Inputs.Stage, workflow.Spec.Arguments.Parameters); problems != "" {
+		return nil, refused(v1alpha1.ReasonInvalidParameters, "%s; then create a RunRequest with action Retry", problems)
+	}
 	addLabels(workflow, stage.Labels)
 	addLabels(workflow, s.Labels)
+	addTTL(workflow, s.TTL, template)
 	return workflow, nil
 }
 

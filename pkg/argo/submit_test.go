@@ -480,18 +480,3 @@ func TestATaskThatIsToBeStoppedEndsUnlessItsWorkflowWasMade(t *testing.T) {
 		requireNoRefusal(t, err)
 	})
 }
-
-func TestOfATemplateOnlyItsNameIsKept(t *testing.T) {
-	t.Parallel()
-	template := Template("WorkflowTemplate")
-	template.Name, template.Namespace = "deploy", given.Namespace
-	template.Labels, template.Annotations = map[string]string{"a": "b"}, map[string]string{"kubectl.kubernetes.io/last-applied-configuration": "{}"}
-	trimmed, err := TrimTemplate(template)
-	require.NoError(t, err)
-	want := Template("WorkflowTemplate")
-	want.Name, want.Namespace = "deploy", given.Namespace
-	require.Equal(t, want, trimmed)
-	other, err := TrimTemplate("no object")
-	require.NoError(t, err)
-	require.Equal(t, "no object", other)
-}

@@ -6,7 +6,7 @@ import (
 
 	wfv1 "github.com/argoproj/argo-workflows/v3/pkg/apis/workflow/v1alpha1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -20,21 +20,44 @@ const (
 	KindClusterTemplate = "ClusterWorkflowTemplate"
 )
 
-// Template returns an empty template, of which only the metadata is known, of kind
-// WorkflowTemplate or ClusterWorkflowTemplate.
-func Template(kind string) *metav1.PartialObjectMetadata {
-	template := &metav1.PartialObjectMetadata{}
+// Template returns an empty template of kind WorkflowTemplate or ClusterWorkflowTemplate. It
+// is unstructured, since Argo's CRDs take templates that its Go types do not: one of them
+// would keep all others from being read.
+func Template(kind string) *unstructured.Unstructured {
+	template := &unstructured.Unstructured{}
 	template.SetGroupVersionKind(wfv1.SchemeGroupVersion.WithKind(kind))
 	return template
 }
 
-// TrimTemplate keeps of a template only that it exists: kubectl apply leaves the whole
-// manifest in an annotation.
+// TrimTemplate keeps of a template that it exists, the parameters that it declares, and its
+// ttlStrategy.
 func TrimTemplate(object any) (any, error) {
-	if template, ok := object.(*metav1.PartialObjectMetadata); ok {
-		template.Labels, template.Annotations, template.ManagedFields = nil, nil, nil
+	template, ok := object.(*unstructured.Unstructured)
+	if !ok {
+		return object, nil // a deleted object's name, which client-go passes on
 	}
-	return object, nil
+	trimmed := Template(template.GetKind())
+	trimmed.SetNamespace(template.GetNamespace())
+	trimmed.SetName(template.GetName())
+	trimmed.SetUID(template.GetUID())
+	trimmed.SetResourceVersion(template.GetResourceVersion())
+	parameters := declaredIn(template)
+	for _, one := range parameters {
+		if parameter, isObject := one.(map[string]any); isObject {
+			delete(parameter, "description")
+		}
+	}
+	spec := map[string]any{}
+	if len(parameters) > 0 {
+		spec["arguments"] = map[string]any{"parameters": parameters}
+	}
+	if strategy, found, _ := unstructured.NestedFieldNoCopy(template.Object, "spec", "ttlStrategy"); found {
+		spec["ttlStrategy"] = strategy
+	}
+	if len(spec) > 0 {
+		trimmed.Object["spec"] = spec
+	}
+	return trimmed, nil
 }
 
 // TemplateKey returns the kind and the key of the template that a reference in the namespace
@@ -46,29 +69,34 @@ func TemplateKey(namespace string, ref v1alpha1.TemplateReference) (kind string,
 	return KindTemplate, types.NamespacedName{Namespace: namespace, Name: ref.Name}
 }
 
-// HasTemplate tells whether the reader has the template.
-func HasTemplate(ctx context.Context, reader client.Reader, namespace string, ref v1alpha1.TemplateReference) (bool, error) {
+// findTemplate returns the template, or nil where the reader does not have it.
+func findTemplate(ctx context.Context, reader client.Reader, namespace string, ref v1alpha1.TemplateReference) (*unstructured.Unstructured, error) {
 	kind, key := TemplateKey(namespace, ref)
-	err := reader.Get(ctx, key, Template(kind))
+	template := Template(kind)
+	err := reader.Get(ctx, key, template)
 	if apierrors.IsNotFound(err) {
-		return false, nil
+		return nil, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("get %s: %w", kind, err)
+		return nil, fmt.Errorf("get %s: %w", kind, err)
 	}
-	return true, nil
+	return template, nil
 }
 
 // TemplateHold returns what holds a stage that runs this template; none where the reader
 // has it.
 func TemplateHold(ctx context.Context, reader client.Reader, namespace string, ref v1alpha1.TemplateReference) (trigger.Hold, error) {
-	exists, err := HasTemplate(ctx, reader, namespace, ref)
-	if err != nil || exists {
+	template, err := findTemplate(ctx, reader, namespace, ref)
+	if err != nil || template != nil {
 		return trigger.Hold{}, err
 	}
-	kind, _ := TemplateKey(namespace, ref)
+	return missingTemplate(ref), nil
+}
+
+func missingTemplate(ref v1alpha1.TemplateReference) trigger.Hold {
+	kind, _ := TemplateKey("", ref)
 	return trigger.Hold{
 		Reason:  v1alpha1.ReasonTemplate,
 		Message: fmt.Sprintf("%s %s does not exist: create it, or correct workflow.templateRef, and the stage goes on", kind, ref.Name),
-	}, nil
+	}
 }

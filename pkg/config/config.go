@@ -126,7 +126,11 @@ type Config struct {
 
 	// HistoryRetention is how long the rows of builds that are gone, and events, are kept.
 	// Those of a pipeline's last run, and of what it deployed last and before that, stay.
-	HistoryRetention Retention `env:"HISTORY_RETENTION" envDefault:"90d" live:"true" meaning:"how long rows of builds that are gone, and events, are kept; 0 keeps them"`
+	HistoryRetention Retention `env:"HISTORY_RETENTION" envDefault:"90d" min:"1h" live:"true" meaning:"how long rows of builds that are gone, and events, are kept; 0 keeps them"`
+
+	// WorkflowTTL is how long after its end Argo deletes a Workflow of ours, where its
+	// template sets no ttlStrategy. Zero leaves that to the template and to Argo's defaults.
+	WorkflowTTL Retention `env:"WORKFLOW_TTL" envDefault:"0" min:"1s" example:"7d" meaning:"time after its end that Argo deletes a Workflow of ours, where its template sets no ttlStrategy; 0 is off"`
 
 	// ClusterProbeInterval is the time between two probes of one TargetCluster.
 	ClusterProbeInterval time.Duration `env:"CLUSTER_PROBE_INTERVAL" envDefault:"1m" min:"5s" max:"1h" meaning:"time between two probes of one TargetCluster"`

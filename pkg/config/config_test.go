@@ -70,7 +70,7 @@ func TestLoadAccepts(t *testing.T) {
 				"DATABASE_PASSWORD_FILE", "/var/run/penstock/password", "POD_UID", "9f2c1c1e-0c1d-4b53-a2c6-2c3b0a0a7f11",
 				"WATCH_NAMESPACES", "team-a,team-b", "METRICS_BIND_ADDRESS", "0", "HEALTH_PROBE_BIND_ADDRESS", "127.0.0.1:0",
 				"LOG_LEVEL", "debug", "LOG_FORMAT", "console", "SHUTDOWN_GRACE_PERIOD", "1m", "TRIGGER_LEASE", "5s", "SWEEP_INTERVAL", "1h",
-				"HISTORY_RETENTION", "36h",
+				"HISTORY_RETENTION", "36h", "WORKFLOW_TTL", "7d",
 				"TEMPLATE_WAIT", "1m",
 				"CLUSTER_PROBE_INTERVAL", "30s", "CLUSTER_PROBE_PARALLELISM", "7", "RESOURCE_KINDS", "pods, workflows.argoproj.io", "RESOURCE_BATCH_SIZE", "9",
 				"SERVER_BIND_ADDRESS", "127.0.0.1:0", "SERVER_URL", "https://penstock.example.org", "SERVER_TLS_DIR", "/tls", "SERVER_TOKEN_AUDIENCES", "penstock,other",
@@ -86,6 +86,7 @@ func TestLoadAccepts(t *testing.T) {
 					LogLevel: "debug", LogFormat: "console",
 					ShutdownGracePeriod: time.Minute, TriggerLease: 5 * time.Second, SweepInterval: time.Hour,
 					HistoryRetention:     Retention(36 * time.Hour),
+					WorkflowTTL:          Retention(7 * day),
 					TemplateWait:         time.Minute,
 					ClusterProbeInterval: 30 * time.Second, ClusterProbeParallelism: 7, ResourceKinds: []string{"pods", "workflows.argoproj.io"}, ResourceBatchSize: 9,
 					ServerBindAddress: "127.0.0.1:0", ServerURL: "https://penstock.example.org", ServerTLSDir: "/tls", ServerTokenAudiences: []string{"penstock", "other"},
@@ -283,6 +284,10 @@ func TestLoadRefuses(t *testing.T) {
 		"a retention of less than an hour": {
 			environ: with("HISTORY_RETENTION", "1m"),
 			lines:   []string{`HISTORY_RETENTION="1m": must be 0, or a time from 1h to 3650d, such as 90d`},
+		},
+		"a time to live of less than a second": {
+			environ: with("WORKFLOW_TTL", "10ms"),
+			lines:   []string{`WORKFLOW_TTL="10ms": must be 0, or a time from 1s to 3650d, such as 7d`},
 		},
 		"a server without a port": {
 			environ: with("SERVER_BIND_ADDRESS", "0"),

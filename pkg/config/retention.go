@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"reflect"
@@ -11,11 +12,11 @@ import (
 
 const (
 	day = 24 * time.Hour
-	// leastRetention and mostRetention bound what is not 0.
-	leastRetention, mostRetention = time.Hour, 10 * 365 * day
+	// mostRetention bounds what is not 0; the least is the field's own.
+	mostRetention = 10 * 365 * day
 )
 
-// Retention is for how long history is kept; 0 keeps all.
+// Retention is for how long something is kept; 0 keeps it.
 type Retention time.Duration
 
 // UnmarshalText reads days (90d), or a duration as package time writes it (36h).
@@ -45,11 +46,12 @@ func (r Retention) String() string {
 }
 
 func retentionRule(tag reflect.StructTag) rule {
+	least := must(time.ParseDuration(tag.Get("min")))
 	return rule{
-		allowed: fmt.Sprintf("0, or a time from 1h to %s, such as %s", Retention(mostRetention), tag.Get("envDefault")),
+		allowed: fmt.Sprintf("0, or a time from %s to %s, such as %s", tag.Get("min"), Retention(mostRetention), cmp.Or(tag.Get("example"), tag.Get("envDefault"))),
 		holds: func(value reflect.Value) bool {
 			retention := time.Duration(value.Int())
-			return retention == 0 || (retention >= leastRetention && retention <= mostRetention)
+			return retention == 0 || (retention >= least && retention <= mostRetention)
 		},
 	}
 }

@@ -11,6 +11,8 @@ const (
 	PlanBeforeInsert     Name = "plan/before-insert"
 	PlanBeforeCommit     Name = "plan/before-commit"
 	PlanAfterCommit      Name = "plan/after-commit"
+	PlanBeforeChunk      Name = "plan/before-chunk"
+	PlanAfterChunk       Name = "plan/after-chunk"
 	DispatchAfterClaim   Name = "dispatch/after-claim"
 	SubmitBeforeCreate   Name = "submit/before-create"
 	SubmitAfterCreate    Name = "submit/after-create"
@@ -34,6 +36,8 @@ func Points() map[Name]bool {
 		PlanBeforeInsert:     false,
 		PlanBeforeCommit:     true,
 		PlanAfterCommit:      false,
+		PlanBeforeChunk:      true,
+		PlanAfterChunk:       false,
 		DispatchAfterClaim:   false,
 		SubmitBeforeCreate:   false,
 		SubmitAfterCreate:    true,

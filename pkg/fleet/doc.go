@@ -9,6 +9,7 @@
 //	Classify    an error's class, and a sentence that says what to do
 //	Judge       the next Health from the last one and one probe
 //
-// The two packages below answer for all clusters at once: fleet/resources lists kinds in
-// the API server's own columns, fleet/batchget gets objects by reference.
+// Two packages below answer for all clusters at once: fleet/resources lists kinds in the API
+// server's own columns, fleet/batchget gets objects by reference. fleet/enroll makes clusters
+// known, from a kubeconfig or from Argo CD.
 package fleet

@@ -1,10 +1,10 @@
 // Package limit holds every request of the process to one rate: it observes who waits for the Kubernetes API and grants
 // tokens, triggers first.
 //
-// A Bucket has two classes of views, Trigger and Background, each view a flowcontrol.RateLimiter for a rest.Config of its
-// own. While triggers are under way, Background has one token for every 50 of Trigger, so that a burst costs 1.02 API writes
-// for each trigger; at other times it flows freely. Triggers that are slow and leave tokens over do not starve it: see
-// Quiet. An answer of 429 stops all views for as long as the server asks (WrapTransport).
+// A Bucket has two classes of views, Trigger and Background, each a flowcontrol.RateLimiter for a rest.Config of its own.
+// While triggers are under way they go first; what Background has of the tokens grows with how long they have been and how
+// late it is, from next to nothing to half: see TriggersEach. At other times it flows freely. An answer of 429 stops all
+// views for as long as the server asks (WrapTransport).
 //
 // Trigger has one view for each lane. The lanes in which requests wait are served round robin, one token each, so that a
 // lane with k others waits for at most k tokens between two of its own, however many requests wait in those. Tokens that a
@@ -35,7 +35,8 @@ type Bucket struct {
 	mu          sync.Mutex
 	tokens      *rate.Limiter
 	turns       turns
-	classes     map[string]*lanes // background has one lane, with an empty name
+	due         map[string]time.Time // by who told of it
+	classes     map[string]*lanes    // background has one lane, with an empty name
 	pausedUntil time.Time
 	timer       *time.Timer // calls serve when the next grant is possible
 }
@@ -43,6 +44,7 @@ type Bucket struct {
 // waiter is one call of Wait. The mutex of the bucket guards it.
 type waiter struct {
 	class, lane string
+	since       time.Time
 	place       *list.Element // in its lane, until it is granted or leaves
 	granted     bool
 	ready       chan struct{} // closed with the grant
@@ -55,6 +57,7 @@ func NewBucket(qps float64, burst int) *Bucket {
 	return &Bucket{
 		tokens:  rate.NewLimiter(perSecond(qps), max(burst, 1)),
 		turns:   turns{busy: map[string]bool{}},
+		due:     map[string]time.Time{},
 		classes: map[string]*lanes{TriggerClass: {}, BackgroundClass: {}},
 	}
 }
@@ -87,6 +90,26 @@ func (b *Bucket) SetBusy(lane string, busy bool) {
 	now := time.Now()
 	b.turns.setBusy(lane, busy, now)
 	b.serve(now)
+}
+
+// SetDue says since when the oldest work of a part of the background is due; the zero time where none is. Parts that write
+// few requests at once tell more so than those requests do by waiting.
+func (b *Bucket) SetDue(part string, since time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.due, part)
+	if !since.IsZero() {
+		b.due[part] = since
+	}
+	b.serve(time.Now())
+}
+
+// TriggersFirst tells whether a burst is in its first 30 s, in which background may write what matters most, but not all.
+func (b *Bucket) TriggersFirst() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now := time.Now()
+	return len(b.turns.busy) > 0 && b.turns.busyFor(now) < First
 }
 
 // Pause grants nothing for d, to any view. A pause that already lasts longer stays as it is.

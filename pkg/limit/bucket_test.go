@@ -78,13 +78,16 @@ func TestBackgroundFlowsFreelyWhenNoTriggerIsUnderWay(t *testing.T) {
 	})
 }
 
-func TestBackgroundHasOneTokenForEveryFiftyOfTriggersInABurst(t *testing.T) {
+func TestInABurstOnlyRequestsThatHaveWaitedHaveTokensAndFewOfThem(t *testing.T) {
 	inBubble(t, 50, 10, func(t *testing.T, tr *trace) {
 		tr.SetBusy(cd, true)
 		tr.ask(trigger, 1000)
 		tr.ask(background, 1000)
-		time.Sleep(21 * time.Second)
-		tr.require(1000, 20)
+		time.Sleep(limit.Quiet - time.Millisecond)
+		require.Zero(t, tr.count(background))
+		time.Sleep(18 * time.Second)
+		require.InDelta(t, 1000, tr.count(trigger), 10)
+		require.InDelta(t, 18, tr.count(background), 1)
 		since := limit.Share
 		for _, g := range tr.grants {
 			if g.to == background {
@@ -93,6 +96,117 @@ func TestBackgroundHasOneTokenForEveryFiftyOfTriggersInABurst(t *testing.T) {
 			}
 			since++
 		}
+	})
+}
+
+// writer asks for one token after the other, as a loop that writes status does, and returns how long each waited.
+func (tr *trace) writer(ctx context.Context, every time.Duration) (waits []time.Duration) {
+	for ctx.Err() == nil {
+		began := time.Now()
+		if tr.Background().Wait(ctx) != nil {
+			return waits
+		}
+		waits = append(waits, time.Since(began))
+		tr.record(background)
+		time.Sleep(every)
+	}
+	return waits
+}
+
+// crowd keeps triggers waiting until ctx ends.
+func (tr *trace) crowd(ctx context.Context, callers *sync.WaitGroup) {
+	tr.SetBusy(cd, true)
+	for range 5 {
+		callers.Go(func() {
+			for tr.Trigger(cd).Wait(ctx) == nil {
+				tr.record(trigger)
+			}
+		})
+	}
+}
+
+func TestABurstOfTwentySecondsWithLittleStatusCostsTriggersNextToNothing(t *testing.T) {
+	inBubble(t, 50, 10, func(t *testing.T, tr *trace) {
+		ctx, stop := context.WithTimeout(t.Context(), 20*time.Second-time.Millisecond)
+		defer stop()
+		var callers sync.WaitGroup
+		tr.crowd(ctx, &callers)
+		callers.Go(func() { tr.writer(ctx, 2*time.Second) }) // the status of the build
+		callers.Wait()
+		require.LessOrEqual(t, tr.count(background), 5)
+		require.GreaterOrEqual(t, tr.count(trigger), 1000)
+	})
+}
+
+func TestInAQueueThatNeverEmptiesStatusIsHardlyLate(t *testing.T) {
+	inBubble(t, 50, 10, func(t *testing.T, tr *trace) {
+		ctx, stop := context.WithCancel(t.Context())
+		time.AfterFunc(10*time.Minute, stop)
+		var callers sync.WaitGroup
+		tr.crowd(ctx, &callers)
+		time.Sleep(limit.First)
+		// 100 objects that always have changed, written by four in rounds.
+		var rounds []time.Duration
+		for ctx.Err() == nil {
+			began := time.Now()
+			tr.SetDue("report", began)
+			var writers sync.WaitGroup
+			for range 4 {
+				writers.Go(func() {
+					for range 25 {
+						if tr.Background().Wait(ctx) == nil {
+							tr.record(background)
+						}
+					}
+				})
+			}
+			writers.Wait()
+			tr.SetDue("report", time.Time{})
+			if ctx.Err() == nil {
+				rounds = append(rounds, time.Since(began))
+			}
+		}
+		callers.Wait()
+		for _, round := range rounds {
+			require.Less(t, round, 10*time.Second)
+		}
+		require.Greater(t, tr.count(trigger), tr.count(background), "half is the most")
+		require.Greater(t, tr.count(background), 600*10, "100 each 10 s")
+	})
+}
+
+func TestFinalizersThatNobodyToldOfHaveTokensAfterABurstHasLasted(t *testing.T) {
+	inBubble(t, 50, 10, func(t *testing.T, tr *trace) {
+		ctx, stop := context.WithTimeout(t.Context(), 2*time.Minute)
+		defer stop()
+		var callers sync.WaitGroup
+		tr.crowd(ctx, &callers)
+		for range 4 {
+			callers.Go(func() {
+				for _, waited := range tr.writer(ctx, 0) {
+					require.Less(t, waited, 6*time.Second)
+				}
+			})
+		}
+		callers.Wait()
+		require.Greater(t, tr.count(background), 150)
+		require.Less(t, tr.count(background), 600)
+	})
+}
+
+func TestABurstEndsWithAPauseAndNotWithEachMomentInWhichTheQueueIsEmpty(t *testing.T) {
+	inBubble(t, 50, 10, func(t *testing.T, tr *trace) {
+		for range 35 {
+			tr.SetBusy(cd, true)
+			require.Equal(t, time.Since(tr.begin) < limit.First, tr.TriggersFirst())
+			time.Sleep(900 * time.Millisecond)
+			tr.SetBusy(cd, false)
+			require.False(t, tr.TriggersFirst())
+			time.Sleep(100 * time.Millisecond)
+		}
+		time.Sleep(limit.Quiet)
+		tr.SetBusy(cd, true)
+		require.True(t, tr.TriggersFirst())
 	})
 }
 
@@ -170,13 +284,15 @@ func TestBackgroundHasATokenInTimeWhileSlowTriggersLeaveTokensOver(t *testing.T)
 	})
 }
 
-func TestALowRateDoesNotChangeTheShare(t *testing.T) {
+func TestALowRateDoesNotKeepBackgroundWaitingForEver(t *testing.T) {
 	inBubble(t, 0.1, 1, func(_ *testing.T, tr *trace) {
 		tr.SetBusy(cd, true)
 		tr.ask(trigger, 40)
 		tr.ask(background, 2)
-		time.Sleep(390 * time.Second)
-		tr.require(40, 0)
+		time.Sleep(20 * time.Second)
+		tr.require(3, 0)
+		time.Sleep(370 * time.Second)
+		tr.require(38, 2)
 	})
 }
 

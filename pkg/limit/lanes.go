@@ -49,6 +49,15 @@ func (l *lanes) pop() *waiter {
 	return w
 }
 
+// oldest is who has waited longest in the lane whose turn is next; nil where nobody waits.
+func (l *lanes) oldest() *waiter {
+	if l.waiting == 0 {
+		return nil
+	}
+	w, _ := l.order[0].line.Front().Value.(*waiter)
+	return w
+}
+
 // position is the turn of the last waiter of a lane if nobody comes or leaves; 1 is the next. It is in the round given by
 // its place in the lane. Until then each other lane has one turn a round while it has waiters, but those behind it in the
 // order have none in the last round.

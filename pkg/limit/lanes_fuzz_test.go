@@ -84,7 +84,7 @@ func (p *play) come(view string, within float64) {
 		refused = err != nil
 	default:
 	}
-	c := &caller{view: view, deadline: p.now + within, leave: leave}
+	c := &caller{view: view, came: p.now, deadline: p.now + within, leave: leave}
 	require.Equal(p.t, p.model.come(c, within), refused, "a caller of %s is refused", view)
 }
 
@@ -98,7 +98,7 @@ func (p *play) pass() {
 			p.model.leave(c)
 		}
 	}
-	p.model.token = true
+	p.model.now, p.model.token = p.now, true
 	p.model.serve()
 }
 
@@ -115,6 +115,7 @@ func (p *play) giveUp() {
 // caller is a call of Wait.
 type caller struct {
 	view     string
+	came     float64
 	deadline float64
 	leave    context.CancelFunc
 }
@@ -127,11 +128,16 @@ type model struct {
 	since   int       // tokens of triggers since the last of background
 	token   bool
 	order   []string // who had tokens
+	// now, and when triggers began to be under way and were last, in seconds.
+	now, began, last float64
 }
 
 // come adds a caller, unless its token would be too late.
 func (m *model) come(c *caller, within float64) (refused bool) {
 	m.waiting = append(m.waiting, c)
+	if c.view != background {
+		m.underWay()
+	}
 	if c.view != background && !slices.Contains(m.lanes, c.view) {
 		m.lanes = append(m.lanes, c.view)
 	}
@@ -144,17 +150,52 @@ func (m *model) come(c *caller, within float64) (refused bool) {
 }
 
 // seconds are how long it takes until c has its token if nobody comes or leaves. That background may have one before a
-// trigger is not counted.
+// trigger is not counted, and for background its share is taken to be half.
 func (m *model) seconds(c *caller) (seconds float64) {
-	future := &model{waiting: slices.Clone(m.waiting), lanes: slices.Clone(m.lanes), since: m.since}
-	if c.view != background {
-		future.waiting = slices.DeleteFunc(future.waiting, func(c *caller) bool { return c.view == background })
+	if c.view == background {
+		return m.secondsOfBackground(c)
 	}
+	future := &model{waiting: slices.Clone(m.waiting), lanes: slices.Clone(m.lanes), since: m.since}
+	future.waiting = slices.DeleteFunc(future.waiting, func(c *caller) bool { return c.view == background })
 	for ; slices.Contains(future.waiting, c); seconds++ {
 		future.token = true
 		future.serve()
 	}
 	return seconds
+}
+
+func (m *model) secondsOfBackground(c *caller) float64 {
+	line := slices.DeleteFunc(slices.Clone(m.waiting), func(c *caller) bool { return c.view != background })
+	place := slices.Index(line, c)
+	before := place
+	if m.since == 0 {
+		before++
+	}
+	return float64(place + 1 + min(before, len(m.waiting)-len(line)))
+}
+
+// underWay takes note that triggers are under way.
+func (m *model) underWay() {
+	if m.busy() == 0 {
+		m.began = m.now
+	}
+	m.last = m.now
+}
+
+func (m *model) busy() float64 {
+	if m.now-m.last >= limit.Quiet.Seconds() {
+		return 0
+	}
+	return m.now - m.began
+}
+
+// each is how many tokens triggers have for each one of background.
+func (m *model) each() int {
+	var late limit.Lateness
+	if oldest := m.first(background); oldest != nil {
+		late.Waited = time.Duration(m.now-oldest.came) * time.Second
+	}
+	return limit.TriggersEach(time.Duration(m.busy())*time.Second, late)
 }
 
 // serve gives the token, if there is one, to whom it is for.
@@ -163,8 +204,9 @@ func (m *model) serve() {
 		return
 	}
 	next := background
-	if len(m.lanes) > 0 && (m.first(background) == nil || m.since < limit.Share) {
+	if len(m.lanes) > 0 && (m.first(background) == nil || m.since < m.each()) {
 		next = m.lanes[0]
+		m.underWay()
 		m.lanes = append(m.lanes[1:], next)
 		m.since++
 	} else {

@@ -14,7 +14,7 @@ func (b *Bucket) enter(ctx context.Context, w *waiter) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now := time.Now()
-	b.classes[w.class].push(w)
+	b.push(w, now)
 	b.serve(now)
 	deadline, limited := ctx.Deadline()
 	if w.granted || !limited {
@@ -46,24 +46,34 @@ func (b *Bucket) leave(w *waiter) {
 func (b *Bucket) try(w *waiter) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.classes[w.class].push(w)
-	b.serve(time.Now())
+	now := time.Now()
+	b.push(w, now)
+	b.serve(now)
 	if !w.granted {
 		b.classes[w.class].remove(w)
 	}
 	return w.granted
 }
 
+func (b *Bucket) push(w *waiter, now time.Time) {
+	w.since = now
+	b.classes[w.class].push(w)
+	if w.class == TriggerClass {
+		b.turns.underWay(now)
+	}
+}
+
 // serve grants what can be granted now, and sets the timer for what can't. The caller holds the lock, and has read the
 // clock under it: the rate limiter counts time twice when it runs backwards.
 func (b *Bucket) serve(now time.Time) {
 	for b.waiting(TriggerClass)+b.waiting(BackgroundClass) > 0 {
-		at := latest(b.pausedUntil, b.turns.at(b.waiting(TriggerClass)), b.tokensAt(now, 1))
+		each := TriggersEach(b.turns.busyFor(now), b.lateness(now))
+		at := latest(b.pausedUntil, b.turns.at(b.waiting(TriggerClass), each), b.tokensAt(now, 1))
 		if at.After(now) {
 			b.wake(at.Sub(now))
 			return
 		}
-		b.grant(b.turns.next(b.waiting(TriggerClass), b.waiting(BackgroundClass)), now)
+		b.grant(b.turns.next(b.waiting(TriggerClass), b.waiting(BackgroundClass), each), now)
 	}
 }
 
@@ -71,6 +81,9 @@ func (b *Bucket) grant(class string, now time.Time) {
 	w := b.classes[class].pop()
 	w.granted = b.tokens.AllowN(now, 1)
 	b.turns.granted(class, now)
+	if class == TriggerClass {
+		b.turns.underWay(now)
+	}
 	close(w.ready)
 }
 
@@ -86,10 +99,22 @@ func (b *Bucket) wake(after time.Duration) {
 	})
 }
 
+// lateness is how late background is.
+func (b *Bucket) lateness(now time.Time) (late Lateness) {
+	if oldest := b.classes[BackgroundClass].oldest(); oldest != nil {
+		late.Waited = now.Sub(oldest.since)
+	}
+	for _, since := range b.due {
+		late.Due = max(late.Due, now.Sub(since))
+	}
+	return late
+}
+
 func (b *Bucket) waiting(class string) int { return b.classes[class].waiting }
 
 // earliest is when w, the last of its lane, can have its token if nobody comes or leaves. It is never later than the truth.
-// It is earlier where background has a token before a trigger, or waits while triggers are under way.
+// It is earlier where background has a token before a trigger, has less than half of the tokens, or waits while triggers are
+// under way.
 func (b *Bucket) earliest(w *waiter, now time.Time) time.Time {
 	tokens := b.classes[w.class].position(w.lane)
 	if w.class == BackgroundClass {

@@ -68,7 +68,7 @@ func TestAWaitThatCannotEndBeforeItsDeadlineIsRefusedAtOnce(t *testing.T) {
 		"those before it in the line count":                      {func(tr *trace) { tr.ask(trigger, 3) }, trigger, 4*time.Second - 1, true},
 		"those before it in the line leave it a token":           {func(tr *trace) { tr.ask(trigger, 3) }, trigger, 4 * time.Second, false},
 		"background does not count for a trigger":                {func(tr *trace) { tr.ask(background, 3) }, trigger, time.Second, false},
-		"triggers count for background":                          {func(tr *trace) { tr.ask(trigger, 3) }, background, 4*time.Second - 1, true},
+		"triggers between two of background count for it":        {func(tr *trace) { tr.ask(trigger, 3); tr.ask(background, 1) }, background, 3*time.Second - 1, true},
 		"a pause counts":                                         {func(tr *trace) { tr.Pause(time.Minute) }, trigger, time.Minute - 1, true},
 		"tokens gained in a pause are there when it has ended":   {func(tr *trace) { tr.Pause(time.Minute) }, trigger, time.Minute, false},
 		"a deadline that has passed is refused whatever is left": {func(tr *trace) { tr.SetLimit(0, 1) }, trigger, -1, true},

@@ -72,11 +72,10 @@ type adopting struct {
 }
 
 func (a *adopting) commit(ctx context.Context) (bool, error) {
-	if err := a.queries.EnsureBuild(ctx, dbsqlc.EnsureBuildParams(planBuild(a.Build))); err != nil {
+	if err := a.queries.EnsureBuild(ctx, dbsqlc.EnsureBuildParams(planBuildParams(a.Build))); err != nil {
 		return false, fmt.Errorf("note build: %w", err)
 	}
-	plan := BuildPlan{Build: a.Build, Artifacts: []v1alpha1.Artifact{a.Artifact}}
-	if err := a.queries.InsertArtifacts(ctx, insertArtifacts(plan)); err != nil {
+	if err := a.queries.InsertArtifacts(ctx, insertArtifacts(a.Build.UID, []v1alpha1.Artifact{a.Artifact})); err != nil {
 		return false, fmt.Errorf("note artifact: %w", err)
 	}
 	turn, overtaken, err := a.takeTurn(ctx)

@@ -108,6 +108,22 @@ func TestNothingToCompleteIsNoError(t *testing.T) {
 	require.Empty(t, moved)
 }
 
+func TestOnlyAFailureThatTheTaskIsToBlameForIsCounted(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	planned(t, s, "b1", given.CdPipelines(3, "web"))
+	claims := claim(t, s, "w", 3)
+	_, err := s.Complete(t.Context(), "w", []store.Completion{
+		{ID: claims[0].ID, Attempt: 1, Status: store.StatusPending, Failed: true, Delay: time.Minute},
+		{ID: claims[1].ID, Attempt: 1, Status: store.StatusPending, Delay: time.Minute},
+		{ID: claims[2].ID, Attempt: 1, Status: store.StatusPending},
+	})
+	require.NoError(t, err)
+	require.Equal(t, []string{"1", "0", "0"}, table(t, s, "SELECT failures::text FROM task ORDER BY id"))
+	require.Equal(t, []string{"1", "1", "1"}, table(t, s, "SELECT attempt::text FROM task ORDER BY id"))
+	require.Equal(t, 2, count(t, s, "task WHERE available_at > now()"))
+}
+
 func TestATaskThatIsGivenBackIsLeftAloneForItsDelay(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)

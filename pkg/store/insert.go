@@ -20,8 +20,10 @@ type stageTask struct {
 	status          Status
 	hold            trigger.Hold
 	priority        int32
-	// fair is the task's place among those of its build.
+	// fair is the task's place among those of its build, whose planning began that long
+	// before.
 	fair  int
+	since time.Duration
 	delay time.Duration
 }
 
@@ -66,7 +68,7 @@ func (t *tasks) add(task stageTask) string {
 	p.Reasons = append(p.Reasons, string(task.hold.Reason))
 	p.Messages = append(p.Messages, clean(task.hold.Message))
 	p.Priorities = append(p.Priorities, task.priority)
-	p.FairAfters = append(p.FairAfters, interval(time.Duration(task.fair)*trigger.FairQuantum))
+	p.FairAfters = append(p.FairAfters, interval(time.Duration(task.fair)*trigger.FairQuantum-task.since))
 	p.Delays = append(p.Delays, interval(task.delay))
 	return identity.Hash()
 }

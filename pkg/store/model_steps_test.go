@@ -89,12 +89,16 @@ func (w *world) plan() (step, bool) {
 }
 
 func (w *world) claim() (step, bool) {
-	worker, most := fmt.Sprintf("worker-%d", w.random.IntN(2)), 1+w.random.IntN(4)
+	worker, most, ending := fmt.Sprintf("worker-%d", w.random.IntN(2)), 1+w.random.IntN(4), w.random.IntN(4) == 0
+	claim := w.s.Claim
+	if ending { // as behind a closed gate
+		claim = w.s.ClaimEnding
+	}
 	var claims []store.Claim
 	return step{
-		says: fmt.Sprintf("%s claims %d", worker, most),
+		says: fmt.Sprintf("%s claims %d, only what ends %t", worker, most, ending),
 		do: func() (err error) {
-			claims, err = w.s.Claim(w.t.Context(), cd, worker, most, lease)
+			claims, err = claim(w.t.Context(), cd, worker, most, lease)
 			return err
 		},
 		apply: func(m *model, alone bool) error {
@@ -104,7 +108,7 @@ func (w *world) claim() (step, bool) {
 					w.held = append(w.held, held{claim, worker})
 				}
 			}
-			return m.claim(worker, most, claims, alone)
+			return m.claim(worker, most, claims, alone && !ending)
 		},
 	}, true
 }
@@ -120,7 +124,7 @@ func (w *world) complete() (step, bool) {
 	var batch []completion
 	for _, claim := range some(w.random, believed, 3) {
 		batch = append(batch, completion{store.Completion{
-			ID: claim.ID, Attempt: claim.Attempt, Delay: time.Duration(w.random.IntN(6)/5) * time.Hour,
+			ID: claim.ID, Attempt: claim.Attempt, Delay: time.Duration(w.random.IntN(6)/5) * time.Hour, Failed: w.random.IntN(6) == 0,
 			Status: []store.Status{
 				store.StatusSubmitted, store.StatusSubmitted, store.StatusPending, store.StatusError, store.StatusCancelled, store.StatusSucceeded, store.StatusHeld,
 			}[w.random.IntN(7)],

@@ -204,7 +204,7 @@ func (m *model) complete(worker string, completions []completion, moved []store.
 			task.status, task.reason, task.leased, task.expired, task.delayed = c.Status, c.Reason, false, false, c.Delay > 0
 			task.submitted = task.submitted || c.Status == store.StatusSubmitted
 			task.finished = task.finished || c.Status.HasEnded()
-			if c.Delay > 0 {
+			if c.Failed {
 				task.failures++
 			}
 			if c.WorkflowUID != "" {

@@ -128,6 +128,10 @@ func queueCalls() map[string]call {
 			_, err := s.ClaimDelayed(ctx, cd, "w", lease, map[string]int{"x": 1})
 			return err
 		}},
+		"ClaimEnding": {store.ClaimTimeout, func(ctx context.Context, s *store.Store) error {
+			_, err := s.ClaimEnding(ctx, cd, "w", 1, lease)
+			return err
+		}},
 		"ReleaseDelayed": {store.WriteTimeout, func(ctx context.Context, s *store.Store) error {
 			_, err := s.ReleaseDelayed(ctx, cd, []string{"x"})
 			return err

@@ -22,7 +22,7 @@ type BuildPlan struct {
 	Decisions []trigger.Decision
 }
 
-// IsPlanned tells whether the build's plan is committed.
+// IsPlanned tells whether the build's plan is committed, or has begun to be in chunks.
 func (s *Store) IsPlanned(ctx context.Context, buildUID string) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, ReadTimeout)
 	defer cancel()
@@ -47,21 +47,22 @@ func (s *Store) Planned(ctx context.Context, buildUIDs []string) ([]string, erro
 // Plan commits a build's artifacts, one run with all its stages for each decision that
 // starts one, and every decision, in one transaction. A run whose pipeline a newer build
 // had already is not started, and its decision says so. Plan returns false, and writes
-// nothing, where the build was planned before.
+// nothing, where the build was planned before, or its plan has begun in chunks, and
+// ErrPlanBusy.
 func (s *Store) Plan(ctx context.Context, plan BuildPlan) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, PlanTimeout)
 	defer cancel()
 	planned := false
 	err := s.transaction(ctx, func(queries *dbsqlc.Queries) error {
-		seq, err := queries.PlanBuild(ctx, planBuild(plan.Build))
+		seq, err := queries.PlanBuild(ctx, planBuildParams(plan.Build))
 		if errors.Is(err, pgx.ErrNoRows) {
-			return nil
+			return unlessPlanned(ctx, queries, plan.Build.UID)
 		}
 		if err != nil {
 			return err
 		}
 		planned = true
-		if err := queries.InsertArtifacts(ctx, insertArtifacts(plan)); err != nil {
+		if err := queries.InsertArtifacts(ctx, insertArtifacts(plan.Build.UID, plan.Artifacts)); err != nil {
 			return err
 		}
 		start := &start{build: plan.Build, decisions: plan.Decisions}
@@ -84,7 +85,7 @@ func (s *Store) Plan(ctx context.Context, plan BuildPlan) (bool, error) {
 	return planned, nil
 }
 
-func planBuild(build trigger.Build) dbsqlc.PlanBuildParams {
+func planBuildParams(build trigger.Build) dbsqlc.PlanBuildParams {
 	return dbsqlc.PlanBuildParams{
 		BuildUid: build.UID, Namespace: build.Namespace, BuildName: build.Name,
 		CiPipeline: build.CiPipeline, Revision: clean(build.Revision), Cause: build.Cause,
@@ -100,9 +101,9 @@ func timestamp(at time.Time) pgtype.Timestamptz {
 	return pgtype.Timestamptz{Time: at, Valid: true}
 }
 
-func insertArtifacts(plan BuildPlan) dbsqlc.InsertArtifactsParams {
-	params := dbsqlc.InsertArtifactsParams{BuildUid: plan.Build.UID}
-	for _, artifact := range plan.Artifacts {
+func insertArtifacts(buildUID string, artifacts []v1alpha1.Artifact) dbsqlc.InsertArtifactsParams {
+	params := dbsqlc.InsertArtifactsParams{BuildUid: buildUID}
+	for _, artifact := range artifacts {
 		params.Images = append(params.Images, artifact.Image)
 		params.Digests = append(params.Digests, artifact.Digest)
 	}

@@ -29,11 +29,23 @@ const (
 	HistoryBuilds    History = "ci_build"
 )
 
-// Histories are all parts, in that order.
-func Histories() []History {
-	return []History{
-		HistoryEvents, HistoryClusters, HistoryDeployed, HistoryRuns, HistoryDecisions, HistoryTurns, HistoryArtifacts, HistoryBuilds,
-	}
+// pruner deletes one page of a part.
+type pruner func(ctx context.Context, queries *dbsqlc.Queries, p pruneParams) (PrunedPage, error)
+
+// histories are all parts in that order, with how many rows a page has that is looked at.
+var histories = []struct {
+	part  History
+	most  int64
+	prune pruner
+}{
+	{HistoryEvents, prunedRows, pruning((*dbsqlc.Queries).PruneEvents)},
+	{HistoryClusters, prunedRows, pruneClusters},
+	{HistoryDeployed, prunedRows, pruning((*dbsqlc.Queries).PruneDeployed)},
+	{HistoryRuns, prunedRuns, pruning((*dbsqlc.Queries).PruneRuns)},
+	{HistoryDecisions, prunedRows, pruning((*dbsqlc.Queries).PruneDecisions)},
+	{HistoryTurns, prunedRows, pruning((*dbsqlc.Queries).PruneTurns)},
+	{HistoryArtifacts, prunedRows, pruning((*dbsqlc.Queries).PruneArtifacts)},
+	{HistoryBuilds, prunedRows, pruning((*dbsqlc.Queries).PruneBuilds)},
 }
 
 const (
@@ -41,6 +53,15 @@ const (
 	// has up to three stages and their tasks, and those of stages that were tried again.
 	prunedRows, prunedRuns = 1000, 140
 )
+
+// Histories are all parts, in the order in which they can be pruned.
+func Histories() []History {
+	parts := make([]History, len(histories))
+	for i, history := range histories {
+		parts[i] = history.part
+	}
+	return parts
+}
 
 // PrunedPage is what became of one page.
 type PrunedPage struct {
@@ -54,9 +75,10 @@ type PrunedPage struct {
 
 // pruneParams are those of every query that prunes.
 type pruneParams struct {
-	most, after int64
-	age         pgtype.Interval
-	namespaces  []string
+	Most       int64
+	Age        pgtype.Interval
+	After      int64
+	Namespaces []string
 }
 
 // Prune deletes what is older than the age from the page of a part that begins after an
@@ -64,40 +86,38 @@ type pruneParams struct {
 func (s *Store) Prune(ctx context.Context, part History, after int64, age time.Duration) (PrunedPage, error) {
 	ctx, cancel := context.WithTimeout(ctx, PruneTimeout)
 	defer cancel()
-	page, err := s.prune(ctx, part, pruneParams{most: prunedRows, after: after, age: interval(age), namespaces: s.namespaces})
-	if err != nil {
-		return PrunedPage{}, fmt.Errorf("prune %s: %w", part, err)
+	for _, history := range histories {
+		if history.part != part {
+			continue
+		}
+		page, err := history.prune(ctx, s.queries, pruneParams{Most: history.most, After: after, Age: interval(age), Namespaces: s.namespaces})
+		if err != nil {
+			return PrunedPage{}, fmt.Errorf("prune %s: %w", part, err)
+		}
+		return page, nil
 	}
-	return page, nil
+	panic("store: no history of this name: " + string(part))
 }
 
-func (s *Store) prune(ctx context.Context, part History, p pruneParams) (PrunedPage, error) {
-	switch part {
-	case HistoryEvents:
-		row, err := s.queries.PruneEvents(ctx, dbsqlc.PruneEventsParams{Most: p.most, After: p.after, Age: p.age, Namespaces: p.namespaces})
+// pruning makes a pruner of a query. All of them take and return the same: each names its
+// parameters in the same order.
+func pruning[P ~struct {
+	Most       int64
+	Age        pgtype.Interval
+	After      int64
+	Namespaces []string
+}, R ~struct {
+	Last, Deleted int64
+	More          bool
+}](query func(*dbsqlc.Queries, context.Context, P) (R, error)) pruner {
+	return func(ctx context.Context, queries *dbsqlc.Queries, p pruneParams) (PrunedPage, error) {
+		row, err := query(queries, ctx, P(p))
 		return PrunedPage(row), err
-	case HistoryClusters:
-		row, err := s.queries.PruneClusterEvents(ctx, dbsqlc.PruneClusterEventsParams{Most: p.most, After: p.after, Age: p.age})
-		return PrunedPage(row), err
-	case HistoryDeployed:
-		row, err := s.queries.PruneDeployed(ctx, dbsqlc.PruneDeployedParams{Most: p.most, After: p.after, Age: p.age, Namespaces: p.namespaces})
-		return PrunedPage(row), err
-	case HistoryRuns:
-		row, err := s.queries.PruneRuns(ctx, dbsqlc.PruneRunsParams{Most: prunedRuns, After: p.after, Age: p.age, Namespaces: p.namespaces})
-		return PrunedPage(row), err
-	case HistoryDecisions:
-		row, err := s.queries.PruneDecisions(ctx, dbsqlc.PruneDecisionsParams{Most: p.most, After: p.after, Age: p.age, Namespaces: p.namespaces})
-		return PrunedPage(row), err
-	case HistoryTurns:
-		row, err := s.queries.PruneTurns(ctx, dbsqlc.PruneTurnsParams{Most: p.most, After: p.after, Age: p.age, Namespaces: p.namespaces})
-		return PrunedPage(row), err
-	case HistoryArtifacts:
-		row, err := s.queries.PruneArtifacts(ctx, dbsqlc.PruneArtifactsParams{Most: p.most, After: p.after, Age: p.age, Namespaces: p.namespaces})
-		return PrunedPage(row), err
-	case HistoryBuilds:
-		row, err := s.queries.PruneBuilds(ctx, dbsqlc.PruneBuildsParams{Most: p.most, After: p.after, Age: p.age, Namespaces: p.namespaces})
-		return PrunedPage(row), err
-	default:
-		panic("store: no history of this name: " + string(part))
 	}
+}
+
+// pruneClusters is of no namespace.
+func pruneClusters(ctx context.Context, queries *dbsqlc.Queries, p pruneParams) (PrunedPage, error) {
+	row, err := queries.PruneClusterEvents(ctx, dbsqlc.PruneClusterEventsParams{Most: p.Most, Age: p.Age, After: p.After})
+	return PrunedPage(row), err
 }

@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -46,12 +47,12 @@ func age(t *testing.T, s *store.Store, days int) {
 	}
 }
 
-// succeeded plans builds one after the other, all of which succeed in the family.
-func succeeded(t *testing.T, s *store.Store, family given.Family, builds ...int) {
+// ended plans builds one after the other, all of which end so in the family.
+func ended(t *testing.T, s *store.Store, family given.Family, how store.Status, builds ...int) {
 	t.Helper()
 	for _, build := range builds {
 		plannedBuild(t, s, builtAt(fmt.Sprintf("b%d", build), build), given.Artifacts(1), family)
-		drain(t, s, family, store.StatusSucceeded)
+		drain(t, s, family, how)
 	}
 }
 
@@ -67,7 +68,7 @@ func TestHistoryThatIsOldAndThatNobodyNeedsIsPruned(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	family := given.FamilyOf(given.CdPipeline("web", given.WithPre))
-	succeeded(t, s, family, 1, 2, 3, 4)
+	ended(t, s, family, store.StatusSucceeded, 1, 2, 3, 4)
 	gone(t, s, 1, 2, 3, 4)
 	require.Zero(t, prune(t, s), "all is young")
 	age(t, s, 91)
@@ -86,74 +87,112 @@ func TestHistoryThatIsOldAndThatNobodyNeedsIsPruned(t *testing.T) {
 	require.Equal(t, "b3", before.Name)
 }
 
+// Builds 1 to 4 have succeeded, in this order, before what else happened.
 func TestHistoryThatIsNeededStays(t *testing.T) {
 	t.Parallel()
 	for sentence, c := range map[string]struct {
-		arrange func(t *testing.T, s *store.Store, family given.Family)
-		builds  []string
+		// then happens after the four have succeeded, and late when all of it is old.
+		then, late func(t *testing.T, s *store.Store, family given.Family)
+		// exist are builds whose CiBuild exists; that of all others is gone as long.
+		exist []int
+		want  []string
 	}{
-		"of a build whose CiBuild exists": {
-			arrange: func(t *testing.T, s *store.Store, family given.Family) {
-				t.Helper()
-				succeeded(t, s, family, 1, 2, 3, 4)
-				gone(t, s, 2, 3, 4)
-				age(t, s, 91)
-			},
-			builds: []string{"b1", "b3", "b4"},
+		"of what is deployed, and of what was before": {want: []string{"b3", "b4"}},
+		"of a build whose CiBuild exists":             {exist: []int{1}, want: []string{"b1", "b3", "b4"}},
+		"of a build that is gone, but not for long": {
+			exist: []int{1, 2, 3, 4}, late: func(t *testing.T, s *store.Store, _ given.Family) { gone(t, s, 1, 2, 3, 4) }, want: []string{"b1", "b2", "b3", "b4"},
+		},
+		"of the last run, which failed": {
+			then: func(t *testing.T, s *store.Store, family given.Family) { ended(t, s, family, store.StatusFailed, 5, 6) }, want: []string{"b3", "b4", "b6"},
 		},
 		"of a run that goes on": {
-			arrange: func(t *testing.T, s *store.Store, family given.Family) {
-				t.Helper()
-				succeeded(t, s, family, 2, 3, 4)
-				plannedBuild(t, s, builtAt("b1", 1), given.Artifacts(1), family)
+			then: func(t *testing.T, s *store.Store, family given.Family) {
+				plannedBuild(t, s, builtAt("b5", 5), given.Artifacts(1), family)
 				claim(t, s, "w", 1)
-				gone(t, s, 1, 2, 3, 4)
-				age(t, s, 91)
+				execute(t, s, "UPDATE cd_pipeline SET last_run_id = NULL") // that alone does not keep it
 			},
-			builds: []string{"b1", "b3", "b4"},
+			want: []string{"b3", "b4", "b5"},
 		},
-		"of a build that is gone, but not for long": {
-			arrange: func(t *testing.T, s *store.Store, family given.Family) {
-				t.Helper()
-				succeeded(t, s, family, 1, 2, 3, 4)
-				age(t, s, 91)
-				gone(t, s, 1, 2, 3, 4)
-			},
-			builds: []string{"b1", "b2", "b3", "b4"},
-		},
-		"of what was rolled back to, and what comes before that": {
-			arrange: func(t *testing.T, s *store.Store, family given.Family) {
-				t.Helper()
-				succeeded(t, s, family, 1, 2, 3, 4)
+		"of what was rolled back to, and of what came before that": {
+			then: func(t *testing.T, s *store.Store, _ given.Family) {
 				execute(t, s, `UPDATE deployed SET run_id = (SELECT w.id FROM cd_workflow w JOIN ci_build b USING (build_uid) WHERE b.build_name = 'b3')`)
-				gone(t, s, 1, 2, 3, 4)
-				age(t, s, 91)
 			},
-			builds: []string{"b2", "b3", "b4"},
+			want: []string{"b2", "b3", "b4"},
+		},
+		"of each pipeline on its own": {
+			then: func(t *testing.T, s *store.Store, _ given.Family) {
+				ended(t, s, given.FamilyOf(given.CdPipeline("api", unordered)), store.StatusSucceeded, 5, 6, 7)
+			},
+			want: []string{"b3", "b4", "b6", "b7"},
+		},
+		"of a pipeline that is gone, but not for long": {
+			late: func(t *testing.T, s *store.Store, _ given.Family) {
+				execute(t, s, "UPDATE cd_pipeline SET deleted_at = now()")
+			}, want: []string{"b3", "b4"},
 		},
 		"but not of a pipeline that is gone": {
-			arrange: func(t *testing.T, s *store.Store, family given.Family) {
-				t.Helper()
-				succeeded(t, s, family, 1, 2)
-				gone(t, s, 1, 2)
+			then: func(t *testing.T, s *store.Store, _ given.Family) {
 				execute(t, s, "UPDATE cd_pipeline SET deleted_at = now()")
-				age(t, s, 91)
 			},
 		},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			t.Parallel()
-			s := newStore(t)
-			c.arrange(t, s, given.FamilyOf(given.CdPipeline("web", unordered)))
+			s, family := newStore(t), given.FamilyOf(given.CdPipeline("web", unordered))
+			ended(t, s, family, store.StatusSucceeded, 1, 2, 3, 4)
+			if c.then != nil {
+				c.then(t, s, family)
+			}
+			for build := 1; build <= 7; build++ {
+				if !slices.Contains(c.exist, build) {
+					gone(t, s, build)
+				}
+			}
+			age(t, s, 91)
+			if c.late != nil {
+				c.late(t, s, family)
+			}
 			prune(t, s)
-			require.ElementsMatch(t, c.builds, table(t, s, "SELECT build_name FROM ci_build"))
-			if len(c.builds) == 0 {
+			require.ElementsMatch(t, c.want, table(t, s, "SELECT build_name FROM ci_build"))
+			require.Zero(t, prune(t, s), "a second round finds something")
+			if len(c.want) == 0 {
 				for _, name := range historyTables {
 					require.Zero(t, count(t, s, name), name)
 				}
 			}
 		})
 	}
+}
+
+// A decision is history of its own: here nothing was triggered.
+func TestDecisionsArePrunedButForTheLastOfEachPipeline(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	family := given.FamilyOf(given.CdPipeline("web", given.Suspended))
+	for build := 1; build <= 3; build++ {
+		plannedBuild(t, s, builtAt(fmt.Sprintf("b%d", build), build), given.Artifacts(2), family)
+	}
+	execute(t, s, "INSERT INTO cd_pipeline (pipeline_uid, namespace, pipeline) SELECT DISTINCT pipeline_uid, namespace, pipeline FROM trigger_decision ON CONFLICT DO NOTHING")
+	gone(t, s, 1, 2, 3)
+	age(t, s, 91)
+	require.Positive(t, prune(t, s))
+	require.Equal(t, []string{"b3", "b3"}, table(t, s, "SELECT build_name FROM trigger_decision"))
+	require.Equal(t, []string{"b3"}, table(t, s, "SELECT build_name FROM ci_build"))
+	require.Zero(t, count(t, s, "event"))
+}
+
+// The CiBuild of b1 exists: it is known to be planned, however often all else is pruned.
+func TestABuildThatExistsIsNotPlannedAgain(t *testing.T) {
+	t.Parallel()
+	s, family := newStore(t), given.FamilyOf(given.CdPipeline("web", unordered))
+	ended(t, s, family, store.StatusSucceeded, 1, 2, 3, 4)
+	gone(t, s, 2, 3, 4)
+	age(t, s, 1000)
+	prune(t, s)
+	planned, err := s.Plan(t.Context(), planOf(t, builtAt("b1", 1), given.Artifacts(1), family))
+	require.NoError(t, err)
+	require.False(t, planned)
+	require.Equal(t, 3, count(t, s, "cd_workflow"))
 }
 
 func TestTheLastChangeOfAClusterStays(t *testing.T) {
@@ -169,7 +208,7 @@ func TestOnlyHistoryOfNamespacesThatAreWatchedIsPruned(t *testing.T) {
 	t.Parallel()
 	config := newConfig(t)
 	all := openStore(t, config)
-	succeeded(t, all, given.FamilyOf(given.CdPipeline("web", unordered)), 1, 2, 3)
+	ended(t, all, given.FamilyOf(given.CdPipeline("web", unordered)), store.StatusSucceeded, 1, 2, 3)
 	gone(t, all, 1, 2, 3)
 	age(t, all, 91)
 	config.Namespaces = []string{"another"}

@@ -4,7 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
+	"time"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
 	"github.com/penstock-cd/penstock/pkg/store/dbsqlc"
@@ -35,21 +35,35 @@ type start struct {
 	below bool
 	// reopened means that one of those runs was reopened: some of what follows may run already.
 	reopened bool
+	// ordinal is how many runs of the build are planned already, and elapsed since when, where
+	// it is planned in chunks.
+	ordinal int
+	elapsed time.Duration
 
+	known map[decisionKey]int  // where add has put its decisions
 	turns map[string]*liveTurn // by pipeline
 	// made are the numbers of the runs.
 	made []int64
 }
 
+// decisionKey is what there is one decision for below one build.
+type decisionKey struct {
+	artifact v1alpha1.Artifact
+	pipeline string
+}
+
 // add adds decisions, one for each artifact and pipeline: that a run starts counts more
 // than that it does not, as where a run failed and its retry succeeded.
 func (s *start) add(decisions []trigger.Decision) {
+	if s.known == nil {
+		s.known = map[decisionKey]int{}
+	}
 	for _, decision := range decisions {
-		i := slices.IndexFunc(s.decisions, func(known trigger.Decision) bool {
-			return known.Artifact == decision.Artifact && known.Pipeline.UID == decision.Pipeline.UID
-		})
+		key := decisionKey{decision.Artifact, string(decision.Pipeline.UID)}
+		i, known := s.known[key]
 		switch {
-		case i < 0:
+		case !known:
+			s.known[key] = len(s.decisions)
 			s.decisions = append(s.decisions, decision)
 		case s.decisions[i].Outcome != v1alpha1.OutcomeTriggered:
 			s.decisions[i] = decision
@@ -171,7 +185,7 @@ func (s *start) insertRuns(ctx context.Context, queries *dbsqlc.Queries) error {
 		return err
 	}
 	for first := 0; first < len(runs); first += runsAtOnce {
-		if err := s.insertSome(ctx, queries, artifacts, runs[first:min(first+runsAtOnce, len(runs))], first); err != nil {
+		if err := s.insertSome(ctx, queries, artifacts, runs[first:min(first+runsAtOnce, len(runs))], s.ordinal+first); err != nil {
 			return err
 		}
 	}
@@ -299,7 +313,7 @@ func (s *start) insertStages(ctx context.Context, queries *dbsqlc.Queries, runs 
 		for i, stage := range trigger.Stages(pipeline, s.from) {
 			task := s.task(run, stage)
 			if i > 0 {
-				task.status, task.hold, task.fair = StatusHeld, trigger.StageBeforeHold, 0
+				task.status, task.hold, task.fair, task.since = StatusHeld, trigger.StageBeforeHold, 0, 0
 			}
 			identities = append(identities, tasks.add(task))
 			stages.CdWorkflowIds = append(stages.CdWorkflowIds, run.id)
@@ -322,7 +336,7 @@ func (s *start) task(run madeRun, stage trigger.Stage) stageTask {
 	pipeline := run.decision.Pipeline
 	task := stageTask{
 		pipeline: pipelineRef(pipeline), buildUID: s.build.UID, number: run.number, attempt: 1,
-		priority: pipeline.Spec.Priority, status: StatusPending, fair: run.ordinal,
+		priority: pipeline.Spec.Priority, status: StatusPending, fair: run.ordinal, since: s.elapsed,
 		inputs: trigger.Inputs{
 			Build: s.build.Name, Revision: s.build.Revision, Image: run.decision.Artifact.Image, Digest: run.decision.Artifact.Digest,
 			Stage: stage, Run: run.id, All: pipeline.Spec.Artifacts == v1alpha1.ArtifactsAll,

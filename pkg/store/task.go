@@ -93,6 +93,9 @@ type Claim struct {
 	// Probe says that the task was set aside, and is tried to find out whether its namespace
 	// has room.
 	Probe bool
+	// Ending says that the task is to be ended or held, and that no Workflow is to be created
+	// for it now.
+	Ending bool
 }
 
 // Completion is what became of a claimed task.
@@ -103,6 +106,9 @@ type Completion struct {
 	Status  Status
 	Reason  v1alpha1.Reason
 	Message string
+	// Failed counts a failure of a task that is given back; false where the task is not to
+	// blame.
+	Failed bool
 	// Delay is how long a task that is given back is left alone.
 	Delay time.Duration
 	// WorkflowUID is that of the Workflow which exists; empty where it is not known.
@@ -175,6 +181,7 @@ func (s *Store) Complete(ctx context.Context, worker string, completions []Compl
 		params.Statuses = append(params.Statuses, string(completion.Status))
 		params.Reasons = append(params.Reasons, string(completion.Reason))
 		params.Messages = append(params.Messages, clean(completion.Message))
+		params.Faileds = append(params.Faileds, completion.Failed)
 		params.Delays = append(params.Delays, interval(completion.Delay))
 		params.WorkflowUids = append(params.WorkflowUids, completion.WorkflowUID)
 		params.DelayedBys = append(params.DelayedBys, string(completion.DelayedBy))
@@ -198,7 +205,8 @@ func (s *Store) ReclaimExpired(ctx context.Context) (int64, error) {
 	return reclaimed, nil
 }
 
-// QueueDepth returns the number of Pending tasks and the age of the oldest.
+// QueueDepth returns the number of Pending tasks that are not set aside, and the age of the
+// oldest.
 func (s *Store) QueueDepth(ctx context.Context) (int64, time.Duration, error) {
 	ctx, cancel := context.WithTimeout(ctx, ReadTimeout)
 	defer cancel()

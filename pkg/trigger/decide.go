@@ -54,6 +54,8 @@ type Children interface {
 // Decider decides. The zero value is not usable: it needs Filters.
 type Decider struct {
 	Filters *Filters
+	// Budget bounds what the filters of one build cost. Nil means a new one for each call.
+	Budget *Budget
 }
 
 // verdict is a decision before it knows its artifact and pipeline.
@@ -73,6 +75,7 @@ func (d Decider) Build(build Build, ciPipeline *v1alpha1.CiPipeline, artifacts [
 		verdict := verdict{v1alpha1.OutcomeSkipped, v1alpha1.ReasonBuildNotSucceeded, message}
 		return all(verdict, v1alpha1.Artifact{}, ciPipeline.Name, children)
 	}
+	d = d.budgeted()
 	var decisions []Decision
 	for _, artifact := range artifacts {
 		if ciPipeline.Spec.Suspend {
@@ -91,6 +94,7 @@ func (d Decider) Build(build Build, ciPipeline *v1alpha1.CiPipeline, artifacts [
 // Succeeded decides for every descendant of a pipeline whose last stage succeeded, once
 // for each artifact that its run was given.
 func (d Decider) Succeeded(build Build, artifacts []v1alpha1.Artifact, parent string, children Children) []Decision {
+	d = d.budgeted()
 	var decisions []Decision
 	for _, artifact := range artifacts {
 		family := newFamily(children, parent)
@@ -129,6 +133,7 @@ func (d Decider) Late(artifacts []v1alpha1.Artifact, parent string, children Chi
 // Requested decides for a pipeline that a person asked for, whoever its parent is: its
 // filter alone may speak against an artifact.
 func (d Decider) Requested(build Build, artifacts []v1alpha1.Artifact, pipeline *v1alpha1.CdPipeline, children Children) []Decision {
+	d = d.budgeted()
 	var decisions []Decision
 	for _, artifact := range artifacts {
 		verdict := d.filter(build, artifact, pipeline)
@@ -245,7 +250,11 @@ func (d Decider) judge(build Build, artifact v1alpha1.Artifact, pipeline *v1alph
 }
 
 func (d Decider) filter(build Build, artifact v1alpha1.Artifact, pipeline *v1alpha1.CdPipeline) verdict {
-	matched, err := d.Filters.Matches(build, artifact, pipeline)
+	if pipeline.Spec.Filter != "" && d.Budget.isSpent() {
+		return overBudget(build)
+	}
+	matched, cost, err := d.Filters.evaluate(build, artifact, pipeline)
+	d.Budget.Spent += cost
 	var filterError *FilterError
 	switch {
 	case errors.As(err, &filterError):

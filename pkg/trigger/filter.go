@@ -116,22 +116,40 @@ func (f *Filters) Check(expression string) error {
 // Matches evaluates the pipeline's filter; the empty filter matches. Every error
 // is a *FilterError.
 func (f *Filters) Matches(build Build, artifact v1alpha1.Artifact, pipeline *v1alpha1.CdPipeline) (bool, error) {
+	matched, _, err := f.evaluate(build, artifact, pipeline)
+	return matched, err
+}
+
+// evaluate is Matches, and what that cost.
+func (f *Filters) evaluate(build Build, artifact v1alpha1.Artifact, pipeline *v1alpha1.CdPipeline) (matched bool, cost uint64, err error) {
 	if pipeline.Spec.Filter == "" {
-		return true, nil
+		return true, 0, nil
 	}
 	compiled := f.compile(pipeline.Spec.Filter)
 	if compiled.err != nil {
-		return false, compiled.err
+		return false, 0, compiled.err
 	}
-	value, _, err := compiled.program.Eval(filterInput(build, artifact, pipeline))
+	value, details, err := compiled.program.Eval(filterInput(build, artifact, pipeline))
 	if err != nil {
-		return false, runtimeFilterError(err)
+		filterError := runtimeFilterError(err)
+		return false, costOf(details, filterError), filterError
 	}
 	matched, isBool := value.Value().(bool)
 	if !isBool {
-		return false, &FilterError{Reason: v1alpha1.ReasonFilterFailed, Err: fmt.Errorf("yielded %s, want a boolean", value.Type().TypeName())}
+		err = &FilterError{Reason: v1alpha1.ReasonFilterFailed, Err: fmt.Errorf("yielded %s, want a boolean", value.Type().TypeName())}
 	}
-	return matched, nil
+	return matched, costOf(details, nil), err
+}
+
+// costOf is what an evaluation cost; one that was broken off has cost all that it may.
+func costOf(details *cel.EvalDetails, err *FilterError) uint64 {
+	if err != nil && err.Reason == v1alpha1.ReasonFilterTooExpensive {
+		return filterCostLimit
+	}
+	if details == nil || details.ActualCost() == nil {
+		return 0
+	}
+	return *details.ActualCost()
 }
 
 func (f *Filters) compile(expression string) compiledFilter {

@@ -116,6 +116,7 @@ func listResources(api huma.API, b *Backend) {
 func (in *ListResourcesInput) query() resources.Query {
 	return resources.Query{
 		Kinds: in.kinds, Targets: in.targets, LabelSelector: in.LabelSelector, Fresh: in.Fresh, Limit: in.Limit, Continue: in.Cursor,
+		Asked: fmt.Sprintf("%q/%q/%q", in.Clusters, in.ClusterSelector, in.Namespaces),
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/penstock-cd/penstock/test/bench/evolution"
 	"github.com/penstock-cd/penstock/test/bench/figures"
+	"github.com/penstock-cd/penstock/test/bench/fleet"
 	"github.com/penstock-cd/penstock/test/bench/stage"
 )
 
@@ -92,6 +93,17 @@ func approachCommand() *cobra.Command {
 		Use: evolution.Subcommand, Hidden: true, Args: cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
 			return evolution.Child(command.Context(), os.Stdin, os.Stdout)
+		},
+	}
+}
+
+// fleetCommand is what the scenario fleet starts, so that each approach has connections
+// and memory of its own.
+func fleetCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: fleet.Subcommand, Hidden: true, Args: cobra.NoArgs,
+		RunE: func(command *cobra.Command, _ []string) error {
+			return fleet.Child(command.Context(), os.Stdin, os.Stdout)
 		},
 	}
 }

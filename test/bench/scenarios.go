@@ -4,8 +4,10 @@ import (
 	"github.com/penstock-cd/penstock/test/bench/atlimit"
 	"github.com/penstock-cd/penstock/test/bench/evolution"
 	"github.com/penstock-cd/penstock/test/bench/fairness"
+	"github.com/penstock-cd/penstock/test/bench/fleet"
 	"github.com/penstock-cd/penstock/test/bench/latency"
 	"github.com/penstock-cd/penstock/test/bench/queue"
+	"github.com/penstock-cd/penstock/test/bench/retention"
 	"github.com/penstock-cd/penstock/test/bench/scale"
 	"github.com/penstock-cd/penstock/test/bench/stage"
 	"github.com/penstock-cd/penstock/test/bench/status"
@@ -24,4 +26,6 @@ var scenarios = []stage.Scenario{
 	fairness.Scenario,
 	scale.Scenario,
 	status.Scenario,
+	fleet.Scenario,
+	retention.Scenario,
 }

@@ -11,8 +11,10 @@ import (
 	"github.com/penstock-cd/penstock/test/bench/atlimit"
 	"github.com/penstock-cd/penstock/test/bench/evolution"
 	"github.com/penstock-cd/penstock/test/bench/fairness"
+	"github.com/penstock-cd/penstock/test/bench/fleet"
 	"github.com/penstock-cd/penstock/test/bench/latency"
 	"github.com/penstock-cd/penstock/test/bench/queue"
+	"github.com/penstock-cd/penstock/test/bench/retention"
 	"github.com/penstock-cd/penstock/test/bench/scale"
 	"github.com/penstock-cd/penstock/test/bench/stage"
 	"github.com/penstock-cd/penstock/test/bench/status"
@@ -38,6 +40,14 @@ func shapes() map[string]stage.Result {
 		"queue":       &queue.Result{Rows: []queue.Row{{N: 50_000}, {N: 1_000_000}}},
 		"fairness":    &fairness.Result{},
 		"status":      &status.Result{},
+		"fleet": &fleet.Result{
+			Runs: []fleet.Run{
+				{Clusters: 1000, BlackHoles: 20, Approach: "penstock", Seconds: 1, FirstResultSeconds: 1, PeakGoroutines: 1, PeakConnections: 1, RSSBytes: 1, Skipped: "why"},
+				{Clusters: 1000, BlackHoles: 20, Approach: "batch_barrier", Seconds: 2},
+			},
+			BatchGet: []fleet.BatchGet{{N: 50}, {N: 50, Coalesced: true}},
+		},
+		"retention": &retention.Result{TableBytes: []int64{1}},
 	}
 }
 
@@ -59,9 +69,16 @@ func TestEveryScenarioHasItsFields(t *testing.T) {
 		"queue":       {"rows", "n", "claim_p50_ms", "claim_p99_ms", "claims_per_second"},
 		"fairness":    {"small_build_seconds", "fifo_seconds"},
 		"status": {
-			"trigger_view_p50_ms", "trigger_view_p99_ms", "builds_p99_ms", "halves_seconds", "slower_half_seconds",
+			"trigger_view_p50_ms", "trigger_view_p99_ms", "builds_p99_ms", "halves_seconds", "slower_half_seconds", "halves_ratio",
 			"watchers", "bytes_above_idle", "behind_seconds", "bytes_idle", "runs",
 		},
+		"fleet": {
+			"runs", "clusters", "latency_ms", "black_holes", "approach", "seconds", "first_result_seconds", "answered", "failed",
+			"peak_goroutines", "peak_connections", "rss_bytes", "skipped",
+			"cache", "batch_get", "n", "in_flight", "coalesced", "ideal_seconds", "seconds", "single_seconds", "requests",
+			"health", "three_kinds", "two_down", "thousand",
+		},
+		"retention": {"rows_pruned", "seconds", "efficiency", "claim_p99_ms", "longest_batch_ms", "table_bytes", "growth"},
 	}
 	results := shapes()
 	require.Len(t, scenarios, len(fields))

@@ -29,8 +29,11 @@
 //	23  a create that arrives after its task was cancelled; a copy that somebody resubmits
 //	28  builds of one pipeline in every order, under each concurrencyPolicy
 //	28b SIGKILL at every step of a RunRequest, of a supersession and of a stage's end
+//	29  Workflows that others relabel, release, stop, retry or copy; templates and quotas that go and come back
+//	29b a gate that shuts on what was tried before, and what is then suspended, deleted, held or moved
 //	30  Postgres turns read-only, its password changes, a pooler stands before it
 //	31  one right or one kind is missing
+//	32  1,000 clusters: some hang, send half, refuse, flap or show another certificate
 //
 // Number 19, fuzzing and models, lives beside the code: see make fuzz. What a scenario
 // asks of a query's plan is tested in pkg/store.

@@ -139,7 +139,7 @@ func steps() []failpoint.Name {
 			failpoint.DispatchAfterClaim, failpoint.SubmitAfterCreate, failpoint.CompleteAfterCommit,
 		}
 	}
-	return slices.DeleteFunc(slices.Sorted(maps.Keys(failpoint.Points())), ofRequests) // which have a scenario of their own
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(failpoint.Points())), ofOthers) // which have a scenario of their own
 }
 
 // The steps share the machine with each other alone: what is measured is how long

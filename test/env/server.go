@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"path/filepath"
+	"syscall"
 )
 
 // ServerOptions says how a Server runs.
@@ -27,8 +28,10 @@ type ServerOptions struct {
 type Server struct {
 	// URL is where it answers. Its certificate is self-signed: the CA is in the ConfigMap
 	// penstock-server of ControllerNamespace.
-	URL     string
-	process *process
+	URL string
+	// MetricsURL is where it serves /metrics.
+	MetricsURL string
+	process    *process
 }
 
 // InstallServer applies config/server, without which the server may do nothing.
@@ -62,17 +65,21 @@ func (e *Environment) StartServer(ctx context.Context, o ServerOptions) (*Server
 	if err != nil {
 		return nil, err
 	}
+	metrics, err := e.leasePort()
+	if err != nil {
+		return nil, err
+	}
 	p, err := e.spawn(tierClients, command{
 		name: name, path: path, args: []string{"server"},
 		env: append([]string{
 			"KUBECONFIG=" + kubeconfig, "DATABASE_URL=" + cmp.Or(o.DatabaseURL, e.DatabaseURL),
-			"SERVER_BIND_ADDRESS=" + listen.address(), "SERVER_URL=https://" + listen.address(), "METRICS_BIND_ADDRESS=0", "POD_NAMESPACE=" + ControllerNamespace,
+			"SERVER_BIND_ADDRESS=" + listen.address(), "SERVER_URL=https://" + listen.address(), "METRICS_BIND_ADDRESS=" + metrics.address(), "POD_NAMESPACE=" + ControllerNamespace,
 		}, o.Env...),
 	})
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{URL: "https://" + listen.address(), process: p}
+	s := &Server{URL: "https://" + listen.address(), MetricsURL: "http://" + metrics.address() + "/metrics", process: p}
 	if err := s.waitReady(ctx); err != nil {
 		return nil, errors.Join(err, s.Stop())
 	}
@@ -91,6 +98,15 @@ func (s *Server) Log() string { return s.process.log }
 
 // Stop ends it with SIGTERM and waits.
 func (s *Server) Stop() error { return s.process.stop() }
+
+// Kill ends it at once, with SIGKILL, and waits.
+func (s *Server) Kill() error {
+	if err := s.process.signal(syscall.SIGKILL); err != nil {
+		return err
+	}
+	<-s.process.done
+	return nil
+}
 
 // PID is its process id.
 func (s *Server) PID() int { return s.process.handle.Pid }

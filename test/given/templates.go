@@ -23,6 +23,17 @@ func PodTemplate(name, exitCode string) *wfv1.WorkflowTemplate {
 	return workflowTemplate(name, main)
 }
 
+// Declares has a template declare parameters.
+func Declares(template *wfv1.WorkflowTemplate, parameters ...wfv1.Parameter) *wfv1.WorkflowTemplate {
+	template.Spec.Arguments.Parameters = append(template.Spec.Arguments.Parameters, parameters...)
+	return template
+}
+
+// OneOf is a parameter without a default that takes these values alone.
+func OneOf(name string, values ...wfv1.AnyString) wfv1.Parameter {
+	return wfv1.Parameter{Name: name, Enum: values}
+}
+
 func workflowTemplate(name string, main wfv1.Template) *wfv1.WorkflowTemplate {
 	main.Name = "main"
 	return &wfv1.WorkflowTemplate{

@@ -49,19 +49,57 @@ func parseStatus(text []byte) (Memory, error) {
 const metricTimeout = 10 * time.Second
 
 // Metric reads one metric without labels from where a process serves them.
-func Metric(ctx context.Context, url, name string) (float64, error) {
+func Metric(ctx context.Context, url, name string) (value float64, err error) {
+	err = expose(ctx, url, func(exposition io.Reader) error {
+		value, err = findMetric(exposition, name)
+		return err
+	})
+	return value, err
+}
+
+// MetricSum adds up a metric over all values of its labels; zero where there is none yet.
+func MetricSum(ctx context.Context, url, name string) (sum float64, err error) {
+	err = expose(ctx, url, func(exposition io.Reader) error {
+		sum, err = sumMetric(exposition, name)
+		return err
+	})
+	return sum, err
+}
+
+// expose reads what a process serves.
+func expose(ctx context.Context, url string, read func(io.Reader) error) error {
 	ctx, cancel := context.WithTimeout(ctx, metricTimeout)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
 	if err != nil {
-		return 0, fmt.Errorf("read metric: %w", err)
+		return fmt.Errorf("read metric: %w", err)
 	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
-		return 0, fmt.Errorf("read metric: %w", err)
+		return fmt.Errorf("read metric: %w", err)
 	}
 	defer func() { _ = response.Body.Close() }()
-	return findMetric(response.Body, name)
+	return read(response.Body)
+}
+
+func sumMetric(exposition io.Reader, name string) (float64, error) {
+	sum := 0.0
+	lines := bufio.NewScanner(exposition)
+	for lines.Scan() {
+		labels, found := strings.CutPrefix(lines.Text(), name+"{")
+		if !found {
+			continue
+		}
+		value, err := strconv.ParseFloat(labels[strings.LastIndexByte(labels, ' ')+1:], 64)
+		if err != nil {
+			return 0, fmt.Errorf("read metric %s: %w", name, err)
+		}
+		sum += value
+	}
+	if err := lines.Err(); err != nil {
+		return 0, fmt.Errorf("read metric: %w", err)
+	}
+	return sum, nil
 }
 
 func findMetric(exposition io.Reader, name string) (float64, error) {

@@ -35,6 +35,13 @@ var cases = map[string]struct {
 		`penstock_trigger_queue_depth 7x70`, `penstock_backlog_gate_closed 1x70`,
 	}},
 
+	"a right is missing everywhere": {"PenstockQueueStuck", []string{
+		`penstock_trigger_queue_depth 0x70`, `penstock_delayed_tasks{reason="Forbidden"} 7x70`, `penstock_backlog_gate_closed 0x70`,
+	}},
+	"no alarm while all that waits waits for a quota": {"PenstockQueueStuck", []string{
+		`penstock_trigger_queue_depth 0x70`, `penstock_delayed_tasks{reason="QuotaExceeded"} 7x70`, `penstock_backlog_gate_closed 0x70`,
+	}},
+
 	"the oldest row gets older and older": {"PenstockQueueSlow", []string{
 		`penstock_trigger_queue_oldest_seconds 0+60x70`, `penstock_backlog_gate_closed 0x70`,
 	}},
@@ -43,6 +50,10 @@ var cases = map[string]struct {
 	}},
 	"no alarm while the gate makes them wait": {"PenstockQueueSlow", []string{
 		`penstock_trigger_queue_oldest_seconds 0+60x70`, `penstock_backlog_gate_closed 1x70`,
+	}},
+
+	"no alarm while a namespace waits for its quota": {"PenstockQueueSlow", []string{
+		`penstock_trigger_queue_oldest_seconds 0x70`, `penstock_delayed_tasks{reason="QuotaExceeded"} 7x70`, `penstock_backlog_gate_closed 0x70`,
 	}},
 
 	"a transaction stays open":        {"PenstockStatusLate", []string{`penstock_event_delay_seconds 0+60x70`}},

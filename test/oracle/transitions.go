@@ -27,7 +27,7 @@ BEGIN
 	ELSIF (OLD.status, OLD.reason, OLD.reopened) IS DISTINCT FROM (NEW.status, NEW.reason, NEW.reopened)
 		OR (NEW.status = 'Held' AND NEW.reason IN ('Window', 'Freeze') AND OLD.message <> NEW.message) THEN
 		INSERT INTO oracle_transition (task, before, after, reason, failed, reopened)
-		VALUES (NEW.id, OLD.status, NEW.status, NEW.reason, NEW.failures > OLD.failures, NEW.reopened - OLD.reopened);
+		VALUES (NEW.id, OLD.status, NEW.status, NEW.reason, NEW.failures > OLD.failures OR NEW.available_at > GREATEST(OLD.available_at, now()), NEW.reopened - OLD.reopened);
 	END IF;
 	RETURN NEW;
 END $$;

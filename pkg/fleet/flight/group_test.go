@@ -81,6 +81,56 @@ func TestALongListKeepsNoShortOneWaiting(t *testing.T) {
 	})
 }
 
+func TestWhatNobodyWaitsForLeavesSlotsUntilSomebodyDoes(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var active, peak, calls atomic.Int32
+		g := New(Config[int, int]{Limit: 10, Behind: 2, Run: func(context.Context, int) (int, error) {
+			calls.Add(1)
+			peak.Store(max(peak.Load(), active.Add(1)))
+			defer active.Add(-1)
+			time.Sleep(time.Second)
+			return 0, nil
+		}})
+		defer g.Close()
+		behind := wants(0, 1, 2, 3, 4, 5, 6, 7)
+		for i := range behind {
+			behind[i].Behind = true
+		}
+		began := time.Now()
+		all := g.Start(behind)
+		synctest.Wait()
+		take(g.Start(wants(7, 6, 0, 100)), 4)
+		require.Equal(t, time.Second, time.Since(began), "they do not wait behind the others")
+		require.Equal(t, int32(2+3), peak.Load())
+		take(all, len(behind))
+		require.Equal(t, 3*time.Second, time.Since(began), "two at a time: 0 and 1, 2 and 3, 4 and 5; 6 and 7 had been begun")
+		require.Equal(t, int32(9), calls.Load(), "each once")
+		synctest.Wait()
+		require.Empty(t, g.behind)
+	})
+}
+
+func TestWhatWaitsBehindEndsWithTheGroup(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := New(Config[int, int]{Limit: 1, Run: func(ctx context.Context, _ int) (int, error) {
+			<-ctx.Done()
+			return 0, ctx.Err()
+		}})
+		behind := wants(0, 1, 2)
+		for i := range behind {
+			behind[i].Behind = true
+		}
+		outcomes := g.Start(behind)
+		synctest.Wait()
+		g.Close()
+		for _, outcome := range take(outcomes, 3) {
+			require.ErrorIs(t, outcome.Err, context.Canceled)
+		}
+	})
+}
+
 func TestARequestThatIsLateOrPanicsIsAnErrorOfItsOwn(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

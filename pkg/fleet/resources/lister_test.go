@@ -232,6 +232,26 @@ func TestWhatIsKnownIsShownAtOnceAndReadAnewBehind(t *testing.T) {
 	require.Empty(t, server.Requests(), "one that has just failed is left alone")
 }
 
+func TestWhatHasFailedBeforeIsToldAtOnceAndReadAnewBehind(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, func(c *Config) { c.Deadline, c.FreshFor = time.Minute, time.Hour })
+	server := s.add("a", 2)
+	server.Instead(target.Status(http.StatusInternalServerError))
+	require.Equal(t, "a=Failed/0", states(s.list()))
+	for of, e := range s.cache.entries {
+		s.cache.fail(of, e.err, time.Now().Add(-time.Second), time.Now()) // it is time to try again
+	}
+	release := make(chan struct{})
+	server.Instead(func(w http.ResponseWriter, r *http.Request) {
+		<-release
+		server.Instead(nil)
+		target.Status(http.StatusInternalServerError)(w, r)
+	})
+	require.Equal(t, "a=Failed/0", states(s.list()), "the cluster has not answered yet")
+	close(release)
+	require.Eventually(t, func() bool { return s.list(fresh).Clusters[0].State == Fresh }, 5*time.Second, time.Millisecond)
+}
+
 func TestFreshWaitsForWhatIsReadAnew(t *testing.T) {
 	t.Parallel()
 	s := newScene(t)

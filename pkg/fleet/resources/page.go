@@ -27,7 +27,7 @@ type position struct {
 
 // fingerprint tells queries apart whose pages can't go on from each other.
 func fingerprint(query Query) string {
-	text := fmt.Sprintf("%v/%s/%d", query.Kinds, query.LabelSelector, query.PerCluster)
+	text := fmt.Sprintf("%v/%q/%d/%s", query.Kinds, query.LabelSelector, query.PerCluster, query.Asked)
 	sum := sha256.Sum256([]byte(text))
 	return base64.RawURLEncoding.EncodeToString(sum[:6])
 }

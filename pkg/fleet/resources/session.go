@@ -19,7 +19,9 @@ type slot struct {
 	page         *table.Page
 	err          error
 	// isRead is true where it is being read for this query, isAwaited where the answer
-	// waits for that, isSettled where it has ended.
+	// waits for that, isSettled where it has ended. What has failed before is read anew
+	// behind the answer, as what is known is: a cluster that never answers costs the
+	// deadline once, and not every answer.
 	isRead, isAwaited, isSettled bool
 	unavailable                  *fleet.Unavailable
 }
@@ -32,6 +34,7 @@ type session struct {
 	query       Query
 	fingerprint string
 	slots       []slot // in the order of kinds, targets and namespaces
+	isStream    bool   // which waits for everything that is read
 	started     int
 }
 
@@ -53,7 +56,7 @@ func newSession(query Query, known *cache, now time.Time) *session {
 				one.page, one.err = found.page, found.err
 				if one.unavailable == nil {
 					one.isRead = found.isDue || query.Fresh
-					one.isAwaited = one.isRead && (query.Fresh || found.page == nil)
+					one.isAwaited = one.isRead && (query.Fresh || found.page == nil && found.err == nil)
 				}
 				s.slots = append(s.slots, one)
 			}

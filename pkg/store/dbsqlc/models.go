@@ -138,6 +138,27 @@ type Event struct {
 	Actor       string
 }
 
+type Plan struct {
+	BuildUid   string
+	Namespace  string
+	CiPipeline string
+	Suspended  bool
+	Runs       int32
+	FilterCost int64
+	BeganAt    pgtype.Timestamptz
+	MovedAt    pgtype.Timestamptz
+}
+
+type PlanPipeline struct {
+	BuildUid    string
+	Place       int32
+	PipelineUid string
+	Pipeline    string
+	Generation  int64
+	RootUid     string
+	Root        string
+}
+
 type RunRequest struct {
 	Namespace string
 	Name      string

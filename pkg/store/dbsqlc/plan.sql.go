@@ -42,14 +42,16 @@ func (q *Queries) BuildArtifacts(ctx context.Context, buildUid string) ([]BuildA
 }
 
 const buildIsPlanned = `-- name: BuildIsPlanned :one
-SELECT EXISTS (SELECT FROM ci_build WHERE build_uid = $1 AND planned_at IS NOT NULL)
+SELECT (EXISTS (SELECT FROM ci_build b WHERE b.build_uid = $1 AND b.planned_at IS NOT NULL)
+     OR EXISTS (SELECT FROM plan p WHERE p.build_uid = $1))::boolean AS planned
 `
 
+// Also where the plan is under way: what is left of it is committed without the build.
 func (q *Queries) BuildIsPlanned(ctx context.Context, buildUid string) (bool, error) {
 	row := q.db.QueryRow(ctx, buildIsPlanned, buildUid)
-	var exists bool
-	err := row.Scan(&exists)
-	return exists, err
+	var planned bool
+	err := row.Scan(&planned)
+	return planned, err
 }
 
 const insertArtifacts = `-- name: InsertArtifacts :exec
@@ -214,7 +216,10 @@ func (q *Queries) InsertStages(ctx context.Context, arg InsertStagesParams) erro
 
 const planBuild = `-- name: PlanBuild :one
 INSERT INTO ci_build (build_uid, namespace, build_name, ci_pipeline, revision, cause, phase, created_at, planned_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, now())
+SELECT $1::text, $2::text, $3::text, $4::text, $5::text, $6::text, $7::text, $8::timestamptz, now()
+WHERE NOT EXISTS (
+    SELECT FROM plan p
+    WHERE p.build_uid = $1 OR (p.namespace = $2 AND p.ci_pipeline = $4 AND p.moved_at > now() - interval '1 minute'))
 ON CONFLICT (build_uid) DO UPDATE
 SET planned_at = now(), phase = excluded.phase, revision = excluded.revision, cause = excluded.cause, created_at = excluded.created_at
 WHERE ci_build.planned_at IS NULL
@@ -233,7 +238,8 @@ type PlanBuildParams struct {
 }
 
 // Makes planning happen once: a second plan of the same build finds it planned, and
-// writes nothing.
+// writes nothing. A plan that is committed in chunks goes before other builds of its
+// CiPipeline, as if it were one transaction, unless it has not moved for a while.
 func (q *Queries) PlanBuild(ctx context.Context, arg PlanBuildParams) (int64, error) {
 	row := q.db.QueryRow(ctx, planBuild,
 		arg.BuildUid,

@@ -55,11 +55,11 @@ func (q *Queries) PruneArtifacts(ctx context.Context, arg PruneArtifactsParams) 
 
 const pruneBuilds = `-- name: PruneBuilds :one
 WITH page AS (
-    SELECT b.seq, b.build_uid, b.namespace, b.deleted_at FROM ci_build b WHERE b.seq > $2::bigint ORDER BY b.seq LIMIT $1::bigint
+    SELECT b.seq, b.build_uid, b.namespace, b.deleted_at < now() - $2::interval AS is_old FROM ci_build b WHERE b.seq > $3::bigint ORDER BY b.seq LIMIT $1::bigint
 ), gone AS (
     DELETE FROM ci_build WHERE ci_build.build_uid IN (
         SELECT p.build_uid FROM page p
-        WHERE p.deleted_at < now() - $3::interval AND (cardinality($4::text[]) = 0 OR p.namespace = ANY($4::text[]))
+        WHERE p.is_old AND (cardinality($4::text[]) = 0 OR p.namespace = ANY($4::text[]))
           AND NOT EXISTS (SELECT FROM cd_workflow w WHERE w.build_uid = p.build_uid)
           AND NOT EXISTS (SELECT FROM ci_artifact a WHERE a.build_uid = p.build_uid)
           AND NOT EXISTS (SELECT FROM turn t WHERE t.build_uid = p.build_uid)
@@ -72,8 +72,8 @@ FROM page p
 
 type PruneBuildsParams struct {
 	Most       int64
-	After      int64
 	Age        pgtype.Interval
+	After      int64
 	Namespaces []string
 }
 
@@ -87,8 +87,8 @@ type PruneBuildsRow struct {
 func (q *Queries) PruneBuilds(ctx context.Context, arg PruneBuildsParams) (PruneBuildsRow, error) {
 	row := q.db.QueryRow(ctx, pruneBuilds,
 		arg.Most,
-		arg.After,
 		arg.Age,
+		arg.After,
 		arg.Namespaces,
 	)
 	var i PruneBuildsRow
@@ -133,19 +133,19 @@ func (q *Queries) PruneClusterEvents(ctx context.Context, arg PruneClusterEvents
 
 const pruneDecisions = `-- name: PruneDecisions :one
 WITH page AS (
-    SELECT d.id, d.namespace, d.build_uid, d.pipeline_uid, d.decided_at FROM trigger_decision d
-    WHERE d.id > $2::bigint ORDER BY d.id LIMIT $1::bigint
+    SELECT d.id, d.namespace, d.build_uid, d.pipeline_uid, d.decided_at < now() - $2::interval AS is_old FROM trigger_decision d
+    WHERE d.id > $3::bigint ORDER BY d.id LIMIT $1::bigint
 ), keep AS MATERIALIZED (
     SELECT u.pipeline_uid, l.build_uid
     FROM (SELECT DISTINCT page.pipeline_uid FROM page) u
-    JOIN cd_pipeline p ON p.pipeline_uid = u.pipeline_uid AND (p.deleted_at IS NULL OR p.deleted_at > now() - $3::interval)
+    JOIN cd_pipeline p ON p.pipeline_uid = u.pipeline_uid AND (p.deleted_at IS NULL OR p.deleted_at > now() - $2::interval)
     JOIN LATERAL (SELECT d.build_uid FROM trigger_decision d WHERE d.pipeline_uid = u.pipeline_uid ORDER BY d.id DESC LIMIT 1) l ON true
 ), gone AS (
     DELETE FROM trigger_decision WHERE trigger_decision.id IN (
         SELECT p.id FROM page p
-        JOIN ci_build c ON c.build_uid = p.build_uid AND c.deleted_at < now() - $3::interval
+        JOIN ci_build c ON c.build_uid = p.build_uid AND c.deleted_at < now() - $2::interval
         LEFT JOIN keep k ON k.pipeline_uid = p.pipeline_uid AND k.build_uid = p.build_uid
-        WHERE k.pipeline_uid IS NULL AND p.decided_at < now() - $3::interval
+        WHERE k.pipeline_uid IS NULL AND p.is_old
           AND (cardinality($4::text[]) = 0 OR p.namespace = ANY($4::text[])))
     RETURNING trigger_decision.id
 )
@@ -155,8 +155,8 @@ FROM page p
 
 type PruneDecisionsParams struct {
 	Most       int64
-	After      int64
 	Age        pgtype.Interval
+	After      int64
 	Namespaces []string
 }
 
@@ -170,8 +170,8 @@ type PruneDecisionsRow struct {
 func (q *Queries) PruneDecisions(ctx context.Context, arg PruneDecisionsParams) (PruneDecisionsRow, error) {
 	row := q.db.QueryRow(ctx, pruneDecisions,
 		arg.Most,
-		arg.After,
 		arg.Age,
+		arg.After,
 		arg.Namespaces,
 	)
 	var i PruneDecisionsRow
@@ -181,11 +181,11 @@ func (q *Queries) PruneDecisions(ctx context.Context, arg PruneDecisionsParams) 
 
 const pruneDeployed = `-- name: PruneDeployed :one
 WITH page AS (
-    SELECT d.run_id, d.pipeline_uid, d.repository FROM deployed d WHERE d.run_id > $2::bigint ORDER BY d.run_id LIMIT $1::bigint
+    SELECT d.run_id, d.pipeline_uid, d.repository, d.at < now() - $2::interval AS is_old FROM deployed d WHERE d.run_id > $3::bigint ORDER BY d.run_id LIMIT $1::bigint
 ), gone AS (
     DELETE FROM deployed d USING page g, cd_pipeline p
-    WHERE d.pipeline_uid = g.pipeline_uid AND d.repository = g.repository AND p.pipeline_uid = g.pipeline_uid
-      AND p.deleted_at < now() - $3::interval AND (cardinality($4::text[]) = 0 OR p.namespace = ANY($4::text[]))
+    WHERE d.pipeline_uid = g.pipeline_uid AND d.repository = g.repository AND p.pipeline_uid = g.pipeline_uid AND g.is_old
+      AND p.deleted_at < now() - $2::interval AND (cardinality($4::text[]) = 0 OR p.namespace = ANY($4::text[]))
     RETURNING d.run_id
 )
 SELECT COALESCE(max(p.run_id), 0)::bigint AS last, (SELECT count(*) FROM gone) AS deleted, (count(*) = $1::bigint)::boolean AS more
@@ -194,8 +194,8 @@ FROM page p
 
 type PruneDeployedParams struct {
 	Most       int64
-	After      int64
 	Age        pgtype.Interval
+	After      int64
 	Namespaces []string
 }
 
@@ -209,8 +209,8 @@ type PruneDeployedRow struct {
 func (q *Queries) PruneDeployed(ctx context.Context, arg PruneDeployedParams) (PruneDeployedRow, error) {
 	row := q.db.QueryRow(ctx, pruneDeployed,
 		arg.Most,
-		arg.After,
 		arg.Age,
+		arg.After,
 		arg.Namespaces,
 	)
 	var i PruneDeployedRow
@@ -249,7 +249,8 @@ type PruneEventsRow struct {
 // History that ends. Each query looks at one page of a table in the order of its ids,
 // after the one given, and deletes what is older than the age, of the namespaces that are
 // watched. It returns the last id that it looked at, how many rows it deleted, and whether
-// the page was full and its last row old: only then can there be more.
+// the page was full and its last row old: only then can there be more. All name their
+// parameters in the same order, so that one function calls them.
 //
 // A build whose CiBuild exists keeps its rows, and so does a pipeline that exists keep its
 // last run, the runs of the build that it deployed last, and of those before.
@@ -286,9 +287,10 @@ WITH page AS (
         WHERE f.pipeline_uid = d.pipeline_uid ORDER BY c.created_at DESC, c.seq DESC LIMIT 1
     ) n ON true
     LEFT JOIN LATERAL (
-        SELECT c.build_uid FROM cd_workflow w JOIN ci_build c ON c.build_uid = w.build_uid
-        WHERE w.pipeline_uid = d.pipeline_uid AND w.outcome = 'Succeeded' AND (c.created_at, c.seq) < (n.created_at, n.seq)
-        ORDER BY c.created_at DESC, c.seq DESC LIMIT 1
+        SELECT t.build_uid FROM turn t
+        WHERE t.pipeline_uid = d.pipeline_uid AND (t.built_at, t.build_seq) < (n.created_at, n.seq)
+          AND EXISTS (SELECT FROM cd_workflow w WHERE w.turn_id = t.id AND w.outcome = 'Succeeded')
+        ORDER BY t.built_at DESC, t.build_seq DESC LIMIT 1
     ) r ON true
 ), old AS MATERIALIZED (
     SELECT p.id FROM page p

@@ -389,19 +389,22 @@ func (q *Queries) HeldRuns(ctx context.Context, buildUids []string) ([]HeldRunsR
 }
 
 const lastDecisions = `-- name: LastDecisions :many
-SELECT p.pipeline_uid::text AS pipeline_uid, l.build_name, l.outcome, l.reason, l.message, l.decided_at
-FROM (SELECT unnest($1::text[]) AS pipeline_uid) p
-JOIN LATERAL (
-    SELECT n.build_name, n.outcome, n.reason, n.message, n.decided_at
-    FROM (SELECT d.id, d.build_uid, d.image, d.digest, d.namespace, d.build_name, d.pipeline, d.pipeline_uid, d.outcome, d.reason, d.message, d.decided_at, d.waits_for, first_value(d.build_uid) OVER (ORDER BY d.id DESC) AS last_build
-          FROM trigger_decision d
-          WHERE d.pipeline_uid = p.pipeline_uid
-          ORDER BY d.id DESC
-          LIMIT 256) n
-    WHERE n.build_uid = n.last_build
-    ORDER BY array_position(ARRAY['Triggered', 'Waiting', 'Blocked', 'Skipped'], n.outcome), n.id DESC
-    LIMIT 1
-) l ON true
+WITH RECURSIVE newest AS (
+    SELECT f.id, f.pipeline_uid, f.build_uid, f.build_name, f.outcome, f.reason, f.message, f.decided_at
+    FROM (SELECT unnest($1::text[]) AS pipeline_uid) p CROSS JOIN LATERAL (
+        SELECT d.id, d.pipeline_uid, d.build_uid, d.build_name, d.outcome, d.reason, d.message, d.decided_at
+        FROM trigger_decision d WHERE d.pipeline_uid = p.pipeline_uid ORDER BY d.id DESC LIMIT 1
+    ) f
+    UNION ALL
+    SELECT b.id, b.pipeline_uid, b.build_uid, b.build_name, b.outcome, b.reason, b.message, b.decided_at
+    FROM newest n CROSS JOIN LATERAL (
+        SELECT d.id, d.pipeline_uid, d.build_uid, d.build_name, d.outcome, d.reason, d.message, d.decided_at
+        FROM trigger_decision d WHERE d.pipeline_uid = n.pipeline_uid AND d.id < n.id ORDER BY d.id DESC LIMIT 1
+    ) b
+    WHERE b.build_uid = n.build_uid
+)
+SELECT DISTINCT ON (pipeline_uid) pipeline_uid, build_name, outcome, reason, message, decided_at FROM newest
+ORDER BY pipeline_uid, array_position(ARRAY['Triggered', 'Waiting', 'Blocked', 'Skipped'], outcome), id DESC
 `
 
 type LastDecisionsRow struct {
@@ -415,7 +418,7 @@ type LastDecisionsRow struct {
 
 // What the last build that was planned came to for each pipeline: that it runs, where
 // it does for any artifact. A decision keeps its id when it is settled anew, so that
-// the ids are in the order of the builds. A build has at most 256 artifacts.
+// the ids are in the order of the builds: the walk ends at the build before.
 func (q *Queries) LastDecisions(ctx context.Context, pipelineUids []string) ([]LastDecisionsRow, error) {
 	rows, err := q.db.Query(ctx, lastDecisions, pipelineUids)
 	if err != nil {

@@ -255,6 +255,101 @@ func (q *Queries) ClaimDelayed(ctx context.Context, arg ClaimDelayedParams) ([]C
 	return items, nil
 }
 
+const claimEnding = `-- name: ClaimEnding :many
+WITH head AS (
+    SELECT id FROM task
+    WHERE status = 'Pending' AND (stop_reason <> '' OR (attempt > 0 AND available_at = '-infinity'))
+      AND task.kind = $1::text AND task.cluster = $2::text AND available_at <= now()
+      AND (cardinality($3::text[]) = 0 OR namespace = ANY($3::text[]))
+    ORDER BY id
+    LIMIT $4
+    FOR UPDATE SKIP LOCKED
+), claimed AS (
+    UPDATE task t
+    SET status = 'Submitting', attempt = attempt + 1, claimed_by = $5::text,
+        lease_until = now() + $6::interval, delayed_by = '', changed_at = now()
+    WHERE t.id = ANY(ARRAY(SELECT head.id FROM head))
+    RETURNING t.id, t.kind, t.namespace, t.cluster, t.owner_kind, t.owner_name, t.owner_uid, t.identity, t.workflow_name,
+        t.inputs, t.attempt, t.failures, t.stop_reason, t.priority, t.fair_at, t.queued_at, t.delayed_by
+)
+SELECT c.id, c.kind, c.namespace, c.cluster, c.owner_kind, c.owner_name, c.owner_uid, c.identity, c.workflow_name,
+       c.inputs, c.attempt, c.failures, c.stop_reason, EXTRACT(EPOCH FROM now() - c.queued_at)::float8 AS waited_seconds, c.delayed_by
+FROM claimed c
+ORDER BY c.priority DESC, c.fair_at, c.id
+`
+
+type ClaimEndingParams struct {
+	Kind       string
+	Cluster    string
+	Namespaces []string
+	Most       int32
+	Worker     string
+	Lease      pgtype.Interval
+}
+
+type ClaimEndingRow struct {
+	ID            int64
+	Kind          string
+	Namespace     string
+	Cluster       string
+	OwnerKind     string
+	OwnerName     string
+	OwnerUid      string
+	Identity      string
+	WorkflowName  string
+	Inputs        []byte
+	Attempt       int32
+	Failures      int32
+	StopReason    string
+	WaitedSeconds float64
+	DelayedBy     string
+}
+
+// Takes tasks of a lane that are to be ended, or held, once their submitter has looked for
+// their Workflow. It has an index of its own, since it looks past a queue that stands still.
+func (q *Queries) ClaimEnding(ctx context.Context, arg ClaimEndingParams) ([]ClaimEndingRow, error) {
+	rows, err := q.db.Query(ctx, claimEnding,
+		arg.Kind,
+		arg.Cluster,
+		arg.Namespaces,
+		arg.Most,
+		arg.Worker,
+		arg.Lease,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ClaimEndingRow
+	for rows.Next() {
+		var i ClaimEndingRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.Kind,
+			&i.Namespace,
+			&i.Cluster,
+			&i.OwnerKind,
+			&i.OwnerName,
+			&i.OwnerUid,
+			&i.Identity,
+			&i.WorkflowName,
+			&i.Inputs,
+			&i.Attempt,
+			&i.Failures,
+			&i.StopReason,
+			&i.WaitedSeconds,
+			&i.DelayedBy,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const claimTasks = `-- name: ClaimTasks :many
 
 WITH head AS (
@@ -394,8 +489,8 @@ WITH locked AS (
 ), completed AS (
     SELECT unnest($1::bigint[]) AS id, unnest($3::integer[]) AS attempt,
            unnest($4::text[]) AS status, unnest($5::text[]) AS reason,
-           unnest($6::text[]) AS message, unnest($7::interval[]) AS delay,
-           unnest($8::text[]) AS workflow_uid, unnest($9::text[]) AS delayed_by
+           unnest($6::text[]) AS message, unnest($7::boolean[]) AS failed, unnest($8::interval[]) AS delay,
+           unnest($9::text[]) AS workflow_uid, unnest($10::text[]) AS delayed_by
 ), moved AS (
     UPDATE task t
     SET status = CASE WHEN c.status = 'Cancelled' AND t.stop_reason = 'Replaced' THEN 'Superseded'
@@ -405,7 +500,7 @@ WITH locked AS (
         message = CASE WHEN c.status = 'Cancelled' AND t.stop_reason <> '' THEN t.stop_message
                        WHEN c.status = 'Held' AND t.stop_reason <> '' THEN '' ELSE c.message END,
         workflow_uid = CASE WHEN c.workflow_uid <> '' THEN c.workflow_uid ELSE t.workflow_uid END,
-        failures = CASE WHEN c.delay > interval '0' THEN t.failures + 1 ELSE t.failures END,
+        failures = CASE WHEN c.failed THEN t.failures + 1 ELSE t.failures END,
         submitted_at = CASE WHEN c.status = 'Submitted' THEN now() ELSE t.submitted_at END,
         finished_at = CASE WHEN c.status IN ('Error', 'Cancelled') THEN now() ELSE t.finished_at END,
         available_at = CASE WHEN t.stop_reason <> '' THEN t.available_at
@@ -437,6 +532,7 @@ type CompleteTasksParams struct {
 	Statuses     []string
 	Reasons      []string
 	Messages     []string
+	Faileds      []bool
 	Delays       []pgtype.Interval
 	WorkflowUids []string
 	DelayedBys   []string
@@ -467,6 +563,7 @@ func (q *Queries) CompleteTasks(ctx context.Context, arg CompleteTasksParams) ([
 		arg.Statuses,
 		arg.Reasons,
 		arg.Messages,
+		arg.Faileds,
 		arg.Delays,
 		arg.WorkflowUids,
 		arg.DelayedBys,
@@ -1072,13 +1169,9 @@ func (q *Queries) OpenTasks(ctx context.Context, arg OpenTasksParams) ([]OpenTas
 }
 
 const queueDepth = `-- name: QueueDepth :one
-SELECT COALESCE(sum(q.tasks), 0)::bigint AS pending,
-       COALESCE(EXTRACT(EPOCH FROM now() - min(q.oldest)), 0)::float8 AS oldest_seconds
-FROM (SELECT count(*) AS tasks, min(queued_at) AS oldest FROM task
-      WHERE status = 'Pending' AND delayed_by = '' AND (cardinality($1::text[]) = 0 OR namespace = ANY($1::text[]))
-      UNION ALL
-      SELECT count(*), min(queued_at) FROM task
-      WHERE status = 'Pending' AND delayed_by <> '' AND (cardinality($1::text[]) = 0 OR namespace = ANY($1::text[]))) q
+SELECT count(*) AS pending, COALESCE(EXTRACT(EPOCH FROM now() - min(queued_at)), 0)::float8 AS oldest_seconds
+FROM task
+WHERE status = 'Pending' AND delayed_by = '' AND (cardinality($1::text[]) = 0 OR namespace = ANY($1::text[]))
 `
 
 type QueueDepthRow struct {
@@ -1086,7 +1179,7 @@ type QueueDepthRow struct {
 	OldestSeconds float64
 }
 
-// The queue, and what is set aside from it: each half has an index.
+// The queue, without what is set aside from it: DelayedTasks counts that.
 func (q *Queries) QueueDepth(ctx context.Context, namespaces []string) (QueueDepthRow, error) {
 	row := q.db.QueryRow(ctx, queueDepth, namespaces)
 	var i QueueDepthRow

@@ -1,15 +1,21 @@
 -- name: PlanBuild :one
 -- Makes planning happen once: a second plan of the same build finds it planned, and
--- writes nothing.
+-- writes nothing. A plan that is committed in chunks goes before other builds of its
+-- CiPipeline, as if it were one transaction, unless it has not moved for a while.
 INSERT INTO ci_build (build_uid, namespace, build_name, ci_pipeline, revision, cause, phase, created_at, planned_at)
-VALUES (@build_uid, @namespace, @build_name, @ci_pipeline, @revision, @cause, @phase, @created_at, now())
+SELECT @build_uid::text, @namespace::text, @build_name::text, @ci_pipeline::text, @revision::text, @cause::text, @phase::text, @created_at::timestamptz, now()
+WHERE NOT EXISTS (
+    SELECT FROM plan p
+    WHERE p.build_uid = @build_uid OR (p.namespace = @namespace AND p.ci_pipeline = @ci_pipeline AND p.moved_at > now() - interval '1 minute'))
 ON CONFLICT (build_uid) DO UPDATE
 SET planned_at = now(), phase = excluded.phase, revision = excluded.revision, cause = excluded.cause, created_at = excluded.created_at
 WHERE ci_build.planned_at IS NULL
 RETURNING COALESCE(seq, 0)::bigint AS seq;
 
 -- name: BuildIsPlanned :one
-SELECT EXISTS (SELECT FROM ci_build WHERE build_uid = @build_uid AND planned_at IS NOT NULL);
+-- Also where the plan is under way: what is left of it is committed without the build.
+SELECT (EXISTS (SELECT FROM ci_build b WHERE b.build_uid = @build_uid AND b.planned_at IS NOT NULL)
+     OR EXISTS (SELECT FROM plan p WHERE p.build_uid = @build_uid))::boolean AS planned;
 
 -- name: PlannedBuilds :many
 SELECT build_uid FROM ci_build WHERE build_uid = ANY(@build_uids::text[]) AND planned_at IS NOT NULL;

@@ -1,7 +1,8 @@
 -- History that ends. Each query looks at one page of a table in the order of its ids,
 -- after the one given, and deletes what is older than the age, of the namespaces that are
 -- watched. It returns the last id that it looked at, how many rows it deleted, and whether
--- the page was full and its last row old: only then can there be more.
+-- the page was full and its last row old: only then can there be more. All name their
+-- parameters in the same order, so that one function calls them.
 --
 -- A build whose CiBuild exists keeps its rows, and so does a pipeline that exists keep its
 -- last run, the runs of the build that it deployed last, and of those before.
@@ -37,10 +38,10 @@ FROM page p;
 -- name: PruneDeployed :one
 -- What pipelines that are gone had deployed.
 WITH page AS (
-    SELECT d.run_id, d.pipeline_uid, d.repository FROM deployed d WHERE d.run_id > @after::bigint ORDER BY d.run_id LIMIT @most::bigint
+    SELECT d.run_id, d.pipeline_uid, d.repository, d.at < now() - @age::interval AS is_old FROM deployed d WHERE d.run_id > @after::bigint ORDER BY d.run_id LIMIT @most::bigint
 ), gone AS (
     DELETE FROM deployed d USING page g, cd_pipeline p
-    WHERE d.pipeline_uid = g.pipeline_uid AND d.repository = g.repository AND p.pipeline_uid = g.pipeline_uid
+    WHERE d.pipeline_uid = g.pipeline_uid AND d.repository = g.repository AND p.pipeline_uid = g.pipeline_uid AND g.is_old
       AND p.deleted_at < now() - @age::interval AND (cardinality(@namespaces::text[]) = 0 OR p.namespace = ANY(@namespaces::text[]))
     RETURNING d.run_id
 )
@@ -69,9 +70,10 @@ WITH page AS (
         WHERE f.pipeline_uid = d.pipeline_uid ORDER BY c.created_at DESC, c.seq DESC LIMIT 1
     ) n ON true
     LEFT JOIN LATERAL (
-        SELECT c.build_uid FROM cd_workflow w JOIN ci_build c ON c.build_uid = w.build_uid
-        WHERE w.pipeline_uid = d.pipeline_uid AND w.outcome = 'Succeeded' AND (c.created_at, c.seq) < (n.created_at, n.seq)
-        ORDER BY c.created_at DESC, c.seq DESC LIMIT 1
+        SELECT t.build_uid FROM turn t
+        WHERE t.pipeline_uid = d.pipeline_uid AND (t.built_at, t.build_seq) < (n.created_at, n.seq)
+          AND EXISTS (SELECT FROM cd_workflow w WHERE w.turn_id = t.id AND w.outcome = 'Succeeded')
+        ORDER BY t.built_at DESC, t.build_seq DESC LIMIT 1
     ) r ON true
 ), old AS MATERIALIZED (
     SELECT p.id FROM page p
@@ -101,7 +103,7 @@ FROM page p;
 -- name: PruneDecisions :one
 -- All but those of the last build that was decided on for a pipeline that exists.
 WITH page AS (
-    SELECT d.id, d.namespace, d.build_uid, d.pipeline_uid, d.decided_at FROM trigger_decision d
+    SELECT d.id, d.namespace, d.build_uid, d.pipeline_uid, d.decided_at < now() - @age::interval AS is_old FROM trigger_decision d
     WHERE d.id > @after::bigint ORDER BY d.id LIMIT @most::bigint
 ), keep AS MATERIALIZED (
     SELECT u.pipeline_uid, l.build_uid
@@ -113,7 +115,7 @@ WITH page AS (
         SELECT p.id FROM page p
         JOIN ci_build c ON c.build_uid = p.build_uid AND c.deleted_at < now() - @age::interval
         LEFT JOIN keep k ON k.pipeline_uid = p.pipeline_uid AND k.build_uid = p.build_uid
-        WHERE k.pipeline_uid IS NULL AND p.decided_at < now() - @age::interval
+        WHERE k.pipeline_uid IS NULL AND p.is_old
           AND (cardinality(@namespaces::text[]) = 0 OR p.namespace = ANY(@namespaces::text[])))
     RETURNING trigger_decision.id
 )
@@ -156,11 +158,11 @@ FROM page p;
 -- name: PruneBuilds :one
 -- Builds of which nothing is left.
 WITH page AS (
-    SELECT b.seq, b.build_uid, b.namespace, b.deleted_at FROM ci_build b WHERE b.seq > @after::bigint ORDER BY b.seq LIMIT @most::bigint
+    SELECT b.seq, b.build_uid, b.namespace, b.deleted_at < now() - @age::interval AS is_old FROM ci_build b WHERE b.seq > @after::bigint ORDER BY b.seq LIMIT @most::bigint
 ), gone AS (
     DELETE FROM ci_build WHERE ci_build.build_uid IN (
         SELECT p.build_uid FROM page p
-        WHERE p.deleted_at < now() - @age::interval AND (cardinality(@namespaces::text[]) = 0 OR p.namespace = ANY(@namespaces::text[]))
+        WHERE p.is_old AND (cardinality(@namespaces::text[]) = 0 OR p.namespace = ANY(@namespaces::text[]))
           AND NOT EXISTS (SELECT FROM cd_workflow w WHERE w.build_uid = p.build_uid)
           AND NOT EXISTS (SELECT FROM ci_artifact a WHERE a.build_uid = p.build_uid)
           AND NOT EXISTS (SELECT FROM turn t WHERE t.build_uid = p.build_uid)

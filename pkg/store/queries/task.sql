@@ -75,6 +75,30 @@ SELECT c.id, c.kind, c.namespace, c.cluster, c.owner_kind, c.owner_name, c.owner
 FROM claimed c
 ORDER BY c.priority DESC, c.fair_at, c.id;
 
+-- name: ClaimEnding :many
+-- Takes tasks of a lane that are to be ended, or held, once their submitter has looked for
+-- their Workflow. It has an index of its own, since it looks past a queue that stands still.
+WITH head AS (
+    SELECT id FROM task
+    WHERE status = 'Pending' AND (stop_reason <> '' OR (attempt > 0 AND available_at = '-infinity'))
+      AND task.kind = @kind::text AND task.cluster = @cluster::text AND available_at <= now()
+      AND (cardinality(@namespaces::text[]) = 0 OR namespace = ANY(@namespaces::text[]))
+    ORDER BY id
+    LIMIT @most
+    FOR UPDATE SKIP LOCKED
+), claimed AS (
+    UPDATE task t
+    SET status = 'Submitting', attempt = attempt + 1, claimed_by = @worker::text,
+        lease_until = now() + @lease::interval, delayed_by = '', changed_at = now()
+    WHERE t.id = ANY(ARRAY(SELECT head.id FROM head))
+    RETURNING t.id, t.kind, t.namespace, t.cluster, t.owner_kind, t.owner_name, t.owner_uid, t.identity, t.workflow_name,
+        t.inputs, t.attempt, t.failures, t.stop_reason, t.priority, t.fair_at, t.queued_at, t.delayed_by
+)
+SELECT c.id, c.kind, c.namespace, c.cluster, c.owner_kind, c.owner_name, c.owner_uid, c.identity, c.workflow_name,
+       c.inputs, c.attempt, c.failures, c.stop_reason, EXTRACT(EPOCH FROM now() - c.queued_at)::float8 AS waited_seconds, c.delayed_by
+FROM claimed c
+ORDER BY c.priority DESC, c.fair_at, c.id;
+
 -- name: ReleaseDelayed :execrows
 -- Puts tasks that were set aside back into the queue, where their place is still theirs.
 WITH head AS (
@@ -142,7 +166,7 @@ WITH locked AS (
 ), completed AS (
     SELECT unnest(@ids::bigint[]) AS id, unnest(@attempts::integer[]) AS attempt,
            unnest(@statuses::text[]) AS status, unnest(@reasons::text[]) AS reason,
-           unnest(@messages::text[]) AS message, unnest(@delays::interval[]) AS delay,
+           unnest(@messages::text[]) AS message, unnest(@faileds::boolean[]) AS failed, unnest(@delays::interval[]) AS delay,
            unnest(@workflow_uids::text[]) AS workflow_uid, unnest(@delayed_bys::text[]) AS delayed_by
 ), moved AS (
     UPDATE task t
@@ -153,7 +177,7 @@ WITH locked AS (
         message = CASE WHEN c.status = 'Cancelled' AND t.stop_reason <> '' THEN t.stop_message
                        WHEN c.status = 'Held' AND t.stop_reason <> '' THEN '' ELSE c.message END,
         workflow_uid = CASE WHEN c.workflow_uid <> '' THEN c.workflow_uid ELSE t.workflow_uid END,
-        failures = CASE WHEN c.delay > interval '0' THEN t.failures + 1 ELSE t.failures END,
+        failures = CASE WHEN c.failed THEN t.failures + 1 ELSE t.failures END,
         submitted_at = CASE WHEN c.status = 'Submitted' THEN now() ELSE t.submitted_at END,
         finished_at = CASE WHEN c.status IN ('Error', 'Cancelled') THEN now() ELSE t.finished_at END,
         available_at = CASE WHEN t.stop_reason <> '' THEN t.available_at
@@ -195,14 +219,10 @@ FROM expired
 WHERE t.id = expired.id AND t.status = 'Submitting';
 
 -- name: QueueDepth :one
--- The queue, and what is set aside from it: each half has an index.
-SELECT COALESCE(sum(q.tasks), 0)::bigint AS pending,
-       COALESCE(EXTRACT(EPOCH FROM now() - min(q.oldest)), 0)::float8 AS oldest_seconds
-FROM (SELECT count(*) AS tasks, min(queued_at) AS oldest FROM task
-      WHERE status = 'Pending' AND delayed_by = '' AND (cardinality(@namespaces::text[]) = 0 OR namespace = ANY(@namespaces::text[]))
-      UNION ALL
-      SELECT count(*), min(queued_at) FROM task
-      WHERE status = 'Pending' AND delayed_by <> '' AND (cardinality(@namespaces::text[]) = 0 OR namespace = ANY(@namespaces::text[]))) q;
+-- The queue, without what is set aside from it: DelayedTasks counts that.
+SELECT count(*) AS pending, COALESCE(EXTRACT(EPOCH FROM now() - min(queued_at)), 0)::float8 AS oldest_seconds
+FROM task
+WHERE status = 'Pending' AND delayed_by = '' AND (cardinality(@namespaces::text[]) = 0 OR namespace = ANY(@namespaces::text[]));
 
 -- name: ActiveWorkflows :one
 -- Two counts, since each of the indexes holds some of these states.

@@ -150,11 +150,31 @@ ORDER BY kind, cluster, priority DESC, fair_at, id
 LIMIT @most;
 
 -- name: ViewTasks :many
-SELECT id, kind, cluster, namespace, owner_name, inputs, status, reason, message, priority, attempt, failures, workflow_name, queued_at, available_at, fair_at
-FROM task
-WHERE status = @status::text AND status IN ('Held', 'Submitting', 'Submitted', 'Running') AND reason <> 'StageBefore'
-  AND (@all_namespaces::boolean OR namespace = ANY(@namespaces::text[])) AND id > @after::bigint
-ORDER BY id
+-- Each state by its index: which one is asked for is not known when Postgres plans.
+SELECT t.id, t.kind, t.cluster, t.namespace, t.owner_name, t.inputs, t.status, t.reason, t.message, t.priority, t.attempt, t.failures, t.workflow_name,
+       t.queued_at, t.available_at, t.fair_at
+FROM (
+    (SELECT id, kind, cluster, namespace, owner_name, inputs, status, reason, message, priority, attempt, failures, workflow_name, queued_at, available_at, fair_at
+     FROM task WHERE @status::text = 'Held' AND task.status = 'Held' AND task.reason <> 'StageBefore'
+       AND (@all_namespaces::boolean OR namespace = ANY(@namespaces::text[])) AND id > @after::bigint
+     ORDER BY id LIMIT @most)
+    UNION ALL
+    (SELECT id, kind, cluster, namespace, owner_name, inputs, status, reason, message, priority, attempt, failures, workflow_name, queued_at, available_at, fair_at
+     FROM task WHERE @status::text = 'Submitting' AND task.status = 'Submitting'
+       AND (@all_namespaces::boolean OR namespace = ANY(@namespaces::text[])) AND id > @after::bigint
+     ORDER BY id LIMIT @most)
+    UNION ALL
+    (SELECT id, kind, cluster, namespace, owner_name, inputs, status, reason, message, priority, attempt, failures, workflow_name, queued_at, available_at, fair_at
+     FROM task WHERE @status::text = 'Submitted' AND task.status = 'Submitted'
+       AND (@all_namespaces::boolean OR namespace = ANY(@namespaces::text[])) AND id > @after::bigint
+     ORDER BY id LIMIT @most)
+    UNION ALL
+    (SELECT id, kind, cluster, namespace, owner_name, inputs, status, reason, message, priority, attempt, failures, workflow_name, queued_at, available_at, fair_at
+     FROM task WHERE @status::text = 'Running' AND task.status = 'Running'
+       AND (@all_namespaces::boolean OR namespace = ANY(@namespaces::text[])) AND id > @after::bigint
+     ORDER BY id LIMIT @most)
+) t
+ORDER BY t.id
 LIMIT @most;
 
 -- name: ViewQueueCounts :one

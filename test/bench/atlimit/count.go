@@ -32,7 +32,7 @@ func count(cluster *fixture.Cluster, before, finished time.Time, triggers int) (
 	if err != nil {
 		return round{}, err
 	}
-	spans, last := creates(events, before)
+	spans, last := fixture.Creates(events, before)
 	if len(spans) != triggers {
 		return round{}, fmt.Errorf("the audit log has %d creates of %d triggers", len(spans), triggers)
 	}
@@ -53,21 +53,6 @@ func count(cluster *fixture.Cluster, before, finished time.Time, triggers int) (
 			PeakInFlight:           measure.MostAtOnce(spans),
 		},
 	}, nil
-}
-
-// creates are Penstock's Workflows that came to be, and when the last did.
-func creates(events []env.AuditEvent, since time.Time) (spans []measure.Span, last time.Time) {
-	for _, event := range events {
-		if event.User != string(env.Penstock) || event.Resource != "workflows" || event.Verb != "create" ||
-			event.Code >= 300 || event.Received.Before(since) {
-			continue
-		}
-		spans = append(spans, measure.Span{Begin: event.Received, End: event.Finished})
-		if event.Finished.After(last) {
-			last = event.Finished
-		}
-	}
-	return spans, last
 }
 
 // writes counts every write of Penstock, whatever the answer.

@@ -15,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/penstock-cd/penstock/pkg/store"
+	"github.com/penstock-cd/penstock/test/bench/callers"
 	"github.com/penstock-cd/penstock/test/bench/stage"
 	"github.com/penstock-cd/penstock/test/env"
 	"github.com/penstock-cd/penstock/test/env/fault"
@@ -26,6 +27,8 @@ const (
 	schema    = "penstock"
 	// users share the requests, since each has a rate of its own.
 	users = 20
+	// readerRole is what the users have.
+	readerRole = "penstock-reader"
 )
 
 // Scenario is the scenario.
@@ -41,9 +44,11 @@ type Result struct {
 	TriggerViewP99 float64 `json:"trigger_view_p99_ms"`
 	BuildsP99      float64 `json:"builds_p99_ms"`
 	// HalvesSeconds is the trigger view where each half takes about half a second, and
-	// SlowerHalfSeconds the slower half alone, of the same database.
+	// SlowerHalfSeconds the slower half alone, of the same database. HalvesRatio is the
+	// first by the second.
 	HalvesSeconds     float64 `json:"halves_seconds"`
 	SlowerHalfSeconds float64 `json:"slower_half_seconds"`
+	HalvesRatio       float64 `json:"halves_ratio"`
 	Watchers          int     `json:"watchers"`
 	// BytesAboveIdle is the memory of the server with all watchers, above that without.
 	BytesAboveIdle int64 `json:"bytes_above_idle"`
@@ -115,20 +120,20 @@ func measureAnswers(ctx context.Context, at *stage.Stage, parts *env.Environment
 		return err
 	}
 	defer func() { err = errors.Join(err, server.Stop()) }()
-	asking, err := newCallers(ctx, parts, server.URL, users)
+	asking, err := callers.New(ctx, parts, server.URL, readerRole, users)
 	if err != nil {
 		return err
 	}
-	defer asking.close()
+	defer asking.Close()
 	requests := at.Size(1500, 100)
-	views, err := asking.timed(ctx, requests, func(i int) string {
+	views, err := asking.Timed(ctx, requests, func(i int) string {
 		return fmt.Sprintf("/api/v1/namespaces/%s/applications/app-%d/status", namespace, i*7919%rows.applications+1)
 	})
 	if err != nil {
 		return err
 	}
 	at.Say("asked for %d trigger views", requests)
-	pages, err := asking.timed(ctx, requests, func(i int) string {
+	pages, err := asking.Timed(ctx, requests, func(i int) string {
 		if i%2 == 0 {
 			return fmt.Sprintf("/api/v1/namespaces/%s/builds?application=app-%d", namespace, i*7919%rows.applications+1)
 		}
@@ -158,11 +163,11 @@ func measureHalves(ctx context.Context, at *stage.Stage, parts *env.Environment,
 		return err
 	}
 	defer func() { err = errors.Join(err, server.Stop()) }()
-	asking, err := newCallers(ctx, parts, server.URL, 1)
+	asking, err := callers.New(ctx, parts, server.URL, readerRole, 1)
 	if err != nil {
 		return err
 	}
-	defer asking.close()
+	defer asking.Close()
 	ci, cd, done, err := openHalves(ctx, proxy.URL)
 	if err != nil {
 		return err
@@ -170,7 +175,7 @@ func measureHalves(ctx context.Context, at *stage.Stage, parts *env.Environment,
 	defer done()
 	path := func(int) string { return "/api/v1/namespaces/" + namespace + "/applications/app-1/status" }
 	// Statements are prepared, and connections are there, before it counts.
-	if _, err := asking.timed(ctx, 20, path); err != nil {
+	if _, err := asking.Timed(ctx, 20, path); err != nil {
 		return err
 	}
 	if err := errors.Join(ci(ctx), cd(ctx)); err != nil {
@@ -179,7 +184,7 @@ func measureHalves(ctx context.Context, at *stage.Stage, parts *env.Environment,
 	proxy.SetLatency(replyLatency)
 	var both, slower []time.Duration
 	for range max(at.Rounds, 3) {
-		whole, err := asking.timed(ctx, 1, path)
+		whole, err := asking.Timed(ctx, 1, path)
 		if err != nil {
 			return err
 		}
@@ -190,12 +195,19 @@ func measureHalves(ctx context.Context, at *stage.Stage, parts *env.Environment,
 		both, slower = append(both, whole[0]), append(slower, alone)
 	}
 	result.HalvesSeconds, result.SlowerHalfSeconds = measure.Median(both).Seconds(), measure.Median(slower).Seconds()
+	result.HalvesRatio = result.HalvesSeconds / result.SlowerHalfSeconds
 	at.Say("asked for slow halves")
 	return nil
 }
 
+// slowerOf returns how long the slower of the halves takes alone. Each is read once before
+// it counts, as Callers.Timed asks once before: the pool pings a connection that was idle
+// for a second before it lends it, which is one more slow reply.
 func slowerOf(ctx context.Context, halves ...func(context.Context) error) (slower time.Duration, err error) {
 	for _, half := range halves {
+		if err := half(ctx); err != nil {
+			return 0, err
+		}
 		began := time.Now()
 		if err := half(ctx); err != nil {
 			return 0, err

@@ -12,6 +12,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/penstock-cd/penstock/test/bench/callers"
 	"github.com/penstock-cd/penstock/test/bench/stage"
 	"github.com/penstock-cd/penstock/test/env"
 	"github.com/penstock-cd/penstock/test/measure"
@@ -27,11 +28,11 @@ func measureWatchers(ctx context.Context, at *stage.Stage, parts *env.Environmen
 		return err
 	}
 	defer func() { err = errors.Join(err, server.Stop()) }()
-	asking, err := newCallers(ctx, parts, server.URL, users)
+	asking, err := callers.New(ctx, parts, server.URL, readerRole, users)
 	if err != nil {
 		return err
 	}
-	defer asking.close()
+	defer asking.Close()
 	if result.BytesIdle, err = resident(ctx, server.PID()); err != nil {
 		return err
 	}
@@ -73,11 +74,11 @@ type watchers struct {
 }
 
 //nolint:bodyclose // watchers.close closes them
-func watch(ctx context.Context, asking *callers, count int) (*watchers, error) {
+func watch(ctx context.Context, asking *callers.Callers, count int) (*watchers, error) {
 	open := &watchers{}
 	// A stream of HTTP/1.1 has a connection of its own, as that of a browser's tab.
 	for i := range count {
-		response, err := asking.request(ctx, i, "/api/v1/events?watch=true&kind=Run")
+		response, err := asking.Request(ctx, i, "/api/v1/events?watch=true&kind=Run")
 		if err != nil {
 			return open, err
 		}

@@ -27,6 +27,7 @@ type APIServer struct {
 	end       context.CancelFunc
 
 	mu       sync.Mutex
+	renewed  *tls.Certificate // nil: the first one
 	rule     Rule
 	disturbs map[string]Disturbance
 	requests []Request
@@ -55,6 +56,7 @@ func NewAPIServer(server *rest.Config) (*APIServer, error) {
 	s.server = httptest.NewUnstartedServer(http.HandlerFunc(s.serve))
 	s.server.Config.ErrorLog = log.New(io.Discard, "", 0)
 	s.server.EnableHTTP2 = true
+	s.server.TLS = &tls.Config{MinVersion: tls.VersionTLS12, GetConfigForClient: s.settings}
 	s.server.StartTLS()
 	return s, nil
 }
@@ -63,6 +65,25 @@ func NewAPIServer(server *rest.Config) (*APIServer, error) {
 // undone.
 func newTransport(settings *tls.Config) *http.Transport {
 	return &http.Transport{TLSClientConfig: settings, ForceAttemptHTTP2: true, DisableCompression: true}
+}
+
+// settings are those of one connection; nil means the server's own.
+func (s *APIServer) settings(*tls.ClientHelloInfo) (*tls.Config, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.renewed == nil {
+		return nil, nil
+	}
+	return &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{*s.renewed}, NextProtos: s.server.TLS.NextProtos}, nil
+}
+
+// Renew has the proxy show another certificate from now on, and cuts every connection, as
+// an API server does that is installed anew. Through has the new one afterwards.
+func (s *APIServer) Renew(certificate tls.Certificate) {
+	s.mu.Lock()
+	s.renewed = &certificate
+	s.mu.Unlock()
+	s.server.CloseClientConnections()
 }
 
 // Close cuts every connection and returns when nothing is left.
@@ -77,7 +98,13 @@ func (s *APIServer) Close() {
 func (s *APIServer) Through(client *rest.Config) *rest.Config {
 	through := rest.CopyConfig(client)
 	through.Host = s.server.URL
-	through.CAData = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.server.Certificate().Raw})
+	shown := s.server.Certificate().Raw
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.renewed != nil {
+		shown = s.renewed.Certificate[0]
+	}
+	through.CAData = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: shown})
 	return through
 }
 

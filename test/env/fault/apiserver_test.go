@@ -16,6 +16,7 @@ import (
 
 	"github.com/penstock-cd/penstock/test/env"
 	"github.com/penstock-cd/penstock/test/env/fault"
+	"github.com/penstock-cd/penstock/test/target"
 )
 
 // behind is a proxy before the API server, and the ConfigMaps of one namespace,
@@ -252,4 +253,32 @@ func TestAProxyThatIsClosedAnswersNobody(t *testing.T) {
 		t.Fatal("an event came")
 	}
 	require.Error(t, create(t.Context(), through, "b"))
+}
+
+func TestAnAnswerMayBeHalfAndACertificateAnother(t *testing.T) {
+	t.Parallel()
+	proxy, through, direct := behind(t)
+	require.NoError(t, create(t.Context(), direct, "a"))
+	all := func(what fault.Fault) {
+		proxy.Break(func(context.Context, fault.Request) fault.Fault { return what })
+	}
+	all(fault.HalfBody)
+	_, err := through.Get(t.Context(), "a", metav1.GetOptions{})
+	require.ErrorContains(t, err, "INTERNAL_ERROR")
+	all(fault.HungBody)
+	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	defer cancel()
+	_, err = through.Get(ctx, "a", metav1.GetOptions{})
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	all(fault.Unauthorized)
+	_, err = through.Get(t.Context(), "a", metav1.GetOptions{})
+	require.True(t, apierrors.IsUnauthorized(err), err)
+
+	proxy.Break(nil)
+	proxy.Renew(target.Certificate(time.Now().Add(-time.Hour), time.Hour+time.Minute))
+	_, err = through.Get(t.Context(), "a", metav1.GetOptions{})
+	require.ErrorContains(t, err, "certificate signed by unknown authority")
+	renewed := kubernetes.NewForConfigOrDie(proxy.Through(local.Config))
+	_, err = renewed.CoreV1().Namespaces().List(t.Context(), metav1.ListOptions{})
+	require.NoError(t, err)
 }

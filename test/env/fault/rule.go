@@ -25,10 +25,17 @@ const (
 	Timeout
 	// LostReply passes it on, and never answers.
 	LostReply
+	// HungBody passes it on, answers with the headers and half of the body, and never
+	// with the rest.
+	HungBody
+	// HalfBody does the same, and then cuts the connection or the stream.
+	HalfBody
+	// Unauthorized answers 401.
+	Unauthorized
 )
 
 func (f Fault) String() string {
-	return [...]string{"none", "429", "500", "timeout", "lost reply"}[f]
+	return [...]string{"none", "429", "500", "timeout", "lost reply", "hung body", "half body", "401"}[f]
 }
 
 // Rule decides what becomes of a request. It may hold it up, until its context ends
@@ -53,6 +60,14 @@ func (f Fault) apply(ctx context.Context, w http.ResponseWriter, pass func(http.
 		answer(w, http.StatusTooManyRequests, metav1.StatusReasonTooManyRequests)
 	case InternalError:
 		answer(w, http.StatusInternalServerError, metav1.StatusReasonInternalError)
+	case Unauthorized:
+		answer(w, http.StatusUnauthorized, metav1.StatusReasonUnauthorized)
+	case HungBody, HalfBody:
+		half(w, pass)
+		if f == HungBody {
+			<-ctx.Done()
+		}
+		panic(http.ErrAbortHandler)
 	case Timeout:
 		<-ctx.Done()
 		panic(http.ErrAbortHandler)
@@ -63,6 +78,18 @@ func (f Fault) apply(ctx context.Context, w http.ResponseWriter, pass func(http.
 	default:
 		pass(w)
 	}
+}
+
+// half answers with the first half of what the server answers.
+func half(w http.ResponseWriter, pass func(http.ResponseWriter)) {
+	whole := httptest.NewRecorder()
+	pass(whole)
+	for name, values := range whole.Header() {
+		w.Header()[name] = values
+	}
+	w.WriteHeader(whole.Code)
+	_, _ = w.Write(whole.Body.Bytes()[:whole.Body.Len()/2])
+	_ = http.NewResponseController(w).Flush()
 }
 
 // answer refuses a request as the API server does.

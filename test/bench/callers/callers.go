@@ -1,9 +1,12 @@
-package status
+// Package callers is users that ask `penstock server` over HTTPS. It creates service accounts
+// and what binds them to a role.
+package callers
 
 import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -17,21 +20,19 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
 
-	"github.com/penstock-cd/penstock/pkg/store"
-	"github.com/penstock-cd/penstock/pkg/view"
 	"github.com/penstock-cd/penstock/test/env"
 )
 
-// callers are users that ask a server, one after the other.
-type callers struct {
+// Callers are users that ask a server, one after the other.
+type Callers struct {
 	url    string
 	tokens []string
 	client *http.Client
 }
 
-// newCallers makes service accounts that may read everything. The server's CA is where
+// New makes service accounts that have a ClusterRole everywhere. The server's CA is where
 // users find it.
-func newCallers(ctx context.Context, parts *env.Environment, url string, count int) (*callers, error) {
+func New(ctx context.Context, parts *env.Environment, url, role string, count int) (*Callers, error) {
 	kube, err := kubernetes.NewForConfig(parts.Config)
 	if err != nil {
 		return nil, err
@@ -40,11 +41,11 @@ func newCallers(ctx context.Context, parts *env.Environment, url string, count i
 	if err != nil {
 		return nil, err
 	}
-	all := &callers{url: url, client: &http.Client{Timeout: time.Minute, Transport: &http.Transport{
+	all := &Callers{url: url, client: &http.Client{Timeout: time.Minute, Transport: &http.Transport{
 		TLSClientConfig: &tls.Config{RootCAs: roots}, MaxIdleConnsPerHost: 4,
 	}}}
 	_, err = kube.RbacV1().ClusterRoleBindings().Create(ctx, &rbacv1.ClusterRoleBinding{
-		ObjectMeta: metav1.ObjectMeta{Name: "callers"}, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "penstock-reader"},
+		ObjectMeta: metav1.ObjectMeta{Name: "callers-" + role}, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role},
 		Subjects: []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: "Group", Name: "system:serviceaccounts:default"}},
 	}, metav1.CreateOptions{})
 	if err != nil && !apierrors.IsAlreadyExists(err) {
@@ -83,9 +84,11 @@ func caller(ctx context.Context, kube kubernetes.Interface, name string) (string
 	return got.Status.Token, nil
 }
 
-func (c *callers) close() { c.client.CloseIdleConnections() }
+// Close closes the idle connections.
+func (c *Callers) Close() { c.client.CloseIdleConnections() }
 
-func (c *callers) request(ctx context.Context, user int, path string) (*http.Response, error) {
+// Request asks for a path. The caller closes the body, whose status is 200.
+func (c *Callers) Request(ctx context.Context, user int, path string) (*http.Response, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, c.url+path, nil)
 	if err != nil {
 		return nil, err
@@ -103,38 +106,29 @@ func (c *callers) request(ctx context.Context, user int, path string) (*http.Res
 	return response, nil
 }
 
-// timed asks for so many paths, one after the other, after each user has been seen once,
+// Timed asks for so many paths, one after the other, after each user has been seen once,
 // and returns how long each took.
-func (c *callers) timed(ctx context.Context, count int, path func(int) string) ([]time.Duration, error) {
+func (c *Callers) Timed(ctx context.Context, count int, path func(int) string) ([]time.Duration, error) {
 	took := make([]time.Duration, 0, count)
 	for i := -len(c.tokens); i < count; i++ {
-		began := time.Now()
-		response, err := c.request(ctx, i+len(c.tokens), path(max(i, 0)))
-		if err != nil {
-			return nil, err
-		}
-		_, err = io.Copy(io.Discard, response.Body)
-		if err := response.Body.Close(); err != nil {
-			return nil, err
-		}
+		one, err := c.One(ctx, i+len(c.tokens), path(max(i, 0)))
 		if err != nil {
 			return nil, err
 		}
 		if i >= 0 {
-			took = append(took, time.Since(began))
+			took = append(took, one)
 		}
 	}
 	return took, nil
 }
 
-// openHalves reads each half alone.
-func openHalves(ctx context.Context, url string) (ci, cd func(context.Context) error, done func(), err error) {
-	rows, err := store.Open(ctx, store.Config{URL: url, Schema: schema, MaxConns: 2, ReadOnly: true})
+// One asks for a path, and returns how long it took until the whole answer was there.
+func (c *Callers) One(ctx context.Context, user int, path string) (time.Duration, error) {
+	began := time.Now()
+	response, err := c.Request(ctx, user, path)
 	if err != nil {
-		return nil, nil, nil, err
+		return 0, err
 	}
-	reading := view.New(rows)
-	ci = func(ctx context.Context) error { _, err := reading.CiHalf(ctx, namespace, "app-1", 500); return err }
-	cd = func(ctx context.Context) error { _, err := reading.CdHalf(ctx, namespace, "app-1", 500); return err }
-	return ci, cd, rows.Close, nil
+	_, err = io.Copy(io.Discard, response.Body)
+	return time.Since(began), errors.Join(err, response.Body.Close())
 }

@@ -1,0 +1,202 @@
+package argo
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+
+	wfv1 "github.com/argoproj/argo-workflows/v3/pkg/apis/workflow/v1alpha1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/penstock-cd/penstock/api/v1alpha1"
+	"github.com/penstock-cd/penstock/pkg/clip"
+	"github.com/penstock-cd/penstock/pkg/store"
+	"github.com/penstock-cd/penstock/pkg/trigger"
+)
+
+// declared is a parameter of a template's spec.arguments, as far as it is checked. Inputs of
+// the templates inside of it are not: Argo gives them values while it runs.
+type declared struct {
+	name string
+	// value is the template's own; nil where it has none.
+	value *string
+	// hasSource tells that Argo finds a value where none is passed.
+	hasSource bool
+	enum      []string
+}
+
+// declaredIn returns the parameters as the template has them.
+func declaredIn(template *unstructured.Unstructured) []any {
+	found, _, err := unstructured.NestedFieldNoCopy(template.Object, "spec", "arguments", "parameters")
+	if err != nil {
+		return nil // Argo will say what is wrong with it
+	}
+	list, _ := found.([]any)
+	return list
+}
+
+// HaveSameParameters tells whether two states of a template declare the same parameters.
+func HaveSameParameters(a, b *unstructured.Unstructured) bool {
+	return reflect.DeepEqual(declaredIn(a), declaredIn(b))
+}
+
+func parse(list []any) []declared {
+	parameters := make([]declared, 0, len(list))
+	for _, one := range list {
+		fields, _ := one.(map[string]any)
+		name, _ := fields["name"].(string)
+		if name == "" {
+			continue
+		}
+		parameter := declared{name: name, value: text(fields["value"])}
+		source, _ := fields["valueFrom"].(map[string]any)
+		parameter.hasSource = fields["default"] != nil || source["default"] != nil || source["configMapKeyRef"] != nil
+		allowed, _ := fields["enum"].([]any)
+		for _, value := range allowed {
+			if value := text(value); value != nil {
+				parameter.enum = append(parameter.enum, *value)
+			}
+		}
+		parameters = append(parameters, parameter)
+	}
+	return parameters
+}
+
+// text is a value as Argo reads it (wfv1.AnyString); nil where there is none.
+func text(value any) *string {
+	switch value := value.(type) {
+	case string:
+		return &value
+	case bool:
+		return new(strconv.FormatBool(value))
+	case int64:
+		return new(strconv.FormatFloat(float64(value), 'f', -1, 64))
+	case float64:
+		return new(strconv.FormatFloat(value, 'f', -1, 64))
+	default:
+		return nil
+	}
+}
+
+// checked is a stage whose parameters are compared with those that its template declares.
+type checked struct {
+	template string // kind and name
+	stage    trigger.Stage
+	passed   map[string]string
+}
+
+// problems says which parameters have no value, or one that the template's enum does not
+// hold. A parameter that the template does not declare is none: Argo takes it.
+func (c checked) problems(parameters []declared) []string {
+	var problems []string
+	for _, parameter := range parameters {
+		value, isPassed := c.passed[parameter.name]
+		switch {
+		case isPassed && !allows(parameter.enum, value):
+			problems = append(problems, fmt.Sprintf("parameter %s is %q, and %s allows %s: %s",
+				parameter.name, clip.Text(value, maxValue), c.template, listed(parameter.enum), c.mend(parameter.name).correct))
+		case isPassed:
+		case parameter.value == nil && !parameter.hasSource:
+			problems = append(problems, fmt.Sprintf("parameter %s has no value, and %s has no default for it%s: %s",
+				parameter.name, c.template, only(parameter.enum), c.mend(parameter.name).set))
+		case parameter.value != nil && !allows(parameter.enum, *parameter.value):
+			problems = append(problems, fmt.Sprintf("parameter %s is %q by default in %s, which allows %s: correct the template, or %s",
+				parameter.name, clip.Text(*parameter.value, maxValue), c.template, listed(parameter.enum), c.mend(parameter.name).set))
+		}
+	}
+	return problems
+}
+
+// allows tells whether the value may be one of the enum's. Expressions are Argo's to evaluate.
+func allows(enum []string, value string) bool {
+	return len(enum) == 0 || slices.Contains(enum, value) || strings.Contains(value, "{{")
+}
+
+const (
+	// maxValue bounds, in bytes, what a message tells of a value; maxListed how many
+	// allowed values it names.
+	maxValue, maxListed = 100, 10
+)
+
+func only(enum []string) string {
+	if len(enum) == 0 {
+		return ""
+	}
+	return " and allows " + listed(enum)
+}
+
+func listed(enum []string) string {
+	var values []string
+	for _, value := range enum[:min(len(enum), maxListed)] {
+		values = append(values, strconv.Quote(clip.Text(value, maxValue)))
+	}
+	list := strings.Join(values, ", ")
+	if more := len(enum) - maxListed; more > 0 {
+		list += fmt.Sprintf(" and %d more", more)
+	}
+	return list
+}
+
+// mending is what to do about a parameter without a value, or with one that is not allowed.
+type mending struct{ set, correct string }
+
+// mend says where a parameter comes from, and so what to do.
+func (c checked) mend(parameter string) mending {
+	inTemplate := "correct the template's enum"
+	switch parameter {
+	case "environment", "application":
+		return mending{"set spec." + parameter, "correct spec." + parameter + " or the template's enum"}
+	case "revision":
+		return mending{"set spec.revision of the CiBuild, or give it a default in the template", "build another revision, or " + inTemplate}
+	case "artifacts":
+		return mending{"set spec.artifacts to All, or give it a default in the template", inTemplate}
+	case "image", "digest", "stage", "build":
+		return mending{"give it a default in the template", inTemplate}
+	}
+	field := "spec." + stageFields[c.stage] + ".workflow.parameters"
+	return mending{"set it in " + field + ", or give it a default in the template", "correct " + field + " or the template's enum"}
+}
+
+var stageFields = map[trigger.Stage]string{trigger.StagePre: "preDeploy", trigger.StageDeploy: "deploy", trigger.StagePost: "postDeploy"}
+
+// problemsOf compares the parameters of a Workflow with those that its template declares.
+func problemsOf(template *unstructured.Unstructured, stage trigger.Stage, passed []wfv1.Parameter) string {
+	parameters := parse(declaredIn(template))
+	if len(parameters) == 0 {
+		return ""
+	}
+	check := checked{template: template.GetKind() + " " + template.GetName(), stage: stage, passed: map[string]string{}}
+	for _, parameter := range passed {
+		check.passed[parameter.Name] = parameter.Value.String()
+	}
+	return strings.Join(check.problems(parameters), "; ")
+}
+
+// unknown stands for what only a build gives: it counts as set, and every enum allows it.
+const unknown = "{{unknown}}"
+
+// Unready says why a stage of a pipeline can't run, whatever the build gives: its template
+// does not exist, or a parameter is missing or not allowed. The reason is empty where it can.
+func Unready(ctx context.Context, reader client.Reader, pipeline *v1alpha1.CdPipeline, stage trigger.Stage) (v1alpha1.Reason, string, error) {
+	spec := trigger.StageSpec(pipeline, stage)
+	template, err := findTemplate(ctx, reader, pipeline.Namespace, spec.Workflow.TemplateRef)
+	if err != nil {
+		return "", "", err
+	}
+	if template == nil {
+		return v1alpha1.ReasonTemplateNotFound, missingTemplate(spec.Workflow.TemplateRef).Message, nil
+	}
+	inputs := trigger.Inputs{Build: unknown, Image: unknown, Digest: unknown, Revision: unknown, Stage: stage}
+	if pipeline.Spec.Artifacts == v1alpha1.ArtifactsAll {
+		inputs.All, inputs.Artifacts = true, []v1alpha1.Artifact{{Image: unknown}}
+	}
+	problems := problemsOf(template, stage, parameters(store.Claim{Inputs: inputs}, pipeline, spec))
+	if problems == "" {
+		return "", "", nil
+	}
+	return v1alpha1.ReasonInvalidParameters, problems, nil
+}
