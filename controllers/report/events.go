@@ -28,14 +28,14 @@ func newsOf(kind, reason, action, note string) news {
 func buildNews(was, is v1alpha1.CiBuildStatus) []news {
 	before, after := was.Conditions, is.Conditions
 	var list []news
-	if changed := turned(before, after, v1alpha1.ConditionPlanned); changed != nil && changed.Reason != string(v1alpha1.ReasonPlanning) {
+	if changed := changedCondition(before, after, v1alpha1.ConditionPlanned); changed != nil && changed.Reason != string(v1alpha1.ReasonPlanning) {
 		kind := corev1.EventTypeNormal
 		if changed.Status != metav1.ConditionTrue {
 			kind = corev1.EventTypeWarning
 		}
 		list = append(list, newsOf(kind, changed.Reason, "Plan", changed.Message))
 	}
-	changed := turned(before, after, v1alpha1.ConditionTriggered)
+	changed := changedCondition(before, after, v1alpha1.ConditionTriggered)
 	switch {
 	case changed == nil:
 	case isDelay[v1alpha1.Reason(changed.Reason)] && reasonOf(before, changed.Type) != changed.Reason, namesHolders(before, changed):
@@ -90,7 +90,7 @@ func pipelineNews(before, after v1alpha1.CdPipelineStatus) []news {
 func waitingNews(before, after []metav1.Condition) []news {
 	var list []news
 	for _, kind := range []string{v1alpha1.ConditionReady, v1alpha1.ConditionTriggered} {
-		changed := turned(before, after, kind)
+		changed := changedCondition(before, after, kind)
 		if changed == nil || changed.Status == metav1.ConditionTrue {
 			continue
 		}
@@ -133,9 +133,9 @@ func sameRun(before, after *v1alpha1.LastRun) bool {
 		before.Image == after.Image && before.Digest == after.Digest
 }
 
-// turned returns a condition that has another status, reason or message than it
+// changedCondition returns a condition that has another status, reason or message than it
 // had.
-func turned(before, after []metav1.Condition, kind string) *metav1.Condition {
+func changedCondition(before, after []metav1.Condition, kind string) *metav1.Condition {
 	old, now := meta.FindStatusCondition(before, kind), meta.FindStatusCondition(after, kind)
 	if now == nil || (old != nil && old.Status == now.Status && old.Reason == now.Reason && old.Message == now.Message) {
 		return nil

@@ -67,7 +67,7 @@ func countsOf(triggers v1alpha1.TriggerSummary) string {
 
 // finishedNews tells of runs that have failed since the status was written before.
 func finishedNews(before, after v1alpha1.CiBuildStatus) []news {
-	changed := turned(before.Conditions, after.Conditions, v1alpha1.ConditionFinished)
+	changed := changedCondition(before.Conditions, after.Conditions, v1alpha1.ConditionFinished)
 	if changed == nil || changed.Reason != string(v1alpha1.ReasonRunsFailed) || failed(after) <= failed(before) {
 		return nil
 	}

@@ -257,7 +257,7 @@ func TestAPipelineThatChangesMarksWhatHangsBelowItOnce(t *testing.T) {
 	}
 }
 
-func TestTheEchoOfAStatusWriteIsNotWorthALook(t *testing.T) {
+func TestAnUpdateByOurOwnStatusWriteNeedsNoReport(t *testing.T) {
 	t.Parallel()
 	before, build := web(), ended(v1alpha1.BuildRunning)
 	written, respecified := before.DeepCopy(), before.DeepCopy()
@@ -265,10 +265,10 @@ func TestTheEchoOfAStatusWriteIsNotWorthALook(t *testing.T) {
 	respecified.Generation = 2
 	reported, finished := build.DeepCopy(), ended(v1alpha1.BuildSucceeded)
 	reported.Status.Triggers = &v1alpha1.TriggerSummary{Total: 1}
-	require.False(t, worthALook(before, written))
-	require.True(t, worthALook(before, respecified))
-	require.False(t, worthALook(build, reported))
-	require.True(t, worthALook(build, finished))
+	require.False(t, needsReport(before, written))
+	require.True(t, needsReport(before, respecified))
+	require.False(t, needsReport(build, reported))
+	require.True(t, needsReport(build, finished))
 }
 
 func TestBuildsAreReportedWhenTheBacklogGateMoves(t *testing.T) {

@@ -61,7 +61,7 @@ func (r *Reporter) listen(ctx context.Context) (stop func(), err error) {
 		if err != nil {
 			return stop, fmt.Errorf("watch for reports: %w", err)
 		}
-		// Its only error is that there is none.
+		// It fails only if the handler is not registered.
 		stops = append(stops, func() { _ = kind.informer.RemoveEventHandler(registered) })
 	}
 	return stop, nil
@@ -116,7 +116,7 @@ func handler(ctx context.Context, known, changed mark) toolscache.ResourceEventH
 			markObject(ctx, object, changed)
 		},
 		UpdateFunc: func(before, after any) {
-			if worthALook(before, after) {
+			if needsReport(before, after) {
 				markObject(ctx, after, changed)
 			}
 		},
@@ -135,8 +135,8 @@ func markObject(ctx context.Context, object any, mark mark) {
 	}
 }
 
-// worthALook is false for the echo of the reporter's own writes.
-func worthALook(before, after any) bool {
+// needsReport ignores updates caused by our own status writes.
+func needsReport(before, after any) bool {
 	if build, ok := after.(*v1alpha1.CiBuild); ok {
 		return before.(*v1alpha1.CiBuild).Status.Phase != build.Status.Phase
 	}

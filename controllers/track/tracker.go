@@ -115,7 +115,7 @@ func (t *Tracker) Start(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("watch Workflows: %w", err)
 		}
-		defer func() { _ = t.informer.RemoveEventHandler(handler) }() // its only error is that there is none
+		defer func() { _ = t.informer.RemoveEventHandler(handler) }() // it fails only if the handler is not registered
 	}
 	var all errgroup.Group
 	all.Go(func() error { return t.departed.Run(ctx) })

@@ -14,7 +14,8 @@ import (
 
 func TestArgoDeletesAWorkflowAfterItsTimeAndTheRunStaysSucceeded(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, seldom, "WORKFLOW_TTL=1s")
+	// Narrow: the time to live would be that of the Workflows of all namespaces.
+	w := newNarrowWorld(t, seldom, "WORKFLOW_TTL=1s")
 	own := given.WorkflowTemplate("own", time.Second)
 	own.Spec.TTLStrategy = &wfv1.TTLStrategy{SecondsAfterCompletion: ptr.To[int32](3600)}
 	w.Create(own, given.CiPipeline(given.CI), given.CiBuild("app-1"))
