@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"k8s.io/apimachinery/pkg/types"
@@ -103,4 +105,22 @@ func TestWhatHasChangedGoesBeforeWhatIsOnlyLookedAtAgain(t *testing.T) {
 	set.add(key(4))
 	require.Equal(t, []types.NamespacedName{key(4), key(2)}, set.take(3))
 	require.Empty(t, set.take(3))
+}
+
+func TestItIsKnownSinceWhenTheOldestChangeWaitsOfWhatIsTaken(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		set := newDirtySet(make(chan struct{}, 1))
+		began := time.Now()
+		set.addLater(key(9)) // a sweep only looks at it again
+		set.add(key(1), key(2))
+		time.Sleep(3 * time.Second)
+		set.add(key(2), key(3)) // what waits keeps its place
+		require.Len(t, set.take(2), 2)
+		require.Equal(t, began, set.taken)
+		require.Len(t, set.take(1), 1)
+		require.Equal(t, began.Add(3*time.Second), set.taken)
+		require.Len(t, set.take(1), 1)
+		require.Zero(t, set.taken, "nothing of it has changed")
+	})
 }

@@ -17,7 +17,7 @@ const (
 
 	// soon is how late background work may be without a token of its own, after First; tooLate is when it has half of all,
 	// and grows how long after First it may have that.
-	soon, tooLate, grows = time.Second, 4 * time.Second, 10 * time.Second
+	soon, tooLate, grows = time.Second, 4 * time.Second, 2 * time.Second
 
 	// never is the number of tokens of triggers for each one of background where background has none.
 	never = 1 << 30
@@ -35,7 +35,7 @@ type Lateness struct {
 // a very large number where background has none, 1 where it has half.
 //
 // For the first 30 s triggers go first: background has its least share, and only for requests that have waited for 2 s.
-// After that its share grows with how late it is, from none to half of the tokens, and never faster than within 10 s. So a
+// After that its share grows with how late it is, from none to half of the tokens, and never faster than within 2 s. So a
 // burst of a minute with little to write costs the triggers next to nothing, and in a queue that never empties what is
 // written is never much later than 4 s, as long as half of the tokens are enough for it.
 func TriggersEach(busy time.Duration, late Lateness) int {

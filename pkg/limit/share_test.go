@@ -21,15 +21,15 @@ func TestHowManyTokensTriggersHaveForEachOneOfBackground(t *testing.T) {
 		"and no more than that while the burst is young":                  {29 * time.Second, Lateness{Waited: time.Hour}, 50},
 		"after 30 s work that is hardly late has none":                    {time.Hour, Lateness{Waited: 900 * time.Millisecond, Due: 900 * time.Millisecond}, never},
 		"work that is late has the least share first":                     {30 * time.Second, Lateness{Due: time.Hour}, 50},
-		"which grows while the burst goes on":                             {35 * time.Second, Lateness{Due: time.Hour}, 2},
-		"to half of the tokens":                                           {40 * time.Second, Lateness{Due: time.Hour}, 1},
+		"which grows while the burst goes on":                             {31 * time.Second, Lateness{Due: time.Hour}, 2},
+		"to half of the tokens":                                           {32 * time.Second, Lateness{Due: time.Hour}, 1},
 		"and no further":                                                  {time.Hour, Lateness{Due: time.Hour}, 1},
 		"a request that waits counts as work that is due":                 {time.Hour, Lateness{Waited: 4 * time.Second}, 1},
 		"the share grows with how late it is":                             {time.Hour, Lateness{Due: 2500 * time.Millisecond}, 2},
 		"work that is a second late has the least share in the long run":  {time.Hour, Lateness{Due: time.Second}, 50},
 		"the oldest of both counts":                                       {time.Hour, Lateness{Waited: time.Second, Due: 4 * time.Second}, 1},
 		"without triggers it is as at the beginning of a burst":           {0, Lateness{}, never},
-		"a tenth of the way is a share of a fifteenth":                    {31 * time.Second, Lateness{Due: time.Hour}, 13},
+		"a twentieth of the way is a share of one in 22":                  {30*time.Second + 100*time.Millisecond, Lateness{Due: time.Hour}, 21},
 		"and a quarter of the way in lateness is a share of about an 8th": {time.Hour, Lateness{Due: 1750 * time.Millisecond}, 6},
 	} {
 		t.Run(sentence, func(t *testing.T) {

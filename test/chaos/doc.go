@@ -27,6 +27,7 @@
 //	21  a client vanishes inside a transaction
 //	22b a Workflow that runs while the database is restored without it
 //	23  a create that arrives after its task was cancelled; a copy that somebody resubmits
+//	27  a queue that never empties
 //	28  builds of one pipeline in every order, under each concurrencyPolicy
 //	28b SIGKILL at every step of a RunRequest, of a supersession and of a stage's end
 //	29  Workflows that others relabel, release, stop, retry or copy; templates and quotas that go and come back
