@@ -28,6 +28,7 @@ import (
 	"github.com/penstock-cd/penstock/controllers/release"
 	"github.com/penstock-cd/penstock/controllers/report"
 	"github.com/penstock-cd/penstock/controllers/request"
+	"github.com/penstock-cd/penstock/controllers/restored"
 	"github.com/penstock-cd/penstock/controllers/stop"
 	"github.com/penstock-cd/penstock/controllers/sweep"
 	"github.com/penstock-cd/penstock/controllers/track"
@@ -90,6 +91,7 @@ type loops struct {
 	queue      *gauge.Queue
 	clusters   *cluster.Prober
 	horizon    *gauge.Horizon
+	restored   *restored.Comparer
 }
 
 // Add adds every loop to the manager.
@@ -117,6 +119,9 @@ func Add(ctx context.Context, mgr manager.Manager, deps Dependencies) error {
 // newLoops makes the loops, those first that others wake.
 func newLoops(mgr manager.Manager, deps Dependencies, decider trigger.Decider) *loops {
 	l := &loops{}
+	l.restored = restored.New(restored.Config{
+		Cache: mgr.GetCache(), Rows: deps.Store, Events: mgr.GetEventRecorder("penstock"), Log: deps.Log.WithName("restored"),
+	})
 	l.reporter = report.New(report.Config{
 		Cache: mgr.GetCache(), Writer: mgr.GetClient(), Rows: deps.Store, History: deps.Store, Decider: decider,
 		Events:  mgr.GetEventRecorder("penstock"),
@@ -138,12 +143,12 @@ func newLoops(mgr manager.Manager, deps Dependencies, decider trigger.Decider) *
 	})
 	planning := plan.Config{
 		Cache: mgr.GetCache(), Live: deps.TriggerClients[LaneCd], Rows: deps.Store, Decider: decider,
-		Planned: l.wake, OnUnplanned: func(build types.NamespacedName) { l.reporter.Builds(build) },
+		Planned: l.wake, Compared: l.restored.Compared, OnUnplanned: func(build types.NamespacedName) { l.reporter.Builds(build) },
 	}
 	l.planner, l.follower = plan.New(planning), plan.NewFollower(planning, deps.Log.WithName("follow"))
 	l.requests = request.New(request.Config{
 		Cache: mgr.GetCache(), Live: mgr.GetAPIReader(), Writer: mgr.GetClient(), Rows: deps.Store, Decider: decider,
-		Events: mgr.GetEventRecorder("penstock"), OnCommit: l.wake,
+		Events: mgr.GetEventRecorder("penstock"), OnCommit: l.wake, Compared: l.restored.Compared,
 	})
 	l.holder = hold.New(hold.Config{
 		Cache: mgr.GetCache(), Live: mgr.GetAPIReader(), Rows: deps.Store,
@@ -277,8 +282,8 @@ func (l *loops) register(ctx context.Context, mgr manager.Manager, loadLimits fu
 		}
 	}
 	for _, loop := range []manager.Runnable{
-		limited{l.dispatcher, loadLimits}, limited{l.builds, loadLimits}, limited{l.history, loadLimits}, l.surplus, l.adapter, l.backlog, l.follower, l.holder, l.tracker, l.stopper, l.releaser, l.pickup,
-		l.reporter.Feed, l.reporter, l.mirror, l.sweeper, l.queue, l.horizon, l.clusters,
+		limited{l.dispatcher, loadLimits}, limited{l.builds, loadLimits}, limited{l.history, loadLimits}, l.surplus, l.adapter, l.backlog, limited{l.follower, l.restored.Compared}, limited{l.holder, l.restored.Compared}, l.tracker, l.stopper, l.releaser, l.pickup,
+		l.reporter.Feed, limited{l.reporter, l.restored.Compared}, l.mirror, l.sweeper, l.queue, l.horizon, l.clusters,
 	} {
 		if err := mgr.Add(loop); err != nil {
 			return fmt.Errorf("add %T: %w", loop, err)

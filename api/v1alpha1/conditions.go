@@ -133,11 +133,14 @@ const (
 	// ReasonTimedOut: its Workflow ran longer than the stage's timeout.
 	ReasonTimedOut Reason = "TimedOut"
 	// ReasonUnknownKind: no builder is registered for the task's kind.
-	ReasonUnknownKind       Reason = "UnknownKind"
-	ReasonNameConflict      Reason = "NameConflict"
-	ReasonTemplateNotFound  Reason = "TemplateNotFound"
-	ReasonWorkflowInvalid   Reason = "WorkflowInvalid"
-	ReasonWorkflowDeleted   Reason = "WorkflowDeleted"
+	ReasonUnknownKind      Reason = "UnknownKind"
+	ReasonNameConflict     Reason = "NameConflict"
+	ReasonTemplateNotFound Reason = "TemplateNotFound"
+	ReasonWorkflowInvalid  Reason = "WorkflowInvalid"
+	ReasonWorkflowDeleted  Reason = "WorkflowDeleted"
+	// ReasonEndUnknown: its Workflow is gone, and nobody knows how it ended, such as after the
+	// database was restored. It is not tried again.
+	ReasonEndUnknown        Reason = "EndUnknown"
 	ReasonPipelineDeleted   Reason = "PipelineDeleted"
 	ReasonStageRemoved      Reason = "StageRemoved"
 	ReasonNamespaceDeleted  Reason = "NamespaceTerminating"

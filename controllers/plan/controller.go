@@ -63,6 +63,9 @@ type Config struct {
 	Decider trigger.Decider
 	// Planned is told, after the commit, that there are tasks to dispatch.
 	Planned func()
+	// Compared waits until what Kubernetes tells of earlier runs was compared with the rows:
+	// a restored database has forgotten the last of them. Optional.
+	Compared func(ctx context.Context) error
 	// OnUnplanned is called with a build that could not be planned, whose status says why.
 	OnUnplanned func(build types.NamespacedName)
 }
@@ -99,6 +102,11 @@ func (c *Controller) Reconcile(ctx context.Context, request reconcile.Request) (
 	}
 	if !NeedsPlan(build) {
 		return reconcile.Result{}, nil
+	}
+	if c.Compared != nil {
+		if err := c.Compared(ctx); err != nil {
+			return reconcile.Result{}, nil //nolint:nilerr // it ends with the process alone
+		}
 	}
 	planned, err := c.planOnce(ctx, build)
 	if !planned {
