@@ -30,6 +30,7 @@ import (
 	"github.com/penstock-cd/penstock/controllers/release"
 	"github.com/penstock-cd/penstock/controllers/report"
 	"github.com/penstock-cd/penstock/controllers/request"
+	"github.com/penstock-cd/penstock/controllers/restored"
 	"github.com/penstock-cd/penstock/controllers/stop"
 	"github.com/penstock-cd/penstock/controllers/sweep"
 	"github.com/penstock-cd/penstock/controllers/track"
@@ -95,6 +96,7 @@ type loops struct {
 	queue      *gauge.Queue
 	clusters   *cluster.Prober
 	horizon    *gauge.Horizon
+	restored   *restored.Comparer
 }
 
 // Add adds every loop to the manager.
@@ -122,6 +124,9 @@ func Add(ctx context.Context, mgr manager.Manager, deps Dependencies) error {
 // newLoops makes the loops, those first that others wake.
 func newLoops(mgr manager.Manager, deps Dependencies, decider trigger.Decider) *loops {
 	l, troubles := &loops{}, plan.NewTroubles()
+	l.restored = restored.New(restored.Config{
+		Cache: mgr.GetCache(), Rows: deps.Store, Events: mgr.GetEventRecorder("penstock"), Log: deps.Log.WithName("restored"),
+	})
 	l.reporter = report.New(report.Config{
 		Cache: mgr.GetCache(), Writer: mgr.GetClient(), Rows: deps.Store, History: deps.Store, Decider: decider,
 		Events:      mgr.GetEventRecorder("penstock"),
@@ -146,7 +151,7 @@ func newLoops(mgr manager.Manager, deps Dependencies, decider trigger.Decider) *
 	l.addPlanning(mgr, deps, decider, troubles)
 	l.requests = request.New(request.Config{
 		Cache: mgr.GetCache(), Live: mgr.GetAPIReader(), Writer: mgr.GetClient(), Rows: deps.Store, Decider: decider,
-		Events: mgr.GetEventRecorder("penstock"), OnCommit: l.wake,
+		Events: mgr.GetEventRecorder("penstock"), OnCommit: l.wake, Compared: l.restored.Compared,
 	})
 	l.holder = hold.New(hold.Config{
 		Cache: mgr.GetCache(), Live: mgr.GetAPIReader(), Rows: deps.Store,
@@ -184,7 +189,7 @@ func newLoops(mgr manager.Manager, deps Dependencies, decider trigger.Decider) *
 func (l *loops) addPlanning(mgr manager.Manager, deps Dependencies, decider trigger.Decider, troubles *plan.Troubles) {
 	planning := plan.Config{
 		Cache: mgr.GetCache(), Live: deps.TriggerClients[LaneCd], Rows: deps.Store, Decider: decider,
-		Planned: l.wake, OnUnplanned: func(build types.NamespacedName) { l.reporter.Builds(build) },
+		Planned: l.wake, Compared: l.restored.Compared, OnUnplanned: func(build types.NamespacedName) { l.reporter.Builds(build) },
 		Bounds: plan.NewBounds(), Troubles: troubles, OnLarge: func() { l.chunks.Wake() },
 	}
 	l.planner, l.follower = plan.New(planning), plan.NewFollower(planning, deps.Log.WithName("follow"))
@@ -296,8 +301,8 @@ func (l *loops) register(ctx context.Context, mgr manager.Manager, loadLimits fu
 		}
 	}
 	for _, loop := range []manager.Runnable{
-		limited{l.dispatcher, loadLimits}, limited{l.builds, loadLimits}, limited{l.history, loadLimits}, l.surplus, l.adapter, l.backlog, l.follower, l.chunks, l.holder, l.tracker, l.stopper, l.releaser, l.pickup,
-		l.reporter.Feed, l.reporter, l.mirror, l.sweeper, l.queue, l.horizon, l.clusters,
+		limited{l.dispatcher, loadLimits}, limited{l.builds, loadLimits}, limited{l.history, loadLimits}, l.surplus, l.adapter, l.backlog, limited{l.follower, l.restored.Compared}, limited{l.chunks, l.restored.Compared}, limited{l.holder, l.restored.Compared}, l.tracker, l.stopper, l.releaser, l.pickup,
+		l.reporter.Feed, limited{l.reporter, l.restored.Compared}, l.mirror, l.sweeper, l.queue, l.horizon, l.clusters,
 	} {
 		if err := mgr.Add(loop); err != nil {
 			return fmt.Errorf("add %T: %w", loop, err)

@@ -110,14 +110,15 @@ type runnable interface {
 	manager.LeaderElectionRunnable
 }
 
-// limited is a loop that does nothing before the ConfigMap's limits are in force: the
-// environment's may allow more.
+// limited is a loop that does nothing before something else is done: before the ConfigMap's
+// limits are in force, since the environment's may allow more, or before what Kubernetes
+// tells was compared with the rows.
 type limited struct {
 	runnable
 	load func(context.Context) error
 }
 
-// Start loads the limits, and starts the loop.
+// Start waits for that, and starts the loop.
 func (l limited) Start(ctx context.Context) error {
 	if err := l.load(ctx); err != nil && ctx.Err() == nil { // a shutdown is no error
 		return err

@@ -145,6 +145,9 @@ const (
 	ReasonInvalidParameters Reason = "InvalidParameters"
 	ReasonWorkflowInvalid   Reason = "WorkflowInvalid"
 	ReasonWorkflowDeleted   Reason = "WorkflowDeleted"
+	// ReasonEndUnknown: its Workflow is gone, and nobody knows how it ended, such as after the
+	// database was restored. It is not tried again.
+	ReasonEndUnknown        Reason = "EndUnknown"
 	ReasonPipelineDeleted   Reason = "PipelineDeleted"
 	ReasonStageRemoved      Reason = "StageRemoved"
 	ReasonNamespaceDeleted  Reason = "NamespaceTerminating"

@@ -77,6 +77,9 @@ type Config struct {
 	Decider trigger.Decider
 	// Planned is told, after the commit, that there are tasks to dispatch.
 	Planned func()
+	// Compared waits until what Kubernetes tells of earlier runs was compared with the rows:
+	// a restored database has forgotten the last of them. Optional.
+	Compared func(ctx context.Context) error
 	// OnUnplanned is called with a build whose status is to say how its planning goes.
 	OnUnplanned func(build types.NamespacedName)
 	// Bounds are the bounds of this and of all that plans beside it. Defaults to its own.
@@ -133,6 +136,11 @@ func (c *Controller) Reconcile(ctx context.Context, request reconcile.Request) (
 	if !NeedsPlan(build) {
 		c.Troubles.over(request.NamespacedName)
 		return reconcile.Result{}, nil
+	}
+	if c.Compared != nil {
+		if err := c.Compared(ctx); err != nil {
+			return reconcile.Result{}, nil //nolint:nilerr // it ends with the process alone
+		}
 	}
 	planned, err := c.planOnce(ctx, build)
 	c.Troubles.note(ctx, request.NamespacedName, err)

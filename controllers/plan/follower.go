@@ -177,9 +177,9 @@ func holdOfNext(pipeline *v1alpha1.CdPipeline, ended store.Ended) trigger.Hold {
 }
 
 // retries tells whether the stage is tried again: its Workflow has failed, and nobody
-// wants it to end.
+// wants it to end. One whose end is not known may have succeeded.
 func retries(pipeline *v1alpha1.CdPipeline, ended store.Ended) bool {
-	failed := ended.Status == store.StatusFailed || (ended.Status == store.StatusError && ended.HadWorkflow)
+	failed := ended.Status == store.StatusFailed || (ended.Status == store.StatusError && ended.HadWorkflow && ended.Reason != v1alpha1.ReasonEndUnknown)
 	if pipeline == nil || !failed || ended.Stopped || ended.Overtaken {
 		return false
 	}

@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
+	"github.com/penstock-cd/penstock/pkg/argo"
 	"github.com/penstock-cd/penstock/pkg/store"
 	"github.com/penstock-cd/penstock/pkg/trigger"
 	"github.com/penstock-cd/penstock/test/given"
@@ -231,4 +232,19 @@ func TestOneEndedStageReadsItsOwnChildrenAlone(t *testing.T) {
 	follow(t, s.follower())
 	require.Equal(t, []string{"below DEPLOY Pending"}, s.table(queued))
 	require.EqualValues(t, 1, objects.Load())
+}
+
+func TestAStageOfWhichNobodyKnowsHowItEndedIsNotTriedAgain(t *testing.T) {
+	t.Parallel()
+	s := planned(t, given.CdPipeline("web", given.WithRetries(3, 0)), given.CdPipeline("below", given.BelowCd("web")))
+	claims, err := s.store.Claim(t.Context(), store.Lane{Kind: store.KindCd}, "w", 1, time.Minute)
+	require.NoError(t, err)
+	_, err = s.store.Complete(t.Context(), "w", []store.Completion{{ID: claims[0].ID, Attempt: claims[0].Attempt, Status: store.StatusSubmitted}})
+	require.NoError(t, err)
+	_, err = s.store.Observe(t.Context(), []store.Observation{argo.Gone(store.Active{ID: claims[0].ID, WorkflowName: claims[0].WorkflowName, Namespace: claims[0].Namespace})})
+	require.NoError(t, err)
+	follow(t, s.follower())
+	require.Empty(t, s.table(queued))
+	require.Equal(t, []string{"web Error"}, s.table(ran))
+	require.Equal(t, []string{"below Blocked/ParentNotSucceeded", "web Triggered/Triggered"}, s.table(decided))
 }

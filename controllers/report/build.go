@@ -129,7 +129,8 @@ func unplannedCondition(build *v1alpha1.CiBuild, hasParent bool) metav1.Conditio
 	switch {
 	case wasPlanned(build):
 		condition.Reason = string(v1alpha1.ReasonRecordsLost)
-		condition.Message = "this build was planned, but the database knows nothing of it; it is not triggered again: create a new CiBuild to do so"
+		condition.Message = "this build was planned, but the database knows nothing of it, as after it was restored; nothing is triggered again by itself: " +
+			"look at what is deployed, and to run a pipeline for this build: " + triggerCommand(build)
 	case !hasParent:
 		condition.Reason = string(v1alpha1.ReasonParentNotFound)
 		condition.Message = fmt.Sprintf("CiPipeline %q does not exist in this namespace: create it, and this build is planned", build.Spec.PipelineRef.Name)
@@ -138,6 +139,12 @@ func unplannedCondition(build *v1alpha1.CiBuild, hasParent bool) metav1.Conditio
 		condition.Message = "what to trigger is being decided"
 	}
 	return condition
+}
+
+// triggerCommand is what has a pipeline run for the build.
+func triggerCommand(build *v1alpha1.CiBuild) string {
+	return fmt.Sprintf(`echo '{"apiVersion":"%s","kind":"RunRequest","metadata":{"generateName":"again-"},"spec":{"action":"Trigger",`+
+		`"pipelineRef":{"name":"PIPELINE"},"buildRef":{"name":"%s"}}}' | kubectl -n %s create -f -`, v1alpha1.GroupVersion, build.Name, build.Namespace)
 }
 
 // wasPlanned stays true once the records are known to be lost, whatever becomes of

@@ -184,8 +184,7 @@ func TestWhyAnEndedBuildIsNotPlanned(t *testing.T) {
 	lost := buildStatus(with(ended(v1alpha1.BuildSucceeded), planned), nil, true, open)
 	orphan := buildStatus(ended(v1alpha1.BuildSucceeded), nil, false, open)
 	const (
-		recordsLost = "False RecordsLost: this build was planned, but the database knows nothing of it; " +
-			"it is not triggered again: create a new CiBuild to do so"
+		recordsLost    = "False RecordsLost: " + lostMessage
 		parentNotFound = `False ParentNotFound: CiPipeline "ci" does not exist in this namespace: create it, and this build is planned`
 	)
 	for sentence, tc := range map[string]struct {
@@ -320,7 +319,7 @@ func TestEventsOfABuild(t *testing.T) {
 			done, build(nil, true, done),
 			[]news{{
 				corev1.EventTypeWarning, "RecordsLost", "Plan",
-				"this build was planned, but the database knows nothing of it; it is not triggered again: create a new CiBuild to do so",
+				lostMessage,
 			}},
 		},
 	} {
@@ -358,3 +357,9 @@ func TestABuildTellsThatTheBacklogGateHoldsItBack(t *testing.T) {
 	still := buildStatus(with(ended(v1alpha1.BuildSucceeded), held), summary, true, shut(201))
 	require.Empty(t, buildNews(held, still), "told once, not with each that ends")
 }
+
+// lostMessage is what a build tells whose records are lost.
+const lostMessage = "this build was planned, but the database knows nothing of it, as after it was restored; nothing is triggered again by itself: " +
+	"look at what is deployed, and to run a pipeline for this build: " +
+	`echo '{"apiVersion":"penstock.dev/v1alpha1","kind":"RunRequest","metadata":{"generateName":"again-"},"spec":{"action":"Trigger",` +
+	`"pipelineRef":{"name":"PIPELINE"},"buildRef":{"name":"b1"}}}' | kubectl -n default create -f -`

@@ -110,7 +110,7 @@ func TestWhatHasChangedGoesBeforeWhatIsOnlyLookedAtAgain(t *testing.T) {
 func TestItIsKnownSinceWhenTheOldestChangeWaitsOfWhatIsTaken(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		set := newDirtySet(make(chan struct{}, 1))
+		set := newDirtySet(&loop.Signal{})
 		began := time.Now()
 		set.addLater(key(9)) // a sweep only looks at it again
 		set.add(key(1), key(2))

@@ -120,11 +120,12 @@ func (c *Controller) trigger(ctx context.Context, asked asked) (store.Answer, er
 // pipeline.
 func (c *Controller) build(ctx context.Context, asked asked) (*store.FinishedBuild, error) {
 	build, err := c.Rows.FindBuild(ctx, asked.Namespace, asked.BuildName)
+	if err == nil && build == nil {
+		build, err = c.unplanned(ctx, asked)
+	}
 	switch {
 	case err != nil:
 		return nil, err
-	case build == nil:
-		return nil, c.unplanned(ctx, asked)
 	case build.Phase != v1alpha1.BuildSucceeded:
 		return nil, refuse("CiBuild %s ended as %s: only a build that Succeeded can be deployed", build.Name, build.Phase)
 	case len(build.Artifacts) == 0:
@@ -133,22 +134,26 @@ func (c *Controller) build(ctx context.Context, asked asked) (*store.FinishedBui
 	return build, c.confirmBelow(ctx, asked, build)
 }
 
-// unplanned says why a build can't be deployed whose plan is not committed. It asks the API
-// server: the cache may be behind.
-func (c *Controller) unplanned(ctx context.Context, asked asked) error {
+// unplanned returns a build whose plan is lost as its CiBuild has it, or says why one can't be
+// deployed whose plan is not committed. It asks the API server: the cache may be behind.
+func (c *Controller) unplanned(ctx context.Context, asked asked) (*store.FinishedBuild, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	var builds v1alpha1.CiBuildList
 	err := c.Live.List(ctx, &builds, client.InNamespace(asked.Namespace), client.MatchingFields{"metadata.name": asked.BuildName})
 	switch {
 	case err != nil:
-		return fmt.Errorf("look for CiBuild: %w", err)
+		return nil, fmt.Errorf("look for CiBuild: %w", err)
 	case len(builds.Items) == 0:
-		return refuse("CiBuild %s does not exist in namespace %s", asked.BuildName, asked.Namespace)
+		return nil, refuse("CiBuild %s does not exist in namespace %s", asked.BuildName, asked.Namespace)
 	case plan.NeedsPlan(&builds.Items[0]):
-		return errUnplanned
+		return nil, errUnplanned
+	case !builds.Items[0].Status.Phase.IsTerminal():
+		return nil, refuse("CiBuild %s has not ended", asked.BuildName)
+	case !builds.Items[0].DeletionTimestamp.IsZero():
+		return nil, refuse("CiBuild %s is being deleted", asked.BuildName)
 	default:
-		return refuse("CiBuild %s has not ended, or its records are lost", asked.BuildName)
+		return c.Rows.NoteBuild(ctx, plan.Facts(&builds.Items[0]), builds.Items[0].Status.Artifacts)
 	}
 }
 

@@ -58,6 +58,8 @@ type Rows interface {
 	Runs(ctx context.Context, pipelineUID string, run int64, build string) ([]store.RunState, error)
 	// FindBuild returns the newest planned build of that name, or nil.
 	FindBuild(ctx context.Context, namespace, name string) (*store.FinishedBuild, error)
+	// NoteBuild notes a build whose plan is lost, so that runs can be made of it.
+	NoteBuild(ctx context.Context, build trigger.Build, artifacts []v1alpha1.Artifact) (*store.FinishedBuild, error)
 	// DeployedBefore returns what the pipeline deployed before what is deployed now.
 	DeployedBefore(ctx context.Context, pipeline store.PipelineRef) (*store.FinishedBuild, string, error)
 }
@@ -70,6 +72,9 @@ type Config struct {
 	Writer  client.Client
 	Rows    Rows
 	Decider trigger.Decider
+	// Compared waits until what Kubernetes tells of earlier runs was compared with the rows.
+	// Optional.
+	Compared func(ctx context.Context) error
 	// Events records events on RunRequests.
 	Events events.EventRecorder
 	// OnCommit is called after a request was carried out.
@@ -106,6 +111,11 @@ func (c *Controller) Reconcile(ctx context.Context, key reconcile.Request) (reco
 	}
 	if object.Status.Phase != "" || !object.DeletionTimestamp.IsZero() {
 		return reconcile.Result{}, nil
+	}
+	if c.Compared != nil {
+		if err := c.Compared(ctx); err != nil {
+			return reconcile.Result{}, nil //nolint:nilerr // it ends with the process alone
+		}
 	}
 	answer, err := c.answer(ctx, object)
 	switch {

@@ -37,7 +37,7 @@ func TestARefusalSaysWhyAndChangesNothing(t *testing.T) {
 		"a build that runs": {
 			before:  func(s *scene) { s.build("running") },
 			request: ask("r", v1alpha1.ActionTrigger, web, given.OfBuild("running")),
-			want:    "CiBuild running has not ended, or its records are lost",
+			want:    "CiBuild running has not ended",
 		},
 		"a build that is being deleted before its plan": {
 			before: func(s *scene) {
@@ -50,7 +50,7 @@ func TestARefusalSaysWhyAndChangesNothing(t *testing.T) {
 				require.NoError(s.t, s.cluster.Delete(s.t.Context(), going))
 			},
 			request: ask("r", v1alpha1.ActionTrigger, web, given.OfBuild("going")),
-			want:    "CiBuild going has not ended, or its records are lost",
+			want:    "CiBuild going is being deleted",
 		},
 		"a build that failed": {
 			before: func(s *scene) {

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
 	"github.com/penstock-cd/penstock/pkg/store"
@@ -192,4 +193,20 @@ func TestAnOlderBuildThatIsTriggeredDoesNotGoOnWhereANewerOneHadItsTurn(t *testi
 	s.endAll(store.StatusSucceeded)
 	require.Equal(t, []string{"b1 #1 Succeeded", "b2 #1 Succeeded", "b1 #2 Succeeded"}, s.runs("web"))
 	require.Equal(t, []string{"b1 #1 Succeeded", "b2 #1 Succeeded"}, s.runs("below"))
+}
+
+func TestABuildWhoseRecordsAreLostIsTriggeredUnderANumberThatNoLostRunHad(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, given.CdPipeline("web"))
+	s.build("b1")
+	s.finish("b1", v1alpha1.BuildSucceeded, given.Artifacts(1)...)
+	build := &v1alpha1.CiBuild{}
+	require.NoError(t, s.cluster.Get(t.Context(), key("b1"), build))
+	build.Status.Conditions = []metav1.Condition{{
+		Type: v1alpha1.ConditionPlanned, Status: metav1.ConditionFalse, Reason: string(v1alpha1.ReasonRecordsLost), LastTransitionTime: metav1.Now(),
+	}}
+	require.NoError(t, s.cluster.Status().Update(t.Context(), build))
+	s.done(triggers("r1", "b1"))
+	require.Equal(t, []string{"11"}, s.table(`SELECT run::text FROM cd_workflow`))
+	require.Equal(t, []string{"true"}, s.table(`SELECT (planned_at IS NULL)::text FROM ci_build`), "its plan stays lost")
 }

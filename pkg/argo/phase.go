@@ -92,11 +92,14 @@ func Observe(workflow client.Object, deleted bool) store.Observation {
 	return observation
 }
 
-// Gone says that the Workflow of a task does not exist any more.
+// Gone says that the Workflow of a task does not exist any more, and that its end is not
+// known. Our finalizer keeps a Workflow until its end is recorded: so either that record is
+// lost, or somebody took the finalizer off.
 func Gone(task store.Active) store.Observation {
 	return store.Observation{
-		Gone: task.ID, Namespace: task.Namespace, WorkflowName: task.WorkflowName, Reason: v1alpha1.ReasonWorkflowDeleted,
-		Message: fmt.Sprintf("Workflow %s was deleted before its end was seen", task.WorkflowName),
+		Gone: task.ID, Namespace: task.Namespace, WorkflowName: task.WorkflowName, Reason: v1alpha1.ReasonEndUnknown,
+		Message: fmt.Sprintf("Workflow %s is gone, and its end is not in the database: the database was restored, or somebody took the finalizer off; "+
+			"look at what it has done, and create a RunRequest with action Trigger or Retry where that is to be done again", task.WorkflowName),
 	}
 }
 

@@ -98,8 +98,9 @@ func TestATaskWhoseWorkflowDoesNotExistIsToldByItsId(t *testing.T) {
 	t.Parallel()
 	task := store.Active{ID: 7, Namespace: given.Namespace, WorkflowName: "web-deploy-1"}
 	require.Equal(t, store.Observation{
-		Gone: 7, Namespace: given.Namespace, WorkflowName: "web-deploy-1", Reason: v1alpha1.ReasonWorkflowDeleted,
-		Message: "Workflow web-deploy-1 was deleted before its end was seen",
+		Gone: 7, Namespace: given.Namespace, WorkflowName: "web-deploy-1", Reason: v1alpha1.ReasonEndUnknown,
+		Message: "Workflow web-deploy-1 is gone, and its end is not in the database: the database was restored, or somebody took the finalizer off; " +
+			"look at what it has done, and create a RunRequest with action Trigger or Retry where that is to be done again",
 	}, Gone(task))
 }
 

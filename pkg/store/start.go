@@ -293,13 +293,29 @@ func (s *start) number(ctx context.Context, queries *dbsqlc.Queries, artifact in
 	if err != nil {
 		return 0, fmt.Errorf("number runs: %w", err)
 	}
-	number := int32(firstRun)
+	number, err := s.firstNumber(ctx, queries, pipeline)
+	if err != nil {
+		return 0, err
+	}
 	for _, row := range rows {
 		if all || row.CiArtifactID == artifact {
 			number = max(number, row.Run+1)
 		}
 	}
 	return number, nil
+}
+
+// firstNumber is behind those of runs that may be lost: their Workflows would be taken for
+// the new run's.
+func (s *start) firstNumber(ctx context.Context, queries *dbsqlc.Queries, pipeline *v1alpha1.CdPipeline) (int32, error) {
+	lost, err := queries.HasLostRuns(ctx, dbsqlc.HasLostRunsParams{BuildUid: s.build.UID, PipelineUid: string(pipeline.UID)})
+	if err != nil {
+		return 0, fmt.Errorf("look for lost runs: %w", err)
+	}
+	if lost {
+		return firstRun + mostLost, nil
+	}
+	return firstRun, nil
 }
 
 func (s *start) insertStages(ctx context.Context, queries *dbsqlc.Queries, runs []madeRun) error {

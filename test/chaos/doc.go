@@ -25,6 +25,7 @@
 //	18  started and stopped at any moment; goroutines that are left
 //	20  the rights that the chart grants
 //	21  a client vanishes inside a transaction
+//	22  the database is restored without its last seconds
 //	22b a Workflow that runs while the database is restored without it
 //	23  a create that arrives after its task was cancelled; a copy that somebody resubmits
 //	27  a queue that never empties

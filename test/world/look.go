@@ -77,6 +77,9 @@ func (w *World) MadeAre(want int) {
 	require.Equal(w.t, want, made)
 }
 
+// Made returns how many Workflows Penstock has made, and the names of those made twice.
+func (w *World) Made() (made int, twice []string) { return w.witness.Made() }
+
 // Build returns a CiBuild as it is now; an empty one where there is none.
 func (w *World) Build(ctx context.Context, name string) *v1alpha1.CiBuild {
 	build := &v1alpha1.CiBuild{}

@@ -1,0 +1,200 @@
+// Package restored compares, once at start, what Kubernetes tells of builds and runs with the
+// tables, and notes there what the database has lost since it was restored.
+//
+// Until then nothing is planned: what the tables have forgotten would be triggered again.
+package restored
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+
+	"github.com/penstock-cd/penstock/api/v1alpha1"
+	"github.com/penstock-cd/penstock/controllers/plan"
+	"github.com/penstock-cd/penstock/pkg/pause"
+	"github.com/penstock-cd/penstock/pkg/store"
+)
+
+const (
+	// again is the pause after an error.
+	again = time.Second
+	// pageSize is how many objects are compared at once.
+	pageSize = 500
+)
+
+var lost = prometheus.NewCounterVec(prometheus.CounterOpts{
+	Name: "penstock_records_lost_total",
+	Help: "Builds and runs that Kubernetes tells of and the database knew nothing of at a start, by kind.",
+}, []string{"kind"})
+
+func init() { metrics.Registry.MustRegister(lost) }
+
+// Rows is what is compared, and where it is noted.
+type Rows interface {
+	// Planned returns those of the builds whose plan is committed.
+	Planned(ctx context.Context, buildUIDs []string) ([]string, error)
+	// LostRuns returns those of the runs that are not known, nor noted as lost.
+	LostRuns(ctx context.Context, told []store.LostRun) ([]store.LostRun, error)
+	// NoteLost records that a run was made, and that nobody knows more.
+	NoteLost(ctx context.Context, lost store.LostRun) error
+}
+
+// Config is what a Comparer needs.
+type Config struct {
+	// Cache reads the objects from memory.
+	Cache client.Reader
+	Rows  Rows
+	// Events records events on CdPipelines.
+	Events events.EventRecorder
+	Log    logr.Logger
+}
+
+// Comparer compares once.
+type Comparer struct {
+	Config
+	mu   sync.Mutex
+	done bool
+}
+
+// New returns a comparer.
+func New(config Config) *Comparer { return &Comparer{Config: config} }
+
+// Compared returns once it was compared; what fails is tried again until the context ends.
+// The caches must be filled.
+func (c *Comparer) Compared(ctx context.Context) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for !c.done {
+		err := c.compare(ctx)
+		if err == nil {
+			c.done = true
+			return nil
+		}
+		if ctx.Err() == nil {
+			c.Log.Error(err, "not compared with the database, will retry; nothing is planned meanwhile")
+		}
+		if !pause.For(ctx, again) {
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+func (c *Comparer) compare(ctx context.Context) error {
+	if err := c.compareBuilds(ctx); err != nil {
+		return err
+	}
+	told, err := c.toldRuns(ctx)
+	if err != nil {
+		return err
+	}
+	for page := range slices.Chunk(told, pageSize) {
+		unknown, err := c.Rows.LostRuns(ctx, page)
+		if err != nil {
+			return err
+		}
+		for _, run := range unknown {
+			if err := c.note(ctx, run); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// compareBuilds counts the builds that were planned, of which nothing is known. Their own
+// status tells of it.
+func (c *Comparer) compareBuilds(ctx context.Context) error {
+	var builds v1alpha1.CiBuildList
+	if err := c.Cache.List(ctx, &builds, client.UnsafeDisableDeepCopy); err != nil {
+		return fmt.Errorf("list CiBuilds: %w", err)
+	}
+	var uids []string
+	for i := range builds.Items {
+		if meta.IsStatusConditionTrue(builds.Items[i].Status.Conditions, v1alpha1.ConditionPlanned) {
+			uids = append(uids, string(builds.Items[i].UID))
+		}
+	}
+	missing := 0
+	for page := range slices.Chunk(uids, pageSize) {
+		planned, err := c.Rows.Planned(ctx, page)
+		if err != nil {
+			return err
+		}
+		missing += len(page) - len(planned)
+	}
+	if missing > 0 {
+		lost.WithLabelValues("build").Add(float64(missing))
+		c.Log.Info("the database knows nothing of builds that were planned; they are not planned again, and their status says how to trigger them", "builds", missing)
+	}
+	return nil
+}
+
+// toldRuns are the last runs that the pipelines' status tells of, of builds that exist.
+func (c *Comparer) toldRuns(ctx context.Context) ([]store.LostRun, error) {
+	var pipelines v1alpha1.CdPipelineList
+	if err := c.Cache.List(ctx, &pipelines); err != nil {
+		return nil, fmt.Errorf("list CdPipelines: %w", err)
+	}
+	var told []store.LostRun
+	for i := range pipelines.Items {
+		pipeline := &pipelines.Items[i]
+		last := pipeline.Status.LastRun
+		if last == nil || last.Run == 0 {
+			continue
+		}
+		build := &v1alpha1.CiBuild{}
+		err := c.Cache.Get(ctx, types.NamespacedName{Namespace: pipeline.Namespace, Name: last.BuildName}, build)
+		if apierrors.IsNotFound(err) {
+			continue // nothing is planned of it any more
+		}
+		if err != nil {
+			return nil, fmt.Errorf("get CiBuild: %w", err)
+		}
+		if build.CreationTimestamp.After(last.At.Time) {
+			continue // it has the name of another one
+		}
+		told = append(told, store.LostRun{
+			Run: last.Run, Build: plan.Facts(build), Pipeline: pipeline,
+			Artifacts: artifactsOf(build, v1alpha1.Artifact{Image: last.Image, Digest: last.Digest}),
+		})
+	}
+	return told, nil
+}
+
+// artifactsOf are the run's, and the others of its build: which of these had a run as well is
+// not known.
+func artifactsOf(build *v1alpha1.CiBuild, own v1alpha1.Artifact) []v1alpha1.Artifact {
+	artifacts := []v1alpha1.Artifact{own}
+	for _, other := range build.Status.Artifacts {
+		if !slices.Contains(artifacts, other) {
+			artifacts = append(artifacts, other)
+		}
+	}
+	return artifacts
+}
+
+func (c *Comparer) note(ctx context.Context, run store.LostRun) error {
+	if err := c.Rows.NoteLost(ctx, run); err != nil {
+		return err
+	}
+	lost.WithLabelValues("run").Inc()
+	c.Log.Info("the database knows nothing of a pipeline's last run; it is not triggered again",
+		"namespace", run.Pipeline.Namespace, "pipeline", run.Pipeline.Name, "run", run.Run, "build", run.Build.Name)
+	c.Events.Eventf(run.Pipeline, nil, corev1.EventTypeWarning, string(v1alpha1.ReasonRecordsLost), "Compare",
+		"The database knows nothing of run %d of build %s, as after it was restored. Nothing is triggered again by itself: look at what is deployed, "+
+			"and create a RunRequest with action Trigger for this build to run it again", run.Run, run.Build.Name)
+	return nil
+}

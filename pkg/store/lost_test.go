@@ -1,0 +1,71 @@
+package store_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/penstock-cd/penstock/api/v1alpha1"
+	"github.com/penstock-cd/penstock/pkg/store"
+	"github.com/penstock-cd/penstock/pkg/trigger"
+	"github.com/penstock-cd/penstock/test/given"
+)
+
+// toldOf is what the status of a pipeline tells of a run of a build that was created in this minute.
+func toldOf(run int64, build trigger.Build, pipeline *v1alpha1.CdPipeline) store.LostRun {
+	return store.LostRun{Run: run, Build: build, Pipeline: pipeline, Artifacts: given.Artifacts(2)}
+}
+
+func TestALostRunIsNotedOnceAndNothingIsTriggeredForIt(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	family := chainOf()
+	plannedBuild(t, s, builtAt("b1", 1), given.Artifacts(1), family)
+	for sentence, told := range map[string]store.LostRun{
+		"one that is known is not lost": toldOf(1, builtAt("b1", 1), &family[0]),
+	} {
+		unknown, err := s.LostRuns(t.Context(), []store.LostRun{told})
+		require.NoError(t, err)
+		require.Empty(t, unknown, sentence)
+	}
+	// The number of a run that is lost may be another run's since.
+	told := []store.LostRun{toldOf(1, builtAt("b3", 3), &family[0]), toldOf(40, builtAt("b3", 3), &family[1])}
+	unknown, err := s.LostRuns(t.Context(), told)
+	require.NoError(t, err)
+	require.Len(t, unknown, 2)
+	for _, run := range unknown {
+		require.NoError(t, s.NoteLost(t.Context(), run))
+	}
+	unknown, err = s.LostRuns(t.Context(), told)
+	require.NoError(t, err)
+	require.Empty(t, unknown, "it is noted")
+	require.Equal(t, 4, count(t, s, "trigger_decision WHERE build_name = 'b3' AND outcome = 'Triggered' AND reason = 'RecordsLost'"), "of both artifacts in both pipelines")
+
+	plannedBuild(t, s, builtAt("b2", 2), given.Artifacts(1), family)
+	require.Zero(t, count(t, s, "cd_workflow w JOIN ci_build b USING (build_uid) WHERE b.build_name = 'b2' AND pipeline = 'web'"), "an older build does not replace it")
+	plannedBuild(t, s, builtAt("b4", 4), given.Artifacts(1), family)
+	require.Equal(t, 1, count(t, s, "cd_workflow w JOIN ci_build b USING (build_uid) WHERE b.build_name = 'b4' AND pipeline = 'web'"))
+	require.Zero(t, count(t, s, "cd_workflow WHERE id BETWEEN 2 AND 40"), "no run gets a number that a lost one had")
+}
+
+func TestABuildWhosePlanIsLostRunsUnderNewNumbers(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	family := chainOf()
+	noted, err := s.NoteBuild(t.Context(), builtAt("b1", 1), given.Artifacts(1))
+	require.NoError(t, err)
+	require.Positive(t, noted.Place.Seq)
+	found, err := s.FindBuild(t.Context(), given.Namespace, "b1")
+	require.NoError(t, err)
+	require.Nil(t, found, "its plan stays lost")
+	request := store.Request{
+		Namespace: given.Namespace, Name: "again", SpecHash: "hash", Action: v1alpha1.ActionTrigger, Actor: "somebody",
+		Pipeline: store.PipelineRef{UID: string(family[0].UID), Namespace: given.Namespace, Name: "web"}, BuildName: "b1",
+	}
+	answer, err := s.StartRuns(t.Context(), request, store.Starting{
+		Build: noted.Build, Place: noted.Place, Decisions: decider(t).Requested(noted.Build, noted.Artifacts, &family[0], family),
+	})
+	require.NoError(t, err)
+	require.Equal(t, v1alpha1.RequestDone, answer.Phase)
+	require.Equal(t, []string{"11"}, table(t, s, "SELECT run FROM cd_workflow"), "a lost run's Workflow is not taken for this one's")
+}

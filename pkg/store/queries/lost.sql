@@ -1,0 +1,26 @@
+-- What Kubernetes tells of and the tables do not, since the database was restored.
+
+-- name: LostRuns :many
+-- The places of those of the runs that are neither known nor noted as lost.
+SELECT o.place::integer AS place
+FROM (SELECT unnest(@run_ids::bigint[]) AS run_id, unnest(@pipeline_uids::text[]) AS pipeline_uid, unnest(@build_uids::text[]) AS build_uid,
+             unnest(@images::text[]) AS image, unnest(@digests::text[]) AS digest, unnest(@places::integer[]) AS place) o
+WHERE NOT EXISTS (SELECT FROM cd_workflow w WHERE w.id = o.run_id AND w.pipeline_uid = o.pipeline_uid AND w.build_uid = o.build_uid)
+  AND NOT EXISTS (
+    SELECT FROM trigger_decision d
+    WHERE d.build_uid = o.build_uid AND d.image = o.image AND d.digest = o.digest AND d.pipeline_uid = o.pipeline_uid AND d.reason = 'RecordsLost');
+
+-- name: NoteTurn :exec
+-- The build has had its turn in the pipeline, and no older one has it after that.
+UPDATE cd_pipeline p SET newest_at = b.created_at, newest_seq = b.seq
+FROM ci_build b
+WHERE p.pipeline_uid = @pipeline_uid AND b.build_uid = @build_uid AND (b.created_at, b.seq) > (p.newest_at, p.newest_seq);
+
+-- name: SkipRunIDs :exec
+-- No run gets a number that a lost one had.
+SELECT setval(pg_get_serial_sequence('cd_workflow', 'id'), GREATEST(nextval(pg_get_serial_sequence('cd_workflow', 'id')), @run_id::bigint));
+
+-- name: HasLostRuns :one
+-- Whether a build may have had runs in a pipeline that nobody knows of.
+SELECT (EXISTS (SELECT FROM ci_build b WHERE b.build_uid = @build_uid AND b.planned_at IS NULL)
+    OR EXISTS (SELECT FROM trigger_decision d WHERE d.build_uid = @build_uid AND d.pipeline_uid = @pipeline_uid AND d.reason = 'RecordsLost'))::boolean;
