@@ -6,6 +6,7 @@ import (
 	"github.com/penstock-cd/penstock/test/bench/fairness"
 	"github.com/penstock-cd/penstock/test/bench/latency"
 	"github.com/penstock-cd/penstock/test/bench/queue"
+	"github.com/penstock-cd/penstock/test/bench/requests"
 	"github.com/penstock-cd/penstock/test/bench/scale"
 	"github.com/penstock-cd/penstock/test/bench/stage"
 	"github.com/penstock-cd/penstock/test/bench/status"
@@ -20,6 +21,7 @@ var scenarios = []stage.Scenario{
 	atlimit.Scenario,
 	unthrottled.Scenario,
 	latency.Scenario,
+	requests.Scenario,
 	queue.Scenario,
 	fairness.Scenario,
 	scale.Scenario,
