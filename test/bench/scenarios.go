@@ -7,6 +7,7 @@ import (
 	"github.com/penstock-cd/penstock/test/bench/fleet"
 	"github.com/penstock-cd/penstock/test/bench/latency"
 	"github.com/penstock-cd/penstock/test/bench/queue"
+	"github.com/penstock-cd/penstock/test/bench/requests"
 	"github.com/penstock-cd/penstock/test/bench/retention"
 	"github.com/penstock-cd/penstock/test/bench/scale"
 	"github.com/penstock-cd/penstock/test/bench/stage"
@@ -22,6 +23,7 @@ var scenarios = []stage.Scenario{
 	atlimit.Scenario,
 	unthrottled.Scenario,
 	latency.Scenario,
+	requests.Scenario,
 	queue.Scenario,
 	fairness.Scenario,
 	scale.Scenario,

@@ -14,6 +14,7 @@ import (
 	"github.com/penstock-cd/penstock/test/bench/fleet"
 	"github.com/penstock-cd/penstock/test/bench/latency"
 	"github.com/penstock-cd/penstock/test/bench/queue"
+	"github.com/penstock-cd/penstock/test/bench/requests"
 	"github.com/penstock-cd/penstock/test/bench/retention"
 	"github.com/penstock-cd/penstock/test/bench/scale"
 	"github.com/penstock-cd/penstock/test/bench/stage"
@@ -36,6 +37,7 @@ func shapes() map[string]stage.Result {
 		"at_limit":    &atlimit.Result{},
 		"unthrottled": &unthrottled.Result{InFlight: []unthrottled.InFlight{{N: 5}, {N: 20}}},
 		"latency":     &latency.Result{},
+		"requests":    &requests.Result{Runs: []requests.Run{{StageSeconds: 1}, {StageSeconds: 30}}},
 		"scale":       &scale.Result{},
 		"queue":       &queue.Result{Rows: []queue.Row{{N: 50_000}, {N: 1_000_000}}},
 		"fairness":    &fairness.Result{},
@@ -65,6 +67,7 @@ func TestEveryScenarioHasItsFields(t *testing.T) {
 		},
 		"unthrottled": {"in_flight", "n", "raw_per_second", "penstock_per_second", "ratio"},
 		"latency":     {"p50_ms", "p99_ms"},
+		"requests":    {"runs", "stage_seconds", "runs", "requests_per_run", "by_verb"},
 		"scale":       {"rss_bytes_idle", "rss_bytes_peak", "goroutines", "bytes_per_workflow", "start_seconds"},
 		"queue":       {"rows", "n", "claim_p50_ms", "claim_p99_ms", "claims_per_second"},
 		"fairness":    {"small_build_seconds", "fifo_seconds"},
