@@ -25,10 +25,12 @@ const (
 	Timeout
 	// LostReply passes it on, and never answers.
 	LostReply
+	// Cut closes the stream at once, and the server never hears of it.
+	Cut
 )
 
 func (f Fault) String() string {
-	return [...]string{"none", "429", "500", "timeout", "lost reply"}[f]
+	return [...]string{"none", "429", "500", "timeout", "lost reply", "cut"}[f]
 }
 
 // Rule decides what becomes of a request. It may hold it up, until its context ends
@@ -59,6 +61,8 @@ func (f Fault) apply(ctx context.Context, w http.ResponseWriter, pass func(http.
 	case LostReply:
 		pass(httptest.NewRecorder())
 		<-ctx.Done()
+		panic(http.ErrAbortHandler)
+	case Cut:
 		panic(http.ErrAbortHandler)
 	default:
 		pass(w)
