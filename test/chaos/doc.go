@@ -15,6 +15,7 @@
 //	08  the reply to a commit is lost
 //	09  Postgres stalls
 //	10  the API server answers a third of the requests with errors
+//	10b the API server is away for ten seconds, while one task is poison
 //	11  the cache never shows new Workflows
 //	12  watch events dropped, repeated, reordered; Workflows deleted before their end was seen
 //	13  two leaders; a leader that was stopped and goes on

@@ -32,10 +32,12 @@ const (
 	HalfBody
 	// Unauthorized answers 401.
 	Unauthorized
+	// Cut closes the stream at once, and the server never hears of it.
+	Cut
 )
 
 func (f Fault) String() string {
-	return [...]string{"none", "429", "500", "timeout", "lost reply", "hung body", "half body", "401"}[f]
+	return [...]string{"none", "429", "500", "timeout", "lost reply", "hung body", "half body", "401", "cut"}[f]
 }
 
 // Rule decides what becomes of a request. It may hold it up, until its context ends
@@ -74,6 +76,8 @@ func (f Fault) apply(ctx context.Context, w http.ResponseWriter, pass func(http.
 	case LostReply:
 		pass(httptest.NewRecorder())
 		<-ctx.Done()
+		panic(http.ErrAbortHandler)
+	case Cut:
 		panic(http.ErrAbortHandler)
 	default:
 		pass(w)
