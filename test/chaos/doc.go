@@ -27,6 +27,8 @@
 //	21  a client vanishes inside a transaction
 //	22b a Workflow that runs while the database is restored without it
 //	23  a create that arrives after its task was cancelled; a copy that somebody resubmits
+//	24  two large builds at once; SIGKILL between the chunks of their plans
+//	25  one chain of thousands in a namespace
 //	28  builds of one pipeline in every order, under each concurrencyPolicy
 //	28b SIGKILL at every step of a RunRequest, of a supersession and of a stage's end
 //	30  Postgres turns read-only, its password changes, a pooler stands before it
