@@ -29,6 +29,8 @@
 //	22  the database is restored without its last seconds
 //	22b a Workflow that runs while the database is restored without it
 //	23  a create that arrives after its task was cancelled; a copy that somebody resubmits
+//	24  two large builds at once; SIGKILL between the chunks of their plans
+//	25  one chain of thousands in a namespace
 //	27  a queue that never empties
 //	28  builds of one pipeline in every order, under each concurrencyPolicy
 //	28b SIGKILL at every step of a RunRequest, of a supersession and of a stage's end
