@@ -288,7 +288,7 @@ WITH page AS (
     ) n ON true
     LEFT JOIN LATERAL (
         SELECT c.build_uid FROM cd_workflow w JOIN ci_build c ON c.build_uid = w.build_uid
-        WHERE w.pipeline_uid = d.pipeline_uid AND w.outcome = 'Succeeded' AND (c.created_at, c.seq) < (n.created_at, n.seq)
+        WHERE n.build_uid IS NOT NULL AND w.pipeline_uid = d.pipeline_uid AND w.outcome = 'Succeeded' AND (c.created_at, c.seq) < (n.created_at, n.seq)
         ORDER BY c.created_at DESC, c.seq DESC LIMIT 1
     ) r ON true
 ), old AS MATERIALIZED (
