@@ -20,8 +20,9 @@ const (
 	// rowsInterval is the pause between two rounds over all rows; the first comes a while
 	// after the start, which has better things to do.
 	rowsInterval, rowsJitter = time.Hour, 0.1
-	// leastPause is the least pause between two pages; else it is as long as the page took.
-	leastPause = 20 * time.Millisecond
+	// leastPause is the least pause between two pages; else it is rest times what the page
+	// took, so that the database is left to others for three quarters of the time.
+	leastPause, rest = 20 * time.Millisecond, 3
 )
 
 var rowsPruned = prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -49,7 +50,7 @@ type RowsConfig struct {
 }
 
 // Rows deletes rows that are older than the retention, page by page, and leaves the
-// database to others for at least half of the time.
+// database to others for at least three quarters of the time.
 type Rows struct {
 	*loop.Loop
 	history   History
@@ -103,7 +104,7 @@ func (r *Rows) prune(ctx context.Context, part store.History, age time.Duration)
 		}
 		deleted += page.Deleted
 		rowsPruned.WithLabelValues(string(part)).Add(float64(page.Deleted))
-		if page.More && !pause.For(ctx, max(time.Since(began), leastPause)) {
+		if page.More && !pause.For(ctx, max(rest*time.Since(began), leastPause)) {
 			return ctx.Err()
 		}
 	}

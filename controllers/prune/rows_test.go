@@ -58,11 +58,11 @@ func TestEveryPartIsPrunedInTheOrderInWhichTheyReferToEachOther(t *testing.T) {
 	})
 }
 
-func TestTheDatabaseIsLeftToOthersForHalfOfTheTime(t *testing.T) {
+func TestTheDatabaseIsLeftToOthersForThreeQuartersOfTheTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		history := &pages{old: map[store.History]int{store.HistoryEvents: 3}, took: time.Second}
 		run(t, history, age, time.Minute)
-		require.Equal(t, []time.Duration{0, 2 * time.Second, 4 * time.Second, 6 * time.Second}, history.calls[:4])
+		require.Equal(t, []time.Duration{0, 4 * time.Second, 8 * time.Second, 12 * time.Second}, history.calls[:4])
 	})
 }
 

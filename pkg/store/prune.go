@@ -51,7 +51,7 @@ var histories = []struct {
 const (
 	// prunedRows is how many rows one page has, and prunedRuns how many runs: each of them
 	// has up to three stages and their tasks, and those of stages that were tried again.
-	prunedRows, prunedRuns = 1000, 140
+	prunedRows, prunedRuns = 500, 70
 )
 
 // Histories are all parts, in the order in which they can be pruned.
@@ -82,7 +82,8 @@ type pruneParams struct {
 }
 
 // Prune deletes what is older than the age from the page of a part that begins after an
-// id; 0 is the first page. It deletes a thousand rows or few more at most, in one statement.
+// id; 0 is the first page. It deletes some five hundred rows at most, in one statement that takes
+// tens of milliseconds: so long it keeps them locked.
 func (s *Store) Prune(ctx context.Context, part History, after int64, age time.Duration) (PrunedPage, error) {
 	ctx, cancel := context.WithTimeout(ctx, PruneTimeout)
 	defer cancel()

@@ -71,7 +71,7 @@ WITH page AS (
     ) n ON true
     LEFT JOIN LATERAL (
         SELECT t.build_uid FROM turn t
-        WHERE t.pipeline_uid = d.pipeline_uid AND (t.built_at, t.build_seq) < (n.created_at, n.seq)
+        WHERE n.build_uid IS NOT NULL AND t.pipeline_uid = d.pipeline_uid AND (t.built_at, t.build_seq) < (n.created_at, n.seq)
           AND EXISTS (SELECT FROM cd_workflow w WHERE w.turn_id = t.id AND w.outcome = 'Succeeded')
         ORDER BY t.built_at DESC, t.build_seq DESC LIMIT 1
     ) r ON true

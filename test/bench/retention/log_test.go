@@ -32,5 +32,5 @@ func TestEfficiencyIsOfAllRoundsAndGrowthOfTheLast(t *testing.T) {
 		{pruning: time.Second, triggering: 2 * time.Second, pruned: 10, bytes: 1}, {pruning: time.Second, triggering: 2 * time.Second, pruned: 10, bytes: 3},
 		{pruning: time.Second, triggering: 2 * time.Second, pruned: 10, bytes: 4}, {pruning: time.Second, triggering: 4 * time.Second, pruned: 10, bytes: 5},
 	}
-	require.Equal(t, &Result{RowsPruned: 40, Seconds: 4, Efficiency: 0.8, TableBytes: []int64{1, 3, 4, 5}, Growth: 1.25}, summarize(rounds, 110, statements{}))
+	require.Equal(t, &Result{RowsPruned: 40, Seconds: 4, Efficiency: 0.8, TableBytes: []int64{1, 3, 4, 5}, Growth: 4.0 / 3}, summarize(rounds, 110, statements{}))
 }

@@ -23,8 +23,9 @@ import (
 const (
 	namespace  = "retention"
 	qps, burst = 50, 10
-	// settled is the round from which on the space of pruned rows is used again.
-	settled = 3
+	// few is how many of the first and of the last rounds are compared: when autovacuum
+	// comes is chance.
+	few = 3
 )
 
 // Scenario is the scenario.
@@ -42,8 +43,8 @@ type Result struct {
 	ClaimP99   float64 `json:"claim_p99_ms"`
 	// LongestBatch is the statement that held its locks longest.
 	LongestBatch float64 `json:"longest_batch_ms"`
-	// TableBytes are all tables with their indexes after each round, and Growth the last of
-	// these by the one of the third round.
+	// TableBytes are all tables with their indexes after each round, and Growth the median of the
+	// last three by that of the first three. What the ten builds leave is part of it.
 	TableBytes []int64 `json:"table_bytes"`
 	Growth     float64 `json:"growth"`
 }
@@ -124,6 +125,6 @@ func summarize(rounds []round, triggers int, statements statements) *Result {
 	}
 	r.Seconds = pruning.Seconds()
 	r.Efficiency = float64(len(rounds)*(triggers-burst)) / qps / triggering.Seconds()
-	r.Growth = float64(r.TableBytes[len(rounds)-1]) / float64(r.TableBytes[settled-1])
+	r.Growth = float64(measure.Median(r.TableBytes[len(rounds)-few:])) / float64(measure.Median(r.TableBytes[:few]))
 	return r
 }
