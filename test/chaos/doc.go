@@ -31,6 +31,7 @@
 //	28b SIGKILL at every step of a RunRequest, of a supersession and of a stage's end
 //	30  Postgres turns read-only, its password changes, a pooler stands before it
 //	31  one right or one kind is missing
+//	32  the leader that probes target clusters dies
 //
 // Number 19, fuzzing and models, lives beside the code: see make fuzz. What a scenario
 // asks of a query's plan is tested in pkg/store.
