@@ -53,11 +53,11 @@ help: ## Show this list.
 	  /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: demo
-demo: parts build ## Trigger 50 pipelines on a real API server, Argo and Postgres, and check every number.
+demo: parts build plugin ## Trigger 50 pipelines on real parts, show three clusters of which one is down, and check every number.
 	go run -p $(PARALLEL) ./hack/demo run
 
 .PHONY: demo-up
-demo-up: parts build ## Start the same and leave it running to play with.
+demo-up: parts build plugin ## Start the same and leave it running to play with.
 	go run -p $(PARALLEL) ./hack/demo up
 
 .PHONY: demo-down

@@ -66,10 +66,13 @@ Everything is still running. To play with it:
   export PATH=$PWD/bin:$PATH
   kubectl -n %s get cibuilds,cdpipelines
   kubectl -n %s describe cibuild %s
+  kubectl penstock status %s -n %s
+  kubectl penstock clusters
+  kubectl penstock get pods,deploy -A --clusters all
   psql "$DATABASE_URL" -c 'SELECT outcome, reason, count(*) FROM penstock.trigger_decision GROUP BY 1, 2'
 
 make demo-down ends it.
-`, local.Kubeconfig, env.PlaygroundURL(local.DatabaseURL), namespace, namespace, buildName)
+`, local.Kubeconfig, env.PlaygroundURL(local.DatabaseURL), namespace, namespace, buildName, cart, namespace)
 }
 
 func downCommand(*cobra.Command, []string) error {
@@ -103,6 +106,9 @@ func play(ctx context.Context, local *env.Environment) error {
 	if err := local.InstallController(ctx); err != nil {
 		return err
 	}
+	if err := readHome(ctx, local); err != nil {
+		return err
+	}
 	if _, err := local.StartController(ctx, env.ControllerOptions{}); err != nil {
 		return err
 	}
@@ -126,7 +132,13 @@ func play(ctx context.Context, local *env.Environment) error {
 	if err != nil {
 		return err
 	}
+	if err := stage.addClusters(ctx, local); err != nil {
+		return err
+	}
 	if facts.steered, err = stage.steer(ctx); err != nil {
+		return err
+	}
+	if facts.seen, err = stage.show(ctx, local); err != nil {
 		return err
 	}
 	return facts.print()

@@ -32,6 +32,7 @@ type facts struct {
 	dispatchConns    int
 	conns            int
 	steered          steered
+	seen             seen
 }
 
 func (s *stage) gather(ctx context.Context, finished time.Time) (*facts, error) {

@@ -95,11 +95,12 @@ func cartBuild(n int) string { return fmt.Sprintf("%s-%d", cart, n) }
 func cartImage(n int) string { return fmt.Sprintf("registry.example.com/%s:%d", cart, n) }
 
 func (s *stage) createCart(ctx context.Context) error {
-	production := pipeline(cartProduction, v1alpha1.ParentCiPipeline, cart)
-	production.Spec.Deploy.Trigger = v1alpha1.TriggerManual
+	staging, production := pipeline(cartStaging, v1alpha1.ParentCiPipeline, cart), pipeline(cartProduction, v1alpha1.ParentCiPipeline, cart)
+	staging.Spec.Application, production.Spec.Application = cart, cart
+	production.Spec.Environment, production.Spec.Deploy.Trigger = "production", v1alpha1.TriggerManual
 	objects := []client.Object{
 		&v1alpha1.CiPipeline{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: cart}},
-		pipeline(cartStaging, v1alpha1.ParentCiPipeline, cart), production,
+		staging, production,
 	}
 	for n := 1; n <= 3; n++ {
 		objects = append(objects, &v1alpha1.CiBuild{

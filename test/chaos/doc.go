@@ -39,6 +39,7 @@
 //	30  Postgres turns read-only, its password changes, a pooler stands before it
 //	31  one right or one kind is missing
 //	32  1,000 clusters: some hang, send half, refuse, flap or show another certificate
+//	32b the leader that probes target clusters dies
 //
 // Number 19, fuzzing and models, lives beside the code: see make fuzz. What a scenario
 // asks of a query's plan is tested in pkg/store.
