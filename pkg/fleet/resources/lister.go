@@ -26,8 +26,8 @@ const (
 	maxKinds = 16
 	// maxLimit is the most items of one page.
 	maxLimit = 5000
-	// behindShare of the requests may be ones that nobody waits for: what reads anew behind
-	// the answers is spread, and takes the cores from no answer.
+	// behindShare is which share of the requests may be ones that nobody waits for, so that
+	// what is read anew behind the answers is spread.
 	behindShare = 6
 )
 
