@@ -28,7 +28,7 @@ func (s *Store) LostRuns(ctx context.Context, told []LostRun) ([]LostRun, error)
 	defer cancel()
 	var params dbsqlc.LostRunsParams
 	for place, run := range told {
-		params.RunIds, params.Places = append(params.RunIds, run.Run), append(params.Places, int32(place)) //nolint:gosec // a page
+		params.RunIds, params.Places = append(params.RunIds, run.Run), append(params.Places, int32(place))
 		params.PipelineUids, params.BuildUids = append(params.PipelineUids, string(run.Pipeline.UID)), append(params.BuildUids, run.Build.UID)
 		params.Images, params.Digests = append(params.Images, run.Artifacts[0].Image), append(params.Digests, run.Artifacts[0].Digest)
 	}
