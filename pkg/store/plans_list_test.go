@@ -38,7 +38,7 @@ const all, one = 6000, 100
 func plansOf(h history) map[string]plan {
 	plans := map[string]plan{}
 	for _, some := range []map[string]plan{
-		dispatched(h), tracked(h), followed(h), planning(h), reported(h), asked(h), mirroring(h), pruned(h), viewed(h),
+		dispatched(h), tracked(h), followed(h), planning(h), chunked(h), reported(h), asked(h), mirroring(h), pruned(h), viewed(h),
 	} {
 		maps.Copy(plans, some)
 	}
@@ -107,12 +107,13 @@ func dispatched(h history) map[string]plan {
 	return map[string]plan{
 		"ClaimTasks":        {pages: all + h.tasks/50, arguments: arguments{"cause": "NamespaceShare"}},
 		"ClaimDelayed":      {pages: one * 3},
+		"ClaimEnding":       {pages: one},
 		"ReleaseDelayed":    {pages: all},
 		"DelayedNamespaces": {pages: 1000},
 		"DelayedOwners":     {pages: 2 * one},
 		"DelayedTasks":      {pages: h.tasks / 50},
 		"CompleteTasks": {pages: all, arguments: joined(tasksOf("ids", submitting),
-			of(n, "attempts=1", "statuses=Submitted", "reasons=", "messages=", "delays=0 s", "workflow_uids=uid", "delayed_bys="))},
+			of(n, "attempts=1", "statuses=Submitted", "reasons=", "messages=", "delays=0 s", "faileds=false", "workflow_uids=uid", "delayed_bys="))},
 		"ReclaimExpired":    {pages: all},
 		"QueueDepth":        {pages: h.tasks / 50},
 		"ActiveWorkflows":   {pages: h.tasks / 100},
@@ -204,6 +205,23 @@ func planning(h history) map[string]plan {
 		"RunsOfTurns":     {pages: all, arguments: runsOf("turn_ids", held)},
 		"SetOvertaken":    {pages: one},
 		"SetStageAttempt": {pages: one},
+	}
+}
+
+// Of plans that are under way there are few, and their rows are deleted as they go.
+func chunked(h history) map[string]plan {
+	few := arguments{"places": "{1,2}", "pipeline_uids": "{p-1,p-101}", "pipelines": "{p-1,p-101}", "root_uids": "{p-2,p-102}"}
+	return map[string]plan{
+		"BeginPlan":           {pages: one, arguments: arguments{"build_uid": "new"}},
+		"InsertPlan":          {pages: one, arguments: arguments{"build_uid": "new", "suspended": "false"}},
+		"InsertPlanPipelines": {exempt: "it reads no table"},
+		"OpenPlans":           {pages: one},
+		"NextChunk":           {pages: one},
+		"LockPlan":            {pages: one},
+		"TakeChunk":           {pages: one, arguments: few},
+		"MovePlan":            {pages: one, arguments: arguments{"runs": "1", "filter_cost": "1"}},
+		"FinishPlan":          {pages: one},
+		"InsertBelow":         {pages: one, arguments: few},
 	}
 }
 
