@@ -87,7 +87,7 @@ func (l lateness) or(other lateness) lateness {
 	return lateness{max(l.pipelines, other.pipelines), max(l.builds, other.builds)}
 }
 
-// trigger is a task, and how long ago it was made and submitted; submitted is negative where
+// triggered is a task, and how long ago it was made and submitted; submitted is negative where
 // it was not.
 type triggered struct {
 	Pipeline, Build    string

@@ -23,7 +23,7 @@ func fifty(w *world.World) {
 }
 
 func TestAControllerKilledFiveTimesEndsWithFiftyAndFifty(t *testing.T) {
-	w := newWorld(t, "KUBE_API_QPS=25")
+	w := newWorld(t, "KUBE_API_QPS=25") // so that the kills come while tasks wait
 	fifty(w)
 	controller := w.Start()
 	w.Succeed("app-1")

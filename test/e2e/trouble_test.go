@@ -19,7 +19,7 @@ import (
 )
 
 func TestWorkflowsThatEndBadlyEndTheirRowsAndNoOther(t *testing.T) {
-	w := newWorld(t, "TEMPLATE_WAIT=1s")
+	w := newWorld(t, "TEMPLATE_WAIT=1s") // one has no template, which ends its run after this time
 	w.Create(forEver(), given.CiPipeline(given.CI), given.CdPipeline("pod", given.Runs("pod")), given.CdPipeline("fails", given.Runs("failing-pod")),
 		given.CdPipeline("deleted", given.Runs("for-ever")), given.CdPipeline("no-template", given.Runs("nowhere")), given.CdPipeline("below-fails", given.BelowCd("fails")))
 	w.Create(given.CiBuild("app-1"))
