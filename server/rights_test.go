@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -110,6 +111,9 @@ func TestEveryEndpointRefusesWithoutTheDatabase(t *testing.T) {
 	all := s.endpoints(t)
 	require.GreaterOrEqual(t, len(all), 11)
 	none := s.nobody(t)
+	require.Eventually(t, func() bool { // which names there are rights for is known only then
+		return s.get(t, none, "/api/v1/clusters/resources?kinds=pods&namespace=default").status != http.StatusServiceUnavailable
+	}, patience, 50*time.Millisecond)
 	proxy.Stall()
 	for _, one := range all {
 		require.Contains(t, s.ask(t, one, none).detail(t, http.StatusForbidden), "may not", one.path)

@@ -94,7 +94,7 @@ func TestWhatWasRefusedIsSetAsideAndTellsWhy(t *testing.T) {
 	refused := claim(t, s, "w", 2)
 	completed(t, s, store.Completion{
 		ID: refused[0].ID, Attempt: 1, Status: store.StatusPending, Reason: v1alpha1.ReasonQuotaExceeded, Message: "attempt 1: exceeded quota",
-		Delay: time.Hour, DelayedBy: v1alpha1.ReasonQuotaExceeded,
+		Delay: time.Hour, DelayedBy: v1alpha1.ReasonQuotaExceeded, Failed: true,
 	}, store.Completion{ID: refused[1].ID, Attempt: 1, Status: store.StatusPending, DelayedBy: v1alpha1.ReasonQuotaExceeded})
 	summaries, err := s.Summaries(t.Context(), []string{given.Build("b1").UID})
 	require.NoError(t, err)

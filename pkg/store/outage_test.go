@@ -32,7 +32,7 @@ type call struct {
 func calls(t *testing.T) map[string]call {
 	t.Helper()
 	all := map[string]call{}
-	for _, some := range []map[string]call{planCalls(t), queueCalls(), readCalls(), mirrorCalls(), requestCalls(t)} {
+	for _, some := range []map[string]call{planCalls(t), chunkCalls(t), queueCalls(), readCalls(), mirrorCalls(), requestCalls(t)} {
 		maps.Copy(all, some)
 	}
 	return all
@@ -64,6 +64,48 @@ func planCalls(t *testing.T) map[string]call {
 		}},
 		"Reconsider": {store.PlanTimeout, func(ctx context.Context, s *store.Store) error {
 			return s.Reconsider(ctx, store.PipelineRef{UID: "x"}, trigger.Hold{}, nil)
+		}},
+	}
+}
+
+func chunkCalls(t *testing.T) map[string]call {
+	t.Helper()
+	web := given.CdPipeline("web")
+	large := store.LargePlan{Build: given.Build("large"), Artifacts: given.Artifacts(1), Below: []trigger.Descendant{{Pipeline: web}}}
+	return map[string]call{
+		"BeginPlan": {store.PlanTimeout, func(ctx context.Context, s *store.Store) error {
+			_, err := s.BeginPlan(ctx, large)
+			return err
+		}},
+		"OpenPlans": {store.ReadTimeout, func(ctx context.Context, s *store.Store) error {
+			_, err := s.OpenPlans(ctx, 1)
+			return err
+		}},
+		"NextChunk": {store.ReadTimeout, func(ctx context.Context, s *store.Store) error {
+			_, err := s.NextChunk(ctx, "x", 1)
+			return err
+		}},
+		"CommitChunk": {store.PlanTimeout, func(ctx context.Context, s *store.Store) error {
+			_, err := s.CommitChunk(ctx, store.Chunk{Build: given.Build("of no plan")})
+			if errors.Is(err, store.ErrStale) {
+				return nil
+			}
+			return err
+		}},
+		"Artifacts": {store.ReadTimeout, func(ctx context.Context, s *store.Store) error {
+			_, err := s.Artifacts(ctx, "x")
+			return err
+		}},
+		"NoteBuild": {store.WriteTimeout, func(ctx context.Context, s *store.Store) error {
+			_, err := s.NoteBuild(ctx, given.Build("lost"), given.Artifacts(1))
+			return err
+		}},
+		"LostRuns": {store.ReadTimeout, func(ctx context.Context, s *store.Store) error {
+			_, err := s.LostRuns(ctx, []store.LostRun{{Run: 1, Build: given.Build("lost"), Pipeline: web, Artifacts: given.Artifacts(1)}})
+			return err
+		}},
+		"NoteLost": {store.PlanTimeout, func(ctx context.Context, s *store.Store) error {
+			return s.NoteLost(ctx, store.LostRun{Run: 1, Build: given.Build("lost"), Pipeline: web, Artifacts: given.Artifacts(1)})
 		}},
 	}
 }

@@ -38,7 +38,7 @@ func age(t *testing.T, s *store.Store, days int) {
 	t.Helper()
 	for table, columns := range map[string][]string{
 		"event": {"at"}, "deployed": {"at"}, "cd_workflow": {"created_at", "finished_at"}, "trigger_decision": {"decided_at"},
-		"task": {"created_at", "finished_at", "settled_at", "changed_at"}, "turn": {"created_at", "ended_at"},
+		"task": {"created_at", "finished_at", "settled_at", "changed_at"}, "turn": {"built_at", "created_at", "ended_at"},
 		"ci_artifact": {"created_at"}, "ci_build": {"created_at", "deleted_at"}, "cd_pipeline": {"deleted_at"},
 	} {
 		for _, column := range columns {
