@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -22,6 +23,8 @@ const (
 	annotationFrom = "penstock.dev/enrolled-from"
 	// key is that of the Secret's data.
 	key = "kubeconfig"
+	// takeBackTimeout bounds deleting a Secret that was created in vain.
+	takeBackTimeout = 5 * time.Second
 )
 
 // Result is what was done.
@@ -169,11 +172,14 @@ func (e *Enroller) update(ctx context.Context, object client.Object) error {
 	return nil
 }
 
-// takeBack leaves no credentials behind for which there is no TargetCluster.
+// takeBack leaves no credentials behind for which there is no TargetCluster, also where the
+// person has interrupted the command.
 func (e *Enroller) takeBack(ctx context.Context, result Result, secret *corev1.Secret) error {
 	if result != Created {
 		return nil
 	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), takeBackTimeout)
+	defer cancel()
 	if err := e.Client.Delete(ctx, secret); err != nil && !apierrors.IsNotFound(err) {
 		return fmt.Errorf("the Secret %s/%s was made and could not be deleted again, delete it: %w", secret.Namespace, secret.Name, err)
 	}
