@@ -218,6 +218,23 @@ func TestACandidateOfAnotherSourceDoesNotTakeAName(t *testing.T) {
 	require.Contains(t, errOut, "was made from context eu: choose another name, or remove it by kubectl penstock clusters remove "+name)
 }
 
+func TestAClusterThatIsReachedInAnotherWayByNowIsNotChanged(t *testing.T) {
+	t.Parallel()
+	s := newEnrolling(t)
+	s.context(t, "eu")
+	name := s.prefix + "-x"
+	code, _, errOut := s.run(t, "add", name, "--context", "eu")
+	require.Zero(t, code, errOut)
+	_, cluster := s.objects(t, name)
+	cluster.Spec = v1alpha1.TargetClusterSpec{Virtual: true}
+	require.NoError(t, s.admin.Update(t.Context(), cluster))
+	code, _, errOut = s.run(t, "add", name, "--context", "eu")
+	require.Equal(t, exitFailed, code)
+	require.Contains(t, errOut, "TargetCluster "+name+" has no kubeconfigSecretRef any more")
+	_, cluster = s.objects(t, name)
+	require.True(t, cluster.Spec.Virtual)
+}
+
 func TestWhatADryRunPrintsCanBeApplied(t *testing.T) {
 	t.Parallel()
 	s := newEnrolling(t)

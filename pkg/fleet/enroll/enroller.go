@@ -80,6 +80,10 @@ func (e *Enroller) Enroll(ctx context.Context, c Candidate) (Result, error) {
 	if err != nil {
 		return "", err
 	}
+	if hasCluster && cluster.Spec.KubeconfigSecretRef == nil {
+		return "", fmt.Errorf("%s has no kubeconfigSecretRef any more, since somebody has changed how it is reached: choose another name, or remove it by kubectl penstock clusters remove %s",
+			titleOf(cluster), cluster.Name)
+	}
 	secretResult, err := e.writeSecret(ctx, hasSecret, secret, wantSecret)
 	if err != nil {
 		return "", err
