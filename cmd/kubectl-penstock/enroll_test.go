@@ -176,19 +176,20 @@ func TestWhatCantBeAddedIsToldAndNothingIsWritten(t *testing.T) {
 		code int
 		says string
 	}{
-		"a program":               {[]string{"add", name, "--context", "exec"}, exitFailed, `from context "exec": user.exec runs the program "aws"`},
-		"a context that is not":   {[]string{"add", name, "--context", "gone"}, exitFailed, `no context "gone"`},
-		"a name that is not one":  {[]string{"add", "EU_1", "--context", "eu"}, exitUsage, `"EU_1" is not a valid name: did you mean "eu-1"?`},
-		"a name with slashes":     {[]string{"add", "../eu", "--context", "eu"}, exitUsage, `did you mean "eu"?`},
-		"a label that is not one": {[]string{"add", name, "--context", "eu", "--labels", "a=b c"}, exitUsage, "--labels a=b c"},
-		"no name":                 {[]string{"add", "--context", "eu"}, exitUsage, "add NAME"},
-		"no right":                {[]string{"add", name, "--context", "eu", "--penstock-kubeconfig", noRight}, exitRefused, "is forbidden"},
-		"a namespace that is not": {[]string{"add", name, "--context", "eu", "--server-namespace", "gone"}, exitFailed, "name Penstock's namespace by --server-namespace"},
-		"a dry run":               {[]string{"add", name, "--context", "eu", "--dry-run"}, 0, "note:"},
-		"import of nothing known": {[]string{"import"}, exitUsage, "must be kubeconfig or argocd"},
-		"import of one context":   {[]string{"import", "--from", "kubeconfig", "--context", "eu"}, exitUsage, "clusters add NAME --context eu"},
-		"Argo CD that is not":     {[]string{"import", "--from", "argocd", "-n", s.namespace, "--kubeconfig", s.home}, exitFailed, "name Argo CD's namespace by -n"},
-		"a typing error":          {[]string{"imprt"}, exitUsage, `did you mean "import"?`},
+		"a program":                     {[]string{"add", name, "--context", "exec"}, exitFailed, `from context "exec": user.exec runs the program "aws"`},
+		"a context that is not":         {[]string{"add", name, "--context", "gone"}, exitFailed, `no context "gone"`},
+		"a name that is not one":        {[]string{"add", "EU_1", "--context", "eu"}, exitUsage, `"EU_1" is not a valid name: did you mean "eu-1"?`},
+		"a name with slashes":           {[]string{"add", "../eu", "--context", "eu"}, exitUsage, `did you mean "eu"?`},
+		"a label that is not one":       {[]string{"add", name, "--context", "eu", "--labels", "a=b c"}, exitUsage, "--labels a=b c"},
+		"the label of what was written": {[]string{"add", name, "--context", "eu", "--labels", "app.kubernetes.io/managed-by=me"}, exitUsage, "the command sets this label itself"},
+		"no name":                       {[]string{"add", "--context", "eu"}, exitUsage, "add NAME"},
+		"no right":                      {[]string{"add", name, "--context", "eu", "--penstock-kubeconfig", noRight}, exitRefused, "is forbidden"},
+		"a namespace that is not":       {[]string{"add", name, "--context", "eu", "--server-namespace", "gone"}, exitFailed, "name Penstock's namespace by --server-namespace"},
+		"a dry run":                     {[]string{"add", name, "--context", "eu", "--dry-run"}, 0, "note:"},
+		"import of nothing known":       {[]string{"import"}, exitUsage, "must be kubeconfig or argocd"},
+		"import of one context":         {[]string{"import", "--from", "kubeconfig", "--context", "eu"}, exitUsage, "clusters add NAME --context eu"},
+		"Argo CD that is not":           {[]string{"import", "--from", "argocd", "-n", s.namespace, "--kubeconfig", s.home}, exitFailed, "name Argo CD's namespace by -n"},
+		"a typing error":                {[]string{"imprt"}, exitUsage, `did you mean "import"?`},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			t.Parallel()
@@ -266,9 +267,14 @@ func TestAllContextsAreImportedAndWhatIsMissingIsNamed(t *testing.T) {
 	s.context(t, s.prefix+"-cloud", func(_ *api.Cluster, user *api.AuthInfo) {
 		user.Token, user.Exec = "", &api.ExecConfig{Command: "aws", APIVersion: "client.authentication.k8s.io/v1", InteractiveMode: "Never"}
 	})
-	code, out, errOut := s.run(t, "import", "--from", "kubeconfig")
+	const missing = "1 of 3 clusters were not added\n"
+	code, out, errOut := s.run(t, "import", "--from", "kubeconfig", "--dry-run", "-o", "yaml")
 	require.Equal(t, exitPartial, code, errOut)
-	require.Contains(t, errOut, "1 of 3 clusters were not added\n  context "+s.prefix+`-cloud: user.exec runs the program "aws"`)
+	require.Contains(t, errOut, missing, "one that is listed twice counts once")
+	require.NotEmpty(t, out)
+	code, out, errOut = s.run(t, "import", "--from", "kubeconfig")
+	require.Equal(t, exitPartial, code, errOut)
+	require.Contains(t, errOut, missing+"  context "+s.prefix+`-cloud: user.exec runs the program "aws"`)
 	rows := map[string][]string{}
 	for _, row := range strings.Split(columns(out, -1), "\n")[1:] {
 		cells := strings.Split(row, " | ")
