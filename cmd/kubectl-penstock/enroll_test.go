@@ -219,6 +219,23 @@ func TestACandidateOfAnotherSourceDoesNotTakeAName(t *testing.T) {
 	require.Contains(t, errOut, "was made from context eu: choose another name, or remove it by kubectl penstock clusters remove "+name)
 }
 
+// Many kubeconfigs have a context "default".
+func TestAContextOfTheSameNameThatIsAnotherClusterDoesNotTakeItsPlace(t *testing.T) {
+	t.Parallel()
+	s := newEnrolling(t)
+	s.context(t, "default")
+	name := s.prefix + "-x"
+	code, _, errOut := s.run(t, "add", name, "--context", "default")
+	require.Zero(t, code, errOut)
+	before, _ := s.objects(t, name)
+	s.context(t, "default", func(cluster *api.Cluster, _ *api.AuthInfo) { cluster.Server = "https://elsewhere.example.com" })
+	code, _, errOut = s.run(t, "add", name, "--context", "default")
+	require.Equal(t, exitFailed, code)
+	require.Contains(t, errOut, "is the cluster at "+s.server.URL+", and context default is another one: choose another name")
+	after, _ := s.objects(t, name)
+	require.Equal(t, before.ResourceVersion, after.ResourceVersion)
+}
+
 func TestAClusterThatIsReachedInAnotherWayByNowIsNotChanged(t *testing.T) {
 	t.Parallel()
 	s := newEnrolling(t)
