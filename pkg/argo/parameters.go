@@ -120,7 +120,7 @@ func allows(enum []string, value string) bool {
 
 const (
 	// maxValue bounds, in bytes, what a message tells of a value; maxListed how many
-	// allowed values it names.
+	// allowed values it names, and how many parameters.
 	maxValue, maxListed = 100, 10
 )
 
@@ -184,7 +184,11 @@ func problemsOf(template *unstructured.Unstructured, stage trigger.Stage, passed
 	for _, parameter := range passed {
 		check.passed[parameter.Name] = parameter.Value.String()
 	}
-	return strings.Join(check.problems(parameters), "; ")
+	problems := check.problems(parameters)
+	if more := len(problems) - maxListed; more > 0 {
+		problems = append(problems[:maxListed], fmt.Sprintf("%d more parameters have no value, or one that is not allowed", more))
+	}
+	return strings.Join(problems, "; ")
 }
 
 // unknown stands for what only a build gives: it counts as set, and every enum allows it.

@@ -1,6 +1,7 @@
 package argo
 
 import (
+	"fmt"
 	"testing"
 
 	wfv1 "github.com/argoproj/argo-workflows/v3/pkg/apis/workflow/v1alpha1"
@@ -139,6 +140,19 @@ func TestParametersAreComparedWithThoseThatTheTemplateDeclares(t *testing.T) {
 			require.Empty(t, w.workflows(t))
 		})
 	}
+}
+
+// The message is stored with the task, its event and the conditions.
+func TestOfManyParametersWithoutAValueTheFirstAreNamed(t *testing.T) {
+	t.Parallel()
+	many := make([]any, 2000)
+	for i := range many {
+		many[i] = map[string]any{"name": fmt.Sprint("p", i)}
+	}
+	problems := problemsOf(declaring(many...), trigger.StageDeploy, nil)
+	require.Contains(t, problems, "parameter p9 has no value")
+	require.NotContains(t, problems, "p10")
+	require.Contains(t, problems, "; 1990 more parameters have no value, or one that is not allowed")
 }
 
 func TestTheParametersOfAClusterWorkflowTemplateAreCheckedToo(t *testing.T) {
