@@ -6,6 +6,8 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"io"
+	"net/http"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -251,6 +253,21 @@ func TestAClusterThatIsReachedInAnotherWayByNowIsNotChanged(t *testing.T) {
 	require.Contains(t, errOut, "TargetCluster "+name+" has no kubeconfigSecretRef any more")
 	_, cluster = s.objects(t, name)
 	require.True(t, cluster.Spec.Virtual)
+}
+
+func TestWhatAClusterAnswersDoesNotSteerTheTerminal(t *testing.T) {
+	t.Parallel()
+	s := newEnrolling(t)
+	s.context(t, "eu")
+	s.server.Handle("/api/v1/namespaces/penstock-target/secrets/penstock-target", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusForbidden)
+		_, _ = io.WriteString(w, `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Forbidden","code":403,"message":"no\u001b[2Jright\nat all"}`)
+	})
+	code, _, errOut := s.run(t, "add", s.prefix+"-x", "--context", "eu", "--least-rights")
+	require.Equal(t, exitRefused, code)
+	require.Contains(t, errOut, "no [2Jright\nat all")
+	require.NotContains(t, errOut, "\x1b")
 }
 
 func TestWhatADryRunPrintsCanBeApplied(t *testing.T) {
