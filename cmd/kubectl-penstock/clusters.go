@@ -28,7 +28,7 @@ delete on both, and list on TargetClusters to remove.`
 func listClusters(o *options, name string) *cobra.Command {
 	var selector string
 	command := &cobra.Command{
-		Use: name, Short: "List how the target clusters do",
+		Use: name, Short: "List the health of the target clusters",
 		Args: arguments(cobra.NoArgs),
 		RunE: func(command *cobra.Command, _ []string) error {
 			connected, err := o.connect(command.Context())
