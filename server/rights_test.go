@@ -109,7 +109,10 @@ func TestEveryEndpointRefusesWithoutTheDatabase(t *testing.T) {
 	s := newScene(t, options{databaseURL: proxy.URL})
 	all := s.endpoints(t)
 	require.GreaterOrEqual(t, len(all), 11)
-	none := s.nobody(t)
+	none, other := s.nobody(t), s.nobody(t)
+	for _, one := range all { // what is about clusters is 503 until they were read once
+		require.Eventually(t, func() bool { return s.ask(t, one, other).status != http.StatusServiceUnavailable }, patience, look, one.path)
+	}
 	proxy.Stall()
 	for _, one := range all {
 		require.Contains(t, s.ask(t, one, none).detail(t, http.StatusForbidden), "may not", one.path)
