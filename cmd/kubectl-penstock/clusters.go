@@ -13,10 +13,10 @@ import (
 func clustersCommand(o *options) *cobra.Command {
 	command := listClusters(o, "clusters")
 	command.Short = "List, add, import and remove target clusters"
-	command.Long = `List how the target clusters do. The commands below add and remove them.
+	command.Long = `List the health of the target clusters. The commands below add and remove them.
 
-Listing asks penstock server. To add, import and remove writes TargetClusters, and Secrets
-in the namespace --server-namespace, with your own rights: you need get, create, update and
+clusters and clusters list ask penstock server. add, import and remove write TargetClusters, and
+Secrets in the namespace --server-namespace, with your own rights: you need get, create, update and
 delete on both, and list on TargetClusters to remove.`
 	command.SuggestionsMinimumDistance = 2
 	command.Args = subcommand
@@ -28,7 +28,7 @@ delete on both, and list on TargetClusters to remove.`
 func listClusters(o *options, name string) *cobra.Command {
 	var selector string
 	command := &cobra.Command{
-		Use: name, Short: "List how the target clusters do",
+		Use: name, Short: "List the health of the target clusters",
 		Args: arguments(cobra.NoArgs),
 		RunE: func(command *cobra.Command, _ []string) error {
 			connected, err := o.connect(command.Context())

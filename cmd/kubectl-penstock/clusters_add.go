@@ -15,7 +15,7 @@ func addClusterCommand(o *options) *cobra.Command {
 		Long: `Add the cluster of a context of your kubeconfig: a TargetCluster of that name, and a Secret
 with a kubeconfig that has this one context, with the certificates from the files that it
 names. A context that gets its credentials from a program, or from a file with a token, can't
-be stored: use --least-rights. Again, the command writes what has changed.
+be stored: use --least-rights. When you repeat the command, it writes what has changed.
 
 Without --least-rights Penstock gets the context's own credentials, and may do in the cluster
 whatever its user may. With it, Penstock gets the token of config/target, which may read the

@@ -28,13 +28,13 @@ func importClustersCommand(o *options) *cobra.Command {
 	command := &cobra.Command{
 		Use: "import --from kubeconfig|argocd", Short: "Add all clusters of your kubeconfig, or of Argo CD",
 		Long: `Add all clusters of your kubeconfig, or of Argo CD, and print a line for each: its name, where
-it was found, and what was done. Again, the command writes what has changed; it removes
-nothing.
+it was found, and what was done. When you repeat the command, it writes what has changed; it
+removes nothing.
 
 From kubeconfig: every context. Contexts with the same cluster and user are one cluster.
 From argocd: every Secret with the label argocd.argoproj.io/secret-type=cluster in the
-namespace -n (argocd), with its labels. Argo CD's accounts may usually write: --context with
-clusters add --least-rights is better where you have it.
+namespace -n (argocd), with its labels. Argo CD's accounts may usually write: prefer clusters
+add --context --least-rights where you have a context of the cluster.
 
 A name is that of the source in lower case, with a dash for what a name may not hold:
 arn:aws:eks:eu-west-1:1:cluster/a becomes arn-aws-eks-eu-west-1-1-cluster-a. Where two

@@ -55,9 +55,12 @@ func (e *enrollOptions) bindLeastRights(flags *pflag.FlagSet) {
 
 func (e *enrollOptions) credentials() enroll.Credentials { return enroll.Credentials(e.leastRights) }
 
-// check refuses labels that no object can have.
+// check refuses labels that no object can have, and the one by which Enroller knows its objects.
 func (e *enrollOptions) check() error {
 	for key, value := range e.labels {
+		if key == v1alpha1.LabelManagedBy {
+			return usage("--labels %s: the command sets this label itself, to know again what it has written", key)
+		}
 		if wrong := append(validation.IsQualifiedName(key), validation.IsValidLabelValue(value)...); len(wrong) > 0 {
 			return usage("--labels %s=%s: %s", key, value, wrong[0])
 		}
@@ -217,7 +220,11 @@ func (e *enrollOptions) printObjects(command *cobra.Command, candidates []enroll
 	outcomes := make([]outcome, len(candidates))
 	for i, one := range candidates {
 		outcomes[i] = outcome{Name: one.Name, From: one.From, err: one.Err}
-		if one.Err != nil || one.SameAs != "" {
+		if one.SameAs != "" {
+			outcomes[i].Result = duplicate
+			continue
+		}
+		if one.Err != nil {
 			continue
 		}
 		secret, cluster := enroller.Objects(one)

@@ -6,6 +6,8 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"io"
+	"net/http"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -176,19 +178,20 @@ func TestWhatCantBeAddedIsToldAndNothingIsWritten(t *testing.T) {
 		code int
 		says string
 	}{
-		"a program":               {[]string{"add", name, "--context", "exec"}, exitFailed, `from context "exec": user.exec runs the program "aws"`},
-		"a context that is not":   {[]string{"add", name, "--context", "gone"}, exitFailed, `no context "gone"`},
-		"a name that is not one":  {[]string{"add", "EU_1", "--context", "eu"}, exitUsage, `"EU_1" is not a valid name: did you mean "eu-1"?`},
-		"a name with slashes":     {[]string{"add", "../eu", "--context", "eu"}, exitUsage, `did you mean "eu"?`},
-		"a label that is not one": {[]string{"add", name, "--context", "eu", "--labels", "a=b c"}, exitUsage, "--labels a=b c"},
-		"no name":                 {[]string{"add", "--context", "eu"}, exitUsage, "add NAME"},
-		"no right":                {[]string{"add", name, "--context", "eu", "--penstock-kubeconfig", noRight}, exitRefused, "is forbidden"},
-		"a namespace that is not": {[]string{"add", name, "--context", "eu", "--server-namespace", "gone"}, exitFailed, "name Penstock's namespace by --server-namespace"},
-		"a dry run":               {[]string{"add", name, "--context", "eu", "--dry-run"}, 0, "note:"},
-		"import of nothing known": {[]string{"import"}, exitUsage, "must be kubeconfig or argocd"},
-		"import of one context":   {[]string{"import", "--from", "kubeconfig", "--context", "eu"}, exitUsage, "clusters add NAME --context eu"},
-		"Argo CD that is not":     {[]string{"import", "--from", "argocd", "-n", s.namespace, "--kubeconfig", s.home}, exitFailed, "name Argo CD's namespace by -n"},
-		"a typing error":          {[]string{"imprt"}, exitUsage, `did you mean "import"?`},
+		"a program":                     {[]string{"add", name, "--context", "exec"}, exitFailed, `from context "exec": user.exec runs the program "aws"`},
+		"a context that is not":         {[]string{"add", name, "--context", "gone"}, exitFailed, `no context "gone"`},
+		"a name that is not one":        {[]string{"add", "EU_1", "--context", "eu"}, exitUsage, `"EU_1" is not a valid name: did you mean "eu-1"?`},
+		"a name with slashes":           {[]string{"add", "../eu", "--context", "eu"}, exitUsage, `did you mean "eu"?`},
+		"a label that is not one":       {[]string{"add", name, "--context", "eu", "--labels", "a=b c"}, exitUsage, "--labels a=b c"},
+		"the label of what was written": {[]string{"add", name, "--context", "eu", "--labels", "app.kubernetes.io/managed-by=me"}, exitUsage, "the command sets this label itself"},
+		"no name":                       {[]string{"add", "--context", "eu"}, exitUsage, "add NAME"},
+		"no right":                      {[]string{"add", name, "--context", "eu", "--penstock-kubeconfig", noRight}, exitRefused, "is forbidden"},
+		"a namespace that is not":       {[]string{"add", name, "--context", "eu", "--server-namespace", "gone"}, exitFailed, "name Penstock's namespace by --server-namespace"},
+		"a dry run":                     {[]string{"add", name, "--context", "eu", "--dry-run"}, 0, "note:"},
+		"import of nothing known":       {[]string{"import"}, exitUsage, "must be kubeconfig or argocd"},
+		"import of one context":         {[]string{"import", "--from", "kubeconfig", "--context", "eu"}, exitUsage, "clusters add NAME --context eu"},
+		"Argo CD that is not":           {[]string{"import", "--from", "argocd", "-n", s.namespace, "--kubeconfig", s.home}, exitFailed, "name Argo CD's namespace by -n"},
+		"a typing error":                {[]string{"imprt"}, exitUsage, `did you mean "import"?`},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			t.Parallel()
@@ -216,6 +219,55 @@ func TestACandidateOfAnotherSourceDoesNotTakeAName(t *testing.T) {
 	code, _, errOut = s.run(t, "add", name, "--context", "us")
 	require.Equal(t, exitFailed, code)
 	require.Contains(t, errOut, "was made from context eu: choose another name, or remove it by kubectl penstock clusters remove "+name)
+}
+
+// Many kubeconfigs have a context "default".
+func TestAContextOfTheSameNameThatIsAnotherClusterDoesNotTakeItsPlace(t *testing.T) {
+	t.Parallel()
+	s := newEnrolling(t)
+	s.context(t, "default")
+	name := s.prefix + "-x"
+	code, _, errOut := s.run(t, "add", name, "--context", "default")
+	require.Zero(t, code, errOut)
+	before, _ := s.objects(t, name)
+	s.context(t, "default", func(cluster *api.Cluster, _ *api.AuthInfo) { cluster.Server = "https://elsewhere.example.com" })
+	code, _, errOut = s.run(t, "add", name, "--context", "default")
+	require.Equal(t, exitFailed, code)
+	require.Contains(t, errOut, "is the cluster at "+s.server.URL+", and context default is another one: choose another name")
+	after, _ := s.objects(t, name)
+	require.Equal(t, before.ResourceVersion, after.ResourceVersion)
+}
+
+func TestAClusterThatIsReachedInAnotherWayByNowIsNotChanged(t *testing.T) {
+	t.Parallel()
+	s := newEnrolling(t)
+	s.context(t, "eu")
+	name := s.prefix + "-x"
+	code, _, errOut := s.run(t, "add", name, "--context", "eu")
+	require.Zero(t, code, errOut)
+	_, cluster := s.objects(t, name)
+	cluster.Spec = v1alpha1.TargetClusterSpec{Virtual: true}
+	require.NoError(t, s.admin.Update(t.Context(), cluster))
+	code, _, errOut = s.run(t, "add", name, "--context", "eu")
+	require.Equal(t, exitFailed, code)
+	require.Contains(t, errOut, "TargetCluster "+name+" has no kubeconfigSecretRef any more")
+	_, cluster = s.objects(t, name)
+	require.True(t, cluster.Spec.Virtual)
+}
+
+func TestWhatAClusterAnswersDoesNotSteerTheTerminal(t *testing.T) {
+	t.Parallel()
+	s := newEnrolling(t)
+	s.context(t, "eu")
+	s.server.Handle("/api/v1/namespaces/penstock-target/secrets/penstock-target", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusForbidden)
+		_, _ = io.WriteString(w, `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Forbidden","code":403,"message":"no\u001b[2Jright\nat all"}`)
+	})
+	code, _, errOut := s.run(t, "add", s.prefix+"-x", "--context", "eu", "--least-rights")
+	require.Equal(t, exitRefused, code)
+	require.Contains(t, errOut, "no [2Jright\nat all")
+	require.NotContains(t, errOut, "\x1b")
 }
 
 func TestWhatADryRunPrintsCanBeApplied(t *testing.T) {
@@ -249,9 +301,14 @@ func TestAllContextsAreImportedAndWhatIsMissingIsNamed(t *testing.T) {
 	s.context(t, s.prefix+"-cloud", func(_ *api.Cluster, user *api.AuthInfo) {
 		user.Token, user.Exec = "", &api.ExecConfig{Command: "aws", APIVersion: "client.authentication.k8s.io/v1", InteractiveMode: "Never"}
 	})
-	code, out, errOut := s.run(t, "import", "--from", "kubeconfig")
+	const missing = "1 of 3 clusters were not added\n"
+	code, out, errOut := s.run(t, "import", "--from", "kubeconfig", "--dry-run", "-o", "yaml")
 	require.Equal(t, exitPartial, code, errOut)
-	require.Contains(t, errOut, "1 of 3 clusters were not added\n  context "+s.prefix+`-cloud: user.exec runs the program "aws"`)
+	require.Contains(t, errOut, missing, "one that is listed twice counts once")
+	require.NotEmpty(t, out)
+	code, out, errOut = s.run(t, "import", "--from", "kubeconfig")
+	require.Equal(t, exitPartial, code, errOut)
+	require.Contains(t, errOut, missing+"  context "+s.prefix+`-cloud: user.exec runs the program "aws"`)
 	rows := map[string][]string{}
 	for _, row := range strings.Split(columns(out, -1), "\n")[1:] {
 		cells := strings.Split(row, " | ")

@@ -56,7 +56,7 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 	if err == nil {
 		return 0
 	}
-	fmt.Fprintln(errOut, "error:", err)
+	fmt.Fprintln(errOut, "error:", printableLines(err.Error())) // it may quote what a cluster answers
 	var exit *exitError
 	if errors.As(err, &exit) {
 		return exit.code

@@ -77,6 +77,17 @@ func printable(cell string) string {
 	return cell
 }
 
+// printableLines is printable for a text of several lines.
+func printableLines(text string) string {
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		if line != "" {
+			lines[i] = printable(line)
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
 // age is how long ago something was, as kubectl prints it.
 func age(at *time.Time, now time.Time) string {
 	if at == nil || at.IsZero() {

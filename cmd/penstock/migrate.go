@@ -22,7 +22,7 @@ these commands are for doing so beforehand, by hand.
 Reads the same environment as the controller; DATABASE_URL, DATABASE_PASSWORD_FILE
 and DATABASE_SCHEMA count.`,
 		Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error { return errors.New("say what to do: migrate up, down or status") },
+		RunE: func(*cobra.Command, []string) error { return errors.New("expected a subcommand: up, down or status") },
 	}
 	command.AddCommand(
 		migration("up", "Apply every migration that is missing", up),

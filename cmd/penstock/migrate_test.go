@@ -9,7 +9,7 @@ import (
 
 func TestAMigrationThatDoesNotExistIsAnError(t *testing.T) {
 	t.Parallel()
-	for args, want := range map[string]string{"": "say what to do: migrate up, down or status", "upp": `unknown command "upp"`} {
+	for args, want := range map[string]string{"": "expected a subcommand: up, down or status", "upp": `unknown command "upp"`} {
 		command := migrateCommand()
 		command.SetOut(io.Discard)
 		command.SetErr(io.Discard)

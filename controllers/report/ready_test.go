@@ -24,7 +24,7 @@ func TestWhetherAPipelineIsReadyTellsWhatKeepsItOrWhoDoes(t *testing.T) {
 		"a suspended one is not":                        {[]func(*v1alpha1.CdPipeline){given.Suspended, given.Held, noTemplate}, "false Suspended: spec.suspend is true: new builds are skipped until it is false"},
 		"one on hold is not":                            {[]func(*v1alpha1.CdPipeline){given.Held, given.Manual}, "false Hold: spec.hold is true: runs are planned, and wait until it is false"},
 		"one without a template is not":                 {[]func(*v1alpha1.CdPipeline){given.Held, noTemplate}, "false TemplateNotFound: stage DEPLOY: WorkflowTemplate nowhere does not exist: create it, or correct workflow.templateRef, and the stage goes on"},
-		"one without a parameter is not":                {[]func(*v1alpha1.CdPipeline){given.Held, given.Runs("choosy")}, `false InvalidParameters: stage DEPLOY: parameter environment has no value, and WorkflowTemplate choosy has no default for it and allows "prod": set spec.environment`},
+		"one without a parameter is not":                {[]func(*v1alpha1.CdPipeline){given.Held, given.Runs("choosy")}, `false InvalidParameters: stage DEPLOY: parameter environment has no value, and WorkflowTemplate choosy gives it none and allows "prod": set spec.environment, or give it a value in the template`},
 		"one without a parent is not, whatever else is": {[]func(*v1alpha1.CdPipeline){given.Suspended, given.BelowCd("nobody")}, `false ParentNotFound: CdPipeline "nobody" does not exist in this namespace: create it, or correct spec.parentRef`},
 	} {
 		t.Run(sentence, func(t *testing.T) {

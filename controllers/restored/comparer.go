@@ -39,7 +39,12 @@ var lost = prometheus.NewCounterVec(prometheus.CounterOpts{
 	Help: "Builds and runs that Kubernetes tells of and the database knew nothing of at a start, by kind.",
 }, []string{"kind"})
 
-func init() { metrics.Registry.MustRegister(lost) }
+func init() {
+	metrics.Registry.MustRegister(lost)
+	for _, kind := range []string{"build", "run"} {
+		lost.WithLabelValues(kind) // from 0 on: a rate sees no growth in a series that begins with it
+	}
+}
 
 // Rows is what is compared, and where it is noted.
 type Rows interface {

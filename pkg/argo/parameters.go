@@ -24,7 +24,9 @@ type declared struct {
 	name string
 	// value is the template's own; nil where it has none.
 	value *string
-	// hasSource tells that Argo finds a value where none is passed.
+	// hasSource tells that Argo reads a value from a ConfigMap where none is passed. It reads
+	// neither default nor valueFrom.default of an argument without one, and refuses a source
+	// beside an enum (Argo's validateArgumentsValues and setGlobalParameters).
 	hasSource bool
 	enum      []string
 }
@@ -54,8 +56,8 @@ func parse(list []any) []declared {
 		}
 		parameter := declared{name: name, value: text(fields["value"])}
 		source, _ := fields["valueFrom"].(map[string]any)
-		parameter.hasSource = fields["default"] != nil || source["default"] != nil || source["configMapKeyRef"] != nil
 		allowed, _ := fields["enum"].([]any)
+		parameter.hasSource = source["configMapKeyRef"] != nil && len(allowed) == 0
 		for _, value := range allowed {
 			if value := text(value); value != nil {
 				parameter.enum = append(parameter.enum, *value)
@@ -101,11 +103,11 @@ func (c checked) problems(parameters []declared) []string {
 				parameter.name, clip.Text(value, maxValue), c.template, listed(parameter.enum), c.mend(parameter.name).correct))
 		case isPassed:
 		case parameter.value == nil && !parameter.hasSource:
-			problems = append(problems, fmt.Sprintf("parameter %s has no value, and %s has no default for it%s: %s",
-				parameter.name, c.template, only(parameter.enum), c.mend(parameter.name).set))
+			problems = append(problems, fmt.Sprintf("parameter %s has no value, and %s gives it none%s: %s",
+				parameter.name, c.template, only(parameter.enum), either(c.mend(parameter.name).set, "give it a value in the template")))
 		case parameter.value != nil && !allows(parameter.enum, *parameter.value):
-			problems = append(problems, fmt.Sprintf("parameter %s is %q by default in %s, which allows %s: correct the template, or %s",
-				parameter.name, clip.Text(*parameter.value, maxValue), c.template, listed(parameter.enum), c.mend(parameter.name).set))
+			problems = append(problems, fmt.Sprintf("parameter %s is %q in %s, which allows %s: %s",
+				parameter.name, clip.Text(*parameter.value, maxValue), c.template, listed(parameter.enum), either(c.mend(parameter.name).set, "correct the template")))
 		}
 	}
 	return problems
@@ -118,7 +120,7 @@ func allows(enum []string, value string) bool {
 
 const (
 	// maxValue bounds, in bytes, what a message tells of a value; maxListed how many
-	// allowed values it names.
+	// allowed values it names, and how many parameters.
 	maxValue, maxListed = 100, 10
 )
 
@@ -141,7 +143,16 @@ func listed(enum []string) string {
 	return list
 }
 
-// mending is what to do about a parameter without a value, or with one that is not allowed.
+// either joins two remedies, of which the first may be empty.
+func either(first, second string) string {
+	if first == "" {
+		return second
+	}
+	return first + ", or " + second
+}
+
+// mending is where to set a parameter that has no value, which may be nowhere, and how to
+// correct one whose value is not allowed.
 type mending struct{ set, correct string }
 
 // mend says where a parameter comes from, and so what to do.
@@ -151,14 +162,14 @@ func (c checked) mend(parameter string) mending {
 	case "environment", "application":
 		return mending{"set spec." + parameter, "correct spec." + parameter + " or the template's enum"}
 	case "revision":
-		return mending{"set spec.revision of the CiBuild, or give it a default in the template", "build another revision, or " + inTemplate}
+		return mending{"set spec.revision in new CiBuilds, since it can't be changed later", "build another revision, or " + inTemplate}
 	case "artifacts":
-		return mending{"set spec.artifacts to All, or give it a default in the template", inTemplate}
+		return mending{"set spec.artifacts to All", inTemplate}
 	case "image", "digest", "stage", "build":
-		return mending{"give it a default in the template", inTemplate}
+		return mending{"", inTemplate}
 	}
 	field := "spec." + stageFields[c.stage] + ".workflow.parameters"
-	return mending{"set it in " + field + ", or give it a default in the template", "correct " + field + " or the template's enum"}
+	return mending{"set it in " + field, "correct " + field + " or the template's enum"}
 }
 
 var stageFields = map[trigger.Stage]string{trigger.StagePre: "preDeploy", trigger.StageDeploy: "deploy", trigger.StagePost: "postDeploy"}
@@ -173,7 +184,11 @@ func problemsOf(template *unstructured.Unstructured, stage trigger.Stage, passed
 	for _, parameter := range passed {
 		check.passed[parameter.Name] = parameter.Value.String()
 	}
-	return strings.Join(check.problems(parameters), "; ")
+	problems := check.problems(parameters)
+	if more := len(problems) - maxListed; more > 0 {
+		problems = append(problems[:maxListed], fmt.Sprintf("%d more parameters have no value, or one that is not allowed", more))
+	}
+	return strings.Join(problems, "; ")
 }
 
 // unknown stands for what only a build gives: it counts as set, and every enum allows it.

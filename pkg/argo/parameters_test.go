@@ -1,6 +1,7 @@
 package argo
 
 import (
+	"fmt"
 	"testing"
 
 	wfv1 "github.com/argoproj/argo-workflows/v3/pkg/apis/workflow/v1alpha1"
@@ -37,29 +38,40 @@ var cases = map[string]struct {
 	"a parameter that the template does not declare is passed": {
 		declares: []wfv1.Parameter{{Name: "region", Value: wfv1.AnyStringPtr("north")}}, with: []func(*v1alpha1.CdPipeline){passes("any", "x")},
 	},
-	"a parameter without a default is not passed": {
+	"a parameter without a value is not passed": {
 		declares: []wfv1.Parameter{{Name: "region"}},
-		unready:  "parameter region has no value, and WorkflowTemplate deploy has no default for it: set it in spec.deploy.workflow.parameters, or give it a default in the template",
+		unready:  "parameter region has no value, and WorkflowTemplate deploy gives it none: set it in spec.deploy.workflow.parameters, or give it a value in the template",
 	},
 	"a parameter with an enum is not passed": {
 		declares: []wfv1.Parameter{given.OneOf("region", "north", "south")},
-		unready:  `parameter region has no value, and WorkflowTemplate deploy has no default for it and allows "north", "south": set it in spec.deploy.workflow.parameters, or give it a default in the template`,
+		unready:  `parameter region has no value, and WorkflowTemplate deploy gives it none and allows "north", "south": set it in spec.deploy.workflow.parameters, or give it a value in the template`,
 	},
 	"a parameter is passed without a value": {
 		declares: []wfv1.Parameter{{Name: "region"}},
 		with: []func(*v1alpha1.CdPipeline){func(p *v1alpha1.CdPipeline) {
 			p.Spec.Deploy.Workflow.Parameters = []v1alpha1.Parameter{{Name: "region"}}
 		}},
-		unready: "parameter region has no value, and WorkflowTemplate deploy has no default for it: set it in spec.deploy.workflow.parameters, or give it a default in the template",
+		unready: "parameter region has no value, and WorkflowTemplate deploy gives it none: set it in spec.deploy.workflow.parameters, or give it a value in the template",
 	},
 	"the empty text is a value": {declares: []wfv1.Parameter{{Name: "region"}}, with: []func(*v1alpha1.CdPipeline){passes("region", "")}},
 	"the template finds the value elsewhere": {declares: []wfv1.Parameter{
-		{Name: "a", Value: wfv1.AnyStringPtr("")}, {Name: "b", Default: wfv1.AnyStringPtr("x")}, {Name: "c", ValueFrom: &wfv1.ValueFrom{ConfigMapKeyRef: &corev1.ConfigMapKeySelector{Key: "k"}}},
-		{Name: "d", ValueFrom: &wfv1.ValueFrom{Default: wfv1.AnyStringPtr("x")}},
+		{Name: "a", Value: wfv1.AnyStringPtr("")}, {Name: "b", ValueFrom: &wfv1.ValueFrom{ConfigMapKeyRef: &corev1.ConfigMapKeySelector{Key: "k"}}},
 	}},
+	"Argo does not read a default of an argument": {
+		declares: []wfv1.Parameter{{Name: "region", Default: wfv1.AnyStringPtr("x")}},
+		unready:  "parameter region has no value, and WorkflowTemplate deploy gives it none: set it in spec.deploy.workflow.parameters, or give it a value in the template",
+	},
+	"Argo does not read a default without a ConfigMap": {
+		declares: []wfv1.Parameter{{Name: "region", ValueFrom: &wfv1.ValueFrom{Default: wfv1.AnyStringPtr("x")}}},
+		unready:  "parameter region has no value, and WorkflowTemplate deploy gives it none: set it in spec.deploy.workflow.parameters, or give it a value in the template",
+	},
+	"Argo takes no ConfigMap beside an enum": {
+		declares: []wfv1.Parameter{{Name: "region", Enum: []wfv1.AnyString{"north"}, ValueFrom: &wfv1.ValueFrom{ConfigMapKeyRef: &corev1.ConfigMapKeySelector{Key: "k"}}}},
+		unready:  `parameter region has no value, and WorkflowTemplate deploy gives it none and allows "north": set it in spec.deploy.workflow.parameters, or give it a value in the template`,
+	},
 	"a value that is to be supplied is not": {
 		declares: []wfv1.Parameter{{Name: "region", ValueFrom: &wfv1.ValueFrom{Supplied: &wfv1.SuppliedValueFrom{}}}},
-		unready:  "parameter region has no value, and WorkflowTemplate deploy has no default for it: set it in spec.deploy.workflow.parameters, or give it a default in the template",
+		unready:  "parameter region has no value, and WorkflowTemplate deploy gives it none: set it in spec.deploy.workflow.parameters, or give it a value in the template",
 	},
 	"the environment is allowed": {declares: []wfv1.Parameter{given.OneOf("environment", "dev", "prod")}, with: []func(*v1alpha1.CdPipeline){inEnvironment("prod")}},
 	"the environment is not allowed": {
@@ -68,7 +80,7 @@ var cases = map[string]struct {
 	},
 	"there is no environment": {
 		declares: []wfv1.Parameter{{Name: "environment"}},
-		unready:  "parameter environment has no value, and WorkflowTemplate deploy has no default for it: set spec.environment",
+		unready:  "parameter environment has no value, and WorkflowTemplate deploy gives it none: set spec.environment, or give it a value in the template",
 	},
 	"a value is not allowed": {
 		declares: []wfv1.Parameter{given.OneOf("region", "north", "south")}, with: []func(*v1alpha1.CdPipeline){passes("region", "west")},
@@ -81,11 +93,11 @@ var cases = map[string]struct {
 	"Argo evaluates the value": {declares: []wfv1.Parameter{given.OneOf("region", "north")}, with: []func(*v1alpha1.CdPipeline){passes("region", "{{workflow.name}}")}},
 	"the template's own value is not allowed": {
 		declares: []wfv1.Parameter{{Name: "region", Value: wfv1.AnyStringPtr("west"), Enum: []wfv1.AnyString{"north"}}},
-		unready:  `parameter region is "west" by default in WorkflowTemplate deploy, which allows "north": correct the template, or set it in spec.deploy.workflow.parameters, or give it a default in the template`,
+		unready:  `parameter region is "west" in WorkflowTemplate deploy, which allows "north": set it in spec.deploy.workflow.parameters, or correct the template`,
 	},
 	"two are wrong": {
 		declares: []wfv1.Parameter{{Name: "environment"}, given.OneOf("application", "api")},
-		unready: "parameter environment has no value, and WorkflowTemplate deploy has no default for it: set spec.environment; " +
+		unready: "parameter environment has no value, and WorkflowTemplate deploy gives it none: set spec.environment, or give it a value in the template; " +
 			`parameter application is "web", and WorkflowTemplate deploy allows "api": correct spec.application or the template's enum`,
 	},
 	"only the build tells": {declares: []wfv1.Parameter{{Name: "image"}, {Name: "digest"}, {Name: "revision"}, {Name: "build"}, {Name: "stage"}}},
@@ -95,7 +107,7 @@ var cases = map[string]struct {
 	},
 	"the list of artifacts is wanted by one that gets each": {
 		declares: []wfv1.Parameter{{Name: "artifacts"}},
-		unready:  "parameter artifacts has no value, and WorkflowTemplate deploy has no default for it: set spec.artifacts to All, or give it a default in the template",
+		unready:  "parameter artifacts has no value, and WorkflowTemplate deploy gives it none: set spec.artifacts to All, or give it a value in the template",
 	},
 	"the list of artifacts is wanted by one that gets all": {
 		declares: []wfv1.Parameter{{Name: "artifacts"}}, with: []func(*v1alpha1.CdPipeline){given.AllArtifacts},
@@ -130,13 +142,26 @@ func TestParametersAreComparedWithThoseThatTheTemplateDeclares(t *testing.T) {
 	}
 }
 
+// The message is stored with the task, its event and the conditions.
+func TestOfManyParametersWithoutAValueTheFirstAreNamed(t *testing.T) {
+	t.Parallel()
+	many := make([]any, 2000)
+	for i := range many {
+		many[i] = map[string]any{"name": fmt.Sprint("p", i)}
+	}
+	problems := problemsOf(declaring(many...), trigger.StageDeploy, nil)
+	require.Contains(t, problems, "parameter p9 has no value")
+	require.NotContains(t, problems, "p10")
+	require.Contains(t, problems, "; 1990 more parameters have no value, or one that is not allowed")
+}
+
 func TestTheParametersOfAClusterWorkflowTemplateAreCheckedToo(t *testing.T) {
 	t.Parallel()
 	pipeline := given.CdPipeline("web", func(p *v1alpha1.CdPipeline) { p.Spec.Deploy.Workflow.TemplateRef.ClusterScope = true })
 	cluster := clusterTemplate()
 	cluster.Spec.Arguments.Parameters = []wfv1.Parameter{{Name: "region"}}
 	requireRefusal(t, newWorld(t, pipeline, cluster).submit(t, claimOf(pipeline)), store.StatusError, v1alpha1.ReasonInvalidParameters,
-		"parameter region has no value, and ClusterWorkflowTemplate deploy has no default for it")
+		"parameter region has no value, and ClusterWorkflowTemplate deploy gives it none")
 }
 
 // What is refused is refused by the template as the API server has it.

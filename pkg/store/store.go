@@ -48,7 +48,7 @@ type Config struct {
 	// Schema holds the tables; it is created where it does not exist.
 	Schema string
 	// Namespaces are the only ones whose rows are claimed, followed, looked for and
-	// counted; none means all. The rows of others wait.
+	// counted; empty means all namespaces. Tasks in other namespaces stay Pending.
 	Namespaces []string
 	// MaxConns is the most connections that are ever open at once.
 	MaxConns int32

@@ -40,7 +40,7 @@ func (in *ListClustersInput) allow(ctx context.Context, gate gate) error {
 
 func listClusters(api huma.API, b *Backend) {
 	get(api, b, names{
-		id: "list-clusters", path: "/api/v1/clusters", summary: "List how the TargetClusters do",
+		id: "list-clusters", path: "/api/v1/clusters", summary: "List the health of the TargetClusters",
 		description: "The health of every TargetCluster, as it was probed. No cluster is contacted. Needs `list` on `targetclusters`.",
 	}, func(ctx context.Context, b *Backend, in *ListClustersInput) (*rest.ClusterList, error) {
 		selector, err := in.selector()

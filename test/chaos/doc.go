@@ -7,7 +7,7 @@
 //
 //	01  a build with 50 children, reconciled 100 more times
 //	02  200 builds of 10 children at once
-//	03  50,000 rows that wait
+//	03  50,000 tasks that wait
 //	04  a build of 5,000 children, then one of 3
 //	05  SIGKILL at every step, and at random
 //	06  SIGTERM with a full pool

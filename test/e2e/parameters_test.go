@@ -1,11 +1,14 @@
 package e2e
 
 import (
+	"context"
 	"testing"
 	"time"
 
 	wfv1 "github.com/argoproj/argo-workflows/v3/pkg/apis/workflow/v1alpha1"
 	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
@@ -60,4 +63,26 @@ func TestParametersAreCheckedBeforeAnythingIsCreated(t *testing.T) {
 	stagesAre(w, "manual", "app-1", "DEPLOY Error/InvalidParameters")
 	runsAre(t, w, "web", "app-1 Error", "app-1 Succeeded")
 	w.Judge()
+}
+
+// What Penstock refuses for want of a value, Argo would fail.
+func TestArgoReadsNoDefaultOfAnArgument(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	key := &wfv1.ValueFrom{ConfigMapKeyRef: &corev1.ConfigMapKeySelector{LocalObjectReference: corev1.LocalObjectReference{Name: "settings"}, Key: "region"}}
+	for name, parameter := range map[string]wfv1.Parameter{
+		"default":        {Name: "region", Default: wfv1.AnyStringPtr("north")},
+		"source-default": {Name: "region", ValueFrom: &wfv1.ValueFrom{Default: wfv1.AnyStringPtr("north")}},
+		"source-enum":    {Name: "region", Enum: []wfv1.AnyString{"north"}, ValueFrom: key},
+	} {
+		workflow := &wfv1.Workflow{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: wfv1.WorkflowSpec{WorkflowTemplateRef: &wfv1.WorkflowTemplateRef{Name: name}}}
+		w.Create(given.Declares(given.WorkflowTemplate(name, time.Second), parameter))
+		w.Create(workflow)
+		w.Eventually(name+" has a phase", func(ctx context.Context) bool {
+			require.NoError(t, w.Cluster.Get(ctx, client.ObjectKeyFromObject(workflow), workflow))
+			return workflow.Status.Phase != wfv1.WorkflowUnknown
+		})
+		require.Equal(t, wfv1.WorkflowFailed, workflow.Status.Phase, name)
+		require.Contains(t, workflow.Status.Message, "invalid spec: spec.arguments.region", name)
+	}
 }

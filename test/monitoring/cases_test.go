@@ -18,16 +18,16 @@ var cases = map[string]struct {
 	"no alarm while one of two leads": {"PenstockNobodyLeads", []string{leads("a", "0x70"), leads("b", "1x70")}},
 	"no alarm without election":       {"PenstockNobodyLeads", []string{always}},
 
-	"rows wait and nothing was ever submitted": {"PenstockQueueStuck", []string{
+	"tasks wait and nothing was ever submitted": {"PenstockQueueStuck", []string{
 		`penstock_trigger_queue_depth 7x70`, `penstock_backlog_gate_closed 0x70`,
 	}},
-	"rows wait and nothing is submitted any more": {"PenstockQueueStuck", []string{
+	"tasks wait and nothing is submitted any more": {"PenstockQueueStuck", []string{
 		`penstock_trigger_queue_depth 7x70`, `penstock_triggers_total{result="Submitted"} 0+9x30 270x40`, `penstock_backlog_gate_closed 0x70`,
 	}},
-	"rows wait, all are refused and none is submitted": {"PenstockQueueStuck", []string{
+	"tasks wait, all are refused and none is submitted": {"PenstockQueueStuck", []string{
 		`penstock_trigger_queue_depth 7x70`, `penstock_triggers_total{result="Pending"} 0+9x70`, `penstock_backlog_gate_closed 0x70`,
 	}},
-	"no alarm while rows wait and others are submitted": {"PenstockQueueStuck", []string{
+	"no alarm while tasks wait and others are submitted": {"PenstockQueueStuck", []string{
 		`penstock_trigger_queue_depth 7x70`, `penstock_triggers_total{result="Submitted"} 0+9x70`, `penstock_backlog_gate_closed 0x70`,
 	}},
 	"no alarm while nothing waits": {"PenstockQueueStuck", []string{`penstock_trigger_queue_depth 0x70`, `penstock_backlog_gate_closed 0x70`}},
@@ -42,10 +42,10 @@ var cases = map[string]struct {
 		`penstock_trigger_queue_depth 0x70`, `penstock_delayed_tasks{reason="QuotaExceeded"} 7x70`, `penstock_backlog_gate_closed 0x70`,
 	}},
 
-	"the oldest row gets older and older": {"PenstockQueueSlow", []string{
+	"the oldest task gets older and older": {"PenstockQueueSlow", []string{
 		`penstock_trigger_queue_oldest_seconds 0+60x70`, `penstock_backlog_gate_closed 0x70`,
 	}},
-	"no alarm while rows wait for minutes": {"PenstockQueueSlow", []string{
+	"no alarm while tasks wait for minutes": {"PenstockQueueSlow", []string{
 		`penstock_trigger_queue_oldest_seconds 300x70`, `penstock_backlog_gate_closed 0x70`,
 	}},
 	"no alarm while the gate makes them wait": {"PenstockQueueSlow", []string{

@@ -20,6 +20,9 @@ const (
 	ArgoCDSelector = "argocd.argoproj.io/secret-type=cluster"
 
 	argoCDLabels = "argocd.argoproj.io/"
+	// argoCDOwner names the Application that an object belongs to. On a TargetCluster it would
+	// have Argo CD prune it, since the Application does not hold it.
+	argoCDOwner = "app.kubernetes.io/instance"
 	// argoCDHome is the host by which Argo CD names the cluster that it runs in.
 	argoCDHome = "kubernetes.default.svc"
 )
@@ -112,7 +115,7 @@ func (c *argoCDConfig) parts(server string) (*api.Cluster, *api.AuthInfo) {
 func labelsOf(secret *corev1.Secret) map[string]string {
 	labels := maps.Clone(secret.Labels)
 	maps.DeleteFunc(labels, func(key, _ string) bool {
-		return strings.HasPrefix(key, argoCDLabels) || key == v1alpha1.LabelManagedBy
+		return strings.HasPrefix(key, argoCDLabels) || key == argoCDOwner || key == v1alpha1.LabelManagedBy
 	})
 	return labels
 }

@@ -72,7 +72,7 @@ func noteOf(cluster *api.Cluster) string {
 	}
 	host := address.Hostname()
 	if ip := net.ParseIP(host); host == "localhost" || ip != nil && ip.IsLoopback() {
-		return host + " is the machine itself: Penstock's pods do not reach a cluster there"
+		return host + " is the machine itself, and Penstock's pods do not reach a cluster there: use an address that they reach"
 	}
 	return ""
 }

@@ -146,7 +146,7 @@ func argoCD(name, server string, config any) corev1.Secret {
 		panic(err)
 	}
 	return corev1.Secret{
-		ObjectMeta: metav1.ObjectMeta{Namespace: "argocd", Name: "cluster-" + name, Labels: map[string]string{"argocd.argoproj.io/secret-type": "cluster", "region": "eu"}},
+		ObjectMeta: metav1.ObjectMeta{Namespace: "argocd", Name: "cluster-" + name, Labels: map[string]string{"argocd.argoproj.io/secret-type": "cluster", "app.kubernetes.io/instance": "clusters", "region": "eu"}},
 		Data:       map[string][]byte{"name": []byte(name), "server": []byte(server), "config": text},
 	}
 }

@@ -2,10 +2,12 @@ package enroll
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"maps"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -13,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
+	"github.com/penstock-cd/penstock/pkg/fleet"
 )
 
 const (
@@ -22,6 +25,8 @@ const (
 	annotationFrom = "penstock.dev/enrolled-from"
 	// key is that of the Secret's data.
 	key = "kubeconfig"
+	// takeBackTimeout bounds deleting a Secret that was created in vain.
+	takeBackTimeout = 5 * time.Second
 )
 
 // Result is what was done.
@@ -64,8 +69,8 @@ func (e *Enroller) Objects(c Candidate) (*corev1.Secret, *v1alpha1.TargetCluster
 }
 
 // Enroll writes a candidate that has no error; again, it writes what has changed, or nothing.
-// Objects that others have made, or that were made of another source, are never changed: the
-// error names them. Labels that a person has added stay.
+// Objects that others have made, or that were made of another source or for another server,
+// are never changed: the error names them. Labels that a person has added stay.
 func (e *Enroller) Enroll(ctx context.Context, c Candidate) (Result, error) {
 	wantSecret, wantCluster := e.Objects(c)
 	secret, cluster := &corev1.Secret{}, &v1alpha1.TargetCluster{}
@@ -76,6 +81,14 @@ func (e *Enroller) Enroll(ctx context.Context, c Candidate) (Result, error) {
 	hasSecret, err := e.find(ctx, wantSecret, secret)
 	if err != nil {
 		return "", err
+	}
+	if hasCluster && cluster.Spec.KubeconfigSecretRef == nil {
+		return "", fmt.Errorf("%s has no kubeconfigSecretRef any more, since somebody has changed how it is reached: choose another name, or remove it by kubectl penstock clusters remove %s",
+			titleOf(cluster), cluster.Name)
+	}
+	if server := otherServer(secret, wantSecret); server != "" {
+		return "", fmt.Errorf("%s is the cluster at %s, and %s is another one: choose another name, or remove it by kubectl penstock clusters remove %s",
+			titleOf(wantCluster), server, c.From, c.Name)
 	}
 	secretResult, err := e.writeSecret(ctx, hasSecret, secret, wantSecret)
 	if err != nil {
@@ -108,9 +121,24 @@ func (e *Enroller) find(ctx context.Context, want, found client.Object) (bool, e
 		return false, fmt.Errorf("%s exists, and was not made by kubectl penstock clusters: choose another name, or delete it", titleOf(want))
 	}
 	if from := found.GetAnnotations()[annotationFrom]; from != want.GetAnnotations()[annotationFrom] {
-		return false, fmt.Errorf("%s was made from %s: choose another name, or remove it by kubectl penstock clusters remove %s", titleOf(want), from, want.GetName())
+		return false, fmt.Errorf("%s was made from %s: choose another name, or remove it by kubectl penstock clusters remove %s",
+			titleOf(want), cmp.Or(from, "an unknown source"), want.GetName())
 	}
 	return true, nil
+}
+
+// otherServer is the address in a Secret where that in a wanted one is another: contexts of
+// different kubeconfigs often have one name. It is empty where either can't be told.
+func otherServer(have, want *corev1.Secret) string {
+	old, err := fleet.Parse(have.Data[key])
+	if err != nil {
+		return ""
+	}
+	wanted, err := fleet.Parse(want.Data[key])
+	if err != nil || wanted.Host == old.Host {
+		return ""
+	}
+	return old.Host
 }
 
 func isOurs(object client.Object) bool {
@@ -169,11 +197,14 @@ func (e *Enroller) update(ctx context.Context, object client.Object) error {
 	return nil
 }
 
-// takeBack leaves no credentials behind for which there is no TargetCluster.
+// takeBack leaves no credentials behind for which there is no TargetCluster, also where the
+// person has interrupted the command.
 func (e *Enroller) takeBack(ctx context.Context, result Result, secret *corev1.Secret) error {
 	if result != Created {
 		return nil
 	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), takeBackTimeout)
+	defer cancel()
 	if err := e.Client.Delete(ctx, secret); err != nil && !apierrors.IsNotFound(err) {
 		return fmt.Errorf("the Secret %s/%s was made and could not be deleted again, delete it: %w", secret.Namespace, secret.Name, err)
 	}

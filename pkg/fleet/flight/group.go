@@ -17,7 +17,7 @@ import (
 type Config[K comparable, V any] struct {
 	// Limit is how many requests are under way at once; below 1 means 1.
 	Limit int
-	// Behind is how many of those are that nobody waits for; below 1 means Limit.
+	// Behind is how many of them may be requests that nobody waits for; below 1 means Limit.
 	Behind int
 	// Timeout bounds each of them, once it has begun. 0 means none.
 	Timeout time.Duration
@@ -51,7 +51,7 @@ type Group[K comparable, V any] struct {
 	life   context.Context //nolint:containedctx // requests end with the group, whoever has asked for them
 	end    context.CancelFunc
 
-	behind chan struct{} // holds a token for each that is under way and that nobody waits for
+	behind chan struct{} // holds a token for each request under way that nobody waits for
 
 	mu       sync.Mutex
 	isClosed bool

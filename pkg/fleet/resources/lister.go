@@ -26,8 +26,8 @@ const (
 	maxKinds = 16
 	// maxLimit is the most items of one page.
 	maxLimit = 5000
-	// behindShare is which share of the requests may be ones that nobody waits for, so that
-	// what is read anew behind the answers is spread.
+	// behindShare is the part of Parallelism that requests may take for which no answer waits:
+	// a sixth, so that reading many clusters anew is spread over seconds.
 	behindShare = 6
 )
 
