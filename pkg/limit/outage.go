@@ -10,6 +10,9 @@ const (
 	// outagePart is the pause between two tries, as a part of the time for which nobody was answered; it is at least
 	// leastPause and at most mostPause.
 	outagePart, leastPause, mostPause = 4, 5 * time.Millisecond, 400 * time.Millisecond
+	// lonely is how often a task fails in a row, while no other is tried, before it is to blame: nobody else tells whether the
+	// server is away, and the task is not to be tried several times a second for ever.
+	lonely = 5
 )
 
 // Verdict says who is to blame for a failure.
@@ -25,14 +28,15 @@ type Verdict struct {
 //   - One of them is answered within a second, and nobody else failed meanwhile: the task is to blame.
 //   - One is answered, and others failed too: the server may have been away for a moment, and nobody is to blame. A task that
 //     fails so twice in a minute is.
-//   - None is answered for a second: it is an outage, and nobody is to blame until somebody is answered.
+//   - None is answered for a second: it is an outage, and nobody is to blame until somebody is answered, but for a task that
+//     fails five times while no other is tried.
 //
 // How many tries were in flight when it began plays no part. The zero value is ready. It is not safe for concurrent use; the
 // times passed to it are now.
 type Outage struct {
 	since    time.Time // when the first of the failures came since which nobody was answered; zero while the server answers
 	suspects []suspect
-	failed   map[int64]bool // the tasks that have failed since
+	failed   map[int64]int // how often tasks have failed since
 	doubted  map[int64]time.Time
 	last     time.Time // when a try began last
 }
@@ -46,11 +50,11 @@ type suspect struct {
 // Expired.
 func (o *Outage) Failed(task int64, now time.Time) (verdict Verdict, judged bool) {
 	if o.since.IsZero() {
-		o.since, o.failed = now, map[int64]bool{}
+		o.since, o.failed = now, map[int64]int{}
 	}
-	o.failed[task] = true
+	o.failed[task]++
 	if o.Lasts(now) {
-		return Verdict{Task: task}, true
+		return Verdict{Task: task, Alone: len(o.failed) == 1 && o.failed[task] >= lonely}, true
 	}
 	o.suspects = append(o.suspects, suspect{task: task, at: now})
 	return Verdict{}, false
@@ -73,9 +77,9 @@ func (o *Outage) Answered(task int64, began, now time.Time) (verdicts []Verdict)
 	}
 	o.suspects, o.since, o.failed = later, time.Time{}, nil
 	if len(later) > 0 {
-		o.since, o.failed = later[0].at, map[int64]bool{}
+		o.since, o.failed = later[0].at, map[int64]int{}
 		for _, one := range later {
-			o.failed[one.task] = true
+			o.failed[one.task]++
 		}
 	}
 	return verdicts

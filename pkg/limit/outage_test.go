@@ -76,6 +76,14 @@ func TestWhoIsToBlameForAFailure(t *testing.T) {
 			[]string{"1 0-10 fails", "2 0-10 fails", "1 20-30 ok", "1 500-510 fails", "4 500-510 fails", "5 520-530 ok"},
 			[]string{"1: nobody", "2: nobody", "1: nobody", "4: nobody"},
 		},
+		"a task that fails again and again while no other is tried is to blame from the fifth time on": {
+			[]string{"1 0-10 fails", "1010", "1 1100-1110 fails", "1 1500-1510 fails", "1 1900-1910 fails", "1 2300-2310 fails", "1 2700-2710 fails"},
+			[]string{"1: nobody", "1: nobody", "1: nobody", "1: nobody", "1: itself", "1: itself"},
+		},
+		"but not where another one fails as well": {
+			[]string{"1 0-10 fails", "1010", "1 1100-1110 fails", "1 1500-1510 fails", "2 1900-1910 fails", "1 2300-2310 fails", "1 2700-2710 fails"},
+			[]string{"1: nobody", "1: nobody", "1: nobody", "2: nobody", "1: nobody", "1: nobody"},
+		},
 		"in an outage each failure is judged at once": {
 			[]string{"1 0-10 fails", "1010", "2 1020-1030 fails", "1 1500-1510 fails"}, []string{"1: nobody", "2: nobody", "1: nobody"},
 		},
