@@ -201,3 +201,18 @@ func TestShutdownGivesBackWhatIsNotJudged(t *testing.T) {
 		require.Zero(t, q.failures(nil))
 	})
 }
+
+// What failed waits for its next try, or was cancelled: nothing is there to be tried.
+func TestAnEmptyQueueIsNotAskedAllTheTimeInAnOutage(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		q := newQueue(1)
+		api := &server{}
+		api.isAway.Store(true)
+		start(t, q, newSubmitter(api.create))
+		sleep(10 * time.Second)
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		require.Less(t, q.claims, 100)
+	})
+}
