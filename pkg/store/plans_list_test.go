@@ -284,6 +284,7 @@ func pruned(history) map[string]plan {
 		"PruneClusterEvents": {pages: 3 * all, arguments: page},
 		"PruneDeployed":      {pages: 3 * all, arguments: page},
 		"PruneRuns":          {pages: 3 * all, arguments: arguments{"most": "140"}},
+		"PruneTasks":         {pages: 3 * all, arguments: page},
 		"PruneDecisions":     {pages: 2 * all, arguments: page},
 		"PruneTurns":         {pages: 2 * all, arguments: page},
 		"PruneArtifacts":     {pages: 2 * all, arguments: page},

@@ -344,6 +344,51 @@ func (q *Queries) PruneRuns(ctx context.Context, arg PruneRunsParams) (PruneRuns
 	return i, err
 }
 
+const pruneTasks = `-- name: PruneTasks :one
+WITH page AS (
+    SELECT t.id, t.namespace, t.inputs, t.created_at,
+           (t.kind = 'cd' AND t.settled_at IS NOT NULL AND t.finished_at < now() - $2::interval
+               AND t.status IN ('Succeeded', 'Failed', 'Error', 'Cancelled', 'Superseded')) AS is_old
+    FROM task t WHERE t.id > $3::bigint ORDER BY t.id LIMIT $1::bigint
+), gone AS (
+    DELETE FROM task WHERE task.id IN (
+        SELECT p.id FROM page p
+        WHERE p.is_old AND (cardinality($4::text[]) = 0 OR p.namespace = ANY($4::text[]))
+          AND NOT EXISTS (SELECT FROM cd_workflow_runner r WHERE r.task_id = p.id)
+          AND NOT EXISTS (SELECT FROM cd_workflow w WHERE w.id = (p.inputs->>'run')::bigint))
+    RETURNING task.id
+)
+SELECT COALESCE(max(p.id), 0)::bigint AS last, (SELECT count(*) FROM gone) AS deleted,
+    (count(*) = $1::bigint AND max(p.created_at) < now() - $2::interval)::boolean AS more
+FROM page p
+`
+
+type PruneTasksParams struct {
+	Most       int64
+	Age        pgtype.Interval
+	After      int64
+	Namespaces []string
+}
+
+type PruneTasksRow struct {
+	Last    int64
+	Deleted int64
+	More    bool
+}
+
+// Tasks that no stage points to, since it was tried again, and whose run is gone.
+func (q *Queries) PruneTasks(ctx context.Context, arg PruneTasksParams) (PruneTasksRow, error) {
+	row := q.db.QueryRow(ctx, pruneTasks,
+		arg.Most,
+		arg.Age,
+		arg.After,
+		arg.Namespaces,
+	)
+	var i PruneTasksRow
+	err := row.Scan(&i.Last, &i.Deleted, &i.More)
+	return i, err
+}
+
 const pruneTurns = `-- name: PruneTurns :one
 WITH page AS (
     SELECT t.id, t.build_uid, t.state, t.created_at, t.ended_at FROM turn t WHERE t.id > $3::bigint ORDER BY t.id LIMIT $1::bigint

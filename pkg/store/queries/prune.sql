@@ -100,6 +100,25 @@ SELECT COALESCE(max(p.id), 0)::bigint AS last,
     (count(*) = @most::bigint AND max(p.created_at) < now() - @age::interval)::boolean AS more
 FROM page p;
 
+-- name: PruneTasks :one
+-- Tasks that no stage points to, since it was tried again, and whose run is gone.
+WITH page AS (
+    SELECT t.id, t.namespace, t.inputs, t.created_at,
+           (t.kind = 'cd' AND t.settled_at IS NOT NULL AND t.finished_at < now() - @age::interval
+               AND t.status IN ('Succeeded', 'Failed', 'Error', 'Cancelled', 'Superseded')) AS is_old
+    FROM task t WHERE t.id > @after::bigint ORDER BY t.id LIMIT @most::bigint
+), gone AS (
+    DELETE FROM task WHERE task.id IN (
+        SELECT p.id FROM page p
+        WHERE p.is_old AND (cardinality(@namespaces::text[]) = 0 OR p.namespace = ANY(@namespaces::text[]))
+          AND NOT EXISTS (SELECT FROM cd_workflow_runner r WHERE r.task_id = p.id)
+          AND NOT EXISTS (SELECT FROM cd_workflow w WHERE w.id = (p.inputs->>'run')::bigint))
+    RETURNING task.id
+)
+SELECT COALESCE(max(p.id), 0)::bigint AS last, (SELECT count(*) FROM gone) AS deleted,
+    (count(*) = @most::bigint AND max(p.created_at) < now() - @age::interval)::boolean AS more
+FROM page p;
+
 -- name: PruneDecisions :one
 -- All but those of the last build that was decided on for a pipeline that exists.
 WITH page AS (
