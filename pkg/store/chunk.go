@@ -118,11 +118,13 @@ func planPipelines(plan LargePlan) dbsqlc.InsertPlanPipelinesParams {
 }
 
 // OpenPlans returns up to most plans of which chunks are left, the one first that has waited
-// longest.
-func (s *Store) OpenPlans(ctx context.Context, most int) ([]OpenPlan, error) {
+// longest, but for those of these builds.
+func (s *Store) OpenPlans(ctx context.Context, most int, passedOver []string) ([]OpenPlan, error) {
 	ctx, cancel := context.WithTimeout(ctx, ReadTimeout)
 	defer cancel()
-	rows, err := s.queries.OpenPlans(ctx, dbsqlc.OpenPlansParams{Namespaces: s.namespaces, Most: int32(most)}) //nolint:gosec // a batch size
+	rows, err := s.queries.OpenPlans(ctx, dbsqlc.OpenPlansParams{
+		Namespaces: s.namespaces, PassedOver: append([]string{}, passedOver...), Most: int32(most), //nolint:gosec // a batch size
+	})
 	if err != nil {
 		return nil, fmt.Errorf("list plans under way: %w", err)
 	}

@@ -41,7 +41,7 @@ func (o only) Of(kind v1alpha1.ParentKind, name string) []v1alpha1.CdPipeline {
 // nextChunk is the next chunk of an open plan, with so many pipelines at most.
 func nextChunk(t testing.TB, s *store.Store, family given.Family, pipelines int) store.Chunk {
 	t.Helper()
-	plans, err := s.OpenPlans(t.Context(), 10)
+	plans, err := s.OpenPlans(t.Context(), 10, nil)
 	require.NoError(t, err)
 	require.NotEmpty(t, plans)
 	next, err := s.NextChunk(t.Context(), plans[0].Build.UID, pipelines)
