@@ -240,6 +240,9 @@ func (c *chunking) write(ctx context.Context, plan dbsqlc.LockPlanRow) error {
 	}
 	elapsed := time.Duration(plan.Elapsed * float64(time.Second))
 	start := &start{build: c.Build, decisions: c.Decisions, ordinal: int(plan.Runs), elapsed: elapsed}
+	if err := start.dropLost(ctx, c.queries); err != nil {
+		return err
+	}
 	order, err := lockPipelines(ctx, c.queries, start.pipelines(), c.Build.UID)
 	if err != nil {
 		return err

@@ -69,3 +69,29 @@ func TestABuildWhosePlanIsLostRunsUnderNewNumbers(t *testing.T) {
 	require.Equal(t, v1alpha1.RequestDone, answer.Phase)
 	require.Equal(t, []string{"11"}, table(t, s, "SELECT run FROM cd_workflow"), "a lost run's Workflow is not taken for this one's")
 }
+
+// The status of a pipeline may tell of a run before that of its build says that it is planned,
+// as of a large build.
+func TestALostRunIsNotMadeAnewWhenItsBuildIsPlanned(t *testing.T) {
+	t.Parallel()
+	family := given.FamilyOf(given.CdPipeline("web"), given.CdPipeline("free", unordered), given.CdPipeline("new"), given.CdPipeline("below", given.BelowCd("web")))
+	build := builtAt("b1", 1)
+	for sentence, plan := range map[string]func(*store.Store){
+		"in one transaction": func(s *store.Store) { plannedBuild(t, s, build, given.Artifacts(2), family) },
+		"in chunks": func(s *store.Store) {
+			begun(t, s, build, given.Artifacts(2), family)
+			commitAll(t, s, family, 2)
+		},
+	} {
+		s := newStore(t)
+		for run, pipeline := range []*v1alpha1.CdPipeline{family.CdPipeline("web"), family.CdPipeline("free")} {
+			require.NoError(t, s.NoteLost(t.Context(), toldOf(int64(run+1), build, pipeline)))
+		}
+		plan(s)
+		require.Equal(t, []string{"new 2"}, table(t, s, "SELECT pipeline, count(*) FROM cd_workflow GROUP BY 1"), sentence)
+		require.Equal(t, 1, count(t, s, "turn"), sentence)
+		require.Zero(t, count(t, s, "trigger_decision WHERE outcome = 'Waiting'"), "nothing waits for what is lost")
+		require.Equal(t, []string{"below Skipped", "free Triggered", "new Triggered", "web Triggered"},
+			table(t, s, "SELECT DISTINCT pipeline, outcome FROM trigger_decision ORDER BY 1"), sentence)
+	}
+}

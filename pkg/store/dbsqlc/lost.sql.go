@@ -10,7 +10,7 @@ import (
 )
 
 const hasLostRuns = `-- name: HasLostRuns :one
-SELECT (EXISTS (SELECT FROM ci_build b WHERE b.build_uid = $1 AND b.planned_at IS NULL)
+SELECT (EXISTS (SELECT FROM ci_build b WHERE b.build_uid = $1 AND b.planned_at IS NULL AND NOT EXISTS (SELECT FROM plan p WHERE p.build_uid = b.build_uid))
     OR EXISTS (SELECT FROM trigger_decision d WHERE d.build_uid = $1 AND d.pipeline_uid = $2 AND d.reason = 'RecordsLost'))::boolean
 `
 
@@ -19,7 +19,8 @@ type HasLostRunsParams struct {
 	PipelineUid string
 }
 
-// Whether a build may have had runs in a pipeline that nobody knows of.
+// Whether a build may have had runs in a pipeline that nobody knows of: not where its plan is
+// being committed in chunks.
 func (q *Queries) HasLostRuns(ctx context.Context, arg HasLostRunsParams) (bool, error) {
 	row := q.db.QueryRow(ctx, hasLostRuns, arg.BuildUid, arg.PipelineUid)
 	var column_1 bool

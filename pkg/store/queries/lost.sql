@@ -21,6 +21,7 @@ WHERE p.pipeline_uid = @pipeline_uid AND b.build_uid = @build_uid AND (b.created
 SELECT setval(pg_get_serial_sequence('cd_workflow', 'id'), GREATEST(nextval(pg_get_serial_sequence('cd_workflow', 'id')), @run_id::bigint));
 
 -- name: HasLostRuns :one
--- Whether a build may have had runs in a pipeline that nobody knows of.
-SELECT (EXISTS (SELECT FROM ci_build b WHERE b.build_uid = @build_uid AND b.planned_at IS NULL)
+-- Whether a build may have had runs in a pipeline that nobody knows of: not where its plan is
+-- being committed in chunks.
+SELECT (EXISTS (SELECT FROM ci_build b WHERE b.build_uid = @build_uid AND b.planned_at IS NULL AND NOT EXISTS (SELECT FROM plan p WHERE p.build_uid = b.build_uid))
     OR EXISTS (SELECT FROM trigger_decision d WHERE d.build_uid = @build_uid AND d.pipeline_uid = @pipeline_uid AND d.reason = 'RecordsLost'))::boolean;
