@@ -163,7 +163,7 @@ func (c *Comparer) toldRuns(ctx context.Context) ([]store.LostRun, error) {
 		if err != nil {
 			return nil, fmt.Errorf("get CiBuild: %w", err)
 		}
-		if build.CreationTimestamp.After(last.At.Time) {
+		if build.CreationTimestamp.After(last.At.Time) || !build.Status.Phase.IsTerminal() {
 			continue // it has the name of another one
 		}
 		told = append(told, store.LostRun{

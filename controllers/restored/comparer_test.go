@@ -66,11 +66,13 @@ func comparing(t *testing.T, rows *table) (*Comparer, *events.FakeRecorder) {
 	recorder := events.NewFakeRecorder(10)
 	return New(Config{
 		Cache: fake.NewClientBuilder().WithScheme(scheme).WithObjects(given.Copies(
-			given.CiBuild("b1", created(1000)), given.CiBuild("b2", created(3000)),
-			ran("web", "b1", 7), ran("gone", "nothing", 8), ran("renewed", "b2", 9), ran("old", "b1", 0), given.CdPipeline("never"))...).Build(),
+			given.CiBuild("b1", created(1000)), given.CiBuild("b2", created(3000)), given.CiBuild("runs", created(1000), running),
+			ran("web", "b1", 7), ran("rebuilt", "runs", 6), ran("gone", "nothing", 8), ran("renewed", "b2", 9), ran("old", "b1", 0), given.CdPipeline("never"))...).Build(),
 		Rows: rows, Events: recorder, Log: logr.Discard(),
 	}), recorder
 }
+
+func running(b *v1alpha1.CiBuild) { b.Status = v1alpha1.CiBuildStatus{Phase: v1alpha1.BuildRunning} }
 
 func TestOnlyALastRunOfABuildThatExistsIsCompared(t *testing.T) {
 	t.Parallel()

@@ -31,6 +31,7 @@ func (s *Store) LostRuns(ctx context.Context, told []LostRun) ([]LostRun, error)
 	for place, run := range told {
 		params.RunIds, params.Places = append(params.RunIds, run.Run), append(params.Places, int32(place))
 		params.PipelineUids, params.BuildUids = append(params.PipelineUids, string(run.Pipeline.UID)), append(params.BuildUids, run.Build.UID)
+		params.BuildNames = append(params.BuildNames, run.Build.Name)
 		params.Images, params.Digests = append(params.Images, run.Artifacts[0].Image), append(params.Digests, run.Artifacts[0].Digest)
 	}
 	places, err := s.queries.LostRuns(ctx, params)

@@ -21,8 +21,11 @@ func TestALostRunIsNotedOnceAndNothingIsTriggeredForIt(t *testing.T) {
 	s := newStore(t)
 	family := chainOf()
 	plannedBuild(t, s, builtAt("b1", 1), given.Artifacts(1), family)
+	rebuilt := builtAt("b1", 2)
+	rebuilt.UID = "another"
 	for sentence, told := range map[string]store.LostRun{
-		"one that is known is not lost": toldOf(1, builtAt("b1", 1), &family[0]),
+		"one that is known is not lost":                               toldOf(1, builtAt("b1", 1), &family[0]),
+		"nor is one whose build was deleted and made again meanwhile": toldOf(1, rebuilt, &family[0]),
 	} {
 		unknown, err := s.LostRuns(t.Context(), []store.LostRun{told})
 		require.NoError(t, err)

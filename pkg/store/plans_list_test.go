@@ -141,7 +141,7 @@ func tracked(h history) map[string]plan {
 		"LostWorkflows":    {pages: all, arguments: joined(tasksOf("ids", active), observed)},
 		"OpenTasks":        {pages: all, arguments: workflowsOf(active)},
 		"EndedTasks":       {pages: all, arguments: workflowsOf(ended)},
-		"LostRuns": {pages: all, arguments: joined(pipelineArrays(100), buildsOf(ended), of(100, "images=i", "digests=d"), runsOf("run_ids", ended),
+		"LostRuns": {pages: all, arguments: joined(pipelineArrays(100), buildsOf(ended), of(100, "images=i", "digests=d", "build_names=b"), runsOf("run_ids", ended),
 			arguments{"build_uids": buildsOf(ended)["build_uids"], "places": array(ended, as("%d"))})},
 		"NoteTurn":         {pages: one},
 		"SkipRunIDs":       {exempt: "it reads a sequence alone"},

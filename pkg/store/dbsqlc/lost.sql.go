@@ -31,9 +31,11 @@ func (q *Queries) HasLostRuns(ctx context.Context, arg HasLostRunsParams) (bool,
 const lostRuns = `-- name: LostRuns :many
 
 SELECT o.place::integer AS place
-FROM (SELECT unnest($1::bigint[]) AS run_id, unnest($2::text[]) AS pipeline_uid, unnest($3::text[]) AS build_uid,
-             unnest($4::text[]) AS image, unnest($5::text[]) AS digest, unnest($6::integer[]) AS place) o
-WHERE NOT EXISTS (SELECT FROM cd_workflow w WHERE w.id = o.run_id AND w.pipeline_uid = o.pipeline_uid AND w.build_uid = o.build_uid)
+FROM (SELECT unnest($1::bigint[]) AS run_id, unnest($2::text[]) AS pipeline_uid, unnest($3::text[]) AS build_uid, unnest($4::text[]) AS build_name,
+             unnest($5::text[]) AS image, unnest($6::text[]) AS digest, unnest($7::integer[]) AS place) o
+WHERE NOT EXISTS (
+    SELECT FROM cd_workflow w JOIN ci_build b ON b.build_uid = w.build_uid
+    WHERE w.id = o.run_id AND w.pipeline_uid = o.pipeline_uid AND b.build_name = o.build_name)
   AND NOT EXISTS (
     SELECT FROM trigger_decision d
     WHERE d.build_uid = o.build_uid AND d.image = o.image AND d.digest = o.digest AND d.pipeline_uid = o.pipeline_uid AND d.reason = 'RecordsLost')
@@ -43,18 +45,21 @@ type LostRunsParams struct {
 	RunIds       []int64
 	PipelineUids []string
 	BuildUids    []string
+	BuildNames   []string
 	Images       []string
 	Digests      []string
 	Places       []int32
 }
 
 // What Kubernetes tells of and the tables do not, since the database was restored.
-// The places of those of the runs that are neither known nor noted as lost.
+// The places of those of the runs that are neither known nor noted as lost. A status names the
+// build of its run, which may have been made again under that name.
 func (q *Queries) LostRuns(ctx context.Context, arg LostRunsParams) ([]int32, error) {
 	rows, err := q.db.Query(ctx, lostRuns,
 		arg.RunIds,
 		arg.PipelineUids,
 		arg.BuildUids,
+		arg.BuildNames,
 		arg.Images,
 		arg.Digests,
 		arg.Places,

@@ -1,11 +1,14 @@
 -- What Kubernetes tells of and the tables do not, since the database was restored.
 
 -- name: LostRuns :many
--- The places of those of the runs that are neither known nor noted as lost.
+-- The places of those of the runs that are neither known nor noted as lost. A status names the
+-- build of its run, which may have been made again under that name.
 SELECT o.place::integer AS place
-FROM (SELECT unnest(@run_ids::bigint[]) AS run_id, unnest(@pipeline_uids::text[]) AS pipeline_uid, unnest(@build_uids::text[]) AS build_uid,
+FROM (SELECT unnest(@run_ids::bigint[]) AS run_id, unnest(@pipeline_uids::text[]) AS pipeline_uid, unnest(@build_uids::text[]) AS build_uid, unnest(@build_names::text[]) AS build_name,
              unnest(@images::text[]) AS image, unnest(@digests::text[]) AS digest, unnest(@places::integer[]) AS place) o
-WHERE NOT EXISTS (SELECT FROM cd_workflow w WHERE w.id = o.run_id AND w.pipeline_uid = o.pipeline_uid AND w.build_uid = o.build_uid)
+WHERE NOT EXISTS (
+    SELECT FROM cd_workflow w JOIN ci_build b ON b.build_uid = w.build_uid
+    WHERE w.id = o.run_id AND w.pipeline_uid = o.pipeline_uid AND b.build_name = o.build_name)
   AND NOT EXISTS (
     SELECT FROM trigger_decision d
     WHERE d.build_uid = o.build_uid AND d.image = o.image AND d.digest = o.digest AND d.pipeline_uid = o.pipeline_uid AND d.reason = 'RecordsLost');
