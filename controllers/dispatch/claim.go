@@ -71,16 +71,16 @@ func (d *Dispatcher) run(ctx context.Context) {
 // tells that there may be more although it is empty.
 func (d *Dispatcher) claim(ctx context.Context, life *life) (tasks []task, more bool, err error) {
 	wanted := d.size.next(batchLimits{inFlight: d.pool.Limit(), rate: int(d.rate.Load()), lease: d.Lease})
-	if d.fails() {
-		wanted = 1 // to see whether the API server answers again
-	}
 	all, active, err := d.countActive(ctx)
 	if err != nil {
 		return nil, false, err
 	}
-	most := d.room(wanted, all)
+	most, ending := d.room(wanted, all), wanted
+	if d.fails() {
+		most, ending = min(most, 1), 1 // to see whether the API server answers again
+	}
 	if most == 0 {
-		tasks, err = d.claimEnding(ctx, life, wanted)
+		tasks, err = d.claimEnding(ctx, life, ending)
 		return tasks, false, err
 	}
 	// Taken before the request, so that by this process's clock the lease ends
