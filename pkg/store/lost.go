@@ -66,7 +66,13 @@ func (s *Store) NoteLost(ctx context.Context, lost LostRun) error {
 		if err := queries.SkipRunIDs(ctx, lost.Run); err != nil {
 			return err
 		}
-		return queries.InsertDecisions(ctx, insertDecisions(lost.Build, decisions, adoptedActor))
+		if err := queries.InsertDecisions(ctx, insertDecisions(lost.Build, decisions, adoptedActor)); err != nil {
+			return err
+		}
+		return queries.MarkLost(ctx, dbsqlc.MarkLostParams{
+			BuildUid: lost.Build.UID, Image: lost.Artifacts[0].Image, Digest: lost.Artifacts[0].Digest, PipelineUid: ref.UID,
+			Message: decisions[0].Message, Actor: adoptedActor,
+		})
 	})
 	if err != nil {
 		return fmt.Errorf("note lost run: %w", err)

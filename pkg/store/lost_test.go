@@ -98,3 +98,31 @@ func TestALostRunIsNotMadeAnewWhenItsBuildIsPlanned(t *testing.T) {
 			table(t, s, "SELECT DISTINCT pipeline, outcome FROM trigger_decision ORDER BY 1"), sentence)
 	}
 }
+
+// A request had it run again in the seconds that are lost.
+func TestALostRunOfAKnownBuildIsNotedOnceAndItsNumberIsSkipped(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	family := given.FamilyOf(given.CdPipeline("web"))
+	plannedBuild(t, s, builtAt("b1", 1), given.Artifacts(1), family)
+	drain(t, s, family, store.StatusSucceeded)
+	told := toldOf(7, builtAt("b1", 1), &family[0])
+	told.Artifacts = given.Artifacts(1)
+	require.NoError(t, s.NoteLost(t.Context(), told))
+	unknown, err := s.LostRuns(t.Context(), []store.LostRun{told})
+	require.NoError(t, err)
+	require.Empty(t, unknown, "it is noted")
+	require.Equal(t, []string{"Triggered RecordsLost run 7 is not in the database: create a RunRequest with action Trigger to run it again"},
+		table(t, s, "SELECT outcome, reason, message FROM trigger_decision"))
+	request := store.Request{
+		Namespace: given.Namespace, Name: "again", SpecHash: "hash", Action: v1alpha1.ActionTrigger, Actor: "somebody",
+		Pipeline: store.PipelineRef{UID: string(family[0].UID), Namespace: given.Namespace, Name: "web"}, BuildName: "b1",
+	}
+	found, err := s.FindBuild(t.Context(), given.Namespace, "b1")
+	require.NoError(t, err)
+	_, err = s.StartRuns(t.Context(), request, store.Starting{
+		Build: found.Build, Place: found.Place, Decisions: decider(t).Requested(found.Build, found.Artifacts, &family[0], family), AllowOlder: true,
+	})
+	require.NoError(t, err)
+	require.Equal(t, []string{"1", "11"}, table(t, s, "SELECT run FROM cd_workflow ORDER BY id"), "the Workflow of the lost one, number 2, is not taken for this one's")
+}

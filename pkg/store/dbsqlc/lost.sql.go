@@ -82,6 +82,39 @@ func (q *Queries) LostRuns(ctx context.Context, arg LostRunsParams) ([]int32, er
 	return items, nil
 }
 
+const markLost = `-- name: MarkLost :exec
+WITH marked AS (
+    UPDATE trigger_decision d SET reason = 'RecordsLost', message = $2::text, decided_at = now()
+    WHERE d.build_uid = $3::text AND d.image = $4::text AND d.digest = $5::text AND d.pipeline_uid = $6::text
+      AND d.outcome = 'Triggered' AND d.reason <> 'RecordsLost'
+    RETURNING d.namespace, d.build_name, d.pipeline, d.pipeline_uid, d.outcome, d.reason, d.message
+)
+INSERT INTO event (kind, namespace, build_name, pipeline, pipeline_uid, state, reason, message, actor)
+SELECT 'Decision', m.namespace, m.build_name, m.pipeline, m.pipeline_uid, m.outcome, m.reason, m.message, $1::text FROM marked m
+`
+
+type MarkLostParams struct {
+	Actor       string
+	Message     string
+	BuildUid    string
+	Image       string
+	Digest      string
+	PipelineUid string
+}
+
+// Of a build that is known, the run which is lost came after one that is not.
+func (q *Queries) MarkLost(ctx context.Context, arg MarkLostParams) error {
+	_, err := q.db.Exec(ctx, markLost,
+		arg.Actor,
+		arg.Message,
+		arg.BuildUid,
+		arg.Image,
+		arg.Digest,
+		arg.PipelineUid,
+	)
+	return err
+}
+
 const noteTurn = `-- name: NoteTurn :exec
 UPDATE cd_pipeline p SET newest_at = b.created_at, newest_seq = b.seq
 FROM ci_build b

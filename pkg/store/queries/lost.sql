@@ -13,6 +13,17 @@ WHERE NOT EXISTS (
     SELECT FROM trigger_decision d
     WHERE d.build_uid = o.build_uid AND d.image = o.image AND d.digest = o.digest AND d.pipeline_uid = o.pipeline_uid AND d.reason = 'RecordsLost');
 
+-- name: MarkLost :exec
+-- Of a build that is known, the run which is lost came after one that is not.
+WITH marked AS (
+    UPDATE trigger_decision d SET reason = 'RecordsLost', message = @message::text, decided_at = now()
+    WHERE d.build_uid = @build_uid::text AND d.image = @image::text AND d.digest = @digest::text AND d.pipeline_uid = @pipeline_uid::text
+      AND d.outcome = 'Triggered' AND d.reason <> 'RecordsLost'
+    RETURNING d.namespace, d.build_name, d.pipeline, d.pipeline_uid, d.outcome, d.reason, d.message
+)
+INSERT INTO event (kind, namespace, build_name, pipeline, pipeline_uid, state, reason, message, actor)
+SELECT 'Decision', m.namespace, m.build_name, m.pipeline, m.pipeline_uid, m.outcome, m.reason, m.message, @actor::text FROM marked m;
+
 -- name: NoteTurn :exec
 -- The build has had its turn in the pipeline, and no older one has it after that.
 UPDATE cd_pipeline p SET newest_at = b.created_at, newest_seq = b.seq
