@@ -126,3 +126,14 @@ func TestALostRunOfAKnownBuildIsNotedOnceAndItsNumberIsSkipped(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []string{"1", "11"}, table(t, s, "SELECT run FROM cd_workflow ORDER BY id"), "the Workflow of the lost one, number 2, is not taken for this one's")
 }
+
+func TestARunThatWasAdoptedMeanwhileIsNotNotedAsLost(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	family := given.FamilyOf(given.CdPipeline("web"))
+	adopt(t, s, adoptionOf(builtAt("b1", 1), &family[0], trigger.StageDeploy))
+	told := toldOf(7, builtAt("b1", 1), &family[0])
+	told.Artifacts = given.Artifacts(1)
+	require.NoError(t, s.NoteLost(t.Context(), told))
+	require.Equal(t, []string{"Triggered Adopted"}, table(t, s, "SELECT outcome, reason FROM trigger_decision"))
+}

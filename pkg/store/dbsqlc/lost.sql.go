@@ -86,7 +86,7 @@ const markLost = `-- name: MarkLost :exec
 WITH marked AS (
     UPDATE trigger_decision d SET reason = 'RecordsLost', message = $2::text, decided_at = now()
     WHERE d.build_uid = $3::text AND d.image = $4::text AND d.digest = $5::text AND d.pipeline_uid = $6::text
-      AND d.outcome = 'Triggered' AND d.reason <> 'RecordsLost'
+      AND d.outcome = 'Triggered' AND d.reason NOT IN ('RecordsLost', 'Adopted')
     RETURNING d.namespace, d.build_name, d.pipeline, d.pipeline_uid, d.outcome, d.reason, d.message
 )
 INSERT INTO event (kind, namespace, build_name, pipeline, pipeline_uid, state, reason, message, actor)
@@ -102,7 +102,8 @@ type MarkLostParams struct {
 	PipelineUid string
 }
 
-// Of a build that is known, the run which is lost came after one that is not.
+// Of a build that is known, the run which is lost came after one that is not. One that was
+// adopted meanwhile goes on under another number.
 func (q *Queries) MarkLost(ctx context.Context, arg MarkLostParams) error {
 	_, err := q.db.Exec(ctx, markLost,
 		arg.Actor,

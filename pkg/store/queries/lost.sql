@@ -14,11 +14,12 @@ WHERE NOT EXISTS (
     WHERE d.build_uid = o.build_uid AND d.image = o.image AND d.digest = o.digest AND d.pipeline_uid = o.pipeline_uid AND d.reason = 'RecordsLost');
 
 -- name: MarkLost :exec
--- Of a build that is known, the run which is lost came after one that is not.
+-- Of a build that is known, the run which is lost came after one that is not. One that was
+-- adopted meanwhile goes on under another number.
 WITH marked AS (
     UPDATE trigger_decision d SET reason = 'RecordsLost', message = @message::text, decided_at = now()
     WHERE d.build_uid = @build_uid::text AND d.image = @image::text AND d.digest = @digest::text AND d.pipeline_uid = @pipeline_uid::text
-      AND d.outcome = 'Triggered' AND d.reason <> 'RecordsLost'
+      AND d.outcome = 'Triggered' AND d.reason NOT IN ('RecordsLost', 'Adopted')
     RETURNING d.namespace, d.build_name, d.pipeline, d.pipeline_uid, d.outcome, d.reason, d.message
 )
 INSERT INTO event (kind, namespace, build_name, pipeline, pipeline_uid, state, reason, message, actor)
