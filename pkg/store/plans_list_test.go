@@ -143,7 +143,7 @@ func tracked(h history) map[string]plan {
 		"EndedTasks":       {pages: all, arguments: workflowsOf(ended)},
 		"LostRuns": {pages: all, arguments: joined(pipelineArrays(100), buildsOf(ended), of(100, "images=i", "digests=d", "build_names=b"), runsOf("run_ids", ended),
 			arguments{"build_uids": buildsOf(ended)["build_uids"], "places": array(ended, as("%d"))})},
-		"MarkLost":         {pages: one},
+		"MarkLost":         {pages: one, arguments: arguments{"image": "i", "digest": "d"}},
 		"NoteTurn":         {pages: one},
 		"SkipRunIDs":       {exempt: "it reads a sequence alone"},
 		"HasLostRuns":      {pages: one},

@@ -65,13 +65,13 @@ WITH page AS (
         WHERE w.pipeline_uid = d.pipeline_uid AND w.outcome = 'Succeeded' AND w.build_uid <> l.build_uid ORDER BY w.id DESC LIMIT 1
     ) b ON true
     LEFT JOIN LATERAL (
-        SELECT c.build_uid, c.created_at, c.seq
-        FROM deployed f JOIN cd_workflow w ON w.id = f.run_id JOIN ci_build c ON c.build_uid = w.build_uid
-        WHERE f.pipeline_uid = d.pipeline_uid ORDER BY c.created_at DESC, c.seq DESC LIMIT 1
+        SELECT t.build_uid, t.built_at, t.build_seq
+        FROM deployed f JOIN cd_workflow w ON w.id = f.run_id JOIN turn t ON t.id = w.turn_id
+        WHERE f.pipeline_uid = d.pipeline_uid ORDER BY t.built_at DESC, t.build_seq DESC LIMIT 1
     ) n ON true
     LEFT JOIN LATERAL (
         SELECT t.build_uid FROM turn t
-        WHERE n.build_uid IS NOT NULL AND t.pipeline_uid = d.pipeline_uid AND (t.built_at, t.build_seq) < (n.created_at, n.seq)
+        WHERE n.build_uid IS NOT NULL AND t.pipeline_uid = d.pipeline_uid AND (t.built_at, t.build_seq) < (n.built_at, n.build_seq)
           AND EXISTS (SELECT FROM cd_workflow w WHERE w.turn_id = t.id AND w.outcome = 'Succeeded')
         ORDER BY t.built_at DESC, t.build_seq DESC LIMIT 1
     ) r ON true
