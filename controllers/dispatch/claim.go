@@ -59,8 +59,8 @@ func (d *Dispatcher) run(ctx context.Context) {
 		if len(claimed) > 0 || more || d.pool.InFlight() > 0 {
 			busy = time.Now()
 		}
-		if (len(claimed) == 0 && !more) || d.fails() {
-			d.idle(ctx, len(tasks), d.pause(time.Since(busy)))
+		if empty := len(claimed) == 0 && !more; empty || d.fails() {
+			d.idle(ctx, len(tasks), d.pause(time.Since(busy), empty))
 		}
 	}
 	close(tasks)
@@ -71,16 +71,16 @@ func (d *Dispatcher) run(ctx context.Context) {
 // tells that there may be more although it is empty.
 func (d *Dispatcher) claim(ctx context.Context, life *life) (tasks []task, more bool, err error) {
 	wanted := d.size.next(batchLimits{inFlight: d.pool.Limit(), rate: int(d.rate.Load()), lease: d.Lease})
-	if d.fails() {
-		wanted = 1 // to see whether the API server answers again
-	}
 	all, active, err := d.countActive(ctx)
 	if err != nil {
 		return nil, false, err
 	}
-	most := d.room(wanted, all)
+	most, ending := d.room(wanted, all), wanted
+	if d.fails() {
+		most, ending = min(most, 1), 1 // to see whether the API server answers again
+	}
 	if most == 0 {
-		tasks, err = d.claimEnding(ctx, life, wanted)
+		tasks, err = d.claimEnding(ctx, life, ending)
 		return tasks, false, err
 	}
 	// Taken before the request, so that by this process's clock the lease ends
@@ -205,13 +205,14 @@ func (d *Dispatcher) wakeUnlessOutage() <-chan struct{} {
 
 // pause is longer the longer the API server has failed, and where there has been nothing to
 // do for long. It ends when a probe is due.
-func (d *Dispatcher) pause(idle time.Duration) time.Duration {
-	if d.fails() {
-		return max(d.outage.pause(), shortestPause)
-	}
+func (d *Dispatcher) pause(idle time.Duration, empty bool) time.Duration {
 	closed, _, _ := d.gate.Closed()
 	next, some := d.causes.Next()
 	switch {
+	case d.fails() && empty:
+		return max(d.outage.rest(), shortestPause)
+	case d.fails():
+		return max(d.outage.pause(), shortestPause)
 	case closed:
 		return pollInterval
 	case some:

@@ -46,6 +46,13 @@ func (o *outage) pause() time.Duration {
 	return o.verdicts.Pause(time.Now())
 }
 
+// rest is for how long an empty queue is left alone.
+func (o *outage) rest() time.Duration {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.verdicts.Rest(time.Now())
+}
+
 // await returns when the next submission may begin, or when ctx ends.
 func (o *outage) await(ctx context.Context) error {
 	for {

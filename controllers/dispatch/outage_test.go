@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
+	"github.com/penstock-cd/penstock/api/v1alpha1"
 	"github.com/penstock-cd/penstock/controllers/dispatch"
 	"github.com/penstock-cd/penstock/pkg/store"
 )
@@ -199,5 +200,43 @@ func TestShutdownGivesBackWhatIsNotJudged(t *testing.T) {
 		d.stop(t)
 		require.Equal(t, 5, q.count(store.StatusPending))
 		require.Zero(t, q.failures(nil))
+	})
+}
+
+// What failed waits for its next try, or was cancelled: nothing is there to be tried.
+func TestAnEmptyQueueIsNotAskedAllTheTimeInAnOutage(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		q := newQueue(1)
+		api := &server{}
+		api.isAway.Store(true)
+		start(t, q, newSubmitter(api.create))
+		sleep(10 * time.Second)
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		require.Less(t, q.claims, 100)
+	})
+}
+
+// One task is tried at a time then, but the gate opens for a whole claim.
+func TestAnOutageDoesNotOpenTheBacklogGate(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		q := newQueue(100)
+		api := &server{}
+		var moves atomic.Int32
+		d := start(t, q, newSubmitter(api.create), func(c *dispatch.Config) { c.MaxActive, c.Held = 50, func() { moves.Add(1) } })
+		sleep(5 * time.Second)
+		require.Equal(t, 50, q.count(store.StatusSubmitted))
+		api.isAway.Store(true)
+		q.mu.Lock()
+		q.rows[99].claim.StopReason = v1alpha1.ReasonCancelled
+		q.mu.Unlock()
+		d.Wake()
+		sleep(3 * time.Second)
+		q.succeed(1)
+		q.succeed(2)
+		sleep(3 * time.Second)
+		require.EqualValues(t, 1, moves.Load(), "it flutters with each Workflow that ends")
 	})
 }

@@ -11,6 +11,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
+	"github.com/penstock-cd/penstock/pkg/bounded"
+	"github.com/penstock-cd/penstock/pkg/crash"
 	"github.com/penstock-cd/penstock/pkg/failpoint"
 	"github.com/penstock-cd/penstock/pkg/loop"
 	"github.com/penstock-cd/penstock/pkg/store"
@@ -44,32 +46,25 @@ func NewChunks(config Config, log logr.Logger) *Chunks {
 // Wake says that a plan has begun. It never blocks.
 func (c *Chunks) Wake() { c.wake.Notify() }
 
-// runOnce commits chunks until none is left. A plan that fails keeps no other; it is tried
-// again in the next round.
+// runOnce commits chunks until none is left. A plan that fails, or panics, keeps no other; it
+// is tried again in the next round.
 func (c *Chunks) runOnce(ctx context.Context) (time.Duration, error) {
-	failed := map[string]error{}
+	var failed []string
+	var all []error
 	for ctx.Err() == nil {
-		plans, err := c.Rows.OpenPlans(ctx, openMost)
+		plans, err := c.Rows.OpenPlans(ctx, openMost, failed)
 		if err != nil {
 			return 0, err
 		}
-		left := 0
-		for _, plan := range plans {
-			if failed[plan.Build.UID] != nil {
-				continue
-			}
-			left++
-			if err := c.step(ctx, plan); err != nil {
-				failed[plan.Build.UID] = err
-			}
-		}
-		if left == 0 {
+		if len(plans) == 0 {
 			break
 		}
-	}
-	var all []error
-	for _, err := range failed {
-		all = append(all, err)
+		for _, plan := range plans {
+			if err := bounded.Protect(func() error { return c.step(ctx, plan) }); err != nil {
+				crash.Tell(c.Log, "plan", err)
+				failed, all = append(failed, plan.Build.UID), append(all, err)
+			}
+		}
 	}
 	return 0, errors.Join(all...)
 }

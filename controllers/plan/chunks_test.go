@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/go-logr/logr"
@@ -45,7 +46,7 @@ func largeScene(t *testing.T) (*scene, *v1alpha1.CiBuild, *Chunks) {
 // commits commits one chunk.
 func (s *scene) commits(chunks *Chunks) {
 	s.t.Helper()
-	plans, err := s.store.OpenPlans(s.t.Context(), 1)
+	plans, err := s.store.OpenPlans(s.t.Context(), 1, nil)
 	require.NoError(s.t, err)
 	require.Len(s.t, plans, 1)
 	require.NoError(s.t, chunks.step(s.t.Context(), plans[0]))
@@ -167,6 +168,8 @@ func TestAPlanThatFailsKeepsNoOtherAndSaysWhy(t *testing.T) {
 	require.Len(t, s.table("SELECT build_name FROM ci_build WHERE planned_at IS NOT NULL"), 1)
 	require.Contains(t, s.Troubles.Of(s.named("b1")), "etcdserver: request timed out: it is tried again after 5s at most by itself")
 	require.Empty(t, s.Troubles.Of(s.named("b2")))
+	require.NoError(t, s.look("b1"), "as whenever its status was written")
+	require.NotEmpty(t, s.Troubles.Of(s.named("b1")), "its condition changes to and fro")
 
 	s.Live = s.cluster
 	goOn(t, NewChunks(s.Config, logr.Discard()))
@@ -228,4 +231,51 @@ type parts struct {
 func (p *parts) Follow(ctx context.Context, consequences []store.Consequence) error {
 	p.sizes = append(p.sizes, len(consequences))
 	return p.Rows.Follow(ctx, consequences)
+}
+
+// broken are tables of which the chunks of some builds can't be read, or worse.
+type broken struct{ Rows }
+
+func (b broken) NextChunk(ctx context.Context, build string, most int) ([]store.PlanPipeline, error) {
+	switch {
+	case build == "bad-1":
+		panic("a chunk that nobody has thought of")
+	case strings.HasPrefix(build, "bad-"):
+		return nil, errors.New("no chunk")
+	}
+	return b.Rows.NextChunk(ctx, build, most)
+}
+
+func TestManyPlansThatFailKeepNoOther(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	for _, statement := range []string{
+		`INSERT INTO ci_build (build_uid, namespace, build_name, ci_pipeline, revision, cause, phase, created_at)
+		 SELECT uid, 'default', uid, uid, '', 'Push', 'Succeeded', now() FROM (SELECT 'bad-' || n AS uid FROM generate_series(1, 100) n UNION ALL SELECT 'good') b`,
+		`INSERT INTO plan (build_uid, namespace, ci_pipeline, suspended, moved_at)
+		 SELECT build_uid, namespace, ci_pipeline, false, CASE build_name WHEN 'good' THEN now() ELSE 'epoch' END FROM ci_build`,
+	} {
+		_, err := s.store.Pool().Exec(t.Context(), statement)
+		require.NoError(t, err)
+	}
+	s.Rows = broken{s.store}
+	_, err := NewChunks(s.Config, logr.Discard()).runOnce(t.Context())
+	require.ErrorContains(t, err, "no chunk")
+	require.Equal(t, []string{"good"}, s.table("SELECT build_uid FROM ci_build WHERE planned_at IS NOT NULL"))
+}
+
+// hostile is a cache that panics.
+type hostile struct{ client.Reader }
+
+func (hostile) Get(context.Context, client.ObjectKey, client.Object, ...client.GetOption) error {
+	panic("an object that nobody has thought of")
+}
+
+func TestAPanicGivesBackWhatItHasOfTheBounds(t *testing.T) {
+	t.Parallel()
+	s := planned(t, given.CdPipeline("a"))
+	s.end(store.StatusSucceeded)
+	s.Cache = hostile{s.cache}
+	require.Panics(t, func() { _, _ = s.follower().runOnce(t.Context()) })
+	require.True(t, s.Bounds.free.TryAcquire(mostPairs), "after three of them nothing would be planned any more")
 }

@@ -50,8 +50,9 @@ type Rows interface {
 	Plan(ctx context.Context, plan store.BuildPlan) (bool, error)
 	// BeginPlan begins one that is committed in chunks; false where it was begun before.
 	BeginPlan(ctx context.Context, plan store.LargePlan) (bool, error)
-	// OpenPlans returns plans of which chunks are left, the one first that waited longest.
-	OpenPlans(ctx context.Context, most int) ([]store.OpenPlan, error)
+	// OpenPlans returns plans of which chunks are left, the one first that waited longest, but
+	// for those of these builds.
+	OpenPlans(ctx context.Context, most int, passedOver []string) ([]store.OpenPlan, error)
 	// NextChunk returns the pipelines that come next of a plan.
 	NextChunk(ctx context.Context, buildUID string, most int) ([]store.PlanPipeline, error)
 	// Artifacts returns those of a build.
@@ -142,8 +143,10 @@ func (c *Controller) Reconcile(ctx context.Context, request reconcile.Request) (
 			return reconcile.Result{}, nil //nolint:nilerr // it ends with the process alone
 		}
 	}
-	planned, err := c.planOnce(ctx, build)
-	c.Troubles.note(ctx, request.NamespacedName, err)
+	planned, known, err := c.planOnce(ctx, build)
+	if !known { // else what commits its chunks notes how that goes
+		c.Troubles.note(ctx, request.NamespacedName, err)
+	}
 	if !planned {
 		c.OnUnplanned(request.NamespacedName)
 	}
@@ -159,14 +162,15 @@ func (c *Controller) Reconcile(ctx context.Context, request reconcile.Request) (
 	}
 }
 
-// planOnce returns whether the build is planned now. One that was planned before may have
-// a status that does not say so.
-func (c *Controller) planOnce(ctx context.Context, build *v1alpha1.CiBuild) (bool, error) {
-	planned, err := c.Rows.IsPlanned(ctx, string(build.UID))
-	if err != nil || planned {
-		return false, err
+// planOnce returns whether the build is planned now, and whether its plan was known before:
+// then its status may not say so.
+func (c *Controller) planOnce(ctx context.Context, build *v1alpha1.CiBuild) (planned, known bool, err error) {
+	known, err = c.Rows.IsPlanned(ctx, string(build.UID))
+	if err != nil || known {
+		return false, known, err
 	}
-	return c.plan(ctx, build)
+	planned, err = c.plan(ctx, build)
+	return planned, false, err
 }
 
 // Plan is Reconcile for a sweep.

@@ -79,8 +79,12 @@ func (f *Follower) follow(ctx context.Context, ended []store.Ended, children *ch
 	if err := children.prepare(ctx, ended); err != nil {
 		return err
 	}
-	consequences, release, err := f.consequences(ctx, ended, children)
+	release, err := f.Bounds.take(ctx, f.Bounds.chunk)
+	if err != nil {
+		return err
+	}
 	defer release()
+	consequences, err := f.consequences(ctx, ended, children)
 	if err != nil {
 		return err
 	}
@@ -95,22 +99,18 @@ func (f *Follower) follow(ctx context.Context, ended []store.Ended, children *ch
 
 // consequences decides what follows the first of the stages: as many as have no more decisions
 // together than one chunk of a plan, but at least one.
-func (f *Follower) consequences(ctx context.Context, ended []store.Ended, children *chained) ([]store.Consequence, func(), error) {
-	release, err := f.Bounds.take(ctx, f.Bounds.chunk)
-	if err != nil {
-		return nil, func() {}, err
-	}
+func (f *Follower) consequences(ctx context.Context, ended []store.Ended, children *chained) ([]store.Consequence, error) {
 	consequences := make([]store.Consequence, 0, len(ended))
 	for pairs := 0; len(consequences) < len(ended) && (pairs < f.Bounds.chunk || pairs == 0); {
 		stage := ended[len(consequences)]
 		consequence, err := f.consequence(ctx, stage, children)
 		if err != nil {
-			return nil, release, fmt.Errorf("decide what follows stage %s of %s: %w", stage.Stage, stage.Pipeline, err)
+			return nil, fmt.Errorf("decide what follows stage %s of %s: %w", stage.Stage, stage.Pipeline, err)
 		}
 		consequences = append(consequences, consequence)
 		pairs += len(consequence.Decisions)
 	}
-	return consequences, release, nil
+	return consequences, nil
 }
 
 // consequence decides what follows one ended stage, by the pipeline as it is now.

@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
+	"github.com/penstock-cd/penstock/pkg/argo"
 	"github.com/penstock-cd/penstock/pkg/clip"
 )
 
@@ -28,8 +29,11 @@ type cut struct {
 }
 
 // isTooLarge tells whether a smaller status may be stored where this one is refused, and the
-// same never will be.
+// same never will be. What an admission policy denies, also as invalid, may be stored later.
 func isTooLarge(err error) bool {
+	if argo.IsByAdmission(err) {
+		return false
+	}
 	return apierrors.IsRequestEntityTooLargeError(err) || apierrors.IsInvalid(err) ||
 		strings.Contains(err.Error(), "request is too large") || strings.Contains(err.Error(), "larger than max")
 }

@@ -100,6 +100,20 @@ func TestAStatusThatNeverFitsIsNotTriedAgainUntilItsObjectChanges(t *testing.T) 
 	require.Equal(t, 20, (*tried)[1+len(cutTo)].deployed, "all of it is tried first")
 }
 
+func TestAStatusThatAPolicyDeniesIsWrittenOnceItIsAllowed(t *testing.T) {
+	t.Parallel()
+	for _, message := range []string{"ValidatingAdmissionPolicy 'frozen' with binding 'frozen' denied request: no", `admission webhook "frozen" denied the request: no`} {
+		d, tried := fullDesk(t, -1, &apierrors.StatusError{ErrStatus: metav1.Status{Reason: metav1.StatusReasonInvalid, Code: 422, Message: message}})
+		for range 10 {
+			d.reports(t)
+		}
+		require.Len(t, *tried, 10)
+		d.Writer = d.server
+		d.reports(t)
+		require.Len(t, d.pipeline(t).Status.Deployed, 20)
+	}
+}
+
 func TestWhatIsNotNamedIsCounted(t *testing.T) {
 	t.Parallel()
 	failure := store.Failure{Pipeline: "web", Stage: trigger.StageDeploy, Status: store.StatusFailed, Message: "exit 1"}

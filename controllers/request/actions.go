@@ -190,10 +190,15 @@ func (c *Controller) retry(ctx context.Context, asked asked) (store.Answer, erro
 		return store.Answer{}, err
 	}
 	build, err := c.Rows.FindBuild(ctx, asked.Namespace, failed[0].BuildName)
+	if err == nil && build == nil {
+		named := asked
+		named.BuildName = failed[0].BuildName
+		build, err = c.unplanned(ctx, named)
+	}
 	if err != nil {
 		return store.Answer{}, err
 	}
-	if build == nil || build.UID != failed[0].BuildUID {
+	if build.UID != failed[0].BuildUID {
 		return store.Answer{}, refuse("the build of run %d is not known any more, or was made again under its name", failed[0].ID)
 	}
 	from := retryStage(asked, failed)

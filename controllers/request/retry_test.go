@@ -175,3 +175,40 @@ func TestASupersededRunIsRetriedWhereThatIsAllowed(t *testing.T) {
 	s.endAll(store.StatusSucceeded)
 	require.Equal(t, []string{"b2"}, s.deployed("web"))
 }
+
+func TestARunOfABuildThatIsNotPlannedToItsEndCanBeTriedAgain(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, given.CdPipeline("web"))
+	s.built("b1")
+	s.end(store.StatusFailed)
+	for _, statement := range []string{
+		`UPDATE ci_build SET planned_at = NULL`, `INSERT INTO plan (build_uid, namespace, ci_pipeline, suspended) SELECT build_uid, namespace, ci_pipeline, false FROM ci_build`,
+	} {
+		_, err := s.store.Pool().Exec(t.Context(), statement)
+		require.NoError(t, err)
+	}
+	require.NoError(t, s.cluster.Create(t.Context(), retries("r1", given.OfRun(1))))
+	result, err := s.look("r1")
+	require.NoError(t, err)
+	require.Positive(t, result.RequeueAfter, "it waits for the plan")
+	require.Empty(t, s.status("r1").Phase)
+
+	_, err = s.store.Pool().Exec(t.Context(), `WITH done AS (DELETE FROM plan) UPDATE ci_build SET planned_at = now()`)
+	require.NoError(t, err)
+	_, err = s.look("r1")
+	require.NoError(t, err)
+	require.Equal(t, v1alpha1.RequestDone, s.status("r1").Phase)
+	require.Equal(t, []string{"b1 #1 Failed", "b1 #2 goes on"}, s.runs("web"))
+}
+
+func TestARunOfABuildWhosePlanIsLostCanBeTriedAgain(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, given.CdPipeline("web"))
+	s.build("b1")
+	s.finish("b1", v1alpha1.BuildSucceeded, given.Artifacts(1)...)
+	s.loses("b1")
+	run := s.done(triggers("r1", "b1")).Run
+	s.end(store.StatusFailed)
+	s.done(retries("r2", given.OfRun(run)))
+	require.Equal(t, []string{"b1 #11 Failed", "b1 #12 goes on"}, s.runs("web"))
+}

@@ -200,13 +200,19 @@ func TestABuildWhoseRecordsAreLostIsTriggeredUnderANumberThatNoLostRunHad(t *tes
 	s := newScene(t, given.CdPipeline("web"))
 	s.build("b1")
 	s.finish("b1", v1alpha1.BuildSucceeded, given.Artifacts(1)...)
-	build := &v1alpha1.CiBuild{}
-	require.NoError(t, s.cluster.Get(t.Context(), key("b1"), build))
-	build.Status.Conditions = []metav1.Condition{{
-		Type: v1alpha1.ConditionPlanned, Status: metav1.ConditionFalse, Reason: string(v1alpha1.ReasonRecordsLost), LastTransitionTime: metav1.Now(),
-	}}
-	require.NoError(t, s.cluster.Status().Update(t.Context(), build))
+	s.loses("b1")
 	s.done(triggers("r1", "b1"))
 	require.Equal(t, []string{"11"}, s.table(`SELECT run::text FROM cd_workflow`))
 	require.Equal(t, []string{"true"}, s.table(`SELECT (planned_at IS NULL)::text FROM ci_build`), "its plan stays lost")
+}
+
+// loses has the status of a build say that its records are lost.
+func (s *scene) loses(name string) {
+	s.t.Helper()
+	build := &v1alpha1.CiBuild{}
+	require.NoError(s.t, s.cluster.Get(s.t.Context(), key(name), build))
+	build.Status.Conditions = []metav1.Condition{{
+		Type: v1alpha1.ConditionPlanned, Status: metav1.ConditionFalse, Reason: string(v1alpha1.ReasonRecordsLost), LastTransitionTime: metav1.Now(),
+	}}
+	require.NoError(s.t, s.cluster.Status().Update(s.t.Context(), build))
 }

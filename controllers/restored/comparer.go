@@ -168,7 +168,7 @@ func (c *Comparer) toldRuns(ctx context.Context) ([]store.LostRun, error) {
 		if err != nil {
 			return nil, fmt.Errorf("get CiBuild: %w", err)
 		}
-		if build.CreationTimestamp.After(last.At.Time) {
+		if build.CreationTimestamp.After(last.At.Time) || !build.Status.Phase.IsTerminal() {
 			continue // it has the name of another one
 		}
 		told = append(told, store.LostRun{
@@ -191,8 +191,16 @@ func artifactsOf(build *v1alpha1.CiBuild, own v1alpha1.Artifact) []v1alpha1.Arti
 	return artifacts
 }
 
+// note passes over what the database refuses, which it always will: one status that nobody
+// can store must not keep everything from being planned.
 func (c *Comparer) note(ctx context.Context, run store.LostRun) error {
-	if err := c.Rows.NoteLost(ctx, run); err != nil {
+	err := c.Rows.NoteLost(ctx, run)
+	if store.IsInvalid(err) {
+		c.Log.Error(err, "lost run not noted: the database refuses what the pipeline's status tells of it",
+			"namespace", run.Pipeline.Namespace, "pipeline", run.Pipeline.Name, "run", run.Run, "build", run.Build.Name)
+		return nil
+	}
+	if err != nil {
 		return err
 	}
 	lost.WithLabelValues("run").Inc()

@@ -3,11 +3,13 @@ package restored
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/go-logr/logr"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/require"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -21,8 +23,9 @@ import (
 
 // table knows no run; it fails so many times first.
 type table struct {
-	fails int
-	noted []store.LostRun
+	fails   int
+	refuses bool
+	noted   []store.LostRun
 }
 
 func (t *table) Planned(context.Context, []string) ([]string, error) {
@@ -38,6 +41,9 @@ func (t *table) LostRuns(_ context.Context, told []store.LostRun) ([]store.LostR
 }
 
 func (t *table) NoteLost(_ context.Context, lost store.LostRun) error {
+	if t.refuses {
+		return fmt.Errorf("note lost run: %w", &pgconn.PgError{Code: "22021"})
+	}
 	t.noted = append(t.noted, lost)
 	return nil
 }
@@ -66,11 +72,13 @@ func comparing(t *testing.T, rows *table) (*Comparer, *events.FakeRecorder) {
 	recorder := events.NewFakeRecorder(10)
 	return New(Config{
 		Cache: fake.NewClientBuilder().WithScheme(scheme).WithObjects(given.Copies(
-			given.CiBuild("b1", created(1000)), given.CiBuild("b2", created(3000)),
-			ran("web", "b1", 7), ran("gone", "nothing", 8), ran("renewed", "b2", 9), ran("old", "b1", 0), given.CdPipeline("never"))...).Build(),
+			given.CiBuild("b1", created(1000)), given.CiBuild("b2", created(3000)), given.CiBuild("runs", created(1000), running),
+			ran("web", "b1", 7), ran("rebuilt", "runs", 6), ran("gone", "nothing", 8), ran("renewed", "b2", 9), ran("old", "b1", 0), given.CdPipeline("never"))...).Build(),
 		Rows: rows, Events: recorder, Log: logr.Discard(),
 	}), recorder
 }
+
+func running(b *v1alpha1.CiBuild) { b.Status = v1alpha1.CiBuildStatus{Phase: v1alpha1.BuildRunning} }
 
 func TestOnlyALastRunOfABuildThatExistsIsCompared(t *testing.T) {
 	t.Parallel()
@@ -97,5 +105,16 @@ func TestNobodyGoesOnBeforeTheDatabaseAnswers(t *testing.T) {
 		cancel()
 		c, _ = comparing(t, &table{fails: 1})
 		require.ErrorIs(t, c.Compared(ended), context.Canceled)
+	})
+}
+
+func TestAStatusThatTheDatabaseRefusesKeepsNothingFromBeingPlanned(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		rows := &table{refuses: true}
+		c, _ := comparing(t, rows)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		require.NoError(t, c.Compared(ctx))
 	})
 }

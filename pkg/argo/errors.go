@@ -49,7 +49,7 @@ func classify(err error) error {
 		return nil
 	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause), namespaceIsGone(err):
 		return cancelled(v1alpha1.ReasonNamespaceDeleted, "the namespace is being deleted")
-	case isByAdmission(err):
+	case IsByAdmission(err):
 		return fmt.Errorf("create workflow: %w", err)
 	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err), isTooLarge(err):
 		return refused(v1alpha1.ReasonWorkflowInvalid, "the API server refused the Workflow: %v", err)
@@ -84,7 +84,9 @@ var (
 	policyDenied  = regexp.MustCompile(`ValidatingAdmissionPolicy '.*' denied request`)
 )
 
-func isByAdmission(err error) bool {
+// IsByAdmission tells whether an admission webhook or policy denied a request, with whatever
+// code, or a webhook did not answer. Who allows it again changes no object.
+func IsByAdmission(err error) bool {
 	var answer apierrors.APIStatus
 	if !errors.As(err, &answer) {
 		return false
@@ -145,7 +147,7 @@ func IsOutage(err error) bool {
 	if !errors.As(err, &answer) {
 		return true
 	}
-	if isByAdmission(err) {
+	if IsByAdmission(err) {
 		return false
 	}
 	code := answer.Status().Code

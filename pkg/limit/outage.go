@@ -146,7 +146,15 @@ func (o *Outage) Pause(now time.Time) time.Duration {
 	if from.Before(o.since) {
 		from = o.since
 	}
-	return max(from.Add(min(max(now.Sub(o.since)/outagePart, leastPause), mostPause)).Sub(now), 0)
+	return max(from.Add(o.Rest(now)).Sub(now), 0)
+}
+
+// Rest is how long to wait where nothing is there to be tried; 0 while the server answers. It is what lies between two tries.
+func (o *Outage) Rest(now time.Time) time.Duration {
+	if !o.Fails() {
+		return 0
+	}
+	return min(max(now.Sub(o.since)/outagePart, leastPause), mostPause)
 }
 
 // Tries takes note of a try that begins.

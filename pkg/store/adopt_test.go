@@ -80,3 +80,17 @@ func TestAnAdoptedAttemptThatFailsIsTriedAgainAsTheNext(t *testing.T) {
 	require.Equal(t, []string{"3"}, table(t, s, "SELECT attempt FROM cd_workflow_runner"))
 	require.Equal(t, []string{"DEPLOY Pending"}, stagesOfBuild(t, s, "b1", "web"))
 }
+
+// The status of the build did not say yet that it was planned.
+func TestABuildThatIsPlannedAfterAWorkflowOfItWasAdoptedDoesNotTakeASecondTurn(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	family := given.FamilyOf(given.CdPipeline("web"))
+	task := adopt(t, s, adoptionOf(builtAt("b1", 1), &family[0], trigger.StageDeploy))
+	plannedBuild(t, s, builtAt("b1", 1), given.Artifacts(1), family)
+	require.Equal(t, 1, count(t, s, "cd_workflow"))
+	require.Equal(t, 1, count(t, s, "turn"), "one without a run would never end")
+	endsAs(t, s, task, store.StatusSucceeded, family)
+	plannedBuild(t, s, builtAt("b2", 2), given.Artifacts(1), family)
+	require.Equal(t, "[Activetrue]", turnOf(t, s, "b2"))
+}

@@ -118,11 +118,13 @@ func planPipelines(plan LargePlan) dbsqlc.InsertPlanPipelinesParams {
 }
 
 // OpenPlans returns up to most plans of which chunks are left, the one first that has waited
-// longest.
-func (s *Store) OpenPlans(ctx context.Context, most int) ([]OpenPlan, error) {
+// longest, but for those of these builds.
+func (s *Store) OpenPlans(ctx context.Context, most int, passedOver []string) ([]OpenPlan, error) {
 	ctx, cancel := context.WithTimeout(ctx, ReadTimeout)
 	defer cancel()
-	rows, err := s.queries.OpenPlans(ctx, dbsqlc.OpenPlansParams{Namespaces: s.namespaces, Most: int32(most)}) //nolint:gosec // a batch size
+	rows, err := s.queries.OpenPlans(ctx, dbsqlc.OpenPlansParams{
+		Namespaces: s.namespaces, PassedOver: append([]string{}, passedOver...), Most: int32(most), //nolint:gosec // a batch size
+	})
 	if err != nil {
 		return nil, fmt.Errorf("list plans under way: %w", err)
 	}
@@ -238,6 +240,9 @@ func (c *chunking) write(ctx context.Context, plan dbsqlc.LockPlanRow) error {
 	}
 	elapsed := time.Duration(plan.Elapsed * float64(time.Second))
 	start := &start{build: c.Build, decisions: c.Decisions, ordinal: int(plan.Runs), elapsed: elapsed}
+	if err := start.dropLost(ctx, c.queries); err != nil {
+		return err
+	}
 	order, err := lockPipelines(ctx, c.queries, start.pipelines(), c.Build.UID)
 	if err != nil {
 		return err

@@ -41,7 +41,7 @@ func (o only) Of(kind v1alpha1.ParentKind, name string) []v1alpha1.CdPipeline {
 // nextChunk is the next chunk of an open plan, with so many pipelines at most.
 func nextChunk(t testing.TB, s *store.Store, family given.Family, pipelines int) store.Chunk {
 	t.Helper()
-	plans, err := s.OpenPlans(t.Context(), 10)
+	plans, err := s.OpenPlans(t.Context(), 10, nil)
 	require.NoError(t, err)
 	require.NotEmpty(t, plans)
 	next, err := s.NextChunk(t.Context(), plans[0].Build.UID, pipelines)
@@ -287,4 +287,19 @@ func TestOfManyWorkersAtOnceEachChunkIsCommittedByOne(t *testing.T) {
 	}
 	group.Wait()
 	require.Equal(t, outcome(t, whole), outcome(t, s))
+}
+
+// No run of it is lost: it is only not planned to its end.
+func TestARunBelowALargeBuildThatIsBeingPlannedHasTheFirstNumber(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	family := given.FamilyOf(given.CdPipeline("a"), given.CdPipeline("b"), given.CdPipeline("all", given.BelowCd("a"), given.AllArtifacts))
+	begun(t, s, given.Build("b1"), given.Artifacts(1), family)
+	_, err := s.CommitChunk(t.Context(), nextChunk(t, s, family, 1))
+	require.NoError(t, err)
+	end(t, s, store.StatusSucceeded)
+	followAll(t, s, family)
+	require.Equal(t, []string{"a 1", "all 1"}, table(t, s, "SELECT pipeline, run FROM cd_workflow ORDER BY 1"))
+	commitAll(t, s, family, 1)
+	require.Equal(t, 3, count(t, s, "cd_workflow"))
 }

@@ -76,3 +76,26 @@ func TestWhatIsToBeEndedIsFoundByItsIndexInALongQueue(t *testing.T) {
 	require.Empty(t, claimEnding(t, s))
 	require.Less(t, time.Since(began), claimBound)
 }
+
+// As where the right to read Workflows is missing in its namespace.
+func TestOneThatCannotBeEndedKeepsNoOtherFromIt(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	planned(t, s, "b1", given.FamilyOf(given.CdPipeline("a"), given.CdPipeline("b")))
+	for _, row := range claim(t, s, "w", 2) {
+		complete(t, s, row, store.StatusPending)
+	}
+	execute(t, s, "UPDATE task SET stop_reason = 'Cancelled', available_at = '-infinity', delayed_by = ''")
+	var claimed []string
+	for range 2 {
+		claims, err := s.ClaimEnding(t.Context(), cd, "w", 1, lease)
+		require.NoError(t, err)
+		require.Len(t, claims, 1)
+		claimed = append(claimed, claims[0].Owner.Name)
+		_, err = s.Complete(t.Context(), "w", []store.Completion{{
+			ID: claims[0].ID, Attempt: claims[0].Attempt, Status: store.StatusPending, Failed: true, Delay: 5 * time.Hour,
+		}})
+		require.NoError(t, err)
+	}
+	require.ElementsMatch(t, []string{"a", "b"}, claimed)
+}

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
 	"github.com/penstock-cd/penstock/pkg/store/dbsqlc"
@@ -30,6 +31,7 @@ func (s *Store) LostRuns(ctx context.Context, told []LostRun) ([]LostRun, error)
 	for place, run := range told {
 		params.RunIds, params.Places = append(params.RunIds, run.Run), append(params.Places, int32(place))
 		params.PipelineUids, params.BuildUids = append(params.PipelineUids, string(run.Pipeline.UID)), append(params.BuildUids, run.Build.UID)
+		params.BuildNames = append(params.BuildNames, run.Build.Name)
 		params.Images, params.Digests = append(params.Images, run.Artifacts[0].Image), append(params.Digests, run.Artifacts[0].Digest)
 	}
 	places, err := s.queries.LostRuns(ctx, params)
@@ -64,7 +66,13 @@ func (s *Store) NoteLost(ctx context.Context, lost LostRun) error {
 		if err := queries.SkipRunIDs(ctx, lost.Run); err != nil {
 			return err
 		}
-		return queries.InsertDecisions(ctx, insertDecisions(lost.Build, decisions, adoptedActor))
+		if err := queries.InsertDecisions(ctx, insertDecisions(lost.Build, decisions, adoptedActor)); err != nil {
+			return err
+		}
+		return queries.MarkLost(ctx, dbsqlc.MarkLostParams{
+			BuildUid: lost.Build.UID, Image: lost.Artifacts[0].Image, Digest: lost.Artifacts[0].Digest, PipelineUid: ref.UID,
+			Message: decisions[0].Message, Actor: adoptedActor,
+		})
 	})
 	if err != nil {
 		return fmt.Errorf("note lost run: %w", err)
@@ -95,4 +103,30 @@ func (s *Store) NoteBuild(ctx context.Context, build trigger.Build, artifacts []
 		return nil, fmt.Errorf("note build: %w", err)
 	}
 	return noted, nil
+}
+
+// dropLost leaves out the runs of a build that is planned now and that are noted as lost, since
+// nothing is triggered for them again. What would wait for one is skipped.
+func (s *start) dropLost(ctx context.Context, queries *dbsqlc.Queries) error {
+	uids := convert(s.pipelines(), func(ref PipelineRef) string { return ref.UID })
+	if len(uids) == 0 {
+		return nil
+	}
+	rows, err := queries.RunsOfBuild(ctx, dbsqlc.RunsOfBuildParams{BuildUid: s.build.UID, PipelineUids: uids})
+	if err != nil {
+		return fmt.Errorf("look for lost runs: %w", err)
+	}
+	isLost := func(uid string, artifact v1alpha1.Artifact) bool {
+		return slices.Contains(rows, dbsqlc.RunsOfBuildRow{PipelineUid: uid, Image: artifact.Image, Digest: artifact.Digest})
+	}
+	s.decisions = slices.DeleteFunc(s.decisions, func(decision trigger.Decision) bool {
+		return decision.StartsRun() && isLost(string(decision.Pipeline.UID), decision.Artifact)
+	})
+	for i := range s.decisions {
+		if decision := &s.decisions[i]; decision.WaitsFor != "" && isLost(decision.WaitsFor, decision.Artifact) {
+			decision.Outcome, decision.Reason, decision.WaitsFor = v1alpha1.OutcomeSkipped, v1alpha1.ReasonRecordsLost, ""
+			decision.Message = "the run above that it would wait for is not in the database: create a RunRequest with action Trigger to run it"
+		}
+	}
+	return nil
 }

@@ -78,7 +78,7 @@ func chunkCalls(t *testing.T) map[string]call {
 			return err
 		}},
 		"OpenPlans": {store.ReadTimeout, func(ctx context.Context, s *store.Store) error {
-			_, err := s.OpenPlans(ctx, 1)
+			_, err := s.OpenPlans(ctx, 1, nil)
 			return err
 		}},
 		"NextChunk": {store.ReadTimeout, func(ctx context.Context, s *store.Store) error {

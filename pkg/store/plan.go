@@ -54,7 +54,7 @@ func (s *Store) Plan(ctx context.Context, plan BuildPlan) (bool, error) {
 	defer cancel()
 	planned := false
 	err := s.transaction(ctx, func(queries *dbsqlc.Queries) error {
-		seq, err := queries.PlanBuild(ctx, planBuildParams(plan.Build))
+		noted, err := queries.PlanBuild(ctx, planBuildParams(plan.Build))
 		if errors.Is(err, pgx.ErrNoRows) {
 			return unlessPlanned(ctx, queries, plan.Build.UID)
 		}
@@ -66,11 +66,16 @@ func (s *Store) Plan(ctx context.Context, plan BuildPlan) (bool, error) {
 			return err
 		}
 		start := &start{build: plan.Build, decisions: plan.Decisions}
+		if noted.Decided {
+			if err := start.dropLost(ctx, queries); err != nil {
+				return err
+			}
+		}
 		order, err := lockPipelines(ctx, queries, start.pipelines(), plan.Build.UID)
 		if err != nil {
 			return err
 		}
-		start.join(order, trigger.Place{CreatedAt: plan.Build.CreatedAt, Seq: seq})
+		start.join(order, trigger.Place{CreatedAt: plan.Build.CreatedAt, Seq: noted.Seq})
 		if err := order.decide(ctx); err != nil {
 			return err
 		}

@@ -23,6 +23,7 @@ const (
 	HistoryClusters  History = "cluster_event"
 	HistoryDeployed  History = "deployed"
 	HistoryRuns      History = "cd_workflow"
+	HistoryTasks     History = "task"
 	HistoryDecisions History = "trigger_decision"
 	HistoryTurns     History = "turn"
 	HistoryArtifacts History = "ci_artifact"
@@ -42,6 +43,7 @@ var histories = []struct {
 	{HistoryClusters, prunedRows, pruneClusters},
 	{HistoryDeployed, prunedRows, pruning((*dbsqlc.Queries).PruneDeployed)},
 	{HistoryRuns, prunedRuns, pruning((*dbsqlc.Queries).PruneRuns)},
+	{HistoryTasks, prunedRows, pruning((*dbsqlc.Queries).PruneTasks)},
 	{HistoryDecisions, prunedRows, pruning((*dbsqlc.Queries).PruneDecisions)},
 	{HistoryTurns, prunedRows, pruning((*dbsqlc.Queries).PruneTurns)},
 	{HistoryArtifacts, prunedRows, pruning((*dbsqlc.Queries).PruneArtifacts)},

@@ -230,3 +230,21 @@ func TestAPageOfHistoryIsSmallHoweverMuchIsOld(t *testing.T) {
 	}
 	require.Equal(t, []int64{500, 500, 200}, pages)
 }
+
+func TestTasksOfStagesThatWereTriedAgainArePrunedWithTheirRuns(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	family := given.FamilyOf(given.CdPipeline("web", given.WithRetries(2, time.Second)))
+	ended(t, s, family, store.StatusSucceeded, 1, 2)
+	plannedBuild(t, s, builtAt("b3", 3), given.Artifacts(1), family)
+	endActive(t, s, store.StatusFailed)
+	followAll(t, s, family)
+	execute(t, s, "UPDATE task SET available_at = now() WHERE status = 'Pending'")
+	drain(t, s, family, store.StatusSucceeded)
+	ended(t, s, family, store.StatusSucceeded, 4, 5)
+	require.Equal(t, 6, count(t, s, "task"), "b3 was tried twice")
+	gone(t, s, 1, 2, 3, 4, 5)
+	age(t, s, 91)
+	prune(t, s)
+	require.Equal(t, []string{"b4", "b5"}, table(t, s, "SELECT inputs->>'build' FROM task ORDER BY id"))
+}

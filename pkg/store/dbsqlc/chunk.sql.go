@@ -278,13 +278,14 @@ SELECT p.build_uid, p.namespace, p.ci_pipeline, p.suspended, p.filter_cost,
        b.build_name, b.revision, b.cause, b.phase, b.created_at,
        (SELECT count(*) FROM ci_artifact a WHERE a.build_uid = p.build_uid) AS artifacts
 FROM plan p JOIN ci_build b ON b.build_uid = p.build_uid
-WHERE cardinality($1::text[]) = 0 OR p.namespace = ANY($1::text[])
+WHERE (cardinality($1::text[]) = 0 OR p.namespace = ANY($1::text[])) AND p.build_uid <> ALL($2::text[])
 ORDER BY p.moved_at, p.build_uid
-LIMIT $2
+LIMIT $3
 `
 
 type OpenPlansParams struct {
 	Namespaces []string
+	PassedOver []string
 	Most       int32
 }
 
@@ -302,9 +303,9 @@ type OpenPlansRow struct {
 	Artifacts  int64
 }
 
-// The plans that are under way, the one first that has waited longest.
+// The plans that are under way, the one first that has waited longest, but for some.
 func (q *Queries) OpenPlans(ctx context.Context, arg OpenPlansParams) ([]OpenPlansRow, error) {
-	rows, err := q.db.Query(ctx, openPlans, arg.Namespaces, arg.Most)
+	rows, err := q.db.Query(ctx, openPlans, arg.Namespaces, arg.PassedOver, arg.Most)
 	if err != nil {
 		return nil, err
 	}

@@ -10,7 +10,7 @@ import (
 )
 
 const hasLostRuns = `-- name: HasLostRuns :one
-SELECT (EXISTS (SELECT FROM ci_build b WHERE b.build_uid = $1 AND b.planned_at IS NULL)
+SELECT (EXISTS (SELECT FROM ci_build b WHERE b.build_uid = $1 AND b.planned_at IS NULL AND NOT EXISTS (SELECT FROM plan p WHERE p.build_uid = b.build_uid))
     OR EXISTS (SELECT FROM trigger_decision d WHERE d.build_uid = $1 AND d.pipeline_uid = $2 AND d.reason = 'RecordsLost'))::boolean
 `
 
@@ -19,7 +19,8 @@ type HasLostRunsParams struct {
 	PipelineUid string
 }
 
-// Whether a build may have had runs in a pipeline that nobody knows of.
+// Whether a build may have had runs in a pipeline that nobody knows of: not where its plan is
+// being committed in chunks.
 func (q *Queries) HasLostRuns(ctx context.Context, arg HasLostRunsParams) (bool, error) {
 	row := q.db.QueryRow(ctx, hasLostRuns, arg.BuildUid, arg.PipelineUid)
 	var column_1 bool
@@ -30,9 +31,11 @@ func (q *Queries) HasLostRuns(ctx context.Context, arg HasLostRunsParams) (bool,
 const lostRuns = `-- name: LostRuns :many
 
 SELECT o.place::integer AS place
-FROM (SELECT unnest($1::bigint[]) AS run_id, unnest($2::text[]) AS pipeline_uid, unnest($3::text[]) AS build_uid,
-             unnest($4::text[]) AS image, unnest($5::text[]) AS digest, unnest($6::integer[]) AS place) o
-WHERE NOT EXISTS (SELECT FROM cd_workflow w WHERE w.id = o.run_id AND w.pipeline_uid = o.pipeline_uid AND w.build_uid = o.build_uid)
+FROM (SELECT unnest($1::bigint[]) AS run_id, unnest($2::text[]) AS pipeline_uid, unnest($3::text[]) AS build_uid, unnest($4::text[]) AS build_name,
+             unnest($5::text[]) AS image, unnest($6::text[]) AS digest, unnest($7::integer[]) AS place) o
+WHERE NOT EXISTS (
+    SELECT FROM cd_workflow w JOIN ci_build b ON b.build_uid = w.build_uid
+    WHERE w.id = o.run_id AND w.pipeline_uid = o.pipeline_uid AND b.build_name = o.build_name)
   AND NOT EXISTS (
     SELECT FROM trigger_decision d
     WHERE d.build_uid = o.build_uid AND d.image = o.image AND d.digest = o.digest AND d.pipeline_uid = o.pipeline_uid AND d.reason = 'RecordsLost')
@@ -42,18 +45,21 @@ type LostRunsParams struct {
 	RunIds       []int64
 	PipelineUids []string
 	BuildUids    []string
+	BuildNames   []string
 	Images       []string
 	Digests      []string
 	Places       []int32
 }
 
 // What Kubernetes tells of and the tables do not, since the database was restored.
-// The places of those of the runs that are neither known nor noted as lost.
+// The places of those of the runs that are neither known nor noted as lost. A status names the
+// build of its run, which may have been made again under that name.
 func (q *Queries) LostRuns(ctx context.Context, arg LostRunsParams) ([]int32, error) {
 	rows, err := q.db.Query(ctx, lostRuns,
 		arg.RunIds,
 		arg.PipelineUids,
 		arg.BuildUids,
+		arg.BuildNames,
 		arg.Images,
 		arg.Digests,
 		arg.Places,
@@ -74,6 +80,40 @@ func (q *Queries) LostRuns(ctx context.Context, arg LostRunsParams) ([]int32, er
 		return nil, err
 	}
 	return items, nil
+}
+
+const markLost = `-- name: MarkLost :exec
+WITH marked AS (
+    UPDATE trigger_decision d SET reason = 'RecordsLost', message = $2::text, decided_at = now()
+    WHERE d.build_uid = $3::text AND d.image = $4::text AND d.digest = $5::text AND d.pipeline_uid = $6::text
+      AND d.outcome = 'Triggered' AND d.reason NOT IN ('RecordsLost', 'Adopted')
+    RETURNING d.namespace, d.build_name, d.pipeline, d.pipeline_uid, d.outcome, d.reason, d.message
+)
+INSERT INTO event (kind, namespace, build_name, pipeline, pipeline_uid, state, reason, message, actor)
+SELECT 'Decision', m.namespace, m.build_name, m.pipeline, m.pipeline_uid, m.outcome, m.reason, m.message, $1::text FROM marked m
+`
+
+type MarkLostParams struct {
+	Actor       string
+	Message     string
+	BuildUid    string
+	Image       string
+	Digest      string
+	PipelineUid string
+}
+
+// Of a build that is known, the run which is lost came after one that is not. One that was
+// adopted meanwhile goes on under another number.
+func (q *Queries) MarkLost(ctx context.Context, arg MarkLostParams) error {
+	_, err := q.db.Exec(ctx, markLost,
+		arg.Actor,
+		arg.Message,
+		arg.BuildUid,
+		arg.Image,
+		arg.Digest,
+		arg.PipelineUid,
+	)
+	return err
 }
 
 const noteTurn = `-- name: NoteTurn :exec

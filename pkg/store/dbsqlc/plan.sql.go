@@ -223,7 +223,7 @@ WHERE NOT EXISTS (
 ON CONFLICT (build_uid) DO UPDATE
 SET planned_at = now(), phase = excluded.phase, revision = excluded.revision, cause = excluded.cause, created_at = excluded.created_at
 WHERE ci_build.planned_at IS NULL
-RETURNING COALESCE(seq, 0)::bigint AS seq
+RETURNING COALESCE(seq, 0)::bigint AS seq, EXISTS (SELECT FROM trigger_decision d WHERE d.build_uid = ci_build.build_uid)::boolean AS decided
 `
 
 type PlanBuildParams struct {
@@ -237,10 +237,15 @@ type PlanBuildParams struct {
 	CreatedAt  pgtype.Timestamptz
 }
 
+type PlanBuildRow struct {
+	Seq     int64
+	Decided bool
+}
+
 // Makes planning happen once: a second plan of the same build finds it planned, and
 // writes nothing. A plan that is committed in chunks goes before other builds of its
 // CiPipeline, as if it were one transaction, unless it has not moved for a while.
-func (q *Queries) PlanBuild(ctx context.Context, arg PlanBuildParams) (int64, error) {
+func (q *Queries) PlanBuild(ctx context.Context, arg PlanBuildParams) (PlanBuildRow, error) {
 	row := q.db.QueryRow(ctx, planBuild,
 		arg.BuildUid,
 		arg.Namespace,
@@ -251,9 +256,9 @@ func (q *Queries) PlanBuild(ctx context.Context, arg PlanBuildParams) (int64, er
 		arg.Phase,
 		arg.CreatedAt,
 	)
-	var seq int64
-	err := row.Scan(&seq)
-	return seq, err
+	var i PlanBuildRow
+	err := row.Scan(&i.Seq, &i.Decided)
+	return i, err
 }
 
 const plannedBuilds = `-- name: PlannedBuilds :many

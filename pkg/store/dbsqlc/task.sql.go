@@ -261,7 +261,7 @@ WITH head AS (
     WHERE status = 'Pending' AND (stop_reason <> '' OR (attempt > 0 AND available_at = '-infinity'))
       AND task.kind = $1::text AND task.cluster = $2::text AND available_at <= now()
       AND (cardinality($3::text[]) = 0 OR namespace = ANY($3::text[]))
-    ORDER BY id
+    ORDER BY fair_at, id
     LIMIT $4
     FOR UPDATE SKIP LOCKED
 ), claimed AS (
@@ -307,6 +307,7 @@ type ClaimEndingRow struct {
 
 // Takes tasks of a lane that are to be ended, or held, once their submitter has looked for
 // their Workflow. It has an index of its own, since it looks past a queue that stands still.
+// One of which that can't be looked for goes behind the others, as in the queue.
 func (q *Queries) ClaimEnding(ctx context.Context, arg ClaimEndingParams) ([]ClaimEndingRow, error) {
 	rows, err := q.db.Query(ctx, claimEnding,
 		arg.Kind,

@@ -23,12 +23,12 @@ FROM (SELECT unnest(@places::integer[]) AS place, unnest(@pipeline_uids::text[])
              unnest(@generations::bigint[]) AS generation, unnest(@root_uids::text[]) AS root_uid, unnest(@roots::text[]) AS root) n;
 
 -- name: OpenPlans :many
--- The plans that are under way, the one first that has waited longest.
+-- The plans that are under way, the one first that has waited longest, but for some.
 SELECT p.build_uid, p.namespace, p.ci_pipeline, p.suspended, p.filter_cost,
        b.build_name, b.revision, b.cause, b.phase, b.created_at,
        (SELECT count(*) FROM ci_artifact a WHERE a.build_uid = p.build_uid) AS artifacts
 FROM plan p JOIN ci_build b ON b.build_uid = p.build_uid
-WHERE cardinality(@namespaces::text[]) = 0 OR p.namespace = ANY(@namespaces::text[])
+WHERE (cardinality(@namespaces::text[]) = 0 OR p.namespace = ANY(@namespaces::text[])) AND p.build_uid <> ALL(@passed_over::text[])
 ORDER BY p.moved_at, p.build_uid
 LIMIT @most;
 

@@ -10,7 +10,7 @@ WHERE NOT EXISTS (
 ON CONFLICT (build_uid) DO UPDATE
 SET planned_at = now(), phase = excluded.phase, revision = excluded.revision, cause = excluded.cause, created_at = excluded.created_at
 WHERE ci_build.planned_at IS NULL
-RETURNING COALESCE(seq, 0)::bigint AS seq;
+RETURNING COALESCE(seq, 0)::bigint AS seq, EXISTS (SELECT FROM trigger_decision d WHERE d.build_uid = ci_build.build_uid)::boolean AS decided;
 
 -- name: BuildIsPlanned :one
 -- Also where the plan is under way: what is left of it is committed without the build.

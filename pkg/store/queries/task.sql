@@ -78,12 +78,13 @@ ORDER BY c.priority DESC, c.fair_at, c.id;
 -- name: ClaimEnding :many
 -- Takes tasks of a lane that are to be ended, or held, once their submitter has looked for
 -- their Workflow. It has an index of its own, since it looks past a queue that stands still.
+-- One of which that can't be looked for goes behind the others, as in the queue.
 WITH head AS (
     SELECT id FROM task
     WHERE status = 'Pending' AND (stop_reason <> '' OR (attempt > 0 AND available_at = '-infinity'))
       AND task.kind = @kind::text AND task.cluster = @cluster::text AND available_at <= now()
       AND (cardinality(@namespaces::text[]) = 0 OR namespace = ANY(@namespaces::text[]))
-    ORDER BY id
+    ORDER BY fair_at, id
     LIMIT @most
     FOR UPDATE SKIP LOCKED
 ), claimed AS (
