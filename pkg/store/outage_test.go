@@ -71,7 +71,9 @@ func planCalls(t *testing.T) map[string]call {
 func chunkCalls(t *testing.T) map[string]call {
 	t.Helper()
 	web := given.CdPipeline("web")
-	large := store.LargePlan{Build: given.Build("large"), Artifacts: given.Artifacts(1), Below: []trigger.Descendant{{Pipeline: web}}}
+	build := given.Build("large")
+	build.CiPipeline = "another" // of one CiPipeline only one build is planned at once
+	large := store.LargePlan{Build: build, Artifacts: given.Artifacts(1), Below: []trigger.Descendant{{Pipeline: web}}}
 	return map[string]call{
 		"BeginPlan": {store.PlanTimeout, func(ctx context.Context, s *store.Store) error {
 			_, err := s.BeginPlan(ctx, large)
