@@ -145,8 +145,8 @@ const (
 	ReasonInvalidParameters Reason = "InvalidParameters"
 	ReasonWorkflowInvalid   Reason = "WorkflowInvalid"
 	ReasonWorkflowDeleted   Reason = "WorkflowDeleted"
-	// ReasonEndUnknown: its Workflow is gone, and nobody knows how it ended, such as after the
-	// database was restored. It is not tried again.
+	// ReasonEndUnknown: the stage's Workflow was deleted before its end was recorded, such as
+	// after the database was restored. The stage is not tried again.
 	ReasonEndUnknown        Reason = "EndUnknown"
 	ReasonPipelineDeleted   Reason = "PipelineDeleted"
 	ReasonStageRemoved      Reason = "StageRemoved"

@@ -45,7 +45,7 @@ config/target back, delete it there.
 			if err := enroller.Remove(command.Context(), found); err != nil {
 				return explained(err)
 			}
-			told(command.OutOrStdout(), found)
+			printRemoval(command.OutOrStdout(), found)
 			return nil
 		},
 	}
@@ -102,7 +102,8 @@ func ask(in io.Reader, out io.Writer, question string) error {
 	return errors.New("nothing was removed")
 }
 
-func told(out io.Writer, found enroll.Removal) {
+// printRemoval names what was removed, and the Secret that was kept.
+func printRemoval(out io.Writer, found enroll.Removal) {
 	fmt.Fprintln(out, "targetcluster/"+found.Cluster.Name, "removed")
 	switch {
 	case found.Secret != nil:
