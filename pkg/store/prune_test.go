@@ -119,6 +119,13 @@ func TestHistoryThatIsNeededStays(t *testing.T) {
 			},
 			want: []string{"b2", "b3", "b4"},
 		},
+		"of what one repository was rolled back to, and of what came before that": {
+			then: func(t *testing.T, s *store.Store, _ given.Family) {
+				execute(t, s, `INSERT INTO deployed (pipeline_uid, repository, run_id, image, digest, build_name, at)
+					SELECT w.pipeline_uid, 'another', w.id, '', '', b.build_name, now() + interval '1 s' FROM cd_workflow w JOIN ci_build b USING (build_uid) WHERE b.build_name = 'b3'`)
+			},
+			want: []string{"b2", "b3", "b4"},
+		},
 		"of each pipeline on its own": {
 			then: func(t *testing.T, s *store.Store, _ given.Family) {
 				ended(t, s, given.FamilyOf(given.CdPipeline("api", unordered)), store.StatusSucceeded, 5, 6, 7)

@@ -253,7 +253,8 @@ type PruneEventsRow struct {
 // parameters in the same order, so that one function calls them.
 //
 // A build whose CiBuild exists keeps its rows, and so does a pipeline that exists keep its
-// last run, the runs of the build that it deployed last, and of those before.
+// last run, the runs of the build that it deployed last, and of the one that a rollback goes
+// back to, which is looked for among the 200 turns before.
 func (q *Queries) PruneEvents(ctx context.Context, arg PruneEventsParams) (PruneEventsRow, error) {
 	row := q.db.QueryRow(ctx, pruneEvents,
 		arg.Most,
@@ -271,25 +272,23 @@ WITH page AS (
     SELECT w.id, w.namespace, w.pipeline_uid, w.build_uid, w.outcome, w.created_at, w.finished_at
     FROM cd_workflow w WHERE w.id > $3::bigint ORDER BY w.id LIMIT $1::bigint
 ), keep AS MATERIALIZED (
-    SELECT d.pipeline_uid, p.last_run_id, l.build_uid AS last_build, b.build_uid AS build_before, n.build_uid AS deployed, r.build_uid AS rollback
+    SELECT d.pipeline_uid, p.last_run_id, n.build_uid AS deployed, r.build_uid AS rollback
     FROM (SELECT DISTINCT page.pipeline_uid FROM page) d
     JOIN cd_pipeline p ON p.pipeline_uid = d.pipeline_uid AND (p.deleted_at IS NULL OR p.deleted_at > now() - $2::interval)
-    LEFT JOIN LATERAL (
-        SELECT w.build_uid FROM cd_workflow w WHERE w.pipeline_uid = d.pipeline_uid AND w.outcome = 'Succeeded' ORDER BY w.id DESC LIMIT 1
-    ) l ON true
-    LEFT JOIN LATERAL (
-        SELECT w.build_uid FROM cd_workflow w
-        WHERE w.pipeline_uid = d.pipeline_uid AND w.outcome = 'Succeeded' AND w.build_uid <> l.build_uid ORDER BY w.id DESC LIMIT 1
-    ) b ON true
+    -- As DeployedBuild finds it.
     LEFT JOIN LATERAL (
         SELECT t.build_uid, t.built_at, t.build_seq
         FROM deployed f JOIN cd_workflow w ON w.id = f.run_id JOIN turn t ON t.id = w.turn_id
-        WHERE f.pipeline_uid = d.pipeline_uid ORDER BY t.built_at DESC, t.build_seq DESC LIMIT 1
+        WHERE f.pipeline_uid = d.pipeline_uid ORDER BY f.at DESC LIMIT 1
     ) n ON true
+    -- Where POST has failed ever since, all turns would be read.
     LEFT JOIN LATERAL (
-        SELECT t.build_uid FROM turn t
-        WHERE n.build_uid IS NOT NULL AND t.pipeline_uid = d.pipeline_uid AND (t.built_at, t.build_seq) < (n.built_at, n.build_seq)
-          AND EXISTS (SELECT FROM cd_workflow w WHERE w.turn_id = t.id AND w.outcome = 'Succeeded')
+        SELECT t.build_uid FROM (
+            SELECT t.id, t.build_uid, t.built_at, t.build_seq FROM turn t
+            WHERE n.build_uid IS NOT NULL AND t.pipeline_uid = d.pipeline_uid AND (t.built_at, t.build_seq) < (n.built_at, n.build_seq)
+            ORDER BY t.built_at DESC, t.build_seq DESC LIMIT 200
+        ) t
+        WHERE EXISTS (SELECT FROM cd_workflow w WHERE w.turn_id = t.id AND w.outcome = 'Succeeded')
         ORDER BY t.built_at DESC, t.build_seq DESC LIMIT 1
     ) r ON true
 ), old AS MATERIALIZED (
@@ -298,8 +297,8 @@ WITH page AS (
     LEFT JOIN keep k ON k.pipeline_uid = p.pipeline_uid
     WHERE p.outcome IS NOT NULL AND p.finished_at < now() - $2::interval
       AND (cardinality($4::text[]) = 0 OR p.namespace = ANY($4::text[]))
-      AND (k.pipeline_uid IS NULL OR (p.id IS DISTINCT FROM k.last_run_id AND p.build_uid IS DISTINCT FROM k.last_build
-          AND p.build_uid IS DISTINCT FROM k.build_before AND p.build_uid IS DISTINCT FROM k.deployed AND p.build_uid IS DISTINCT FROM k.rollback))
+      AND (k.pipeline_uid IS NULL OR (p.id IS DISTINCT FROM k.last_run_id
+          AND p.build_uid IS DISTINCT FROM k.deployed AND p.build_uid IS DISTINCT FROM k.rollback))
       AND NOT EXISTS (SELECT FROM deployed d WHERE d.run_id = p.id)
       AND NOT EXISTS (
           SELECT FROM cd_workflow_runner r JOIN task t ON t.id = r.task_id
