@@ -59,6 +59,7 @@ func TestADatabaseRestoredWithoutItsLastSecondsTriggersNothingAnew(t *testing.T)
 	again, _ := w.Made()
 	require.Equal(t, made, again, "Workflows")
 	requireRunsAgainWhenAsked(t, w)
+	require.Empty(t, w.JudgeRestored("b2"))
 }
 
 // lastSeconds is what the restored database has forgotten: b2 as a whole, a request of b1, and

@@ -2,6 +2,8 @@ package world
 
 import (
 	"context"
+	"regexp"
+	"slices"
 
 	"github.com/stretchr/testify/require"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -34,6 +36,24 @@ func (w *World) Judge() {
 		Database: w.Database, Clusters: []client.Reader{w.Cluster},
 		Log: w.Log(), Limits: &w.Limits, Connections: w.connections.most(),
 	})
+}
+
+// JudgeRestored is Judge for a database that has forgotten its last seconds. It returns the
+// violations, without those that the loss alone explains: a Workflow of a forgotten task, an
+// event about a forgotten run, and the decisions that stand for the forgotten runs of a build.
+func (w *World) JudgeRestored(forgotten string) (violations []string) {
+	w.t.Helper()
+	w.quiesce()
+	_, twice := w.witness.Made()
+	require.Empty(w.t, twice, "I3: Workflows that were made twice")
+	found, err := oracle.Violations(w.t.Context(), oracle.World{
+		Database: w.Database, Clusters: []client.Reader{w.Cluster},
+		Log: w.Log(), Limits: &w.Limits, Connections: w.connections.most(),
+	})
+	require.NoError(w.t, err)
+	explained := regexp.MustCompile(`^I4: Workflow \S+ carries an identity, but no task wants it$|^I7: an event on CiBuild \S+ tells what no row says: ` +
+		`|^I1: a decision says Triggered, but there is no run: ` + regexp.QuoteMeta(forgotten) + ` `)
+	return slices.DeleteFunc(found, explained.MatchString)
 }
 
 // quiesce waits as long as what is under way becomes less: thousands of statuses take
