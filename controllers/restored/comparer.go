@@ -32,6 +32,10 @@ const (
 	again = time.Second
 	// pageSize is how many objects are compared at once.
 	pageSize = 500
+	// maxRun is the greatest number of a run that a status is believed: numbers go on after
+	// the lost ones, and there have to be some. It is the greatest that every reader of JSON
+	// keeps (RFC 8259, section 6).
+	maxRun = 1<<53 - 1
 )
 
 var lost = prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -158,6 +162,11 @@ func (c *Comparer) toldRuns(ctx context.Context) ([]store.LostRun, error) {
 		pipeline := &pipelines.Items[i]
 		last := pipeline.Status.LastRun
 		if last == nil || last.Run == 0 {
+			continue
+		}
+		if last.Run < 0 || last.Run > maxRun {
+			c.Log.Info("the pipeline's status tells of a run whose number Penstock has never given; it is ignored",
+				"namespace", pipeline.Namespace, "pipeline", pipeline.Name, "run", last.Run)
 			continue
 		}
 		build := &v1alpha1.CiBuild{}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -73,7 +74,7 @@ func comparing(t *testing.T, rows *table) (*Comparer, *events.FakeRecorder) {
 	return New(Config{
 		Cache: fake.NewClientBuilder().WithScheme(scheme).WithObjects(given.Copies(
 			given.CiBuild("b1", created(1000)), given.CiBuild("b2", created(3000)), given.CiBuild("runs", created(1000), running),
-			ran("web", "b1", 7), ran("rebuilt", "runs", 6), ran("gone", "nothing", 8), ran("renewed", "b2", 9), ran("old", "b1", 0), given.CdPipeline("never"))...).Build(),
+			ran("web", "b1", 7), ran("rebuilt", "runs", 6), ran("gone", "nothing", 8), ran("renewed", "b2", 9), ran("old", "b1", 0), ran("endless", "b1", math.MaxInt64), ran("negative", "b1", -1), given.CdPipeline("never"))...).Build(),
 		Rows: rows, Events: recorder, Log: logr.Discard(),
 	}), recorder
 }
