@@ -21,10 +21,9 @@ import (
 const mostUnready = 10 * time.Second
 
 func TestPostgresStoppedAtOnceUnderLoadLosesNothing(t *testing.T) {
-	t.Setenv("DATABASE_URL", "") // a server of somebody else's can't be stopped
 	const children = 10
 	outages := sized(10, 3)
-	postgres, err := env.StartPostgres(t.Context(), env.PostgresOptions{})
+	postgres, err := env.StartPostgres(t.Context(), env.PostgresOptions{Own: true})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, postgres.Close()) })
 	w := world.New(t, world.Options{Environment: local, Postgres: postgres, Settings: []string{"KUBE_API_QPS=25", "KUBE_API_BURST=1"}})

@@ -58,10 +58,9 @@ func requireNoTheft(t *testing.T, changes []change) {
 // are processes of one machine.
 func TestClocksThatDifferByTenMinutesStealNoLeaseAndStopNoWork(t *testing.T) {
 	long(t)
-	t.Setenv("DATABASE_URL", "") // a server of somebody else's has the clock that it has
 	for _, offset := range []time.Duration{-10 * time.Minute, 10 * time.Minute} {
 		t.Run(fmt.Sprintf("by %s", offset), func(t *testing.T) {
-			postgres, err := env.StartPostgres(t.Context(), env.PostgresOptions{ClockOffset: offset})
+			postgres, err := env.StartPostgres(t.Context(), env.PostgresOptions{Own: true, ClockOffset: offset})
 			require.NoError(t, err)
 			t.Cleanup(func() { require.NoError(t, postgres.Close()) })
 			skewedClocks(t, postgres, 60)

@@ -20,8 +20,8 @@ import (
 // and the end of b1 came. What statuses told before the restore is no row's any more, so that
 // the witness is asked for one thing alone: how often each Workflow was made.
 func TestADatabaseRestoredWithoutItsLastSecondsTriggersNothingAnew(t *testing.T) {
-	t.Setenv("DATABASE_URL", "") // a server of somebody else's can't be copied
-	postgres, err := env.StartPostgres(t.Context(), env.PostgresOptions{})
+	t.Parallel()
+	postgres, err := env.StartPostgres(t.Context(), env.PostgresOptions{Own: true})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, postgres.Close()) })
 	w := world.New(t, world.Options{Environment: local, Postgres: postgres})

@@ -68,8 +68,7 @@ func administer(t *testing.T, server *env.Postgres, statements ...string) {
 // ownPostgres is a server that a test may break.
 func ownPostgres(t *testing.T) *env.Postgres {
 	t.Helper()
-	t.Setenv("DATABASE_URL", "") // somebody else's can't be broken
-	postgres, err := env.StartPostgres(t.Context(), env.PostgresOptions{})
+	postgres, err := env.StartPostgres(t.Context(), env.PostgresOptions{Own: true})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, postgres.Close()) })
 	return postgres

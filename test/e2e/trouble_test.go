@@ -75,8 +75,8 @@ func TestABuildWaitsForItsPipelineAndPipelinesTellWhatKeepsThem(t *testing.T) {
 }
 
 func TestADatabaseThatIsDownMakesNotReadyAndLosesNothing(t *testing.T) {
-	t.Setenv("DATABASE_URL", "") // a server of somebody else's can't be stopped
-	postgres, err := env.StartPostgres(t.Context(), env.PostgresOptions{})
+	t.Parallel()
+	postgres, err := env.StartPostgres(t.Context(), env.PostgresOptions{Own: true})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, postgres.Close()) })
 	// Narrow: its database is stopped, and others need theirs.

@@ -28,6 +28,9 @@ type PostgresOptions struct {
 	// ClockOffset sets the server's wall clock apart from the machine's, to whole
 	// seconds.
 	ClockOffset time.Duration
+	// Own starts a server of our own also where DATABASE_URL names one: what is to be
+	// stopped, copied or skewed can't be somebody else's.
+	Own bool
 	// Detached lets the server outlive this process.
 	Detached bool
 	// LogDir holds the server's log. Defaults to the server's own directory.
@@ -70,7 +73,7 @@ const (
 // StartPostgres starts a server and returns when it answers. The context bounds
 // the start alone.
 func StartPostgres(ctx context.Context, o PostgresOptions) (*Postgres, error) {
-	if given := os.Getenv("DATABASE_URL"); given != "" && !isPlayground(given) {
+	if given := os.Getenv("DATABASE_URL"); !o.Own && given != "" && !isPlayground(given) {
 		p := &Postgres{AdminURL: given}
 		if err := p.ping(ctx); err != nil {
 			return p, fmt.Errorf("use the server of DATABASE_URL (unset it for one of our own): %w", err)

@@ -33,7 +33,7 @@ func execute(t *testing.T, url, statement string) {
 // startOwnPostgres is for tests that stop it, so never the one of DATABASE_URL.
 func startOwnPostgres(t *testing.T, o PostgresOptions) *Postgres {
 	t.Helper()
-	t.Setenv("DATABASE_URL", "")
+	o.Own = true
 	p, err := StartPostgres(t.Context(), o)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, p.Close()) })
