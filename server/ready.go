@@ -13,9 +13,10 @@ import (
 )
 
 // readiness tells whether requests can be answered. It begins with no: the schema must
-// have been seen, and the namespaces, without which nobody is refused. From then on a database that does not answer is told to callers, by
-// 503, and not to Kubernetes: all replicas would go at once, and callers would learn
-// nothing. One that answers with another schema ends readiness.
+// have been seen, and the namespaces in which rights are looked for. From then on a database
+// that does not answer is told to callers, by 503, and not to Kubernetes: all replicas would
+// go at once, and callers would learn nothing. One that answers with another schema ends
+// readiness.
 type readiness struct {
 	looks   []func(context.Context) error
 	problem atomic.Pointer[string]
