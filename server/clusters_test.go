@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	authorizationv1 "k8s.io/api/authorization/v1"
@@ -190,6 +191,7 @@ func TestNoClusterIsContactedForWhoIsRefused(t *testing.T) {
 	require.Empty(t, s.two.Requests())
 	require.Contains(t, s.log.String(), "request refused")
 
+	require.Eventually(t, func() bool { return s.get(t, one, s.resources()).status == http.StatusOK }, patience, 100*time.Millisecond, "the namespace has a pipeline")
 	for _, path := range []string{s.resources(), s.resources("clusters=" + s.name("one")), s.resources("namespace=" + s.namespace)} {
 		var list rest.ResourceList
 		s.get(t, one, path).into(t, &list)

@@ -25,6 +25,7 @@ func shop(t *testing.T) (s *scene, namespace, base, token string) {
 	suspended[0].Spec.Suspend = true
 	s.plan(t, namespace, "b1", append(below, suspended...))
 	token = s.reader(t, namespace)
+	s.awaitShown(t, token)
 	return s, namespace, "/api/v1/namespaces/" + namespace, token
 }
 

@@ -74,8 +74,9 @@ const (
 	// installed, or can't be read.
 	clustersRetry = 10 * time.Second
 
-	// readyInterval is how often the schema is looked at.
-	readyInterval = 5 * time.Second
+	// databaseInterval is how often the schema and the names of the namespaces are read: a
+	// namespace that has its first pipeline is shown after that to those who may not see all.
+	databaseInterval = 2 * time.Second
 	// reloadInterval is how often the files of the certificate are read, and
 	// clientCAInterval how often the CA of client certificates is.
 	reloadInterval, clientCAInterval = 10 * time.Second, time.Minute

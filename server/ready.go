@@ -13,16 +13,18 @@ import (
 )
 
 // readiness tells whether requests can be answered. It begins with no: the schema must
-// have been seen. From then on a database that does not answer is told to callers, by
-// 503, and not to Kubernetes: all replicas would go at once, and callers would learn
-// nothing. One that answers with another schema ends readiness.
+// have been seen, and the namespaces in which rights are looked for. From then on a database
+// that does not answer is told to callers, by 503, and not to Kubernetes: all replicas would
+// go at once, and callers would learn nothing. One that answers with another schema ends
+// readiness.
 type readiness struct {
-	ping    func(context.Context) error
+	looks   []func(context.Context) error
 	problem atomic.Pointer[string]
 }
 
-func newReadiness(ping func(context.Context) error) *readiness {
-	r := &readiness{ping: ping}
+// newReadiness takes what has to succeed, in this order.
+func newReadiness(looks ...func(context.Context) error) *readiness {
+	r := &readiness{looks: looks}
 	r.set("the database's schema was not looked at yet")
 	return r
 }
@@ -32,9 +34,9 @@ func (r *readiness) set(problem string) { r.problem.Store(&problem) }
 // why returns why the server is not ready; empty where it is.
 func (r *readiness) why() string { return *r.problem.Load() }
 
-// look looks at the schema once.
+// look looks at the database once.
 func (r *readiness) look(ctx context.Context) (time.Duration, error) {
-	err := r.ping(ctx)
+	err := r.lookAtAll(ctx)
 	var answered *pgconn.PgError
 	switch {
 	case err == nil:
@@ -45,6 +47,15 @@ func (r *readiness) look(ctx context.Context) (time.Duration, error) {
 		r.set("the database has no tables of Penstock: the controller makes them")
 	}
 	return 0, err
+}
+
+func (r *readiness) lookAtAll(ctx context.Context) error {
+	for _, look := range r.looks {
+		if err := look(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // undefinedTable is the SQLSTATE of a table that does not exist.

@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -42,6 +44,7 @@ func TestAUserSeesTheNamespacesThatTheyMayRead(t *testing.T) {
 		require.Contains(t, s.get(t, none, path).detail(t, http.StatusForbidden), "may not list", path)
 		require.Contains(t, s.get(t, one, path+"?namespace="+mine+","+theirs).detail(t, http.StatusForbidden), theirs, path)
 	}
+	s.awaitShown(t, one)
 	var queue rest.Queue
 	s.get(t, one, "/api/v1/queue").into(t, &queue)
 	require.Len(t, queue.Items, 1)
@@ -63,8 +66,8 @@ func TestAUserSeesTheNamespacesThatTheyMayRead(t *testing.T) {
 // endpoint is one of the document, with what it needs to be asked for.
 type endpoint struct{ method, path, body string }
 
-// endpoints are all of the document, about the namespace default: a new one is tested
-// without being named here.
+// endpoints are all of the document, about the namespace default, and about every namespace
+// where one need not be named: a new one is tested without being named here.
 func (s *scene) endpoints(t *testing.T) (all []endpoint) {
 	t.Helper()
 	var document struct{ Paths map[string]map[string]any }
@@ -75,9 +78,12 @@ func (s *scene) endpoints(t *testing.T) (all []endpoint) {
 			one := endpoint{method: strings.ToUpper(method), path: names.Replace(path)}
 			switch path {
 			case "/api/v1/queue", "/api/v1/events":
+				all = append(all, one) // about every namespace
 				one.path += "?namespace=default"
 			case "/api/v1/clusters/resources":
-				one.path += "?kinds=pods&namespace=default"
+				one.path += "?kinds=pods"
+				all = append(all, one)
+				one.path += "&namespace=default"
 			case "/api/v1/resources:batchGet":
 				one.body = `{"references":[{"cluster":"eu","kind":"pods","namespace":"default","name":"web"}]}`
 			}
@@ -101,29 +107,82 @@ func (s *scene) ask(t *testing.T, one endpoint, token string) answer {
 // cluster is contacted is tested beside the clusters.
 func TestEveryEndpointRefusesWithoutTheDatabase(t *testing.T) {
 	t.Parallel()
-	url := local.NewDatabase(t)
-	openRows(t, url)
-	proxy, err := fault.NewPostgres(url)
-	require.NoError(t, err)
-	t.Cleanup(proxy.Close)
-	s := newScene(t, options{databaseURL: proxy.URL})
+	s, proxy := newProxied(t)
 	all := s.endpoints(t)
-	require.GreaterOrEqual(t, len(all), 11)
-	none, other := s.nobody(t), s.nobody(t)
-	for _, one := range all { // what is about clusters is 503 until they were read once
-		require.Eventually(t, func() bool { return s.ask(t, one, other).status != http.StatusServiceUnavailable }, patience, look, one.path)
-	}
+	require.GreaterOrEqual(t, len(all), 14)
+	none, mine := s.nobody(t), local.NewNamespace(t)
+	s.plan(t, mine, "b1", family(mine, "web"))
+	reader := s.reader(t, mine)
+	s.awaitShown(t, reader)
+	s.awaitClusters(t)
 	proxy.Stall()
 	for _, one := range all {
 		require.Contains(t, s.ask(t, one, none).detail(t, http.StatusForbidden), "may not", one.path)
 		require.Equal(t, http.StatusUnauthorized, s.ask(t, one, "").status, one.path)
 	}
-	for _, path := range paths("default") {
+	for _, path := range append(paths("default"), "/api/v1/queue", "/api/v1/events") {
 		if !strings.HasSuffix(path, "/applications") {
 			require.Equal(t, http.StatusForbidden, s.get(t, none, path+sign(path)+"watch=true").status, path)
 		}
 	}
+	require.Contains(t, s.get(t, reader, "/api/v1/queue").detail(t, http.StatusServiceUnavailable), "does not answer", "who has a right learns why there is no answer")
 	proxy.Resume()
+}
+
+// What is asked of the database meanwhile is what the server asks on its own.
+func TestARefusalSendsNoQuery(t *testing.T) {
+	t.Parallel()
+	s, proxy := newProxied(t)
+	all, none, mine := s.endpoints(t), s.nobody(t), local.NewNamespace(t)
+	s.plan(t, mine, "b1", family(mine, "web"))
+	s.awaitShown(t, s.reader(t, mine))
+	s.awaitClusters(t)
+	var mu sync.Mutex
+	asked := map[string]int{}
+	proxy.Judge(func(exchange fault.Exchange) fault.Fate {
+		mu.Lock()
+		defer mu.Unlock()
+		asked[exchange.Name()]++
+		return fault.Deliver
+	})
+	began := time.Now()
+	const rounds = 3
+	for range rounds {
+		for _, one := range all {
+			require.Equal(t, http.StatusForbidden, s.ask(t, one, none).status, one.path)
+		}
+	}
+	const ping, itself = "", "ViewNamespaces"
+	mu.Lock()
+	defer mu.Unlock()
+	require.LessOrEqual(t, asked[itself], 1+int(time.Since(began).Seconds()/2), "every 2 s, whoever asks")
+	delete(asked, ping)
+	delete(asked, itself)
+	require.Empty(t, asked)
+}
+
+// newProxied returns a scene whose server reaches the database through a proxy, and whose
+// rows do not.
+func newProxied(t *testing.T) (*scene, *fault.Postgres) {
+	t.Helper()
+	url := local.NewDatabase(t)
+	rows := openRows(t, url)
+	proxy, err := fault.NewPostgres(url)
+	require.NoError(t, err)
+	t.Cleanup(proxy.Close)
+	s := newScene(t, options{databaseURL: proxy.URL})
+	s.rows = rows
+	return s, proxy
+}
+
+// awaitClusters waits until the TargetClusters were read once: what is about them is 503
+// until then.
+func (s *scene) awaitClusters(t *testing.T) {
+	t.Helper()
+	token := s.nobody(t)
+	require.Eventually(t, func() bool {
+		return s.get(t, token, "/api/v1/clusters/resources?kinds=pods").status != http.StatusServiceUnavailable
+	}, patience, 100*time.Millisecond)
 }
 
 func sign(path string) string {

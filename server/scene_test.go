@@ -268,6 +268,12 @@ func (s *scene) reader(t testing.TB, namespaces ...string) string {
 	return s.token(home, name)
 }
 
+// awaitShown waits until the server knows of a namespace in which somebody may read.
+func (s *scene) awaitShown(t testing.TB, token string) {
+	t.Helper()
+	require.Eventually(t, func() bool { return s.get(t, token, "/api/v1/queue").status == http.StatusOK }, patience, 100*time.Millisecond)
+}
+
 // bind gives somebody a ClusterRole in these namespaces; none is all.
 func (s *scene) bind(t testing.TB, subject rbacv1.Subject, role string, namespaces ...string) {
 	t.Helper()

@@ -28,6 +28,7 @@ import (
 	"github.com/penstock-cd/penstock/server/cert"
 	"github.com/penstock-cd/penstock/server/clusters"
 	"github.com/penstock-cd/penstock/server/identity"
+	"github.com/penstock-cd/penstock/server/namespaces"
 	"github.com/penstock-cd/penstock/server/rights"
 	"github.com/penstock-cd/penstock/server/stream"
 )
@@ -64,8 +65,10 @@ type Server struct {
 
 // New returns a server that listens and answers nothing before Run.
 func New(config Config) (*Server, error) {
+	rows := view.New(config.Rows)
+	known := namespaces.New(rows.Namespaces)
 	s := &Server{
-		config: config, ready: newReadiness(config.Rows.Ping), measures: newMeasures(config.Rows.Pool().Stat),
+		config: config, ready: newReadiness(config.Rows.Ping, known.Refresh), measures: newMeasures(config.Rows.Pool().Stat),
 		users: newBuckets(userRate, userBurst), failures: newBuckets(failureRate, failureBurst),
 	}
 	if err := s.addReviews(); err != nil {
@@ -74,16 +77,15 @@ func New(config Config) (*Server, error) {
 	if err := s.addClusters(); err != nil {
 		return nil, err
 	}
-	rows := view.New(config.Rows)
 	s.streams = stream.New(stream.Config{
 		Source: rows, Interval: streamInterval, Batch: streamBatch, Buffer: streamBuffer, CatchUps: streamCatchUps,
 		Heartbeat: heartbeat, Recheck: recheck, WriteTimeout: streamWriteTimeout, Max: maxStreams, MaxPerUser: maxStreamsOfUser,
 		Cursor: api.StreamCursor, OnStream: func(open int) { s.measures.streams.Set(float64(open)) }, Log: config.Log.WithName("stream"),
 	})
 	s.backend = &api.Backend{
-		View: rows, Rights: s.rights, Streams: s.streams, Clusters: s.clusters, Identify: s.identify, OnRefused: s.refused, RetryAfter: retryAfter, Log: config.Log,
+		View: rows, Rights: s.rights, Namespaces: known, Streams: s.streams, Clusters: s.clusters, Identify: s.identify, OnRefused: s.refused, RetryAfter: retryAfter, Log: config.Log,
 	}
-	s.addLoop("ready", readyInterval, s.ready.look)
+	s.addLoop("database", databaseInterval, s.ready.look)
 	listener, err := net.Listen("tcp", config.Settings.ServerBindAddress)
 	if err != nil {
 		return nil, fmt.Errorf("listen at SERVER_BIND_ADDRESS: %w", err)

@@ -41,6 +41,9 @@ arn:aws:eks:eu-west-1:1:cluster/a becomes arn-aws-eks-eu-west-1-1-cluster-a. Whe
 sources would have one name, neither is added, and both are named. What needs a program or a
 cloud's plugin (exec, auth-provider, execProviderConfig, awsAuthConfig) is named and skipped.
 
+With --least-rights ten clusters are asked for their token at once, each for at most 30 s, and
+5 min where a program of yours logs in. One that does not answer is named, and costs no other.
+
 Exit codes: 0 all were added, 3 some were not, 1 none was.` + whereHelp,
 		Example: "  kubectl penstock clusters import --from kubeconfig --kubeconfig fleet.yaml --dry-run\n" +
 			"  kubectl penstock clusters import --from argocd --context management -n argocd",
@@ -49,7 +52,7 @@ Exit codes: 0 all were added, 3 some were not, 1 none was.` + whereHelp,
 			if err := e.check(); err != nil {
 				return err
 			}
-			candidates, err := e.candidates(command.Context(), from)
+			candidates, err := e.candidates(command, from)
 			if err != nil {
 				return explained(err)
 			}
@@ -63,7 +66,7 @@ Exit codes: 0 all were added, 3 some were not, 1 none was.` + whereHelp,
 	return command
 }
 
-func (e *enrollOptions) candidates(ctx context.Context, from string) ([]enroll.Candidate, error) {
+func (e *enrollOptions) candidates(command *cobra.Command, from string) ([]enroll.Candidate, error) {
 	switch {
 	case from == fromKubeconfig && e.context != "":
 		return nil, usage("--from kubeconfig takes every context: add one by kubectl penstock clusters add NAME --context %s", e.context)
@@ -72,11 +75,13 @@ func (e *enrollOptions) candidates(ctx context.Context, from string) ([]enroll.C
 		if err != nil {
 			return nil, err
 		}
-		return enroll.FromContexts(ctx, config, e.credentials()), nil
+		one, end := counted(command.ErrOrStderr(), len(config.Contexts), "contexts were read")
+		defer end()
+		return enroll.FromContexts(command.Context(), config, e.credentials(), one), nil
 	case from == fromArgoCD && e.leastRights:
 		return nil, usage("--least-rights needs a context that reaches the cluster: use --from kubeconfig, or kubectl penstock clusters add")
 	case from == fromArgoCD:
-		return e.argoCD(ctx)
+		return e.argoCD(command.Context())
 	}
 	return nil, usage("--from %s: must be kubeconfig or argocd", from)
 }

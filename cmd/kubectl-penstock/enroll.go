@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"strings"
+	"sync"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -20,12 +22,17 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
+	"github.com/penstock-cd/penstock/pkg/bounded"
 	"github.com/penstock-cd/penstock/pkg/fleet/enroll"
 )
 
-// enrollRate is the requests to Penstock's cluster, per second: an import makes five for each
-// cluster, one after the other.
-const enrollRate = 100
+const (
+	// enrollRate is the requests to Penstock's cluster, per second: an import makes five for
+	// each cluster, one after the other.
+	enrollRate = 100
+	// enrollAtOnce is how many clusters are written at once.
+	enrollAtOnce = 10
+)
 
 // enrollOptions are the flags of add and import.
 type enrollOptions struct {
@@ -158,16 +165,52 @@ func (e *enrollOptions) enrollAll(command *cobra.Command, candidates []enroll.Ca
 	if err != nil {
 		return err
 	}
-	outcomes := make([]outcome, len(candidates))
-	for i, one := range candidates {
-		outcomes[i] = attempt(command.Context(), enroller, one)
-	}
+	outcomes := attemptAll(command, enroller, candidates)
 	if len(outcomes) != 1 || outcomes[0].err == nil { // else the error says it all
 		if err := e.printOutcomes(command, outcomes); err != nil {
 			return err
 		}
 	}
 	return incomplete(outcomes)
+}
+
+// attemptAll writes ten candidates at once. It waits for all of them, also where the person
+// interrupts the command: an Enroller takes back what it has written by half.
+func attemptAll(command *cobra.Command, enroller *enroll.Enroller, candidates []enroll.Candidate) []outcome {
+	count, end := counted(command.ErrOrStderr(), len(candidates), "clusters were written")
+	defer end()
+	ctx := command.Context()
+	results := bounded.Map(context.WithoutCancel(ctx), enrollAtOnce, 0, candidates, func(_ context.Context, one enroll.Candidate) (outcome, error) {
+		defer count()
+		return attempt(ctx, enroller, one), nil
+	})
+	outcomes := make([]outcome, len(candidates))
+	for i, one := range candidates {
+		if outcomes[i] = results[i].Value; results[i].Err != nil {
+			outcomes[i] = outcome{Name: one.Name, From: one.From, Result: failed, Message: results[i].Err.Error(), err: results[i].Err}
+		}
+	}
+	return outcomes
+}
+
+// counted shows on a terminal how many of some things are done. one may be called by several
+// goroutines at once; after end it shows nothing.
+func counted(errOut io.Writer, of int, what string) (one, end func()) {
+	var mu sync.Mutex
+	done, progress := 0, progressOn(errOut)
+	one = func() {
+		mu.Lock()
+		defer mu.Unlock()
+		done++
+		progress(fmt.Sprintf("%d of %d %s", done, of, what))
+	}
+	end = func() {
+		mu.Lock()
+		defer mu.Unlock()
+		progress("")
+		progress = func(string) {}
+	}
+	return one, end
 }
 
 func attempt(ctx context.Context, enroller *enroll.Enroller, one enroll.Candidate) outcome {

@@ -333,6 +333,46 @@ func TestAllContextsAreImportedAndWhatIsMissingIsNamed(t *testing.T) {
 	require.Zero(t, code, errOut)
 }
 
+func TestAClusterWithoutTheAccountCostsNoOtherOfAnImport(t *testing.T) {
+	t.Parallel()
+	s := newEnrolling(t)
+	const account = "/api/v1/namespaces/penstock-target/secrets/penstock-target"
+	names := make([]string, 14)
+	for i := range names {
+		s.server = target.New(t)
+		names[i] = fmt.Sprintf("%s-%02d", s.prefix, i)
+		s.context(t, names[i])
+		switch i {
+		case 0:
+			s.server.Handle(account, target.Cut)
+		case 5:
+			s.server.Handle(account, target.Status(http.StatusNotFound))
+		default:
+			s.server.Handle(account, target.JSON(corev1.Secret{
+				TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"}, ObjectMeta: metav1.ObjectMeta{Name: "penstock-target"},
+				Data: map[string][]byte{"token": []byte("least")},
+			}))
+		}
+	}
+	code, out, errOut := s.run(t, "import", "--from", "kubeconfig", "--least-rights")
+	require.Equal(t, exitPartial, code, errOut)
+	require.Contains(t, errOut, "2 of 14 clusters were not added\n  context "+names[0]+": read the Secret")
+	require.Contains(t, errOut, "  context "+names[5]+": the Secret penstock-target/penstock-target is not there")
+	rows := strings.Split(columns(out, 3), "\n")[1:]
+	for i, name := range names {
+		result := "created"
+		if i == 0 || i == 5 {
+			result = skipped
+		}
+		require.Equal(t, name+" | context "+name+" | "+result, rows[i], "a line for each, in order")
+	}
+	for _, i := range []int{1, 6, 13} {
+		secret, _ := s.objects(t, names[i])
+		require.Contains(t, string(secret.Data["kubeconfig"]), "least")
+	}
+	s.isGone(t, names[0])
+}
+
 func TestTheClustersOfArgoCDAreImportedWithTheirLabels(t *testing.T) {
 	t.Parallel()
 	s := newEnrolling(t)

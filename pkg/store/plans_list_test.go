@@ -296,7 +296,7 @@ func pruned(history) map[string]plan {
 func viewed(h history) map[string]plan {
 	runs := h.old(100)
 	return map[string]plan{
-		"ViewNamespaces":               {pages: 2000},
+		"ViewNamespaces":               {pages: 1000},
 		"ViewApplications":             {pages: one, arguments: arguments{"after": ""}},
 		"ViewCiPipelines":              {pages: one, arguments: arguments{"application": "ci-1"}},
 		"ViewCdPipelines":              {pages: one},

@@ -15,15 +15,18 @@ import (
 	"github.com/penstock-cd/penstock/pkg/view"
 	"github.com/penstock-cd/penstock/server/clusters"
 	"github.com/penstock-cd/penstock/server/identity"
+	"github.com/penstock-cd/penstock/server/namespaces"
 	"github.com/penstock-cd/penstock/server/rights"
 	"github.com/penstock-cd/penstock/server/stream"
 )
 
 // Backend is what the endpoints work with. Every field is required.
 type Backend struct {
-	View    *view.View
-	Rights  *rights.Reviewer
-	Streams *stream.Hub
+	View   *view.View
+	Rights *rights.Reviewer
+	// Namespaces are looked at where a user may not see all.
+	Namespaces *namespaces.Known
+	Streams    *stream.Hub
 	// Clusters are the TargetClusters, and what reads them.
 	Clusters *clusters.Clusters
 	// Identify tells again who sends a request, while a stream is open.

@@ -42,10 +42,8 @@ func (g gate) sightOf(ctx context.Context, clusters, asked []string) (sight, err
 	}
 	namespaces := asked
 	if len(asked) == 0 {
-		if namespaces, err = g.View.Namespaces(ctx); err != nil {
-			return seen, err
-		}
-		namespaces = append([]string{""}, namespaces[:min(len(namespaces), maxClusterReviews)]...)
+		known := g.Namespaces.Names()
+		namespaces = append([]string{""}, known[:min(len(known), maxClusterReviews)]...)
 	}
 	err = seen.look(ctx, clusters, namespaces)
 	return seen, err

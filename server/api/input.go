@@ -62,7 +62,7 @@ func (g gate) require(ctx context.Context, needs ...rights.Need) error {
 
 // scope returns in which namespaces the user has a right.
 func (g gate) scope(ctx context.Context, verb, resource string, asked []string) (view.Scope, error) {
-	return g.Rights.Scope(ctx, g.user, rights.Need{Verb: verb, Resource: resource}, asked, g.View.Namespaces)
+	return g.Rights.Scope(ctx, g.user, rights.Need{Verb: verb, Resource: resource}, asked, g.Namespaces.Names())
 }
 
 // input is what an endpoint is asked: its rights stand beside its parameters.

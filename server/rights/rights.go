@@ -124,9 +124,9 @@ func (r *Reviewer) Among(ctx context.Context, user identity.User, needs ...Need)
 
 // Scope returns in which namespaces a user has a right. Where the user asks for
 // namespaces, they need it in each of them. Else it is all namespaces for those who have
-// it in all, and for others those in which they have it: each of candidates, which is
-// called only then, is reviewed. A *RefusedError means that there is none.
-func (r *Reviewer) Scope(ctx context.Context, user identity.User, need Need, asked []string, candidates func(context.Context) ([]string, error)) (view.Scope, error) {
+// it in all, and for others those of the known ones in which they have it: each is reviewed.
+// A *RefusedError means that there is none.
+func (r *Reviewer) Scope(ctx context.Context, user identity.User, need Need, asked, known []string) (view.Scope, error) {
 	if len(asked) > 0 {
 		needs := make([]Need, len(asked))
 		for i, namespace := range asked {
@@ -137,10 +137,6 @@ func (r *Reviewer) Scope(ctx context.Context, user identity.User, need Need, ask
 	everywhere, err := r.Allowed(ctx, user, attributes(need))
 	if err != nil || everywhere {
 		return view.Scope{All: everywhere}, err
-	}
-	known, err := candidates(ctx)
-	if err != nil {
-		return view.Scope{}, err
 	}
 	if len(known) > r.config.MaxNamespaces {
 		return view.Scope{}, &RefusedError{User: user, Need: need}

@@ -98,7 +98,7 @@ func TestAllContextsAreFoundOnceAndCollisionsAreTold(t *testing.T) {
 	config.Clusters["c"], config.Clusters["d"] = config.Clusters[whole.Cluster], config.Clusters[whole.Cluster]
 	config.AuthInfos["second"] = config.AuthInfos[whole.AuthInfo]
 	var told []string
-	for _, found := range FromContexts(t.Context(), config, OfContext) {
+	for _, found := range FromContexts(t.Context(), config, OfContext, func() {}) {
 		line := found.From + " → " + found.Name
 		switch {
 		case found.SameAs != "":

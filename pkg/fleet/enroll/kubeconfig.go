@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -13,6 +14,8 @@ import (
 	corev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/client-go/tools/clientcmd/api"
+
+	"github.com/penstock-cd/penstock/pkg/bounded"
 )
 
 const (
@@ -20,6 +23,9 @@ const (
 	account = "penstock-target"
 	// accountTimeout bounds reading it.
 	accountTimeout = 30 * time.Second
+	// atOnce is how many contexts are read at once, contextTimeout how long one may take: a
+	// program that a context runs may have to ask the person first.
+	atOnce, contextTimeout = 10, 5 * time.Minute
 )
 
 // Credentials says which a candidate has.
@@ -37,10 +43,10 @@ const (
 // kubeconfig is the person's own, and the machine theirs; their paths must be absolute. A file
 // with a token is refused: it is renewed there, and a copy would expire.
 func FromContext(ctx context.Context, config *api.Config, name string, which Credentials) Candidate {
-	found := Candidate{From: "context " + name}
+	found := Candidate{From: from(name)}
 	cluster, user, err := partsOf(config, name)
 	if err == nil && which == OfAccount {
-		user, err = accountOf(ctx, config, name, cluster)
+		user, err = accountOf(ctx, name, cluster, user)
 	}
 	if err != nil {
 		found.Err = err
@@ -58,23 +64,58 @@ func FromContext(ctx context.Context, config *api.Config, name string, which Cre
 }
 
 // FromContexts returns the clusters of all contexts, by name. Of contexts with the same cluster
-// and user, which differ by their namespace at most, the others are SameAs the first.
-func FromContexts(ctx context.Context, config *api.Config, which Credentials) []Candidate {
-	var all []Candidate
-	first := map[[2]string]string{}
-	for _, name := range slices.Sorted(maps.Keys(config.Contexts)) {
-		pair := [2]string{config.Contexts[name].Cluster, config.Contexts[name].AuthInfo}
-		if same, ok := first[pair]; ok {
-			all = append(all, Candidate{From: "context " + name, SameAs: same})
-			continue
+// and user, which differ by their namespace at most, the others are SameAs the first. Ten
+// are read at once, each for 5 min at most, and one that fails or is late costs no other; when
+// ctx ends, its error is that of all that are not done. onFound is called for each that is done,
+// by several goroutines at once.
+func FromContexts(ctx context.Context, config *api.Config, which Credentials, onFound func()) []Candidate {
+	names := slices.Sorted(maps.Keys(config.Contexts))
+	same := sameAs(config, names)
+	var prompts sync.Mutex
+	results := bounded.Map(ctx, atOnce, contextTimeout, names, func(ctx context.Context, name string) (Candidate, error) {
+		defer onFound()
+		if first := same[name]; first != "" {
+			return Candidate{From: from(name), SameAs: from(first)}, nil
 		}
-		found := FromContext(ctx, config, name, which)
-		found.named(name)
-		first[pair] = found.From
-		all = append(all, found)
+		if which == OfAccount && mayPrompt(config, name) {
+			prompts.Lock() // two programs can't read one terminal
+			defer prompts.Unlock()
+		}
+		return FromContext(ctx, config, name, which), nil
+	})
+	all := make([]Candidate, len(names))
+	for i, name := range names {
+		if all[i] = results[i].Value; results[i].Err != nil {
+			all[i] = Candidate{From: from(name), Err: results[i].Err}
+		}
+		if all[i].SameAs == "" {
+			all[i].named(name)
+		}
 	}
 	tellCollisions(all)
 	return all
+}
+
+func from(name string) string { return "context " + name }
+
+// sameAs returns, by a context's name, the first that has the same cluster and user.
+func sameAs(config *api.Config, names []string) map[string]string {
+	first, same := map[[2]string]string{}, map[string]string{}
+	for _, name := range names {
+		pair := [2]string{config.Contexts[name].Cluster, config.Contexts[name].AuthInfo}
+		if known, ok := first[pair]; ok {
+			same[name] = known
+			continue
+		}
+		first[pair] = name
+	}
+	return same
+}
+
+// mayPrompt is true for a program that needs the person's input.
+func mayPrompt(config *api.Config, name string) bool {
+	user := config.AuthInfos[config.Contexts[name].AuthInfo]
+	return user != nil && user.Exec != nil && user.Exec.InteractiveMode == api.AlwaysExecInteractiveMode
 }
 
 // partsOf returns copies of a context's cluster and user.
@@ -109,10 +150,15 @@ func refused(user *api.AuthInfo, name string) error {
 	return fmt.Errorf("%s: give Penstock an account of its own by kubectl --context %q apply -k config/target, and use --least-rights", what, name)
 }
 
-// accountOf returns the token of config/target, and gives the cluster the account's authority
-// where it has none.
-func accountOf(ctx context.Context, config *api.Config, name string, cluster *api.Cluster) (*api.AuthInfo, error) {
-	reach, err := clientcmd.NewNonInteractiveClientConfig(*config, name, &clientcmd.ConfigOverrides{}, nil).ClientConfig()
+// accountOf returns the token of config/target, which a context's user reads, and gives the
+// cluster the account's authority where it has none.
+func accountOf(ctx context.Context, name string, cluster *api.Cluster, user *api.AuthInfo) (*api.AuthInfo, error) {
+	// Of this context alone: client-go writes to what it is given, and contexts share users.
+	config := api.Config{
+		Clusters: map[string]*api.Cluster{name: cluster}, AuthInfos: map[string]*api.AuthInfo{name: user.DeepCopy()},
+		Contexts: map[string]*api.Context{name: {Cluster: name, AuthInfo: name}},
+	}
+	reach, err := clientcmd.NewNonInteractiveClientConfig(config, name, &clientcmd.ConfigOverrides{}, nil).ClientConfig()
 	if err != nil {
 		return nil, fmt.Errorf("read the kubeconfig: %w", err)
 	}
