@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/penstock-cd/penstock/test/measure"
 )
 
 // logSettings have Postgres log what each message of a client took, and in which process.
@@ -23,8 +25,8 @@ type statements struct {
 	longestBatch time.Duration
 }
 
-// statements reads the log of what happened while the rounds pruned.
-func (s *subject) statements(rounds []round) (statements, error) {
+// statements reads the log of what happened while rounds pruned.
+func (s *subject) statements(rounds []measure.Span) (statements, error) {
 	log, err := os.Open(s.cluster.Postgres.Log())
 	if err != nil {
 		return statements{}, fmt.Errorf("read database log: %w", err)
@@ -33,7 +35,7 @@ func (s *subject) statements(rounds []round) (statements, error) {
 	return readStatements(log, rounds)
 }
 
-func readStatements(log io.Reader, rounds []round) (statements, error) {
+func readStatements(log io.Reader, rounds []measure.Span) (statements, error) {
 	var found statements
 	bound := map[string]time.Duration{} // by the server's process
 	lines := bufio.NewScanner(log)
@@ -72,9 +74,9 @@ func (s *statements) add(query string, took time.Duration) {
 	}
 }
 
-func isWithin(at time.Time, rounds []round) bool {
+func isWithin(at time.Time, rounds []measure.Span) bool {
 	for _, one := range rounds {
-		if !at.Before(one.began) && !at.After(one.began.Add(one.pruning)) {
+		if !at.Before(one.Begin) && !at.After(one.End) {
 			return true
 		}
 	}
