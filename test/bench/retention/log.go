@@ -23,6 +23,8 @@ var message = regexp.MustCompile(`^(\d+\.\d+)\|penstock\|(\d+)\|LOG:  duration: 
 type statements struct {
 	claims       []time.Duration
 	longestBatch time.Duration
+	// longestQuery is the query that took so long.
+	longestQuery string
 }
 
 // statements reads the log of what happened while rounds pruned.
@@ -69,8 +71,8 @@ func (s *statements) add(query string, took time.Duration) {
 	switch {
 	case query == "ClaimTasks":
 		s.claims = append(s.claims, took)
-	case strings.HasPrefix(query, "Prune"):
-		s.longestBatch = max(s.longestBatch, took)
+	case strings.HasPrefix(query, "Prune") && took > s.longestBatch:
+		s.longestBatch, s.longestQuery = took, query
 	}
 }
 

@@ -26,7 +26,7 @@ func TestOnlyClaimsAndBatchesWhileARoundPrunesCount(t *testing.T) {
 `
 	found, err := readStatements(strings.NewReader(log), []measure.Span{{Begin: time.Unix(99, 0), End: time.Unix(101, 0)}})
 	require.NoError(t, err)
-	require.Equal(t, statements{claims: []time.Duration{1500 * time.Microsecond}, longestBatch: 29 * time.Millisecond}, found)
+	require.Equal(t, statements{claims: []time.Duration{1500 * time.Microsecond}, longestBatch: 29 * time.Millisecond, longestQuery: "PruneRuns"}, found)
 }
 
 func TestEfficiencyIsOfTheMedianAndGrowthOfTheLast(t *testing.T) {

@@ -129,6 +129,7 @@ func (s *subject) measure(ctx context.Context, at *stage.Stage) (*Result, error)
 	if err != nil {
 		return nil, err
 	}
+	at.Say("the longest batch was %s, in %.1f ms", statements.longestQuery, measure.Milliseconds(statements.longestBatch))
 	return summarize(builds, len(s.family), statements), nil
 }
 
