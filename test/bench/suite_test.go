@@ -81,7 +81,9 @@ func TestEveryScenarioHasItsFields(t *testing.T) {
 			"cache", "batch_get", "n", "in_flight", "coalesced", "ideal_seconds", "seconds", "single_seconds", "requests",
 			"health", "three_kinds", "two_down", "thousand",
 		},
-		"retention": {"rows_pruned", "seconds", "efficiency", "claim_p99_ms", "longest_batch_ms", "table_bytes", "growth"},
+		"retention": {
+			"rows_pruned", "seconds", "efficiency", "efficiency_without", "ratio", "claim_p99_ms", "longest_batch_ms", "table_bytes", "growth",
+		},
 	}
 	results := shapes()
 	require.Len(t, scenarios, len(fields))

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/penstock-cd/penstock/test/measure"
 )
 
 // logSettings have Postgres log what each message of a client took, and in which process.
@@ -21,10 +23,12 @@ var message = regexp.MustCompile(`^(\d+\.\d+)\|penstock\|(\d+)\|LOG:  duration: 
 type statements struct {
 	claims       []time.Duration
 	longestBatch time.Duration
+	// longestQuery is the query that took so long.
+	longestQuery string
 }
 
-// statements reads the log of what happened while the rounds pruned.
-func (s *subject) statements(rounds []round) (statements, error) {
+// statements reads the log of what happened while rounds pruned.
+func (s *subject) statements(rounds []measure.Span) (statements, error) {
 	log, err := os.Open(s.cluster.Postgres.Log())
 	if err != nil {
 		return statements{}, fmt.Errorf("read database log: %w", err)
@@ -33,7 +37,7 @@ func (s *subject) statements(rounds []round) (statements, error) {
 	return readStatements(log, rounds)
 }
 
-func readStatements(log io.Reader, rounds []round) (statements, error) {
+func readStatements(log io.Reader, rounds []measure.Span) (statements, error) {
 	var found statements
 	bound := map[string]time.Duration{} // by the server's process
 	lines := bufio.NewScanner(log)
@@ -67,14 +71,14 @@ func (s *statements) add(query string, took time.Duration) {
 	switch {
 	case query == "ClaimTasks":
 		s.claims = append(s.claims, took)
-	case strings.HasPrefix(query, "Prune"):
-		s.longestBatch = max(s.longestBatch, took)
+	case strings.HasPrefix(query, "Prune") && took > s.longestBatch:
+		s.longestBatch, s.longestQuery = took, query
 	}
 }
 
-func isWithin(at time.Time, rounds []round) bool {
+func isWithin(at time.Time, rounds []measure.Span) bool {
 	for _, one := range rounds {
-		if !at.Before(one.began) && !at.After(one.began.Add(one.pruning)) {
+		if !at.Before(one.Begin) && !at.After(one.End) {
 			return true
 		}
 	}

@@ -2,11 +2,10 @@ package retention
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -14,7 +13,6 @@ import (
 
 	"github.com/penstock-cd/penstock/controllers/settings"
 	"github.com/penstock-cd/penstock/test/bench/fixture"
-	"github.com/penstock-cd/penstock/test/bench/witness"
 	"github.com/penstock-cd/penstock/test/env"
 	"github.com/penstock-cd/penstock/test/given"
 	"github.com/penstock-cd/penstock/test/measure"
@@ -22,74 +20,43 @@ import (
 
 const (
 	day = 24 * time.Hour
-	// retention is the default one. What is inserted is older by ten days.
-	retention = "90d"
-	age       = 100 * day
+	// keepAll is the retention that prunes nothing.
+	keepAll = "0"
 	// keptBuilds are those of the last two runs of each pipeline that succeeded.
 	keptBuilds = 2
-	// patience bounds one round.
-	patience = 2 * time.Minute
-	look     = 100 * time.Millisecond
+	look       = 100 * time.Millisecond
 )
 
-// subject is the controller that is measured, and what it works on.
-type subject struct {
-	cluster    *fixture.Cluster
-	controller *env.Controller
-	family     given.Family
-	rows       *pgx.Conn
-	// builds is how many old builds each round prunes, each with a run of every pipeline.
-	builds, rounds int
+// sweeps are the rounds of pruning during one build: each is caused by a shorter retention,
+// for which other rows are too old.
+var sweeps = []struct {
+	retention string
+	// age is how old the rows are that only this retention prunes, and older is less than that
+	// and more than the age of what is left for the next.
+	age, older time.Duration
+}{
+	{retention: "90d", age: 100 * day, older: 95 * day},
+	{retention: "70d", age: 80 * day, older: 75 * day},
 }
 
-// round is the figures of one round.
-type round struct {
-	began      time.Time
-	pruning    time.Duration
-	triggering time.Duration
-	pruned     int
-	bytes      int64
-}
-
-// round inserts old rows, has them pruned while a build triggers, and waits until all
-// status is written.
-func (s *subject) round(ctx context.Context, n int) (round, error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	old := fixture.History{Name: fmt.Sprintf("old-%d", n), Namespace: namespace, Builds: s.builds, Age: age, Gone: age}
+// insert inserts the rows of old builds that the rounds of one build prune.
+func (s *subject) insert(ctx context.Context, name string) error {
 	if err := s.pass(ctx); err != nil {
-		return round{}, err
+		return err
 	}
 	cis := make([]string, len(s.family))
 	for i := range cis {
 		cis[i] = given.CI
 	}
-	if err := old.Insert(ctx, s.rows, s.family, cis); err != nil {
-		return round{}, err
+	for _, sweep := range sweeps {
+		old := fixture.History{
+			Name: name + "-older-than-" + sweep.retention, Namespace: namespace, Builds: s.builds, Age: sweep.age, Gone: sweep.age,
+		}
+		if err := old.Insert(ctx, s.rows, s.family, cis); err != nil {
+			return err
+		}
 	}
-	build := fmt.Sprintf("retention-%d", n)
-	if err := s.cluster.Builds(ctx, namespace, given.CI, build); err != nil {
-		return round{}, err
-	}
-	before, err := s.pruned(ctx)
-	if err != nil {
-		return round{}, err
-	}
-	one, err := s.trigger(ctx, build)
-	if err != nil {
-		return round{}, err
-	}
-	after, err := s.pruned(ctx)
-	if err != nil {
-		return round{}, err
-	}
-	one.pruned = after - before
-	if err := errors.Join(s.setRetention(ctx, "0"), s.cluster.AwaitLastRun(ctx, namespace, given.CI, build)); err != nil {
-		return round{}, err
-	}
-	err = s.rows.QueryRow(ctx, `SELECT sum(pg_total_relation_size(c.oid))::bigint FROM pg_class c
-		WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind = 'r'`).Scan(&one.bytes)
-	return one, err
+	return nil
 }
 
 // pass has what there is become as old as what is inserted next: a table is pruned in the
@@ -97,56 +64,34 @@ func (s *subject) round(ctx context.Context, n int) (round, error) {
 func (s *subject) pass(ctx context.Context) error {
 	for table, column := range map[string]string{"event": "at", "cd_workflow": "created_at", "turn": "created_at", "ci_artifact": "created_at"} {
 		statement := fmt.Sprintf("UPDATE %s SET %s = now() - $1::interval WHERE %[2]s > now() - $1::interval", table, column)
-		if _, err := s.rows.Exec(ctx, statement, age); err != nil {
+		if _, err := s.rows.Exec(ctx, statement, sweeps[0].age); err != nil {
 			return fmt.Errorf("let time pass: %w", err)
 		}
 	}
 	return nil
 }
 
-// trigger sets the retention and finishes a build at once, and waits until both are through.
-func (s *subject) trigger(ctx context.Context, build string) (round, error) {
-	seen, err := witness.Watch(ctx, s.cluster.Client, namespace)
-	if err != nil {
-		return round{}, err
+// prune has the rounds prune, one after the other.
+func (s *subject) prune(ctx context.Context) ([]measure.Span, error) {
+	var rounds []measure.Span
+	for _, sweep := range sweeps {
+		began := time.Now()
+		if err := s.set(ctx, sweep.retention, qps); err != nil {
+			return nil, err
+		}
+		if err := s.awaitPruned(ctx, sweep.older); err != nil {
+			return nil, err
+		}
+		rounds = append(rounds, measure.Span{Begin: began, End: time.Now()})
 	}
-	defer seen.Stop()
-	one := round{began: time.Now()}
-	if err := s.setRetention(ctx, retention); err != nil {
-		return round{}, err
-	}
-	finished, err := s.cluster.Finish(ctx, namespace, build)
-	if err != nil {
-		return round{}, err
-	}
-	pruned := make(chan error, 1)
-	go func() {
-		err := s.awaitPruned(ctx)
-		one.pruning = time.Since(one.began)
-		pruned <- err
-	}()
-	_, err = seen.Await(ctx, build, len(s.family))
-	err = errors.Join(err, <-pruned)
-	if err != nil {
-		return round{}, err
-	}
-	events, err := env.ReadAudit(s.cluster.AuditLog)
-	if err != nil {
-		return round{}, err
-	}
-	spans, last := fixture.Creates(events, one.began)
-	if len(spans) != len(s.family) {
-		return round{}, fmt.Errorf("the audit log has %d creates of %d triggers", len(spans), len(s.family))
-	}
-	one.triggering = last.Sub(finished)
-	return one, nil
+	return rounds, nil
 }
 
-// awaitPruned returns when no old build is left but those that stay. Builds are pruned last.
-func (s *subject) awaitPruned(ctx context.Context) error {
+// awaitPruned returns when no build that is older is left but those that stay. Builds are pruned last.
+func (s *subject) awaitPruned(ctx context.Context, older time.Duration) error {
 	left := 0
 	err := wait.PollUntilContextTimeout(ctx, look, patience, true, func(ctx context.Context) (bool, error) {
-		err := s.rows.QueryRow(ctx, "SELECT count(*) FROM ci_build WHERE deleted_at < now() - $1::interval", 95*day).Scan(&left)
+		err := s.rows.QueryRow(ctx, "SELECT count(*) FROM ci_build WHERE deleted_at < now() - $1::interval", older).Scan(&left)
 		return left <= keptBuilds, err
 	})
 	if err != nil {
@@ -155,23 +100,18 @@ func (s *subject) awaitPruned(ctx context.Context) error {
 	return nil
 }
 
-// pruned is how many rows the controller has pruned so far.
-func (s *subject) pruned(ctx context.Context) (int, error) {
-	sum, err := measure.MetricSum(ctx, s.controller.MetricsURL, "penstock_pruned_rows_total")
-	return int(sum), err
-}
-
-// setRetention changes the setting while the controller runs, as an operator does.
-func (s *subject) setRetention(ctx context.Context, value string) error {
+// set changes the retention and the rate while the controller runs, as an operator does.
+func (s *subject) set(ctx context.Context, retention string, rate int) error {
 	configMap := &corev1.ConfigMap{
-		ObjectMeta: metav1.ObjectMeta{Namespace: env.ControllerNamespace, Name: settings.ConfigMap}, Data: map[string]string{"HISTORY_RETENTION": value},
+		ObjectMeta: metav1.ObjectMeta{Namespace: env.ControllerNamespace, Name: settings.ConfigMap},
+		Data:       map[string]string{"HISTORY_RETENTION": retention, "KUBE_API_QPS": strconv.Itoa(rate)},
 	}
 	err := s.cluster.Client.Update(ctx, configMap)
 	if apierrors.IsNotFound(err) {
 		err = s.cluster.Client.Create(ctx, configMap)
 	}
 	if err != nil {
-		return fmt.Errorf("set HISTORY_RETENTION: %w", err)
+		return fmt.Errorf("set HISTORY_RETENTION=%s and KUBE_API_QPS=%d: %w", retention, rate, err)
 	}
 	return nil
 }
