@@ -128,6 +128,7 @@ func newLoops(mgr manager.Manager, deps Dependencies, decider trigger.Decider) *
 		Cache: mgr.GetCache(), Rows: deps.Store, Events: mgr.GetEventRecorder("penstock"), Log: deps.Log.WithName("restored"),
 	})
 	l.reporter = report.New(report.Config{
+		TemplateWait: deps.Config.TemplateWait,
 		Cache: mgr.GetCache(), Writer: mgr.GetClient(), Rows: deps.Store, History: deps.Store, Decider: decider,
 		Events:      mgr.GetEventRecorder("penstock"),
 		Busy:        deps.Bucket.TriggersFirst,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -119,7 +120,7 @@ func judgePipeline(pipeline *v1alpha1.CdPipeline, want told) []string {
 	if got, want := runText(toldRun(pipeline.Status.LastRun)), runText(want.Run); got != want {
 		found = append(found, fmt.Sprintf("I7: CdPipeline %s tells of %s, the rows have %s", pipeline.Name, got, want))
 	}
-	if got, want := conditionText(pipeline), want.condition(); got != want {
+	if got, want := conditionText(pipeline), want.condition(); !tells(got, want) {
 		found = append(found, fmt.Sprintf("I7: the condition Triggered of CdPipeline %s is %s, the rows say %s", pipeline.Name, got, want))
 	}
 	deployed := []string{}
@@ -153,6 +154,10 @@ func (t told) condition() string {
 	switch run, decision := t.Run, t.Decision; {
 	case decision == nil:
 		return "nothing"
+	case run != nil && run.Status == "Held" && (run.Reason == "Turn" || run.Reason == "Template") && run.BuildName == decision.BuildName:
+		return fmt.Sprintf("False/%s: build %s: stage %s of run %d waits: …", run.Reason, run.BuildName, run.Stage, run.ID)
+	case run != nil && run.Status == "Pending" && run.Reason == "" && run.Attempt > 1 && run.BuildName == decision.BuildName:
+		return fmt.Sprintf("False/Retry: build %s: stage %s of run %d is tried again: …", run.BuildName, run.Stage, run.ID)
 	case run != nil && (run.Status == "Held" || run.Status == "Submitted" && run.Reason == "NotTakenUp") && run.BuildName == decision.BuildName:
 		return fmt.Sprintf("False/%s: build %s: stage %s of run %d waits: %s", run.Reason, run.BuildName, run.Stage, run.ID, run.Message)
 	case run != nil && (run.Status == "Pending" || run.Status == "Submitting") && run.BuildName == decision.BuildName:
@@ -165,8 +170,17 @@ func (t told) condition() string {
 		if decision.Outcome == string(v1alpha1.OutcomeTriggered) {
 			status = metav1.ConditionTrue
 		}
+		if decision.Reason == string(v1alpha1.ReasonTriggered) {
+			return fmt.Sprintf("%s/%s: triggered %s", status, decision.Reason, decision.Message)
+		}
 		return fmt.Sprintf("%s/%s: build %s: %s", status, decision.Reason, decision.BuildName, decision.Message)
 	}
+}
+
+// tells compares what a condition tells with what it must, of which "…" leaves the end open.
+func tells(got, want string) bool {
+	begin, isOpen := strings.CutSuffix(want, "…")
+	return got == want || isOpen && strings.HasPrefix(got, begin)
 }
 
 func conditionText(pipeline *v1alpha1.CdPipeline) string {
