@@ -149,31 +149,44 @@ func runText(run *lastRun) string {
 }
 
 // condition is what the condition Triggered must be: why the last build that was decided
-// on is held, that nobody takes its Workflow up, that it has none yet, or what was decided.
+// on waits, or what was decided.
 func (t told) condition() string {
-	switch run, decision := t.Run, t.Decision; {
-	case decision == nil:
+	run, decision := t.Run, t.Decision
+	if decision == nil {
 		return "nothing"
-	case run != nil && run.Status == "Held" && (run.Reason == "Turn" || run.Reason == "Template") && run.BuildName == decision.BuildName:
-		return fmt.Sprintf("False/%s: build %s: stage %s of run %d waits: …", run.Reason, run.BuildName, run.Stage, run.ID)
-	case run != nil && run.Status == "Pending" && run.Reason == "" && run.Attempt > 1 && run.BuildName == decision.BuildName:
-		return fmt.Sprintf("False/Retry: build %s: stage %s of run %d is tried again: …", run.BuildName, run.Stage, run.ID)
-	case run != nil && (run.Status == "Held" || run.Status == "Submitted" && run.Reason == "NotTakenUp") && run.BuildName == decision.BuildName:
-		return fmt.Sprintf("False/%s: build %s: stage %s of run %d waits: %s", run.Reason, run.BuildName, run.Stage, run.ID, run.Message)
-	case run != nil && (run.Status == "Pending" || run.Status == "Submitting") && run.BuildName == decision.BuildName:
-		if run.Reason != "" {
-			return fmt.Sprintf("False/%s: build %s: stage %s of run %d is tried again: %s", run.Reason, run.BuildName, run.Stage, run.ID, run.Message)
+	}
+	if run != nil && run.BuildName == decision.BuildName {
+		if waits := run.waits(); waits != "" {
+			return waits
 		}
-		return fmt.Sprintf("False/TriggersPending: build %s: stage %s of run %d waits for a slot", run.BuildName, run.Stage, run.ID)
+	}
+	status := metav1.ConditionFalse
+	if decision.Outcome == string(v1alpha1.OutcomeTriggered) {
+		status = metav1.ConditionTrue
+	}
+	if decision.Reason == string(v1alpha1.ReasonTriggered) {
+		return fmt.Sprintf("%s/%s: triggered %s", status, decision.Reason, decision.Message)
+	}
+	return fmt.Sprintf("%s/%s: build %s: %s", status, decision.Reason, decision.BuildName, decision.Message)
+}
+
+// waits is what the condition Triggered must be where the run is held, nobody takes its
+// Workflow up, or it has none yet; empty for others. "…" is what more than the row says.
+func (r lastRun) waits() string {
+	stage := fmt.Sprintf("build %s: stage %s of run %d", r.BuildName, r.Stage, r.ID)
+	switch {
+	case r.Status == "Held" && (r.Reason == "Turn" || r.Reason == "Template"):
+		return fmt.Sprintf("False/%s: %s waits: …", r.Reason, stage)
+	case r.Status == "Held" || r.Status == "Submitted" && r.Reason == "NotTakenUp":
+		return fmt.Sprintf("False/%s: %s waits: %s", r.Reason, stage, r.Message)
+	case r.Status != "Pending" && r.Status != "Submitting":
+		return ""
+	case r.Reason != "":
+		return fmt.Sprintf("False/%s: %s is tried again: %s", r.Reason, stage, r.Message)
+	case r.Status == "Pending" && r.Attempt > 1:
+		return fmt.Sprintf("False/Retry: %s is tried again: …", stage)
 	default:
-		status := metav1.ConditionFalse
-		if decision.Outcome == string(v1alpha1.OutcomeTriggered) {
-			status = metav1.ConditionTrue
-		}
-		if decision.Reason == string(v1alpha1.ReasonTriggered) {
-			return fmt.Sprintf("%s/%s: triggered %s", status, decision.Reason, decision.Message)
-		}
-		return fmt.Sprintf("%s/%s: build %s: %s", status, decision.Reason, decision.BuildName, decision.Message)
+		return fmt.Sprintf("False/TriggersPending: %s waits for a slot", stage)
 	}
 }
 
