@@ -129,7 +129,7 @@ func newLoops(mgr manager.Manager, deps Dependencies, decider trigger.Decider) *
 	})
 	l.reporter = report.New(report.Config{
 		Cache: mgr.GetCache(), Writer: mgr.GetClient(), Rows: deps.Store, History: deps.Store, Decider: decider,
-		Events:      mgr.GetEventRecorder("penstock"),
+		Events: mgr.GetEventRecorder("penstock"), TemplateWait: deps.Config.TemplateWait,
 		Busy:        deps.Bucket.TriggersFirst,
 		OnDue:       func(since time.Time) { deps.Bucket.SetDue("report", since) },
 		Gate:        func() (bool, int, int) { return l.dispatcher.Backlog() },

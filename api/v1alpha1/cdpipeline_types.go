@@ -318,14 +318,16 @@ type CdPipelineStatus struct {
 // +kubebuilder:printcolumn:name="Environment",type=string,JSONPath=`.spec.environment`
 // +kubebuilder:printcolumn:name="Parent",type=string,JSONPath=`.spec.parentRef.name`
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
+// +kubebuilder:printcolumn:name="Triggered",type=string,JSONPath=`.status.conditions[?(@.type=="Triggered")].reason`
 // +kubebuilder:printcolumn:name="Stage",type=string,JSONPath=`.status.lastRun.stage`,priority=1
 // +kubebuilder:printcolumn:name="Last Phase",type=string,JSONPath=`.status.lastRun.phase`
+// +kubebuilder:printcolumn:name="Changed",type=date,JSONPath=`.status.lastRun.at`
 // +kubebuilder:printcolumn:name="Deployed",type=string,JSONPath=`.status.deployed[0].image`
 // +kubebuilder:printcolumn:name="Since",type=date,JSONPath=`.status.deployed[0].at`
 // +kubebuilder:printcolumn:name="Build",type=string,JSONPath=`.status.deployed[0].buildName`,priority=1
 // +kubebuilder:printcolumn:name="Trigger",type=string,JSONPath=`.spec.trigger`,priority=1
 // +kubebuilder:printcolumn:name="Policy",type=string,JSONPath=`.spec.concurrencyPolicy`,priority=1
-// +kubebuilder:printcolumn:name="Triggered",type=string,JSONPath=`.status.conditions[?(@.type=="Triggered")].reason`,priority=1
+// +kubebuilder:printcolumn:name="Message",type=string,JSONPath=`.status.lastRun.message`,priority=1
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:selectablefield:JSONPath=`.spec.parentRef.kind`
 // +kubebuilder:selectablefield:JSONPath=`.spec.parentRef.name`

@@ -136,6 +136,9 @@ const (
 	ReasonWorkflowRetried Reason = "WorkflowRetried"
 	// ReasonTimedOut: its Workflow ran longer than the stage's timeout.
 	ReasonTimedOut Reason = "TimedOut"
+	// ReasonRetry: the stage's Workflow failed, and the next attempt has not begun. It is a
+	// reason of conditions alone.
+	ReasonRetry Reason = "Retry"
 	// ReasonUnknownKind: no builder is registered for the task's kind.
 	ReasonUnknownKind      Reason = "UnknownKind"
 	ReasonNameConflict     Reason = "NameConflict"

@@ -107,11 +107,12 @@ func TestATableTellsHowAPipelineIsDoing(t *testing.T) {
 	})
 	require.NoError(t, p.create(t, pipeline))
 	require.NoError(t, p.patchStatus(t, pipeline, `{"status":{"lastRun":{"buildName":"b1","image":"i","digest":"d",`+
-		`"stage":"DEPLOY","phase":"Running","at":"2026-01-02T03:04:05Z"},`+
+		`"stage":"DEPLOY","phase":"Held","at":"`+time.Now().UTC().Add(-26*time.Hour).Format(time.RFC3339)+`"},`+
+		`"conditions":[{"type":"Triggered","status":"False","reason":"Person","message":"","lastTransitionTime":"2026-01-01T03:04:05Z"}],`+
 		`"deployed":[{"image":"new","digest":"d","buildName":"b0","at":"`+time.Now().UTC().Add(-49*time.Hour).Format(time.RFC3339)+`"},`+
 		`{"image":"old","digest":"d","buildName":"b0","at":"2026-01-01T03:04:04Z"}]}}`))
-	require.Equal(t, "Name | Environment | Parent | Ready | Last Phase | Deployed | Since\n"+
-		"web | staging | ci | - | Running | new | 2d1h", table(t, p, "cdpipelines"))
+	require.Equal(t, "Name | Environment | Parent | Ready | Triggered | Last Phase | Changed | Deployed | Since\n"+
+		"web | staging | ci | - | Person | Held | 26h | new | 2d1h", table(t, p, "cdpipelines"))
 }
 
 func TestATableTellsWhatARequestAskedForAndWhatCameOfIt(t *testing.T) {

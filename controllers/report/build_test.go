@@ -97,7 +97,7 @@ func TestWhatABuildsConditionsTell(t *testing.T) {
 				},
 			},
 			"True BuildSucceeded: the build ended as Succeeded", "True Planned: 3 triggered",
-			"False NotAllTriggered: 2 of 3 runs have a Workflow",
+			"False NotAllTriggered: 2 of 3 runs have a Workflow, the others failed before they had one",
 		},
 		"runs that are all held are told with what they wait for": {
 			v1alpha1.BuildSucceeded,
@@ -112,7 +112,7 @@ func TestWhatABuildsConditionsTell(t *testing.T) {
 			},
 			"True BuildSucceeded: the build ended as Succeeded", "True Planned: 9 triggered",
 			"False RunsHeld: 2 of 9 runs have a Workflow" +
-				"; 1 run waits for spec.hold to be false (api); 7 runs wait for a person (RunRequest with action Resume) (a, b, c, d, e, …); 1 run waits for a turn (web)",
+				"; 1 run waits for spec.hold to be false (api); 7 runs wait for a person (RunRequest with action Resume) (a, b, c, d, e, …); 1 run waits for the turn of another build to end (web)",
 		},
 		"while runs wait for a slot that is told first, and then what is held": {
 			v1alpha1.BuildSucceeded,
@@ -122,7 +122,7 @@ func TestWhatABuildsConditionsTell(t *testing.T) {
 				Held:      []store.HeldCount{{Reason: v1alpha1.ReasonTurn, Count: 1, Examples: []string{"web"}}},
 			},
 			"True BuildSucceeded: the build ended as Succeeded", "True Planned: 3 triggered",
-			"False TriggersPending: 1 of 3 runs wait for a slot, or to be tried again; 1 run waits for a turn (web)",
+			"False TriggersPending: 1 of 3 runs wait for a slot, or to be tried again; 1 run waits for the turn of another build to end (web)",
 		},
 		"a run that is held after a stage has had its Workflow": {
 			v1alpha1.BuildSucceeded,
@@ -305,10 +305,10 @@ func TestEventsOfABuild(t *testing.T) {
 		"nothing is told twice":               {done, done, nil},
 		"that it is being planned is no news": {none, build(nil, true, none), nil},
 		"that some never will be is a warning, once": {
-			fewer, refused, []news{{corev1.EventTypeWarning, "NotAllTriggered", "Trigger", "1 of 2 runs have a Workflow"}},
+			fewer, refused, []news{{corev1.EventTypeWarning, "NotAllTriggered", "Trigger", "1 of 2 runs have a Workflow, the others failed before they had one"}},
 		},
 		"that a newer build went first is none": {
-			fewer, overtaken, []news{{corev1.EventTypeNormal, "NotAllTriggered", "Trigger", "1 of 2 runs have a Workflow, the others were superseded or cancelled"}},
+			fewer, overtaken, []news{{corev1.EventTypeNormal, "NotAllTriggered", "Trigger", "1 of 2 runs have a Workflow, the others were superseded or cancelled; of 2 runs: 1 superseded"}},
 		},
 		"not again when a run ends": {refused, over, nil},
 		"a CiPipeline that does not exist is a warning": {

@@ -23,7 +23,7 @@ func knows(string) (limit.Delay, bool) {
 	return limit.Delay{Reason: "QuotaExceeded", Message: "exceeded quota: team", Attempts: 3, Since: noon, Next: noon.Add(time.Minute)}, true
 }
 
-const known = "exceeded quota: team, 3 attempts since 2026-01-02T12:00:00Z, next at 2026-01-02T12:01:00Z"
+const known = "exceeded quota: team, 3 attempts since 2026-01-02T12:00:00Z, next at 2026-01-02T12:01:00Z: raise the quota, or delete Workflows that have ended"
 
 func TestABuildTellsWhyItsRunsAreDelayed(t *testing.T) {
 	t.Parallel()
@@ -38,7 +38,7 @@ func TestABuildTellsWhyItsRunsAreDelayed(t *testing.T) {
 		},
 		"after a start by what the rows say": {
 			[]store.DelayedCount{{Reason: v1alpha1.ReasonForbidden, Count: 1, Examples: []string{"a"}, Message: "attempt 4: no right", Attempts: 4, Next: noon}}, nil,
-			"False Forbidden: 45 of 50 runs wait for a slot, or to be tried again; 1 run is delayed (a): Forbidden: attempt 4: no right, 4 attempts, next at 2026-01-02T12:00:00Z",
+			"False Forbidden: 45 of 50 runs wait for a slot, or to be tried again; 1 run is delayed (a): Forbidden: attempt 4: no right, 4 attempts, next at 2026-01-02T12:00:00Z: grant Penstock's account the right to create Workflows there",
 		},
 		"each for its own reason": {
 			[]store.DelayedCount{
@@ -46,8 +46,8 @@ func TestABuildTellsWhyItsRunsAreDelayed(t *testing.T) {
 				{Reason: v1alpha1.ReasonPolicyDenied, Count: 1, Examples: []string{"b"}},
 			}, knows,
 			"False NamespaceShare: 45 of 50 runs wait for a slot, or to be tried again" +
-				"; 1 run is delayed (a): NamespaceShare: the namespace has as many unfinished Workflows as MAX_ACTIVE_WORKFLOWS_PER_NAMESPACE allows" +
-				"; 1 run is delayed (b): PolicyDenied: others of the namespace were refused",
+				"; 1 run is delayed (a): NamespaceShare: the namespace has as many unfinished Workflows as MAX_ACTIVE_WORKFLOWS_PER_NAMESPACE allows: wait for Workflows to end, or raise the setting" +
+				"; 1 run is delayed (b): PolicyDenied: others of the namespace were refused: change the policy, or what it denies in the template",
 		},
 	} {
 		t.Run(sentence, func(t *testing.T) {

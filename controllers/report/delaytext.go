@@ -21,16 +21,16 @@ func (r *Reporter) explain(summary *store.Summary) {
 
 // explainRun does the same for the newest run of a pipeline.
 func (r *Reporter) explainRun(uid string, run store.LastRun, pipelines []*v1alpha1.CdPipeline) store.LastRun {
+	i := slices.IndexFunc(pipelines, func(pipeline *v1alpha1.CdPipeline) bool { return string(pipeline.UID) == uid })
 	if run.Status != store.StatusPending {
-		return run
+		return explainAttempts(explainTurn(explainTemplate(run, r.TemplateWait)), pipelines[i])
 	}
 	if run.DelayedBy == "" && isDelay[run.Reason] {
 		run.DelayedBy = run.Reason // it waits by itself
 	}
 	if run.DelayedBy == "" {
-		return run
+		return explainAttempts(run, pipelines[i])
 	}
-	i := slices.IndexFunc(pipelines, func(pipeline *v1alpha1.CdPipeline) bool { return string(pipeline.UID) == uid })
 	run.Reason, run.Message = run.DelayedBy, r.delayText(pipelines[i].Namespace, run.DelayedBy, run.Message, run.Attempts, run.Next)
 	return run
 }
@@ -59,6 +59,9 @@ func (r *Reporter) delayText(namespace string, reason v1alpha1.Reason, message s
 	}
 	if !next.IsZero() {
 		text += ", next at " + clock(next)
+	}
+	if remedy := remedies[reason]; remedy != "" {
+		text += ": " + remedy
 	}
 	return text
 }

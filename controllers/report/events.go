@@ -41,7 +41,7 @@ func buildNews(was, is v1alpha1.CiBuildStatus) []news {
 	case isDelay[v1alpha1.Reason(changed.Reason)] && reasonOf(before, changed.Type) != changed.Reason, namesHolders(before, changed):
 		list = append(list, newsOf(corev1.EventTypeWarning, changed.Reason, "Trigger", changed.Message))
 	case changed.Reason == string(v1alpha1.ReasonNotAllTriggered) && reasonOf(before, changed.Type) != changed.Reason:
-		list = append(list, newsOf(untriggeredType(is), changed.Reason, "Trigger", changed.Message))
+		list = append(list, newsOf(untriggeredType(is), changed.Reason, "Trigger", changed.Message+whyUntriggered(is)))
 	case changed.Reason == string(v1alpha1.ReasonNotTakenUp) && reasonOf(before, changed.Type) != changed.Reason:
 		list = append(list, newsOf(corev1.EventTypeWarning, changed.Reason, "Trigger", changed.Message))
 	case changed.Status == metav1.ConditionTrue, changed.Reason == string(v1alpha1.ReasonBacklogFull) && reasonOf(before, changed.Type) != changed.Reason:
@@ -57,6 +57,15 @@ func untriggeredType(status v1alpha1.CiBuildStatus) string {
 		return corev1.EventTypeWarning
 	}
 	return corev1.EventTypeNormal
+}
+
+// whyUntriggered says what superseded or cancelled runs. What has failed is an event of its own.
+func whyUntriggered(status v1alpha1.CiBuildStatus) string {
+	finished := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionFinished)
+	if finished == nil || failed(status) > 0 {
+		return ""
+	}
+	return "; " + finished.Message
 }
 
 // namesHolders tells whether a build tells for the first time who keeps the gate closed.
@@ -118,6 +127,7 @@ var blocked = map[v1alpha1.Reason]bool{
 	v1alpha1.ReasonFilterTooExpensive: true, v1alpha1.ReasonFilterBudgetExceeded: true,
 	v1alpha1.ReasonParentNotSucceeded: true,
 	v1alpha1.ReasonNotTakenUp:         true,
+	v1alpha1.ReasonRetry:              true,
 }
 
 // endOf are the types of the events about runs that did not succeed. What was cancelled or

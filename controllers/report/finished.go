@@ -36,7 +36,7 @@ func finishedCondition(build *v1alpha1.CiBuild, summary *store.Summary) metav1.C
 	case triggers.Waiting > 0:
 		condition.Reason = string(v1alpha1.ReasonWaiting)
 	}
-	condition.Message = countsOf(triggers) + describeFailures(summary)
+	condition.Message = countsOf(triggers) + describeRetried(summary) + describeFailures(summary) + adviseRetry(summary)
 	return condition
 }
 

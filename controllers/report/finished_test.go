@@ -21,6 +21,7 @@ var boom = []store.Failure{{
 func TestWhetherTheRunsOfABuildHaveEnded(t *testing.T) {
 	t.Parallel()
 	const why = "; web DEPLOY ended as Failed (WorkflowFailed: exit code 1)"
+	const advice = "; to run the stage again, create a RunRequest with action Retry"
 	for sentence, tc := range map[string]struct {
 		phase    v1alpha1.BuildPhase
 		triggers v1alpha1.TriggerSummary
@@ -29,9 +30,9 @@ func TestWhetherTheRunsOfABuildHaveEnded(t *testing.T) {
 	}{
 		"all wait":              {v1alpha1.BuildSucceeded, v1alpha1.TriggerSummary{Total: 2, Waiting: 2}, nil, "False Waiting: of 2 runs: 2 waiting"},
 		"one is under way":      {v1alpha1.BuildSucceeded, v1alpha1.TriggerSummary{Total: 2, Waiting: 1, Active: 1}, nil, "False Running: of 2 runs: 1 waiting, 1 running"},
-		"one has failed":        {v1alpha1.BuildSucceeded, v1alpha1.TriggerSummary{Total: 3, Active: 1, Failed: 1, Succeeded: 1}, boom, "False RunsFailed: of 3 runs: 1 failed, 1 running, 1 succeeded" + why},
+		"one has failed":        {v1alpha1.BuildSucceeded, v1alpha1.TriggerSummary{Total: 3, Active: 1, Failed: 1, Succeeded: 1}, boom, "False RunsFailed: of 3 runs: 1 failed, 1 running, 1 succeeded" + why + advice},
 		"all have succeeded":    {v1alpha1.BuildSucceeded, v1alpha1.TriggerSummary{Total: 1, Succeeded: 1}, nil, "True Done: of 1 run: 1 succeeded"},
-		"some have failed":      {v1alpha1.BuildSucceeded, v1alpha1.TriggerSummary{Total: 5, Failed: 3, Succeeded: 2}, boom, "True RunsFailed: of 5 runs: 3 failed, 2 succeeded" + why + "; and 2 more"},
+		"some have failed":      {v1alpha1.BuildSucceeded, v1alpha1.TriggerSummary{Total: 5, Failed: 3, Succeeded: 2}, boom, "True RunsFailed: of 5 runs: 3 failed, 2 succeeded" + why + "; and 2 more" + advice},
 		"a newer build goes on": {v1alpha1.BuildSucceeded, v1alpha1.TriggerSummary{Total: 3, Superseded: 2, Cancelled: 1}, nil, "True Done: of 3 runs: 1 cancelled, 2 superseded"},
 		"there are none":        {v1alpha1.BuildSucceeded, v1alpha1.TriggerSummary{}, nil, "True NothingToTrigger: no pipeline is to be triggered"},
 		"the build has failed":  {v1alpha1.BuildFailed, v1alpha1.TriggerSummary{}, nil, "True NothingToTrigger: a build that ended as Failed triggers nothing"},
@@ -59,7 +60,8 @@ func TestRunsThatFailAreAWarningEachTimeThereAreMore(t *testing.T) {
 		want          []news
 	}{
 		"one that fails is told": {waiting, one, []news{{
-			corev1.EventTypeWarning, "RunsFailed", "Deploy", "of 2 runs: 1 failed, 1 waiting; web DEPLOY ended as Failed (WorkflowFailed: exit code 1)",
+			corev1.EventTypeWarning, "RunsFailed", "Deploy", "of 2 runs: 1 failed, 1 waiting; web DEPLOY ended as Failed (WorkflowFailed: exit code 1)" +
+				"; to run the stage again, create a RunRequest with action Retry",
 		}}},
 		"what becomes of others is not": {one, others, nil},
 		"one more is":                   {others, both, []news{{corev1.EventTypeWarning, "RunsFailed", "Deploy", "of 2 runs: 2 failed"}}},

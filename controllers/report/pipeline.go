@@ -130,8 +130,7 @@ func pipelineStatus(pipeline *v1alpha1.CdPipeline, ready trigger.Readiness, rows
 		reason, message := rows.queuedReason()
 		set(v1alpha1.ConditionTriggered, false, reason, message)
 	case decision != nil:
-		set(v1alpha1.ConditionTriggered, decision.Outcome == v1alpha1.OutcomeTriggered, decision.Reason,
-			fmt.Sprintf("build %s: %s", decision.BuildName, decision.Message))
+		set(v1alpha1.ConditionTriggered, decision.Outcome == v1alpha1.OutcomeTriggered, decision.Reason, decisionText(decision))
 	}
 	if rows.run != nil {
 		status.LastRun = lastRun(rows.run)
@@ -142,11 +141,17 @@ func pipelineStatus(pipeline *v1alpha1.CdPipeline, ready trigger.Readiness, rows
 	return status
 }
 
-func lastRun(run *store.LastRun) *v1alpha1.LastRun {
-	message := run.Message
-	if run.Reason != "" {
-		message = fmt.Sprintf("%s: %s", run.Reason, run.Message)
+// decisionText says what was decided for a build, whose name is in the message where it
+// triggered the pipeline.
+func decisionText(decision *store.LastDecision) string {
+	if decision.Reason == v1alpha1.ReasonTriggered {
+		return "triggered " + decision.Message
 	}
+	return fmt.Sprintf("build %s: %s", decision.BuildName, decision.Message)
+}
+
+func lastRun(run *store.LastRun) *v1alpha1.LastRun {
+	message := endText(run.Status, run.Reason, run.Message)
 	last := &v1alpha1.LastRun{
 		Run: run.Run, BuildName: run.BuildName, Image: run.Image, Digest: run.Digest,
 		Stage: string(run.Stage), Phase: string(run.Status), Message: message,

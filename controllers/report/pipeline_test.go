@@ -85,7 +85,7 @@ func TestWhatAPipelinesStatusTells(t *testing.T) {
 		},
 		"a pipeline that was triggered shows its run": {
 			ready, ran(store.StatusRunning), triggered, nil, "True Ready: triggered by builds of CiPipeline ci",
-			"True Triggered: build b1: by build b1",
+			"True Triggered: triggered by build b1",
 			&v1alpha1.LastRun{
 				BuildName: "b1", Image: "app", Digest: "sha256:0", Stage: "DEPLOY", Phase: "Running",
 				WorkflowName: "web-deploy-1", At: at,
@@ -159,16 +159,16 @@ func TestWhatAPipelinesStatusTells(t *testing.T) {
 			ready, ran(store.StatusSuperseded, func(r *store.LastRun) {
 				r.HasWorkflow, r.Reason, r.Message = false, v1alpha1.ReasonSuperseded, "the newer build b2 went first"
 			}), triggered, nil,
-			"True Ready: triggered by builds of CiPipeline ci", "True Triggered: build b1: by build b1",
+			"True Ready: triggered by builds of CiPipeline ci", "True Triggered: triggered by build b1",
 			&v1alpha1.LastRun{
 				BuildName: "b1", Image: "app", Digest: "sha256:0", Stage: "DEPLOY", Phase: "Superseded",
-				Message: "Superseded: the newer build b2 went first", At: at,
+				Message: "the newer build b2 went first", At: at,
 			},
 		},
 		"what is deployed is told, whatever runs": {
 			ready, ran(store.StatusRunning), triggered,
 			[]v1alpha1.Deployed{{Image: "app:2", Digest: "sha256:2", BuildName: "b0", At: at}, {Image: "db:1", Digest: "sha256:1", BuildName: "b0", At: at}},
-			"True Ready: triggered by builds of CiPipeline ci", "True Triggered: build b1: by build b1",
+			"True Ready: triggered by builds of CiPipeline ci", "True Triggered: triggered by build b1",
 			&v1alpha1.LastRun{
 				BuildName: "b1", Image: "app", Digest: "sha256:0", Stage: "DEPLOY", Phase: "Running",
 				WorkflowName: "web-deploy-1", At: at,
@@ -264,7 +264,7 @@ func TestEventsOfAPipeline(t *testing.T) {
 			status(ready, ran(store.StatusSuperseded, func(r *store.LastRun) {
 				r.Reason, r.Message = v1alpha1.ReasonSuperseded, "the newer build b2 went first"
 			}), nil),
-			[]news{{corev1.EventTypeNormal, "Superseded", "Deploy", "stage DEPLOY for build b1 ended as Superseded: Superseded: the newer build b2 went first"}},
+			[]news{{corev1.EventTypeNormal, "Superseded", "Deploy", "stage DEPLOY for build b1 ended as Superseded: the newer build b2 went first"}},
 		},
 		"the same failure is told once": {failed, failed, nil},
 		"the next failure is told again": {

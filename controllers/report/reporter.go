@@ -99,6 +99,8 @@ type Config struct {
 	// Holders are the oldest Workflows that keep the gate closed, once it has been for a
 	// while. Optional.
 	Holders func() []backlog.Holder
+	// TemplateWait is how long a stage waits for its template. Optional.
+	TemplateWait time.Duration
 	// PlanTrouble says why a build could not be planned so far, when that is tried again and
 	// what to do; empty where nothing is wrong. Optional.
 	PlanTrouble func(build types.NamespacedName) string

@@ -39,13 +39,23 @@ func triggeredCondition(build *v1alpha1.CiBuild, summary *store.Summary, gate Ga
 		condition.Message = fmt.Sprintf("%d of %d runs have a Workflow", summary.Triggered, triggers.Total)
 		if summary.Triggered < triggers.Total {
 			condition.Status, condition.Reason = metav1.ConditionFalse, string(v1alpha1.ReasonNotAllTriggered)
-			if triggers.Failed == 0 {
-				condition.Message += ", the others were superseded or cancelled"
-			}
+			condition.Message += ", the others " + untriggered(triggers)
 		}
 	}
 	condition.Message += describeDelayed(summary) + describeHeld(summary)
 	return condition
+}
+
+// untriggered says why runs will never have a Workflow.
+func untriggered(triggers v1alpha1.TriggerSummary) string {
+	switch ended := triggers.Superseded + triggers.Cancelled; {
+	case triggers.Failed == 0:
+		return "were superseded or cancelled"
+	case ended == 0:
+		return "failed before they had one"
+	default:
+		return "failed before they had one, or were superseded or cancelled"
+	}
 }
 
 // isNotTakenUp tells whether a run has a Workflow that no Argo controller takes up.
@@ -57,6 +67,9 @@ func isNotTakenUp(summary *store.Summary) bool {
 func describeHeld(summary *store.Summary) string {
 	var text strings.Builder
 	for _, held := range summary.Held {
+		if held.Reason == v1alpha1.ReasonRetry {
+			continue // it has, or had, a Workflow
+		}
 		fmt.Fprintf(&text, "; %s for %s (%s)", counted(held.Count), waitedFor[held.Reason], names(held.Examples, held.Count))
 	}
 	return text.String()
@@ -73,7 +86,7 @@ func counted(runs int64) string {
 var waitedFor = map[v1alpha1.Reason]string{
 	v1alpha1.ReasonPerson:   "a person (RunRequest with action Resume)",
 	v1alpha1.ReasonHold:     "spec.hold to be false",
-	v1alpha1.ReasonTurn:     "a turn",
+	v1alpha1.ReasonTurn:     "the turn of another build to end",
 	v1alpha1.ReasonTemplate: "its template to exist",
 	v1alpha1.ReasonWindow:   "its windows to open",
 	v1alpha1.ReasonFreeze:   "the freeze to end",
@@ -102,15 +115,13 @@ func names(examples []string, of int64) string {
 func describeFailures(summary *store.Summary) string {
 	var text strings.Builder
 	for _, failure := range summary.Failures {
-		why := failure.Message
-		if failure.Reason != "" {
-			why = fmt.Sprintf("%s: %s", failure.Reason, why)
-		}
-		fmt.Fprintf(&text, "; %s %s ended as %s (%s)", failure.Pipeline, failure.Stage, failure.Status, clip.Text(why, maxWhy))
+		why := endText(failure.Status, failure.Reason, failure.Message)
+		fmt.Fprintf(&text, "; %s %s ended as %s (%s)", failure.Pipeline, failure.Stage, failure.Status, clip.Text(why, max(maxWhy, maxWhys/len(summary.Failures))))
 	}
 	text.WriteString(more(len(summary.Failures), summary.Triggers))
 	return text.String()
 }
 
-// maxWhy bounds, in bytes, each failure's part of a condition's message.
-const maxWhy = 256
+// maxWhy bounds, in bytes, each failure's part of a condition's message; where there are few,
+// they may have maxWhys together.
+const maxWhy, maxWhys = 256, 768

@@ -2,6 +2,7 @@ package argo
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	wfv1 "github.com/argoproj/argo-workflows/v3/pkg/apis/workflow/v1alpha1"
@@ -123,13 +124,13 @@ func statusOf(phase wfv1.WorkflowPhase) store.Status {
 const maxExplanation = 512
 
 // Explain returns the message of a Workflow that failed, with Argo's own words where there
-// are any, such as "Stopped with strategy 'Terminate'".
+// are any, such as "Stopped with strategy 'Terminate'", on one line.
 func Explain(seen store.Observation, words string) string {
 	if words == "" {
 		return seen.Message
 	}
 	return fmt.Sprintf("Workflow %s ended as %s: %s: kubectl -n %s describe workflow %s tells more",
-		seen.WorkflowName, seen.Status, clip.Text(words, maxExplanation), seen.Namespace, seen.WorkflowName)
+		seen.WorkflowName, seen.Status, clip.Text(strings.Join(strings.Fields(words), " "), maxExplanation), seen.Namespace, seen.WorkflowName)
 }
 
 // The labels in which Argo's server keeps who did something last to a Workflow, and what

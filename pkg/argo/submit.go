@@ -134,7 +134,8 @@ func (s *Submitter) adopt(ctx context.Context, claim store.Claim) (Made, error) 
 		return Made{}, fmt.Errorf("get existing workflow: %w", err)
 	}
 	if !isOurs(existing, claim) {
-		return Made{}, refused(v1alpha1.ReasonNameConflict, "a Workflow named %s exists and is not Penstock's: delete or rename it", claim.WorkflowName)
+		return Made{}, refused(v1alpha1.ReasonNameConflict,
+			"a Workflow named %s exists and is not Penstock's: find out who made it, then create a RunRequest with action Retry, which uses another name", claim.WorkflowName)
 	}
 	return madeOf(existing), nil
 }

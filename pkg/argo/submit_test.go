@@ -178,7 +178,7 @@ func TestAForeignWorkflowOfTheNameIsLeftAlone(t *testing.T) {
 			w := newWorld(t, pipeline, template(), foreign)
 			before := w.workflows(t)
 			requireRefusal(t, w.submit(t, claim), store.StatusError, v1alpha1.ReasonNameConflict,
-				"a Workflow named "+claim.WorkflowName+" exists and is not Penstock's: delete or rename it")
+				"a Workflow named "+claim.WorkflowName+" exists and is not Penstock's: find out who made it, then create a RunRequest with action Retry, which uses another name")
 			require.Equal(t, before, w.workflows(t))
 		})
 	}

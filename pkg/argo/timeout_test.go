@@ -22,6 +22,7 @@ func TestAFailedWorkflowIsExplainedInArgosOwnWords(t *testing.T) {
 	require.Equal(t, seen.Message, Explain(seen, ""))
 	require.Equal(t, "Workflow web ended as Failed: Stopped with strategy 'Terminate': kubectl -n default describe workflow web tells more",
 		Explain(seen, "Stopped with strategy 'Terminate'"))
+	require.Contains(t, Explain(seen, "invalid:\n | asInt('no')\n | ^"), ": invalid: | asInt('no') | ^: kubectl", "kubectl prints events line by line")
 	require.Less(t, len(Explain(seen, strings.Repeat("x", 10_000))), 700)
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
+	"github.com/penstock-cd/penstock/pkg/clip"
 	"github.com/penstock-cd/penstock/pkg/failpoint"
 	"github.com/penstock-cd/penstock/pkg/store/dbsqlc"
 	"github.com/penstock-cd/penstock/pkg/trigger"
@@ -29,6 +30,7 @@ type Ended struct {
 	Attempt int32
 	Status  Status
 	Reason  v1alpha1.Reason
+	Message string
 	// Stopped tells that somebody wants the run to end here.
 	Stopped     bool
 	HadWorkflow bool
@@ -102,7 +104,7 @@ func ended(row dbsqlc.UnfollowedRow) Ended {
 	}
 	return Ended{
 		ID: row.ID, StageID: row.StageID, RunID: row.CdWorkflowID, TurnID: row.TurnID,
-		Stage: trigger.Stage(row.Stage), Attempt: row.Attempt, Status: Status(row.Status), Reason: v1alpha1.Reason(row.Reason),
+		Stage: trigger.Stage(row.Stage), Attempt: row.Attempt, Status: Status(row.Status), Reason: v1alpha1.Reason(row.Reason), Message: row.Message,
 		Stopped: row.StopReason != "", HadWorkflow: row.HadWorkflow, Priority: row.Priority,
 		Namespace: row.Namespace, Pipeline: row.Pipeline, PipelineUID: row.PipelineUid, Number: row.Run,
 		Artifacts: artifacts, All: row.Artifacts == string(v1alpha1.ArtifactsAll), Descends: row.Descends, Again: row.Again, Parent: row.Parent,
@@ -304,6 +306,17 @@ func (f *following) task(consequence Consequence, stage trigger.Stage, attempt i
 	}
 }
 
+// summary says how the stage ended.
+func (e Ended) summary() string {
+	if e.Message == "" {
+		return fmt.Sprintf("it ended as %s", e.Status)
+	}
+	return clip.Text(e.Message, maxSummary)
+}
+
+// maxSummary bounds, in bytes, what a task keeps of the message of the attempt before.
+const maxSummary = 512
+
 // retryStages gives stages that failed another task. The turn stays theirs meanwhile.
 func (f *following) retryStages(ctx context.Context) error {
 	tasks := newTasks("")
@@ -315,6 +328,7 @@ func (f *following) retryStages(ctx context.Context) error {
 		}
 		task := f.task(consequence, consequence.Ended.Stage, consequence.Ended.Attempt+1)
 		task.status, task.delay = StatusPending, consequence.RetryAfter
+		task.inputs.Before = consequence.Ended.summary()
 		identities = append(identities, tasks.add(task))
 		params.StageIds = append(params.StageIds, consequence.Ended.StageID)
 	}

@@ -50,6 +50,8 @@ type HeldCount struct {
 	Count  int64
 	// Examples are up to five names of pipelines.
 	Examples []string
+	// Next is when the first of those is tried again that ReasonRetry delays; zero for others.
+	Next time.Time
 }
 
 // DecisionCount is how often something was decided below one build.
@@ -148,7 +150,7 @@ func (s *Store) addHeld(ctx context.Context, buildUIDs []string, summaries map[s
 	}
 	for _, row := range rows {
 		if summary := summaries[row.BuildUid]; summary != nil {
-			summary.Held = append(summary.Held, HeldCount{Reason: v1alpha1.Reason(row.Reason), Count: row.Runs, Examples: row.Examples})
+			summary.Held = append(summary.Held, HeldCount{Reason: v1alpha1.Reason(row.Reason), Count: row.Runs, Examples: row.Examples, Next: since(row.NextAt.Time)})
 		}
 	}
 	return nil
@@ -207,6 +209,12 @@ type LastRun struct {
 	DelayedBy v1alpha1.Reason
 	Attempts  int
 	Next      time.Time
+	// StageAttempt is which attempt of the stage it is, counted from 1: there are more where
+	// the stage has retries. AttemptBefore is how the one before ended; empty for the first.
+	StageAttempt  int32
+	AttemptBefore string
+	// TurnOf is the build that has its turn, while the stage waits for that of its own.
+	TurnOf string
 }
 
 // LastDecision is what was decided for a pipeline at the last finished build.
@@ -234,6 +242,7 @@ func (s *Store) LastRuns(ctx context.Context, pipelineUIDs []string) (map[string
 			Reason: v1alpha1.Reason(row.Reason), Message: row.Message,
 			WorkflowName: row.WorkflowName, HasWorkflow: row.SubmittedAt.Valid, At: row.ChangedAt.Time,
 			DelayedBy: v1alpha1.Reason(row.DelayedBy), Attempts: int(row.Failures), Next: since(row.AvailableAt.Time),
+			StageAttempt: row.StageAttempt, AttemptBefore: row.AttemptBefore, TurnOf: row.TurnOf,
 		}
 	}
 	return runs, nil

@@ -272,3 +272,50 @@ func TestWhatANewerBuildOvertookHasNotFailed(t *testing.T) {
 	followAll(t, s, family)
 	require.Equal(t, v1alpha1.TriggerSummary{Total: 1, Superseded: 1, Progress: "0/1"}, summaryOf(t, s, "b2").Triggers)
 }
+
+func TestAStageThatIsTriedAgainTellsHowTheAttemptBeforeEnded(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	family := given.FamilyOf(given.CdPipeline("web", given.WithRetries(1, time.Minute)))
+	planned(t, s, "b1", family)
+	require.Empty(t, summaryOf(t, s, "b1").Held)
+	task := claim(t, s, "w", 1)[0]
+	failed := seen(task, store.StatusFailed)
+	failed.Reason, failed.Message = v1alpha1.ReasonWorkflowFailed, "Workflow web-1 ended as Failed"
+	_, err := observeUnlocked(t, s, []store.Observation{failed})
+	require.NoError(t, err)
+	followAll(t, s, family)
+	run := lastRunOf(t, s, "web")
+	require.Equal(t, "b1 DEPLOY Pending false", describe(run))
+	require.EqualValues(t, 2, run.StageAttempt)
+	require.Equal(t, "Workflow web-1 ended as Failed", run.AttemptBefore)
+	require.WithinDuration(t, time.Now().Add(time.Minute), run.Next, 30*time.Second)
+	held := summaryOf(t, s, "b1").Held
+	require.Len(t, held, 1)
+	require.WithinDuration(t, run.Next, held[0].Next, 0)
+	held[0].Next = time.Time{}
+	require.Equal(t, []store.HeldCount{{Reason: v1alpha1.ReasonRetry, Count: 1, Examples: []string{"web"}}}, held)
+}
+
+func TestARunThatWaitsItsTurnTellsWhoseTurnItIs(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	family := given.FamilyOf(given.CdPipeline("web"))
+	for _, build := range []string{"b1", "b2", "b3"} {
+		planned(t, s, build, family)
+	}
+	require.Equal(t, "b1", lastRunOf(t, s, "web").TurnOf)
+	endActive(t, s, store.StatusSucceeded)
+	followAll(t, s, family)
+	require.Equal(t, "b2", lastRunOf(t, s, "web").TurnOf)
+	endActive(t, s, store.StatusSucceeded)
+	followAll(t, s, family)
+	require.Empty(t, lastRunOf(t, s, "web").TurnOf)
+}
+
+func lastRunOf(t *testing.T, s *store.Store, pipeline string) store.LastRun {
+	t.Helper()
+	runs, err := s.LastRuns(t.Context(), []string{string(given.UID(pipeline))})
+	require.NoError(t, err)
+	return runs[string(given.UID(pipeline))]
+}

@@ -32,6 +32,8 @@ type Inputs struct {
 	Parent string `json:"parent,omitempty"`
 	// All true means that the run is given all artifacts of its build.
 	All bool `json:"all,omitempty"`
+	// Before is how the stage's attempt before ended; empty for its first attempt.
+	Before string `json:"before,omitempty"`
 	// Artifacts are those of a run with All. They are no part of the task.
 	Artifacts []v1alpha1.Artifact `json:"-"`
 }

@@ -103,6 +103,7 @@ type lastRun struct {
 	ID                                      int64
 	BuildName, Image, Digest, Stage, Status string
 	Reason, Message                         string
+	Attempt                                 int32
 }
 
 type decision struct{ BuildName, Outcome, Reason, Message string }
@@ -114,7 +115,7 @@ const allTold = `
 WITH newest AS (
 	SELECT DISTINCT ON (w.pipeline_uid) w.pipeline_uid, json_build_object('ID', w.id,
 		'BuildName', a.build_name, 'Image', a.image, 'Digest', a.digest,
-		'Stage', r.stage, 'Status', t.status, 'Reason', t.reason, 'Message', t.message) AS run
+		'Stage', r.stage, 'Status', t.status, 'Reason', t.reason, 'Message', t.message, 'Attempt', r.attempt) AS run
 	FROM cd_workflow w
 	JOIN ci_artifact a ON a.id = w.ci_artifact_id
 	JOIN cd_workflow_runner r ON r.cd_workflow_id = w.id

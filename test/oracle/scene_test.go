@@ -61,7 +61,7 @@ func (s *scene) told(pipeline *v1alpha1.CdPipeline) {
 	}
 	condition := metav1.Condition{
 		Type: v1alpha1.ConditionTriggered, Status: metav1.ConditionTrue, Reason: string(decision.Reason),
-		Message: "build " + decision.BuildName + ": " + decision.Message,
+		Message: "triggered " + decision.Message,
 	}
 	if run.Status == store.StatusHeld {
 		condition.Status, condition.Reason = metav1.ConditionFalse, string(run.Reason)

@@ -107,13 +107,13 @@ func TestWhatStatusesAndEventsTellMustBeInTheRows(t *testing.T) {
 		},
 		"a pipeline says of another build that it was triggered": {
 			func(s *scene) {
-				s.tellsOf(func(status *v1alpha1.CdPipelineStatus) { status.Conditions[0].Message = "build b0: by build b0" })
+				s.tellsOf(func(status *v1alpha1.CdPipelineStatus) { status.Conditions[0].Message = "triggered by build b0" })
 			},
-			"I7: the condition Triggered of CdPipeline web-001 is True/Triggered: build b0",
+			"I7: the condition Triggered of CdPipeline web-001 is True/Triggered: triggered by build b0",
 		},
 		"a pipeline says nothing of what was decided": {
 			func(s *scene) { s.tellsOf(func(status *v1alpha1.CdPipelineStatus) { status.Conditions = nil }) },
-			"I7: the condition Triggered of CdPipeline web-001 is nothing, the rows say True/Triggered: build b1: by build b1",
+			"I7: the condition Triggered of CdPipeline web-001 is nothing, the rows say True/Triggered: triggered by build b1",
 		},
 		"a pipeline does not say what is deployed": {
 			func(s *scene) { s.tellsOf(func(status *v1alpha1.CdPipelineStatus) { status.Deployed = nil }) },

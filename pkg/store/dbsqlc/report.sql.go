@@ -344,14 +344,17 @@ func (q *Queries) HeldBackPipelines(ctx context.Context, arg HeldBackPipelinesPa
 }
 
 const heldRuns = `-- name: HeldRuns :many
-SELECT w.build_uid, t.reason, count(*) AS runs, (array_agg(DISTINCT w.pipeline))[1:5]::text[] AS examples
+SELECT w.build_uid, (CASE t.status WHEN 'Pending' THEN 'Retry' ELSE t.reason END)::text AS reason, count(*) AS runs,
+       (array_agg(DISTINCT w.pipeline))[1:5]::text[] AS examples,
+       GREATEST(min(t.available_at) FILTER (WHERE t.status = 'Pending'), 'epoch')::timestamptz AS next_at
 FROM cd_workflow w
 JOIN cd_workflow_runner r ON r.cd_workflow_id = w.id
 JOIN task t ON t.id = r.task_id
 WHERE w.build_uid = ANY($1::text[]) AND w.outcome IS NULL
-  AND ((t.status = 'Held' AND t.reason <> 'StageBefore') OR (t.status = 'Submitted' AND t.reason = 'NotTakenUp'))
-GROUP BY w.build_uid, t.reason
-ORDER BY w.build_uid, t.reason
+  AND ((t.status = 'Held' AND t.reason <> 'StageBefore') OR (t.status = 'Submitted' AND t.reason = 'NotTakenUp')
+    OR (t.status = 'Pending' AND r.attempt > 1 AND t.reason = '' AND t.delayed_by = ''))
+GROUP BY w.build_uid, 2
+ORDER BY w.build_uid, 2
 `
 
 type HeldRunsRow struct {
@@ -359,10 +362,12 @@ type HeldRunsRow struct {
 	Reason   string
 	Runs     int64
 	Examples []string
+	NextAt   pgtype.Timestamptz
 }
 
-// What the builds' runs are held by, counted, with the first few names of each kind; and
-// those whose Workflow nobody takes up.
+// What the builds' runs are held by, counted, with the first few names of each kind; those
+// whose Workflow nobody takes up; and those of which a stage is to be tried again, with the
+// time of the first.
 func (q *Queries) HeldRuns(ctx context.Context, buildUids []string) ([]HeldRunsRow, error) {
 	rows, err := q.db.Query(ctx, heldRuns, buildUids)
 	if err != nil {
@@ -377,6 +382,7 @@ func (q *Queries) HeldRuns(ctx context.Context, buildUids []string) ([]HeldRunsR
 			&i.Reason,
 			&i.Runs,
 			&i.Examples,
+			&i.NextAt,
 		); err != nil {
 			return nil, err
 		}
@@ -448,39 +454,50 @@ func (q *Queries) LastDecisions(ctx context.Context, pipelineUids []string) ([]L
 
 const lastRuns = `-- name: LastRuns :many
 SELECT p.pipeline_uid, w.id AS run_id, a.build_name, a.image, a.digest, l.stage, l.status, l.reason, l.message, l.workflow_name, l.submitted_at, l.changed_at, l.delayed_by, l.failures,
-       GREATEST(l.available_at, 'epoch')::timestamptz AS available_at
+       GREATEST(l.available_at, 'epoch')::timestamptz AS available_at, l.stage_attempt, l.attempt_before, COALESCE(h.build_name, '')::text AS turn_of
 FROM cd_pipeline p
 JOIN cd_workflow w ON w.id = p.last_run_id
 JOIN ci_artifact a ON a.id = w.ci_artifact_id
 JOIN LATERAL (
-    SELECT r.stage, t.status, t.reason, t.message, t.workflow_name, t.submitted_at, t.changed_at, t.delayed_by, t.failures, t.available_at
+    SELECT r.stage, t.status, t.reason, t.message, t.workflow_name, t.submitted_at, t.changed_at, t.delayed_by, t.failures, t.available_at,
+           r.attempt AS stage_attempt, COALESCE(t.inputs->>'before', '')::text AS attempt_before
     FROM cd_workflow_runner r JOIN task t ON t.id = r.task_id
     WHERE r.cd_workflow_id = w.id AND t.reason NOT IN ('StageBefore', 'StageBeforeFailed')
     ORDER BY r.id DESC
     LIMIT 1
 ) l ON true
+LEFT JOIN LATERAL (
+    SELECT b.build_name FROM turn u JOIN ci_build b ON b.build_uid = u.build_uid
+    WHERE l.status = 'Held' AND l.reason = 'Turn' AND u.pipeline_uid = p.pipeline_uid AND u.state = 'Active'
+    ORDER BY u.id
+    LIMIT 1
+) h ON true
 WHERE p.pipeline_uid = ANY($1::text[])
 `
 
 type LastRunsRow struct {
-	PipelineUid  string
-	RunID        int64
-	BuildName    string
-	Image        string
-	Digest       string
-	Stage        string
-	Status       string
-	Reason       string
-	Message      string
-	WorkflowName string
-	SubmittedAt  pgtype.Timestamptz
-	ChangedAt    pgtype.Timestamptz
-	DelayedBy    string
-	Failures     int32
-	AvailableAt  pgtype.Timestamptz
+	PipelineUid   string
+	RunID         int64
+	BuildName     string
+	Image         string
+	Digest        string
+	Stage         string
+	Status        string
+	Reason        string
+	Message       string
+	WorkflowName  string
+	SubmittedAt   pgtype.Timestamptz
+	ChangedAt     pgtype.Timestamptz
+	DelayedBy     string
+	Failures      int32
+	AvailableAt   pgtype.Timestamptz
+	StageAttempt  int32
+	AttemptBefore string
+	TurnOf        string
 }
 
-// The newest run of each pipeline, at its furthest stage that was reached.
+// The newest run of each pipeline, at its furthest stage that was reached; how the attempt
+// before ended; and, where it waits for its turn, the build that has its turn.
 func (q *Queries) LastRuns(ctx context.Context, pipelineUids []string) ([]LastRunsRow, error) {
 	rows, err := q.db.Query(ctx, lastRuns, pipelineUids)
 	if err != nil {
@@ -506,6 +523,9 @@ func (q *Queries) LastRuns(ctx context.Context, pipelineUids []string) ([]LastRu
 			&i.DelayedBy,
 			&i.Failures,
 			&i.AvailableAt,
+			&i.StageAttempt,
+			&i.AttemptBefore,
+			&i.TurnOf,
 		); err != nil {
 			return nil, err
 		}

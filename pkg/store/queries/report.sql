@@ -59,16 +59,20 @@ WHERE place <= @most_each::bigint
 ORDER BY build_uid, place;
 
 -- name: HeldRuns :many
--- What the builds' runs are held by, counted, with the first few names of each kind; and
--- those whose Workflow nobody takes up.
-SELECT w.build_uid, t.reason, count(*) AS runs, (array_agg(DISTINCT w.pipeline))[1:5]::text[] AS examples
+-- What the builds' runs are held by, counted, with the first few names of each kind; those
+-- whose Workflow nobody takes up; and those of which a stage is to be tried again, with the
+-- time of the first.
+SELECT w.build_uid, (CASE t.status WHEN 'Pending' THEN 'Retry' ELSE t.reason END)::text AS reason, count(*) AS runs,
+       (array_agg(DISTINCT w.pipeline))[1:5]::text[] AS examples,
+       GREATEST(min(t.available_at) FILTER (WHERE t.status = 'Pending'), 'epoch')::timestamptz AS next_at
 FROM cd_workflow w
 JOIN cd_workflow_runner r ON r.cd_workflow_id = w.id
 JOIN task t ON t.id = r.task_id
 WHERE w.build_uid = ANY(@build_uids::text[]) AND w.outcome IS NULL
-  AND ((t.status = 'Held' AND t.reason <> 'StageBefore') OR (t.status = 'Submitted' AND t.reason = 'NotTakenUp'))
-GROUP BY w.build_uid, t.reason
-ORDER BY w.build_uid, t.reason;
+  AND ((t.status = 'Held' AND t.reason <> 'StageBefore') OR (t.status = 'Submitted' AND t.reason = 'NotTakenUp')
+    OR (t.status = 'Pending' AND r.attempt > 1 AND t.reason = '' AND t.delayed_by = ''))
+GROUP BY w.build_uid, 2
+ORDER BY w.build_uid, 2;
 
 -- name: DelayedRuns :many
 -- What delays the builds' runs, counted, with the first few names of each kind; the last
@@ -102,19 +106,27 @@ FROM (SELECT namespace, owner_name FROM task
       LIMIT @head) h;
 
 -- name: LastRuns :many
--- The newest run of each pipeline, at its furthest stage that was reached.
+-- The newest run of each pipeline, at its furthest stage that was reached; how the attempt
+-- before ended; and, where it waits for its turn, the build that has its turn.
 SELECT p.pipeline_uid, w.id AS run_id, a.build_name, a.image, a.digest, l.stage, l.status, l.reason, l.message, l.workflow_name, l.submitted_at, l.changed_at, l.delayed_by, l.failures,
-       GREATEST(l.available_at, 'epoch')::timestamptz AS available_at
+       GREATEST(l.available_at, 'epoch')::timestamptz AS available_at, l.stage_attempt, l.attempt_before, COALESCE(h.build_name, '')::text AS turn_of
 FROM cd_pipeline p
 JOIN cd_workflow w ON w.id = p.last_run_id
 JOIN ci_artifact a ON a.id = w.ci_artifact_id
 JOIN LATERAL (
-    SELECT r.stage, t.status, t.reason, t.message, t.workflow_name, t.submitted_at, t.changed_at, t.delayed_by, t.failures, t.available_at
+    SELECT r.stage, t.status, t.reason, t.message, t.workflow_name, t.submitted_at, t.changed_at, t.delayed_by, t.failures, t.available_at,
+           r.attempt AS stage_attempt, COALESCE(t.inputs->>'before', '')::text AS attempt_before
     FROM cd_workflow_runner r JOIN task t ON t.id = r.task_id
     WHERE r.cd_workflow_id = w.id AND t.reason NOT IN ('StageBefore', 'StageBeforeFailed')
     ORDER BY r.id DESC
     LIMIT 1
 ) l ON true
+LEFT JOIN LATERAL (
+    SELECT b.build_name FROM turn u JOIN ci_build b ON b.build_uid = u.build_uid
+    WHERE l.status = 'Held' AND l.reason = 'Turn' AND u.pipeline_uid = p.pipeline_uid AND u.state = 'Active'
+    ORDER BY u.id
+    LIMIT 1
+) h ON true
 WHERE p.pipeline_uid = ANY(@pipeline_uids::text[]);
 
 -- name: DeployedArtifacts :many
