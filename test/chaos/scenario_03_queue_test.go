@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"testing"
 	"time"
 
@@ -103,7 +104,8 @@ func claimTimes(t *testing.T, w *world.World, claims int) []time.Duration {
 	const rows = 20 // what dispatch claims with five slots
 	params := dbsqlc.ClaimTasksParams{
 		Kind:       string(store.KindCd),
-		Namespaces: []string{w.Namespace}, Most: rows, Worker: "somebody",
+		Namespaces: []string{w.Namespace}, Most: rows, Look: rows, Worker: "somebody",
+		Limited: []string{}, Rooms: []int32{}, Causes: []string{}, Room: math.MaxInt32, // no namespace is limited
 		Lease: pgtype.Interval{Microseconds: lease.Microseconds(), Valid: true},
 	}
 	times := make([]time.Duration, claims)
