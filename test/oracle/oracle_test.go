@@ -396,6 +396,13 @@ func TestEveryBrokenPromiseIsNamed(t *testing.T) {
 			},
 			[]string{"I7: task 3 became Pending/SubmissionDelayed 1 time(s), and events say 0"},
 		},
+		"I7: a claim of what is to be stopped that was given back for a reason, and no event": {
+			func(s *scene) {
+				s.execute("UPDATE task SET status = 'Submitting', stop_reason = 'Cancelled' WHERE id = $1", s.pending)
+				s.execute("-- name: CompleteTasks :many\nUPDATE task SET status = 'Pending', reason = 'SubmissionDelayed' WHERE id = $1", s.pending)
+			},
+			[]string{"I7: task 3 became Pending/SubmissionDelayed 1 time(s), and events say 0"},
+		},
 		"I7: what is deployed and no pipeline says so": {
 			func(s *scene) { s.execute("DELETE FROM deployed") },
 			[]string{"I7: an artifact was deployed, and its pipeline says neither that nor what came after it: web-001 " + given.Artifact(0).Image},

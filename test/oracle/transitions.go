@@ -12,7 +12,9 @@ import (
 // recorder logs every state that a task or a turn has ever had, with its reason, and until
 // when one that waits for the time is held; none,
 // before it was made and after it was deleted, is the empty one. The ids of what concerns
-// one pipeline are in the order in which it happened.
+// one pipeline are in the order in which it happened. An attempt has failed where it counts,
+// or is tried again later, or its worker gives a reason: one that is to be stopped is tried
+// again at once, and not counted where the API server gave no answer.
 const recorder = `
 CREATE TABLE IF NOT EXISTS oracle_transition (
 	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, task bigint NOT NULL, before text NOT NULL, after text NOT NULL,
@@ -27,7 +29,8 @@ BEGIN
 	ELSIF (OLD.status, OLD.reason, OLD.reopened) IS DISTINCT FROM (NEW.status, NEW.reason, NEW.reopened)
 		OR (NEW.status = 'Held' AND NEW.reason IN ('Window', 'Freeze') AND OLD.message <> NEW.message) THEN
 		INSERT INTO oracle_transition (task, before, after, reason, failed, reopened)
-		VALUES (NEW.id, OLD.status, NEW.status, NEW.reason, NEW.failures > OLD.failures OR NEW.available_at > GREATEST(OLD.available_at, now()), NEW.reopened - OLD.reopened);
+		VALUES (NEW.id, OLD.status, NEW.status, NEW.reason, NEW.failures > OLD.failures OR NEW.available_at > GREATEST(OLD.available_at, now())
+			OR (NEW.reason <> '' AND current_query() LIKE '%name: CompleteTasks %'), NEW.reopened - OLD.reopened);
 	END IF;
 	RETURN NEW;
 END $$;
