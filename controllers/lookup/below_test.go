@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -18,6 +20,7 @@ import (
 // counting is an API server that counts what it is asked and how many objects it answers with.
 type counting struct {
 	client.Reader
+	mu                sync.Mutex
 	requests, objects int
 	largest           int64 // the limit that was asked for; 0 where there was none
 }
@@ -26,6 +29,8 @@ func (c *counting) List(ctx context.Context, list client.ObjectList, options ...
 	err := c.Reader.List(ctx, list, options...)
 	asked := client.ListOptions{}
 	asked.ApplyOptions(options)
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.requests++
 	c.objects += len(list.(*v1alpha1.CdPipelineList).Items)
 	c.largest = max(c.largest, asked.Limit)
@@ -70,11 +75,11 @@ func TestWhatHangsBelowPipelinesIsReadAndLittleElse(t *testing.T) {
 			for i := range tc.parents {
 				parents = append(parents, fmt.Sprintf("up-%03d", i))
 			}
-			children, err := lookup.BelowEach(t.Context(), server, namespace, append(parents, parents[0]))
-			require.NoError(t, err)
+			children := lookup.BelowEach(t.Context(), server, namespace, append(parents, parents[0]))
 			require.Len(t, children, tc.parents, "what is below others is not kept")
 			for i, parent := range parents {
-				require.Equal(t, []string{fmt.Sprintf("down-%03d", i)}, names(children[parent]))
+				require.NoError(t, children[parent].Err)
+				require.Equal(t, []string{fmt.Sprintf("down-%03d", i)}, names(children[parent].Value))
 			}
 			require.Equal(t, tc.requests, server.requests)
 			require.Equal(t, tc.objects, server.objects)
@@ -99,25 +104,46 @@ func TestEveryPageOfANamespaceIsRead(t *testing.T) {
 	for i := range chains {
 		parents = append(parents, fmt.Sprintf("up-%03d", i))
 	}
-	children, err := lookup.BelowEach(t.Context(), server, namespace, parents)
-	require.NoError(t, err)
+	children := lookup.BelowEach(t.Context(), server, namespace, parents)
 	require.Equal(t, 4, server.requests)
 	require.Len(t, children, chains+1)
-	require.Empty(t, children["nobody"])
-	require.Equal(t, []string{"down-009"}, names(children["up-009"]))
+	require.Equal(t, lookup.Listed{}, children["nobody"])
+	require.Equal(t, []string{"down-009"}, names(children["up-009"].Value))
 }
 
-// silent is an API server that answers no list.
-type silent struct{ client.Reader }
+// silent is an API server that answers no list of what is below one parent, or none at all.
+type silent struct {
+	client.Reader
+	parent string
+}
 
 var errSilent = errors.New("no answer")
 
-func (silent) List(context.Context, client.ObjectList, ...client.ListOption) error { return errSilent }
+func (s silent) List(ctx context.Context, list client.ObjectList, options ...client.ListOption) error {
+	asked := client.ListOptions{}
+	asked.ApplyOptions(options)
+	if s.parent == "" || strings.Contains(asked.FieldSelector.String(), "spec.parentRef.name="+s.parent) {
+		return errSilent
+	}
+	return s.Reader.List(ctx, list, options...)
+}
 
 func TestWhatIsBelowIsNotKnownWhereTheAPIServerFails(t *testing.T) {
 	t.Parallel()
 	for _, parents := range [][]string{{"a"}, {"a", "b", "c", "d", "e", "f", "g", "h", "i"}} {
-		_, err := lookup.BelowEach(t.Context(), silent{}, "namespace", parents)
-		require.ErrorIs(t, err, errSilent)
+		children := lookup.BelowEach(t.Context(), silent{}, "namespace", parents)
+		require.Len(t, children, len(parents))
+		for _, parent := range parents {
+			require.ErrorIs(t, children[parent].Err, errSilent)
+		}
 	}
+}
+
+func TestAParentOfWhichNothingIsToldCostsTheOthersNothing(t *testing.T) {
+	t.Parallel()
+	namespace, live := pairs(t, 3)
+	children := lookup.BelowEach(t.Context(), silent{live, "up-001"}, namespace, []string{"up-000", "up-001", "up-002"})
+	require.ErrorIs(t, children["up-001"].Err, errSilent)
+	require.Equal(t, []string{"down-000"}, names(children["up-000"].Value))
+	require.Equal(t, []string{"down-002"}, names(children["up-002"].Value))
 }

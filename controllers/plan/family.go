@@ -3,10 +3,12 @@ package plan
 import (
 	"context"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
 	"github.com/penstock-cd/penstock/controllers/lookup"
+	"github.com/penstock-cd/penstock/pkg/bounded"
 	"github.com/penstock-cd/penstock/pkg/store"
 )
 
@@ -31,68 +33,62 @@ func (f *family) Of(kind v1alpha1.ParentKind, name string) []v1alpha1.CdPipeline
 	return f.Family.Of(kind, name)
 }
 
-// below is lookup.Below within the time that one read may take.
+// below is lookup.Below for the parent of a build.
 func (c *Config) below(ctx context.Context, namespace string, kind v1alpha1.ParentKind, name string) ([]v1alpha1.CdPipeline, error) {
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
-	defer cancel()
 	return lookup.Below(ctx, c.Live, namespace, kind, name)
 }
+
+// namespacesAtOnce is of how many namespaces the pipelines below others are read at once.
+const namespacesAtOnce = 4
 
 // chained knows, for one batch of ended stages, the pipelines below other pipelines.
 type chained struct {
 	config      *Config
-	byNamespace map[string]map[string][]v1alpha1.CdPipeline // by parent
+	byNamespace map[string]map[string]lookup.Listed // by parent
 }
 
 func newChained(config *Config) *chained {
-	return &chained{config: config, byNamespace: map[string]map[string][]v1alpha1.CdPipeline{}}
+	return &chained{config: config, byNamespace: map[string]map[string]lookup.Listed{}}
 }
 
 // asked tells whether the API server had to be asked.
 func (c *chained) asked() bool { return len(c.byNamespace) > 0 }
 
-// prepare reads together what is below those runs of the batch that are about to end.
-func (c *chained) prepare(ctx context.Context, batch []store.Ended) error {
+// prepare reads together what is below those runs of the batch that are about to end. What
+// can't be read is told by of.
+func (c *chained) prepare(ctx context.Context, batch []store.Ended) {
 	parents := map[string][]string{}
 	for _, ended := range batch {
 		if ended.Descends && !ended.UnderWay && len(ended.Later) == 0 {
 			parents[ended.Namespace] = append(parents[ended.Namespace], ended.Pipeline)
 		}
 	}
-	for namespace, names := range parents {
-		if err := c.read(ctx, namespace, names); err != nil {
-			return err
+	namespaces := slices.Collect(maps.Keys(parents))
+	results := bounded.Map(ctx, namespacesAtOnce, 0, namespaces, func(ctx context.Context, namespace string) (map[string]lookup.Listed, error) {
+		return lookup.BelowEach(ctx, c.config.Live, namespace, parents[namespace]), nil
+	})
+	for i, namespace := range namespaces {
+		if results[i].Err == nil { // else the context has ended, and of finds out
+			c.byNamespace[namespace] = results[i].Value
 		}
 	}
-	return nil
-}
-
-// read adds what is below pipelines of a namespace.
-func (c *chained) read(ctx context.Context, namespace string, parents []string) error {
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
-	defer cancel()
-	children, err := lookup.BelowEach(ctx, c.config.Live, namespace, parents)
-	if err != nil {
-		return err
-	}
-	known := c.byNamespace[namespace]
-	if known == nil {
-		c.byNamespace[namespace] = children
-		return nil
-	}
-	maps.Copy(known, children)
-	return nil
 }
 
 // of returns the family below a pipeline.
 func (c *chained) of(ctx context.Context, namespace, pipeline string) (*family, error) {
-	if _, known := c.byNamespace[namespace][pipeline]; !known {
-		if err := c.read(ctx, namespace, []string{pipeline}); err != nil {
-			return nil, err
-		}
+	if c.byNamespace[namespace] == nil {
+		c.byNamespace[namespace] = map[string]lookup.Listed{}
+	}
+	children, known := c.byNamespace[namespace][pipeline]
+	if !known {
+		children = lookup.BelowEach(ctx, c.config.Live, namespace, []string{pipeline})[pipeline]
+		c.byNamespace[namespace][pipeline] = children
+	}
+	if children.Err != nil {
+		return nil, children.Err
 	}
 	return &family{
 		Family: lookup.NewFamily(ctx, c.config.Cache, namespace),
-		kind:   v1alpha1.ParentCdPipeline, name: pipeline, direct: c.byNamespace[namespace][pipeline],
+		kind:   v1alpha1.ParentCdPipeline, name: pipeline, direct: children.Value,
 	}, nil
 }

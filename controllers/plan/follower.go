@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,6 +31,9 @@ const (
 	listInterval = 500 * time.Millisecond
 	// asideFor is how long a stage is left alone that can't be followed.
 	asideFor = 30 * time.Second
+	// decideTimeout bounds what one batch asks the API server for. Stages of which it is not
+	// known by then are left for the next.
+	decideTimeout = 20 * time.Second
 )
 
 // Follower commits what follows an ended stage: the next stage, or the end of the
@@ -55,18 +59,28 @@ func NewFollower(config Config, log logr.Logger) *Follower {
 // Wake says that stages may have ended. It never blocks.
 func (f *Follower) Wake() { f.wake.Notify() }
 
-// runOnce follows every ended stage that there is.
+// runOnce follows every ended stage that there is. Those of which it can't be decided what
+// follows, since the API server gives no answer, keep no other: they are left until the
+// next run.
 func (f *Follower) runOnce(ctx context.Context) (time.Duration, error) {
+	var undecided error
 	for ctx.Err() == nil {
 		ended, err := f.Rows.Unfollowed(ctx, f.line.size(), f.line.aside(time.Now()))
 		if err != nil || len(ended) == 0 {
-			return 0, err
+			return 0, errors.Join(undecided, err)
 		}
 		children := newChained(&f.Config)
-		err = f.follow(ctx, ended, children)
-		f.line.followed(ended, err, time.Now())
+		batch, err := f.follow(ctx, ended, children)
+		undecided = cmp.Or(undecided, batch.err)
+		f.line.leave(batch.undecided, time.Now())
+		if len(batch.decided) > 0 {
+			f.line.followed(batch.decided, err, time.Now())
+		}
 		if err != nil && !errors.Is(err, store.ErrStale) {
 			return 0, err
+		}
+		if len(batch.decided) == 0 {
+			return 0, undecided
 		}
 		if children.asked() {
 			pause.For(ctx, listInterval)
@@ -75,18 +89,46 @@ func (f *Follower) runOnce(ctx context.Context) (time.Duration, error) {
 	return 0, nil
 }
 
-func (f *Follower) follow(ctx context.Context, ended []store.Ended, children *chained) error {
-	if err := children.prepare(ctx, ended); err != nil {
-		return err
-	}
+// decisions are what was found out about a batch of ended stages.
+type decisions struct {
+	decided      []store.Ended
+	consequences []store.Consequence // of those
+	undecided    []store.Ended
+	err          error // why the first of those is undecided
+}
+
+func (f *Follower) follow(ctx context.Context, ended []store.Ended, children *chained) (decisions, error) {
+	asking, cancel := context.WithTimeout(ctx, decideTimeout)
+	defer cancel()
+	children.prepare(asking, ended)
 	release, err := f.Bounds.take(ctx, f.Bounds.chunk)
 	if err != nil {
-		return err
+		return decisions{}, err
 	}
 	defer release()
-	consequences, err := f.consequences(ctx, ended, children)
-	if err != nil {
-		return err
+	batch := f.decide(asking, ended, children)
+	return batch, f.commit(ctx, batch.consequences)
+}
+
+// decide finds out what follows the first of the stages: of as many as have no more decisions
+// together than one chunk of a plan, but of at least one.
+func (f *Follower) decide(ctx context.Context, ended []store.Ended, children *chained) (batch decisions) {
+	for i, pairs := 0, 0; i < len(ended) && pairs < f.Bounds.chunk; i++ {
+		consequence, err := f.consequence(ctx, ended[i], children)
+		if err != nil {
+			batch.undecided = append(batch.undecided, ended[i])
+			batch.err = cmp.Or(batch.err, fmt.Errorf("decide what follows stage %s of %s: %w", ended[i].Stage, ended[i].Pipeline, err))
+			continue
+		}
+		batch.decided, batch.consequences = append(batch.decided, ended[i]), append(batch.consequences, consequence)
+		pairs += len(consequence.Decisions)
+	}
+	return batch
+}
+
+func (f *Follower) commit(ctx context.Context, consequences []store.Consequence) error {
+	if len(consequences) == 0 {
+		return nil
 	}
 	if err := f.Rows.Follow(ctx, consequences); err != nil {
 		return err
@@ -95,22 +137,6 @@ func (f *Follower) follow(ctx context.Context, ended []store.Ended, children *ch
 	f.Planned()
 	observeAll(consequences)
 	return nil
-}
-
-// consequences decides what follows the first of the stages: as many as have no more decisions
-// together than one chunk of a plan, but at least one.
-func (f *Follower) consequences(ctx context.Context, ended []store.Ended, children *chained) ([]store.Consequence, error) {
-	consequences := make([]store.Consequence, 0, len(ended))
-	for pairs := 0; len(consequences) < len(ended) && (pairs < f.Bounds.chunk || pairs == 0); {
-		stage := ended[len(consequences)]
-		consequence, err := f.consequence(ctx, stage, children)
-		if err != nil {
-			return nil, fmt.Errorf("decide what follows stage %s of %s: %w", stage.Stage, stage.Pipeline, err)
-		}
-		consequences = append(consequences, consequence)
-		pairs += len(consequence.Decisions)
-	}
-	return consequences, nil
 }
 
 // consequence decides what follows one ended stage, by the pipeline as it is now.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -232,6 +233,33 @@ func TestOneEndedStageReadsItsOwnChildrenAlone(t *testing.T) {
 	follow(t, s.follower())
 	require.Equal(t, []string{"below DEPLOY Pending"}, s.table(queued))
 	require.EqualValues(t, 1, objects.Load())
+}
+
+// The API server tells nothing of what is below some pipelines: the others go on at once, and
+// those when it answers again.
+func TestAParentOfWhichTheAPIServerTellsNothingKeepsNoOther(t *testing.T) {
+	t.Parallel()
+	s := planned(t, given.CdPipeline("a"), given.CdPipeline("b"), given.CdPipeline("c"),
+		given.CdPipeline("below-a", given.BelowCd("a")), given.CdPipeline("below-b", given.BelowCd("b")), given.CdPipeline("below-c", given.BelowCd("c")))
+	broken := errors.New("no answer")
+	s.failing(interceptor.Funcs{List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, options ...client.ListOption) error {
+		asked := client.ListOptions{}
+		asked.ApplyOptions(options)
+		if strings.Contains(asked.FieldSelector.String(), "spec.parentRef.name=b") {
+			return broken
+		}
+		return c.List(ctx, list, options...)
+	}})
+	s.end(store.StatusSucceeded)
+	follower := s.follower()
+	_, err := follower.runOnce(t.Context())
+	require.ErrorIs(t, err, broken)
+	require.Equal(t, []string{"a Succeeded", "b goes on", "below-a goes on", "below-c goes on", "c Succeeded"}, s.table(ran))
+
+	follower.Live = s.cluster
+	follower.line.until = nil // a second later
+	follow(t, follower)
+	require.Equal(t, []string{"a Succeeded", "b Succeeded", "below-a goes on", "below-b goes on", "below-c goes on", "c Succeeded"}, s.table(ran))
 }
 
 func TestAStageOfWhichNobodyKnowsHowItEndedIsNotTriedAgain(t *testing.T) {

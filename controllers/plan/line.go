@@ -26,7 +26,21 @@ func (l *followLine) aside(now time.Time) []int64 {
 	return slices.Sorted(maps.Keys(l.until))
 }
 
-// followed takes note of how a batch went.
+// leave leaves stages alone for a while of which the API server has not told enough.
+func (l *followLine) leave(undecided []store.Ended, now time.Time) {
+	for _, stage := range undecided {
+		l.set(stage.ID, now.Add(followRetry))
+	}
+}
+
+func (l *followLine) set(task int64, until time.Time) {
+	if l.until == nil {
+		l.until = map[int64]time.Time{}
+	}
+	l.until[task] = until
+}
+
+// followed takes note of how a batch of at least one stage went.
 func (l *followLine) followed(batch []store.Ended, err error, now time.Time) {
 	switch {
 	case err == nil || errors.Is(err, store.ErrStale):
@@ -35,9 +49,6 @@ func (l *followLine) followed(batch []store.Ended, err error, now time.Time) {
 		for l.halved++; l.size() >= len(batch); l.halved++ {
 		}
 	default:
-		if l.until == nil {
-			l.until = map[int64]time.Time{}
-		}
-		l.until[batch[0].ID] = now.Add(asideFor)
+		l.set(batch[0].ID, now.Add(asideFor))
 	}
 }
