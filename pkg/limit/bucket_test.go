@@ -70,11 +70,22 @@ func TestATriggerGoesBeforeBackgroundThatWaitsLonger(t *testing.T) {
 	})
 }
 
+// But for two tokens, so that the first trigger waits for none.
 func TestBackgroundFlowsFreelyWhenNoTriggerIsUnderWay(t *testing.T) {
 	inBubble(t, 50, 10, func(_ *testing.T, tr *trace) {
-		tr.ask(background, 60)
+		tr.ask(background, 100)
 		time.Sleep(time.Second)
-		tr.require(0, 60)
+		tr.require(0, 58)
+		tr.ask(trigger, 2)
+		tr.require(2, 58)
+	})
+}
+
+func TestASmallBurstIsNotKeptFromBackground(t *testing.T) {
+	inBubble(t, 50, 1, func(_ *testing.T, tr *trace) {
+		tr.ask(background, 100)
+		time.Sleep(time.Second)
+		tr.require(0, 51)
 	})
 }
 

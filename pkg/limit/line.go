@@ -68,7 +68,7 @@ func (b *Bucket) push(w *waiter, now time.Time) {
 func (b *Bucket) serve(now time.Time) {
 	for b.waiting(TriggerClass)+b.waiting(BackgroundClass) > 0 {
 		each := TriggersEach(b.turns.busyFor(now), b.lateness(now))
-		at := latest(b.pausedUntil, b.turns.at(b.waiting(TriggerClass), each), b.tokensAt(now, 1))
+		at := latest(b.pausedUntil, b.turns.at(b.waiting(TriggerClass), each), b.tokensAt(now, 1+b.kept()))
 		if at.After(now) {
 			b.wake(at.Sub(now))
 			return
@@ -76,6 +76,18 @@ func (b *Bucket) serve(now time.Time) {
 		b.grant(b.turns.next(b.waiting(TriggerClass), b.waiting(BackgroundClass), each), now)
 	}
 }
+
+// kept is how many tokens background leaves in the bucket while no triggers are under way: the
+// first of them need two, to look what hangs below and to create, and do not wait for them.
+func (b *Bucket) kept() int {
+	if b.waiting(TriggerClass) > 0 || len(b.turns.busy) > 0 {
+		return 0
+	}
+	return min(firstTrigger, b.tokens.Burst()/4)
+}
+
+// firstTrigger is how many requests the first trigger needs.
+const firstTrigger = 2
 
 func (b *Bucket) grant(class string, now time.Time) {
 	w := b.classes[class].pop()
