@@ -8,18 +8,11 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/penstock-cd/penstock/pkg/store"
-	"github.com/penstock-cd/penstock/test/env/fault"
 )
 
 func TestADatabaseThatIsAwayIsToldWithinABoundedTime(t *testing.T) {
 	t.Parallel()
-	url := local.NewDatabase(t)
-	rows := openRows(t, url)
-	proxy, err := fault.NewPostgres(url)
-	require.NoError(t, err)
-	t.Cleanup(proxy.Close)
-	s := newScene(t, options{databaseURL: proxy.URL})
-	s.rows = rows
+	s, proxy := newProxied(t)
 	namespace := local.NewNamespace(t)
 	s.plan(t, namespace, "b1", family(namespace, "web"))
 	token := s.reader(t, namespace)

@@ -107,7 +107,7 @@ func TestEveryPageOfANamespaceIsRead(t *testing.T) {
 	children := lookup.BelowEach(t.Context(), server, namespace, parents)
 	require.Equal(t, 4, server.requests)
 	require.Len(t, children, chains+1)
-	require.Equal(t, lookup.Listed{}, children["nobody"])
+	require.Equal(t, lookup.Listed{}, children["nobody"], "a parent without children has an empty list and no error")
 	require.Equal(t, []string{"down-009"}, names(children["up-009"].Value))
 }
 

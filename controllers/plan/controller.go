@@ -197,7 +197,7 @@ func (c *Controller) plan(ctx context.Context, build *v1alpha1.CiBuild) (bool, e
 	if err != nil || parent == nil {
 		return false, err
 	}
-	direct, err := c.below(ctx, build.Namespace, v1alpha1.ParentCiPipeline, parent.Name)
+	direct, err := lookup.Below(ctx, c.Live, build.Namespace, v1alpha1.ParentCiPipeline, parent.Name)
 	if err != nil {
 		return false, err
 	}

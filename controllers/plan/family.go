@@ -33,11 +33,6 @@ func (f *family) Of(kind v1alpha1.ParentKind, name string) []v1alpha1.CdPipeline
 	return f.Family.Of(kind, name)
 }
 
-// below is lookup.Below for the parent of a build.
-func (c *Config) below(ctx context.Context, namespace string, kind v1alpha1.ParentKind, name string) ([]v1alpha1.CdPipeline, error) {
-	return lookup.Below(ctx, c.Live, namespace, kind, name)
-}
-
 // namespacesAtOnce is of how many namespaces the pipelines below others are read at once.
 const namespacesAtOnce = 4
 
@@ -54,9 +49,11 @@ func newChained(config *Config) *chained {
 // asked tells whether the API server had to be asked.
 func (c *chained) asked() bool { return len(c.byNamespace) > 0 }
 
-// prepare reads together what is below those runs of the batch that are about to end. What
-// can't be read is told by of.
+// prepare reads together what is below those runs of the batch that are about to end. For a
+// pipeline whose list failed, of returns that error.
 func (c *chained) prepare(ctx context.Context, batch []store.Ended) {
+	ctx, cancel := context.WithTimeout(ctx, decideTimeout)
+	defer cancel()
 	parents := map[string][]string{}
 	for _, ended := range batch {
 		if ended.Descends && !ended.UnderWay && len(ended.Later) == 0 {
@@ -68,7 +65,7 @@ func (c *chained) prepare(ctx context.Context, batch []store.Ended) {
 		return lookup.BelowEach(ctx, c.config.Live, namespace, parents[namespace]), nil
 	})
 	for i, namespace := range namespaces {
-		if results[i].Err == nil { // else the context has ended, and of finds out
+		if results[i].Err == nil { // else the time is over, and of asks again
 			c.byNamespace[namespace] = results[i].Value
 		}
 	}

@@ -31,8 +31,8 @@ const (
 	listInterval = 500 * time.Millisecond
 	// asideFor is how long a stage is left alone that can't be followed.
 	asideFor = 30 * time.Second
-	// decideTimeout bounds what one batch asks the API server for. Stages of which it is not
-	// known by then are left for the next.
+	// decideTimeout bounds how long one batch lists children at the API server, and then how long
+	// it reads pipelines there. Stages whose reads have not ended by then stay for a later batch.
 	decideTimeout = 20 * time.Second
 )
 
@@ -98,21 +98,21 @@ type decisions struct {
 }
 
 func (f *Follower) follow(ctx context.Context, ended []store.Ended, children *chained) (decisions, error) {
-	asking, cancel := context.WithTimeout(ctx, decideTimeout)
-	defer cancel()
-	children.prepare(asking, ended)
+	children.prepare(ctx, ended)
 	release, err := f.Bounds.take(ctx, f.Bounds.chunk)
 	if err != nil {
 		return decisions{}, err
 	}
 	defer release()
-	batch := f.decide(asking, ended, children)
+	batch := f.decide(ctx, ended, children)
 	return batch, f.commit(ctx, batch.consequences)
 }
 
 // decide finds out what follows the first of the stages: of as many as have no more decisions
 // together than one chunk of a plan, but of at least one.
 func (f *Follower) decide(ctx context.Context, ended []store.Ended, children *chained) (batch decisions) {
+	ctx, cancel := context.WithTimeout(ctx, decideTimeout)
+	defer cancel()
 	for i, pairs := 0, 0; i < len(ended) && pairs < f.Bounds.chunk; i++ {
 		consequence, err := f.consequence(ctx, ended[i], children)
 		if err != nil {

@@ -235,8 +235,8 @@ func TestOneEndedStageReadsItsOwnChildrenAlone(t *testing.T) {
 	require.EqualValues(t, 1, objects.Load())
 }
 
-// The API server tells nothing of what is below some pipelines: the others go on at once, and
-// those when it answers again.
+// Listing the pipelines below b fails: a and c are followed at once, and b when the list
+// succeeds again.
 func TestAParentOfWhichTheAPIServerTellsNothingKeepsNoOther(t *testing.T) {
 	t.Parallel()
 	s := planned(t, given.CdPipeline("a"), given.CdPipeline("b"), given.CdPipeline("c"),

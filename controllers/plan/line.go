@@ -26,7 +26,7 @@ func (l *followLine) aside(now time.Time) []int64 {
 	return slices.Sorted(maps.Keys(l.until))
 }
 
-// leave leaves stages alone for a while of which the API server has not told enough.
+// leave sets stages aside for followRetry whose reads at the API server failed.
 func (l *followLine) leave(undecided []store.Ended, now time.Time) {
 	for _, stage := range undecided {
 		l.set(stage.ID, now.Add(followRetry))

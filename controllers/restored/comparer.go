@@ -32,9 +32,9 @@ const (
 	again = time.Second
 	// pageSize is how many objects are compared at once.
 	pageSize = 500
-	// maxRun is the greatest number of a run that a status is believed: numbers go on after
-	// the lost ones, and there have to be some. It is the greatest that every reader of JSON
-	// keeps (RFC 8259, section 6).
+	// maxRun is the greatest run number that is taken from a status: new runs are numbered from
+	// there on, so that a number near the end of bigint would leave none. It is the greatest
+	// integer that every JSON reader keeps exactly (RFC 8259, section 6).
 	maxRun = 1<<53 - 1
 )
 
@@ -165,7 +165,7 @@ func (c *Comparer) toldRuns(ctx context.Context) ([]store.LostRun, error) {
 			continue
 		}
 		if last.Run < 0 || last.Run > maxRun {
-			c.Log.Info("the pipeline's status tells of a run whose number Penstock has never given; it is ignored",
+			c.Log.Info("status.lastRun.run of the CdPipeline is no valid run number and is ignored",
 				"namespace", pipeline.Namespace, "pipeline", pipeline.Name, "run", last.Run)
 			continue
 		}

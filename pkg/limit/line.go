@@ -77,8 +77,8 @@ func (b *Bucket) serve(now time.Time) {
 	}
 }
 
-// kept is how many tokens background leaves in the bucket while no triggers are under way: the
-// first of them need two, to look what hangs below and to create, and do not wait for them.
+// kept is how many tokens background requests leave in the bucket while no triggers are under
+// way, so that the first trigger waits for none. A small burst leaves fewer, or none.
 func (b *Bucket) kept() int {
 	if b.waiting(TriggerClass) > 0 || len(b.turns.busy) > 0 {
 		return 0
@@ -86,7 +86,8 @@ func (b *Bucket) kept() int {
 	return min(firstTrigger, b.tokens.Burst()/4)
 }
 
-// firstTrigger is how many requests the first trigger needs.
+// firstTrigger is how many requests the first trigger makes: it lists the pipelines below the
+// build, and creates the Workflow.
 const firstTrigger = 2
 
 func (b *Bucket) grant(class string, now time.Time) {

@@ -32,10 +32,15 @@ func (w *World) Judge() {
 	require.Positive(w.t, judged, "the witness has seen nothing")
 	_, twice := w.witness.Made()
 	require.Empty(w.t, twice, "I3: Workflows that were made twice")
-	oracle.Check(w.t, oracle.World{
+	oracle.Check(w.t, w.judged())
+}
+
+// judged is what the oracle looks at.
+func (w *World) judged() oracle.World {
+	return oracle.World{
 		Database: w.Database, Clusters: []client.Reader{w.Cluster},
 		Log: w.Log(), Limits: &w.Limits, Connections: w.connections.most(),
-	})
+	}
 }
 
 // JudgeRestored is Judge for a database that has forgotten its last seconds. It returns the
@@ -46,10 +51,7 @@ func (w *World) JudgeRestored(forgotten string) (violations []string) {
 	w.quiesce()
 	_, twice := w.witness.Made()
 	require.Empty(w.t, twice, "I3: Workflows that were made twice")
-	found, err := oracle.Violations(w.t.Context(), oracle.World{
-		Database: w.Database, Clusters: []client.Reader{w.Cluster},
-		Log: w.Log(), Limits: &w.Limits, Connections: w.connections.most(),
-	})
+	found, err := oracle.Violations(w.t.Context(), w.judged())
 	require.NoError(w.t, err)
 	explained := regexp.MustCompile(`^I4: Workflow \S+ carries an identity, but no task wants it$|^I7: an event on CiBuild \S+ tells what no row says: ` +
 		`|^I1: a decision says Triggered, but there is no run: ` + regexp.QuoteMeta(forgotten) + ` `)
