@@ -198,4 +198,5 @@ func TestMetricsNeedTheRightToThePath(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, options{})
 	require.Contains(t, s.get(t, s.nobody(t), "/metrics").detail(t, http.StatusForbidden), "nonResourceURLs")
+	require.Zero(t, s.metric(t, s.observer(t), "penstock_server_streams"))
 }

@@ -8,6 +8,8 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -266,6 +268,35 @@ func (s *scene) reader(t testing.TB, namespaces ...string) string {
 		s.awaitRight(t, user, authorizationv1.ResourceAttributes{Group: v1alpha1.GroupVersion.Group, Verb: "list", Resource: "queue", Namespace: namespace})
 	}
 	return s.token(home, name)
+}
+
+// observer returns the token of somebody who may read the metrics.
+func (s *scene) observer(t testing.TB) string {
+	t.Helper()
+	home, name := s.person(t)
+	_, err := s.kube.RbacV1().ClusterRoles().Create(t.Context(), &rbacv1.ClusterRole{
+		ObjectMeta: metav1.ObjectMeta{Name: home},
+		Rules:      []rbacv1.PolicyRule{{NonResourceURLs: []string{"/metrics"}, Verbs: []string{"get"}}},
+	}, metav1.CreateOptions{})
+	require.NoError(t, err)
+	s.bind(t, rbacv1.Subject{Kind: "ServiceAccount", Namespace: home, Name: name}, home)
+	token := s.token(home, name)
+	require.Eventually(t, func() bool { return s.get(t, token, "/metrics").status == http.StatusOK }, patience, 100*time.Millisecond)
+	return token
+}
+
+// metric is the value of one of the server's that has no labels.
+func (s *scene) metric(t testing.TB, observer, name string) float64 {
+	t.Helper()
+	for line := range strings.Lines(string(s.get(t, observer, "/metrics").body)) {
+		if text, found := strings.CutPrefix(line, name+" "); found {
+			value, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
+			require.NoError(t, err)
+			return value
+		}
+	}
+	require.Fail(t, "the server has no metric "+name)
+	return 0
 }
 
 // awaitShown waits until the server knows of a namespace in which somebody may read.

@@ -258,8 +258,9 @@ LIMIT @most;
 -- end state. A Workflow is a task's by its name, which is derived from the task's
 -- identity, and by its UID once that is known; until then the whole identity must be
 -- the task's: whoever copies our labels moves nothing. A Workflow may be seen before
--- the worker that made it has said so. Only what will move is locked. A task that
--- somebody else holds locked keeps no other waiting: it is returned as busy, and stays.
+-- the worker that made it has said so. Only what will move is locked, and what has
+-- changed until then is judged again. A task that somebody else holds locked keeps no
+-- other waiting: it is returned as busy, and stays.
 WITH observed AS (
     SELECT unnest(@namespaces::text[]) AS namespace, unnest(@workflow_names::text[]) AS workflow_name,
            unnest(@workflow_uids::text[]) AS workflow_uid, unnest(@identities::text[]) AS identity,
@@ -272,9 +273,10 @@ WITH observed AS (
            OR (t.status = 'Running' AND o.status IN ('Succeeded', 'Failed', 'Error', 'Cancelled')))
 ), locked AS (
     SELECT t.id, o.namespace, o.workflow_name, o.workflow_uid, o.status, o.reason, o.message FROM task t JOIN wanted o ON o.id = t.id
-    WHERE (t.status IN ('Pending', 'Submitting') AND o.status IN ('Submitted', 'Running', 'Succeeded', 'Failed', 'Error', 'Cancelled'))
-       OR (t.status = 'Submitted' AND o.status IN ('Running', 'Succeeded', 'Failed', 'Error', 'Cancelled'))
-       OR (t.status = 'Running' AND o.status IN ('Succeeded', 'Failed', 'Error', 'Cancelled'))
+    WHERE (t.workflow_uid = o.workflow_uid OR (t.workflow_uid = '' AND t.identity = o.identity))
+      AND (   (t.status IN ('Pending', 'Submitting') AND o.status IN ('Submitted', 'Running', 'Succeeded', 'Failed', 'Error', 'Cancelled'))
+           OR (t.status = 'Submitted' AND o.status IN ('Running', 'Succeeded', 'Failed', 'Error', 'Cancelled'))
+           OR (t.status = 'Running' AND o.status IN ('Succeeded', 'Failed', 'Error', 'Cancelled')))
     ORDER BY t.id FOR NO KEY UPDATE OF t SKIP LOCKED
 ), moved AS (
     UPDATE task t
