@@ -349,7 +349,8 @@ func (f *following) retryStages(ctx context.Context) error {
 func (f *following) finishRuns(ctx context.Context) error {
 	var params dbsqlc.FinishRunsParams
 	for _, consequence := range f.consequences {
-		if consequence.Outcome == "" {
+		// Two stages of a reopened run may have ended before either was followed: the first tells.
+		if consequence.Outcome == "" || slices.Contains(params.CdWorkflowIds, consequence.Ended.RunID) {
 			continue
 		}
 		params.CdWorkflowIds = append(params.CdWorkflowIds, consequence.Ended.RunID)

@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -393,4 +394,43 @@ func TestAStoppedRunThatIsRetriedIsStoppedNoMore(t *testing.T) {
 	require.Empty(t, stopping)
 	endsAs(t, s, task, store.StatusSucceeded, family)
 	require.Equal(t, "[Succeeded]", fate(t, s, "b1", "web"))
+}
+
+// Both were reopened, and ended before either was followed. How Postgres joins does not decide.
+func TestOfTwoStagesThatEndARunTheFirstTellsItsOutcome(t *testing.T) {
+	t.Parallel()
+	for sentence, sort := range map[string]func([]store.Consequence){
+		"the first stage first":  func([]store.Consequence) {},
+		"the second stage first": slices.Reverse[[]store.Consequence],
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			t.Parallel()
+			s := newStore(t)
+			for _, join := range []string{"nestloop", "mergejoin"} {
+				_, err := s.Pool().Exec(t.Context(), fmt.Sprintf("DO $$ BEGIN EXECUTE format('ALTER DATABASE %%I SET enable_%s = off', current_database()); END $$", join))
+				require.NoError(t, err)
+			}
+			s.Pool().Reset()
+			family := chainOf(given.WithPre)
+			planned(t, s, "b1", family)
+			endAll(t, s, store.StatusSucceeded)
+			followAll(t, s, family)
+			endAll(t, s, store.StatusFailed)
+			followAll(t, s, family)
+			pre, deploy := taskOf(t, s, "b1", "web", trigger.StagePre, 1), taskOf(t, s, "b1", "web", trigger.StageDeploy, 1)
+			retried(t, s, deploy)
+			retried(t, s, pre)
+			observe(t, s, pre, store.StatusError)
+			observe(t, s, deploy, store.StatusFailed)
+			var consequences []store.Consequence
+			for _, ended := range unfollowed(t, s) {
+				consequences = append(consequences, consequenceOf(t, ended, family))
+			}
+			require.Len(t, consequences, 2)
+			sort(consequences)
+			require.NoError(t, s.Follow(t.Context(), consequences))
+			require.Equal(t, []string{string(consequences[0].Ended.Status)}, table(t, s, "SELECT outcome FROM cd_workflow WHERE pipeline = 'web'"))
+			require.Equal(t, 2, count(t, s, "event WHERE kind = 'Run' AND pipeline = 'web' AND state <> 'Reopened'"))
+		})
+	}
 }
