@@ -23,6 +23,7 @@ import (
 
 	"github.com/penstock-cd/penstock/controllers"
 	"github.com/penstock-cd/penstock/controllers/gauge"
+	"github.com/penstock-cd/penstock/pkg/argo"
 	"github.com/penstock-cd/penstock/pkg/config"
 	"github.com/penstock-cd/penstock/pkg/failpoint"
 	"github.com/penstock-cd/penstock/pkg/limit"
@@ -130,7 +131,7 @@ func newManager(ctx context.Context, cluster *rest.Config, settings config.Confi
 	}
 	triggers := map[store.Lane]client.Client{}
 	for lane, config := range clients.triggers {
-		triggers[lane], err = client.New(config, client.Options{Scheme: scheme, Mapper: mgr.GetRESTMapper()})
+		triggers[lane], err = argo.NewClient(config, client.Options{Scheme: scheme, Mapper: mgr.GetRESTMapper()})
 		if err != nil {
 			return nil, fmt.Errorf("create client of lane %s: %w", lane.Name(), err)
 		}

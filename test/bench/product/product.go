@@ -88,7 +88,7 @@ func (p *Product) connect(ctx context.Context, o Options) error {
 	triggers.Wrap(o.Wrap)
 	triggers.Wrap(p.bucket.WrapTransport)
 	triggers.RateLimiter = p.bucket.Trigger(lane)
-	live, err := client.New(triggers, client.Options{Scheme: scheme})
+	live, err := argo.NewClient(triggers, client.Options{Scheme: scheme})
 	if err != nil {
 		return fmt.Errorf("create client: %w", err)
 	}
