@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -143,4 +144,50 @@ func TestATaskThatIsGivenBackIsLeftAloneForItsDelay(t *testing.T) {
 
 	execute(t, s, "UPDATE task SET available_at = now()")
 	require.EqualValues(t, 2, claim(t, s, "w", 1)[0].Attempt)
+}
+
+// A worker that lost its claim and took the task again may hear of both attempts at once.
+func TestOfTwoAttemptsInOneBatchTheLaterCounts(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	planned(t, s, "b1", given.CdPipelines(1, "cd"))
+	first, err := s.Claim(t.Context(), cd, "w", 1, lease)
+	require.NoError(t, err)
+	execute(t, s, "UPDATE task SET lease_until = now() - interval '1 s'")
+	_, err = s.ReclaimExpired(t.Context())
+	require.NoError(t, err)
+	second, err := s.Claim(t.Context(), cd, "w", 1, lease)
+	require.NoError(t, err)
+	require.Equal(t, first[0].Attempt+1, second[0].Attempt)
+	moved, err := s.Complete(t.Context(), "w", []store.Completion{
+		{ID: first[0].ID, Attempt: first[0].Attempt, Status: store.StatusError, Reason: "Stale"},
+		{ID: second[0].ID, Attempt: second[0].Attempt, Status: store.StatusSubmitted, WorkflowUID: "uid"},
+		{ID: first[0].ID, Attempt: first[0].Attempt, Status: store.StatusError, Reason: "Stale"},
+	})
+	require.NoError(t, err)
+	require.Len(t, moved, 1)
+	require.Equal(t, "Submitted", moved[0].Status)
+}
+
+// Statistics of a quiet time know of no task that is being submitted: a plan that joins what it
+// takes for one row looks at each task of a batch for each other.
+func TestABatchIsCompletedByItsIDsWhateverPostgresExpects(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	const tasks = 300
+	planned(t, s, "b1", given.CdPipelines(2*tasks, "cd"))
+	_, err := s.Pool().Exec(t.Context(), "VACUUM ANALYZE task")
+	require.NoError(t, err)
+	claims, err := s.Claim(t.Context(), cd, "w", tasks, lease)
+	require.NoError(t, err)
+	ids := make([]int, len(claims))
+	for i, claim := range claims {
+		ids[i] = int(claim.ID)
+	}
+	complete := statements(t)[slices.IndexFunc(statements(t), func(one statement) bool { return one.name == "CompleteTasks" })]
+	for _, mode := range []string{"force_custom_plan", "force_generic_plan"} {
+		plan, text := complete.run(t, s, mode, joined(arguments{"ids": array(ids, as("%d")), "worker": "w"},
+			of(tasks, "attempts=1", "statuses=Submitted", "reasons=", "messages=", "delays=0 s", "faileds=false", "workflow_uids=uid", "delayed_bys=")))
+		require.LessOrEqual(t, plan.removed(), float64(2*tasks), text)
+	}
 }

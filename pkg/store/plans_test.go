@@ -84,6 +84,17 @@ type planNode struct {
 	Read  int        `json:"Shared Read Blocks"`
 	Loops float64    `json:"Actual Loops"`
 	Plans []planNode `json:"Plans"`
+	// Removed is the mean over the loops.
+	Removed float64 `json:"Rows Removed by Join Filter"`
+}
+
+// removed is how many pairs of rows the plan joins for nothing.
+func (n planNode) removed() float64 {
+	sum := n.Removed * n.Loops
+	for _, below := range n.Plans {
+		sum += below.removed()
+	}
+	return sum
 }
 
 // scanned are the growing tables that the plan reads whole, or would.

@@ -175,7 +175,7 @@ func (s *Store) Complete(ctx context.Context, worker string, completions []Compl
 	ctx, cancel := context.WithTimeout(ctx, WriteTimeout)
 	defer cancel()
 	params := dbsqlc.CompleteTasksParams{Worker: worker}
-	for _, completion := range completions {
+	for _, completion := range lastAttempts(completions) {
 		params.Ids = append(params.Ids, completion.ID)
 		params.Attempts = append(params.Attempts, completion.Attempt)
 		params.Statuses = append(params.Statuses, string(completion.Status))
@@ -191,6 +191,24 @@ func (s *Store) Complete(ctx context.Context, worker string, completions []Compl
 		return nil, fmt.Errorf("complete tasks: %w", err)
 	}
 	return convert(rows, func(row dbsqlc.CompleteTasksRow) Moved { return Moved(row) }), nil
+}
+
+// lastAttempts leaves out what an attempt came to of which a later one has ended too, since the
+// worker lost its claim and took the task again: it is stale. No task is there twice.
+func lastAttempts(completions []Completion) []Completion {
+	var last []Completion
+	place := map[int64]int{}
+	for _, completion := range completions {
+		i, known := place[completion.ID]
+		switch {
+		case !known:
+			place[completion.ID] = len(last)
+			last = append(last, completion)
+		case completion.Attempt > last[i].Attempt:
+			last[i] = completion
+		}
+	}
+	return last
 }
 
 // ReclaimExpired gives back the tasks whose lease ran out, or whose worker has been silent

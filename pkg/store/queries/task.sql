@@ -159,16 +159,17 @@ GROUP BY 1;
 -- for ever would keep all others waiting. One that is to be stopped is claimed again at
 -- once, also where it would be held: its submitter looks whether an attempt has made its
 -- Workflow. One that is set aside, or only given back, is available since the epoch:
--- -infinity would mean that it is to be ended.
+-- -infinity would mean that it is to be ended. What is locked is found by its id again, and
+-- what becomes of it by its place in the arrays: joins would be as slow as the square of the
+-- batch where Postgres knows of no task that is being submitted. No id is there twice.
 WITH locked AS (
-    SELECT id FROM task
+    SELECT id, array_position(@ids::bigint[], id) AS n FROM task
     WHERE id = ANY(@ids::bigint[]) AND status = 'Submitting' AND claimed_by = @worker::text
     ORDER BY id FOR NO KEY UPDATE
 ), completed AS (
-    SELECT unnest(@ids::bigint[]) AS id, unnest(@attempts::integer[]) AS attempt,
-           unnest(@statuses::text[]) AS status, unnest(@reasons::text[]) AS reason,
-           unnest(@messages::text[]) AS message, unnest(@faileds::boolean[]) AS failed, unnest(@delays::interval[]) AS delay,
-           unnest(@workflow_uids::text[]) AS workflow_uid, unnest(@delayed_bys::text[]) AS delayed_by
+    SELECT id, (@attempts::integer[])[n] AS attempt, (@statuses::text[])[n] AS status, (@reasons::text[])[n] AS reason, (@messages::text[])[n] AS message,
+           (@faileds::boolean[])[n] AS failed, (@delays::interval[])[n] AS delay, (@workflow_uids::text[])[n] AS workflow_uid, (@delayed_bys::text[])[n] AS delayed_by
+    FROM locked
 ), moved AS (
     UPDATE task t
     SET status = CASE WHEN c.status = 'Cancelled' AND t.stop_reason = 'Replaced' THEN 'Superseded'
@@ -189,8 +190,7 @@ WITH locked AS (
         claimed_by = CASE WHEN c.status IN ('Pending', 'Held') THEN '' ELSE t.claimed_by END,
         lease_until = NULL, changed_at = now()
     FROM completed c
-    JOIN locked ON locked.id = c.id
-    WHERE t.id = c.id AND t.status = 'Submitting' AND t.claimed_by = @worker::text AND t.attempt = c.attempt
+    WHERE t.id = c.id AND t.attempt = c.attempt
       AND c.status IN ('Submitted', 'Pending', 'Held', 'Error', 'Cancelled')
     RETURNING t.id, t.workflow_name, t.namespace, t.owner_name, t.owner_uid, t.inputs, t.status, t.reason, t.message
 ), logged AS (
