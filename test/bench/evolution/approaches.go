@@ -60,7 +60,7 @@ func (j job) prepare(ctx context.Context) (*approach, error) {
 // pool is Penstock's: one transaction for the plan, then dispatch.
 func (j job) pool(ctx context.Context, config *rest.Config) (*approach, error) {
 	dispatch, err := product.Open(ctx, product.Options{
-		Cluster: config, DatabaseURL: j.DatabaseURL, ApplicationName: application, Namespace: namespace,
+		Cluster: config, DatabaseURL: j.DatabaseURL, ApplicationName: application,
 	})
 	if err != nil {
 		return nil, err

@@ -31,8 +31,6 @@ type Options struct {
 	DatabaseURL string
 	// ApplicationName is what the database knows the connections by.
 	ApplicationName string
-	// Namespace is where the pipelines are.
-	Namespace string
 	// Wrap changes the way of triggers to the API server. Optional.
 	Wrap transport.WrapperFunc
 }
@@ -94,7 +92,6 @@ func (p *Product) connect(ctx context.Context, o Options) error {
 	}
 	watched, err := cache.New(o.Cluster, cache.Options{
 		Scheme: scheme, DefaultTransform: cache.TransformStripManagedFields(),
-		DefaultNamespaces: map[string]cache.Config{o.Namespace: {}},
 	})
 	if err != nil {
 		return fmt.Errorf("create cache: %w", err)

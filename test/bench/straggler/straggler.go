@@ -87,7 +87,7 @@ func run(ctx context.Context, at *stage.Stage) (result stage.Result, err error) 
 	}
 	slow := &hold{unit: unit}
 	dispatch, err := product.Open(ctx, product.Options{
-		Cluster: cluster.ConfigFor(env.Penstock), DatabaseURL: cluster.DatabaseURL, Namespace: namespace, Wrap: slow.wrap,
+		Cluster: cluster.ConfigFor(env.Penstock), DatabaseURL: cluster.DatabaseURL, Wrap: slow.wrap,
 	})
 	if err != nil {
 		return nil, err

@@ -67,7 +67,7 @@ func run(ctx context.Context, at *stage.Stage) (result stage.Result, err error) 
 		return nil, err
 	}
 	dispatch, err := product.Open(ctx, product.Options{
-		Cluster: cluster.ConfigFor(env.Penstock), DatabaseURL: cluster.DatabaseURL, Namespace: namespace,
+		Cluster: cluster.ConfigFor(env.Penstock), DatabaseURL: cluster.DatabaseURL,
 	})
 	if err != nil {
 		return nil, err
