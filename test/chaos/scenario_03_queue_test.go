@@ -79,9 +79,18 @@ func finishBuilds(t *testing.T, w *world.World, from, to, children int) {
 	})
 }
 
-// within is Eventually with another patience.
-func within(w *world.World, patience time.Duration, what string, is func(context.Context) bool) {
+// within is Eventually with another patience. It looks once a second: to count 50,000 rows
+// costs what triggers need.
+func within(w *world.World, patience time.Duration, what string, often func(context.Context) bool) {
 	over := time.Now().Add(patience)
+	var last time.Time
+	is := func(ctx context.Context) bool {
+		if time.Since(last) < time.Second {
+			return false
+		}
+		last = time.Now()
+		return often(ctx)
+	}
 	for time.Now().Before(over.Add(-world.Patience)) {
 		done := false
 		next := time.Now().Add(time.Second)

@@ -46,9 +46,11 @@ WITH run AS (
 	FROM cd_workflow w
 	JOIN cd_workflow_runner r ON r.cd_workflow_id = w.id
 	JOIN task t ON t.id = r.task_id
+	WHERE w.build_uid %[1]s $1
 	GROUP BY w.id, w.build_uid, w.outcome
 ), untouched AS (
 	SELECT build_uid, pipeline_uid FROM trigger_decision
+	WHERE build_uid %[1]s $1
 	GROUP BY 1, 2 HAVING bool_and(outcome IN ('Skipped', 'Blocked'))
 )
 SELECT b.build_uid,
@@ -64,16 +66,21 @@ SELECT b.build_uid,
 	count(*) FILTER (WHERE created) AS created,
 	count(*) FILTER (WHERE outcome IS NULL AND not_taken_up) AS not_taken_up,
 	(SELECT count(*) FROM event e JOIN cd_workflow ew ON ew.id = e.run_id
-		WHERE ew.build_uid = b.build_uid AND e.kind = 'Run' AND e.state = 'Reopened') AS reopened,
+		WHERE ew.build_uid = b.build_uid AND e.namespace = b.namespace AND e.build_name = b.build_name
+			AND e.kind = 'Run' AND e.state = 'Reopened') AS reopened,
 	(SELECT count(*) FROM untouched u WHERE u.build_uid = b.build_uid) AS skipped
 FROM ci_build b LEFT JOIN run ON run.build_uid = b.build_uid
-WHERE (b.build_uid = $1 OR $1 = '') AND b.planned_at IS NOT NULL
+WHERE b.build_uid %[1]s $1 AND b.planned_at IS NOT NULL
 GROUP BY b.build_uid`
 
 // readRuns returns the runs of one planned build, or of all where uid is empty, by
 // UID.
 func readRuns(ctx context.Context, database *pgxpool.Pool, uid string) (map[string]runs, error) {
-	rows, err := database.Query(ctx, countRuns, uid)
+	which := "="
+	if uid == "" {
+		which = "<>"
+	}
+	rows, err := database.Query(ctx, fmt.Sprintf(countRuns, which), uid)
 	if err != nil {
 		return nil, fmt.Errorf("count runs: %w", err)
 	}

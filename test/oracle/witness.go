@@ -166,7 +166,8 @@ SELECT EXISTS (SELECT FROM cd_workflow w
 	JOIN cd_workflow_runner r ON r.cd_workflow_id = w.id
 	WHERE w.id = $1 AND w.pipeline_uid = $2 AND a.build_name = $3 AND a.image = $4 AND a.digest = $5 AND r.stage = $6
 		AND ($7::text IN ('Pending', 'Submitting') OR EXISTS (
-			SELECT FROM event e WHERE e.kind = 'Task' AND e.run_id = w.id AND e.stage = r.stage AND e.state = $7)))`
+			SELECT FROM event e WHERE e.namespace = w.namespace AND e.build_name = a.build_name
+				AND e.kind = 'Task' AND e.run_id = w.id AND e.stage = r.stage AND e.state = $7)))`
 
 func (w *Witness) pipelineAhead(ctx context.Context, pipeline *v1alpha1.CdPipeline) ([]string, error) {
 	told := toldRun(pipeline.Status.LastRun)

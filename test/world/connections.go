@@ -36,8 +36,9 @@ func (c *connections) stop() {
 	c.done.Wait()
 }
 
+// countConnections leaves out the parallel workers of a query, which take no connection.
 const countConnections = `SELECT count(*) FROM pg_stat_activity
-	WHERE application_name = 'penstock' AND datname = current_database() AND backend_start >= $1`
+	WHERE application_name = 'penstock' AND backend_type = 'client backend' AND datname = current_database() AND backend_start >= $1`
 
 // look passes over a time when the database is down: nobody is connected then.
 func (c *connections) look(ctx context.Context) {
