@@ -4,11 +4,13 @@ package oracle
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -113,7 +115,11 @@ func until(ctx context.Context, world World, look func(context.Context, World) (
 		case err == nil && sentence == "":
 			return nil
 		case err == nil:
-			last = sentence // else the database is down: it comes back, or the context ends
+			last = sentence
+		case isWrong(err):
+			return err
+		default: // the database is down: it comes back, or the context ends
+			last = err.Error()
 		}
 		select {
 		case <-ctx.Done():
@@ -122,6 +128,16 @@ func until(ctx context.Context, world World, look func(context.Context, World) (
 		}
 	}
 }
+
+// isWrong tells whether Postgres has refused a query that no waiting mends: that its tables or
+// columns are missing may pass, since somebody migrates.
+func isWrong(err error) bool {
+	var refused *pgconn.PgError
+	return errors.As(err, &refused) && strings.HasPrefix(refused.Code, wrongClass) && refused.Code != "42P01" && refused.Code != "42703"
+}
+
+// wrongClass is the class of syntax errors and broken rules.
+const wrongClass = "42"
 
 // unfinished says what is under way; empty where nothing is.
 func unfinished(ctx context.Context, world World) (string, error) {

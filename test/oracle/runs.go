@@ -71,7 +71,7 @@ SELECT b.build_uid,
 	(SELECT count(*) FROM untouched u WHERE u.build_uid = b.build_uid) AS skipped
 FROM ci_build b LEFT JOIN run ON run.build_uid = b.build_uid
 WHERE b.build_uid %[1]s $1 AND b.planned_at IS NOT NULL
-GROUP BY b.build_uid`
+GROUP BY b.build_uid, b.namespace, b.build_name`
 
 // readRuns returns the runs of one planned build, or of all where uid is empty, by
 // UID.

@@ -123,6 +123,9 @@ func (w *Witness) judge(ctx context.Context, object any) {
 		w.count(object)
 		return
 	}
+	if isWrong(err) {
+		found, err = []string{fmt.Sprintf("the witness asks wrongly: %s", err)}, nil
+	}
 	if err != nil {
 		return
 	}
