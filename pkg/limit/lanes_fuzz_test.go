@@ -34,7 +34,7 @@ const forever = 1e6
 // requireTurns plays a script: a letter is a caller of the lane a, b or c, and - one of background; a digit before it gives
 // it so many times three seconds, less a half. A dot is a second that passes, ! has the caller that waits longest give up.
 func requireTurns(t *testing.T, script string) {
-	p := &play{trace: &trace{Bucket: limit.NewBucket(1, 1), t: t, begin: time.Now()}, model: model{token: true}}
+	p := &play{trace: &trace{Bucket: limit.NewBucket(1, 1), t: t, begin: time.Now()}, model: model{token: true, last: -limit.Quiet.Seconds()}}
 	within := forever
 	for _, char := range script {
 		switch {
