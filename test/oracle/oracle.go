@@ -107,7 +107,7 @@ func TakenUp(ctx context.Context, database *pgxpool.Pool, clusters ...client.Rea
 
 // until looks until nothing is left, of which look returns a sentence.
 func until(ctx context.Context, world World, look func(context.Context, World) (string, error)) error {
-	last := "nothing could be read"
+	var last string
 	for {
 		began := time.Now()
 		sentence, err := look(ctx, world)
