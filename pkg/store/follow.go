@@ -349,7 +349,7 @@ func (f *following) retryStages(ctx context.Context) error {
 func (f *following) finishRuns(ctx context.Context) error {
 	var params dbsqlc.FinishRunsParams
 	for _, consequence := range f.consequences {
-		// Two stages of a reopened run may have ended before either was followed: the first tells.
+		// Where two stages of a reopened run end it in one batch, the outcome of the first counts.
 		if consequence.Outcome == "" || slices.Contains(params.CdWorkflowIds, consequence.Ended.RunID) {
 			continue
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/stretchr/testify/require"
+	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/penstock-cd/penstock/pkg/store"
 	"github.com/penstock-cd/penstock/pkg/store/dbsqlc"
@@ -58,7 +59,7 @@ func TestAQueueOfFiftyThousandIsClaimedQuicklyAndKeptOutOfMemory(t *testing.T) {
 	require.Less(t, after-before, float64(spareMemory), "memory grows with the queue")
 
 	hurry(t, w)
-	within(w, 10*time.Minute, "every row has its Workflow", func(context.Context) bool {
+	within(t, 10*time.Minute, "every row has its Workflow", func(context.Context) bool {
 		return w.Rows("Submitted") == many*children
 	})
 	w.Judge()
@@ -74,35 +75,19 @@ func finishBuilds(t *testing.T, w *world.World, from, to, children int) {
 		w.Create(given.CiBuild(names[len(names)-1]))
 	}
 	succeedAtOnce(t, w, names)
-	within(w, 5*time.Minute, "every build is planned", func(context.Context) bool {
+	within(t, 5*time.Minute, "every build is planned", func(context.Context) bool {
 		return w.Count(`SELECT count(*) FROM task`) == to*children
 	})
 }
 
-// within is Eventually with another patience. It looks once a second: to count 50,000 rows
-// costs what triggers need.
-func within(w *world.World, patience time.Duration, what string, often func(context.Context) bool) {
-	over := time.Now().Add(patience)
-	var last time.Time
-	is := func(ctx context.Context) bool {
-		if time.Since(last) < time.Second {
-			return false
-		}
-		last = time.Now()
-		return often(ctx)
-	}
-	for time.Now().Before(over.Add(-world.Patience)) {
-		done := false
-		next := time.Now().Add(time.Second)
-		w.Eventually(what, func(ctx context.Context) bool {
-			done = is(ctx)
-			return done || time.Now().After(next)
-		})
-		if done {
-			return
-		}
-	}
-	w.Eventually(what, is)
+// within is Eventually with another patience. It looks once a second, since a count of 50,000
+// rows takes processor time from the triggers.
+func within(t *testing.T, patience time.Duration, what string, is func(context.Context) bool) {
+	t.Helper()
+	err := wait.PollUntilContextTimeout(t.Context(), time.Second, patience, true, func(ctx context.Context) (bool, error) {
+		return is(ctx), nil
+	})
+	require.NoError(t, err, "never came: %s", what)
 }
 
 // claimTimes claims from the live queue, beside the controller, and takes each claim

@@ -222,7 +222,7 @@ func killAtRandom(t *testing.T, kills int) {
 	require.NoError(t, err)
 	t.Logf("%d kills, %d of them at a step; %d builds; the slowest recovery took %s", kills, atStep, builds, max(slowest, took).Round(time.Millisecond))
 	require.Positive(t, builds, "nothing was ever under way")
-	allEnded(w, builds)
+	allEnded(t, w, builds)
 	w.Judge()
 	require.Zero(t, w.Count(`SELECT count(*) FROM cd_workflow WHERE outcome NOT IN ('Succeeded', 'Superseded')`))
 	require.Zero(t, w.Count(`SELECT count(*) FROM cd_workflow WHERE outcome <> 'Succeeded' AND pipeline = ANY($1)`, pipelines.complete))
@@ -231,8 +231,9 @@ func killAtRandom(t *testing.T, kills int) {
 
 // allEnded waits until so many builds are planned, and nothing of them can go on: every run
 // has ended, or waits for a person.
-func allEnded(w *world.World, builds int) {
-	within(w, 10*time.Minute, "the end of every run", func(context.Context) bool {
+func allEnded(t *testing.T, w *world.World, builds int) {
+	t.Helper()
+	within(t, 10*time.Minute, "the end of every run", func(context.Context) bool {
 		return w.Count(`SELECT count(*) FROM ci_build WHERE planned_at IS NOT NULL`) == builds && w.Count(`
 			SELECT count(*) FROM cd_workflow w WHERE outcome IS NULL AND NOT EXISTS (
 				SELECT FROM cd_workflow_runner r JOIN task t ON t.id = r.task_id

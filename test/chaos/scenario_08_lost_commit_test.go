@@ -90,7 +90,7 @@ func TestALostReplyToACommitLosesAndDoublesNothing(t *testing.T) {
 	}
 	proxy.Judge(nil)
 	t.Logf("%d builds, replies lost: %v", builds, lost.counts())
-	allEnded(w, builds)
+	allEnded(t, w, builds)
 	w.Judge()
 	require.Equal(t, 5*builds, w.Count(`SELECT count(*) FROM task WHERE status = 'Succeeded' AND owner_name <> 'latest'`))
 }

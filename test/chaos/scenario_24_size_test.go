@@ -89,7 +89,7 @@ func planTwice(t *testing.T, w *world.World, size func(ci string) large) {
 	}
 	w.Eventually("planning is under way", func(context.Context) bool { return w.Count(`SELECT count(*) FROM trigger_decision`) > 0 })
 	triggersSoon(t, w)
-	within(w, planningPatience, "the plans", func(context.Context) bool {
+	within(t, planningPatience, "the plans", func(context.Context) bool {
 		return w.Count(`SELECT count(*) FROM ci_build WHERE planned_at IS NOT NULL`) == len(cis)+1
 	})
 	took := time.Since(began)

@@ -158,7 +158,7 @@ func (r *rivalry) run(restarts int) {
 		r.reprioritize()
 		r.moment()
 	}
-	allEnded(r.World, rivals*len(r.contests))
+	allEnded(r.t, r.World, rivals*len(r.contests))
 	r.Judge()
 	for _, c := range r.contests {
 		r.confirm(c, restarts == 0)

@@ -41,7 +41,7 @@ func TestWhatOthersDoToOurWorkflowsIsFollowedAtRandom(t *testing.T) {
 		m.meddle(meddling / time.Duration(builds))
 	}
 	m.undo()
-	allEnded(w, builds)
+	allEnded(t, w, builds)
 	w.Eventually("every task tells what became of its Workflow", func(context.Context) bool { return len(m.untrue()) == 0 })
 	t.Logf("meddled: %v", m.did)
 	require.GreaterOrEqual(t, len(m.did), sized(len(m.acts()), 4), "too little was done")

@@ -116,7 +116,7 @@ func until(ctx context.Context, world World, look func(context.Context, World) (
 			return nil
 		case err == nil:
 			last = sentence
-		case isWrong(err):
+		case isBadQuery(err):
 			return err
 		default: // the database is down: it comes back, or the context ends
 			last = err.Error()
@@ -129,15 +129,13 @@ func until(ctx context.Context, world World, look func(context.Context, World) (
 	}
 }
 
-// isWrong tells whether Postgres has refused a query that no waiting mends: that its tables or
-// columns are missing may pass, since somebody migrates.
-func isWrong(err error) bool {
-	var refused *pgconn.PgError
-	return errors.As(err, &refused) && strings.HasPrefix(refused.Code, wrongClass) && refused.Code != "42P01" && refused.Code != "42703"
+// isBadQuery reports whether Postgres has rejected the query itself (SQLSTATE class 42), which
+// waiting does not mend. A missing table or column is no bad query: a migration may be under way.
+func isBadQuery(err error) bool {
+	const undefinedTable, undefinedColumn = "42P01", "42703"
+	var rejected *pgconn.PgError
+	return errors.As(err, &rejected) && strings.HasPrefix(rejected.Code, "42") && rejected.Code != undefinedTable && rejected.Code != undefinedColumn
 }
-
-// wrongClass is the class of syntax errors and broken rules.
-const wrongClass = "42"
 
 // unfinished says what is under way; empty where nothing is.
 func unfinished(ctx context.Context, world World) (string, error) {

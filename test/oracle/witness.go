@@ -123,8 +123,8 @@ func (w *Witness) judge(ctx context.Context, object any) {
 		w.count(object)
 		return
 	}
-	if isWrong(err) {
-		found, err = []string{fmt.Sprintf("the witness asks wrongly: %s", err)}, nil
+	if isBadQuery(err) {
+		found, err = []string{fmt.Sprintf("a query of the witness is rejected: %s", err)}, nil
 	}
 	if err != nil {
 		return

@@ -9,11 +9,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestAQueryThatPostgresRefusesIsNotTakenForADatabaseThatIsDown(t *testing.T) {
+func TestABadQueryIsNotTakenForADatabaseThatIsDown(t *testing.T) {
 	t.Parallel()
 	for sentence, test := range map[string]struct {
-		err   error
-		wrong bool
+		err error
+		bad bool
 	}{
 		"a broken rule":                {&pgconn.PgError{Code: "42803"}, true},
 		"a syntax error":               {&pgconn.PgError{Code: "42601"}, true},
@@ -23,9 +23,9 @@ func TestAQueryThatPostgresRefusesIsNotTakenForADatabaseThatIsDown(t *testing.T)
 		"a connection that is cut":     {io.ErrUnexpectedEOF, false},
 		"no error":                     {nil, false},
 	} {
-		require.Equal(t, test.wrong, isWrong(test.err), sentence)
+		require.Equal(t, test.bad, isBadQuery(test.err), sentence)
 		if test.err != nil {
-			require.Equal(t, test.wrong, isWrong(fmt.Errorf("count runs: %w", test.err)), sentence)
+			require.Equal(t, test.bad, isBadQuery(fmt.Errorf("count runs: %w", test.err)), sentence)
 		}
 	}
 }
