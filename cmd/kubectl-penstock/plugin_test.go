@@ -95,10 +95,6 @@ func person(t *testing.T, reader bool) plugin {
 	require.NoError(t, err)
 	kube, err := kubernetes.NewForConfig(local.Config)
 	require.NoError(t, err)
-	require.Eventually(t, func() bool {
-		published, err := kube.CoreV1().ConfigMaps(env.ControllerNamespace).Get(t.Context(), configMap, metav1.GetOptions{})
-		return err == nil && published.Data["ca.crt"] != ""
-	}, patience, 20*time.Millisecond)
 	home := local.NewNamespace(t)
 	_, err = kube.CoreV1().ServiceAccounts(home).Create(t.Context(), &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "person"}}, metav1.CreateOptions{})
 	require.NoError(t, err)
@@ -203,9 +199,7 @@ func TestThePluginTellsWhatIsWrong(t *testing.T) {
 	server, err := running()
 	require.NoError(t, err)
 	ca := filepath.Join(t.TempDir(), "ca.crt")
-	printed, err := local.Kubectl(t.Context(), "-n", env.ControllerNamespace, "get", "configmap", configMap, "-o", `jsonpath={.data.ca\.crt}`)
-	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(ca, []byte(printed), 0o600))
+	require.NoError(t, os.WriteFile(ca, server.CA, 0o600))
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

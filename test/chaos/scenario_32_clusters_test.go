@@ -3,7 +3,6 @@ package chaos
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -187,11 +186,7 @@ func (c *clusters) serve(name string) {
 	server, err := c.StartServer(c.t.Context(), env.ServerOptions{Name: name, DatabaseURL: c.rows.URL})
 	require.NoError(c.t, err)
 	c.server = server
-	ca, err := c.Kubectl(c.t.Context(), "get", "configmap", "penstock-server", "-n", env.ControllerNamespace, `-o=jsonpath={.data.ca\.crt}`)
-	require.NoError(c.t, err)
-	roots := x509.NewCertPool()
-	require.True(c.t, roots.AppendCertsFromPEM([]byte(ca)))
-	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: server.Roots()}}
 	c.t.Cleanup(transport.CloseIdleConnections)
 	c.http = &http.Client{Transport: transport, Timeout: time.Minute}
 }

@@ -4,11 +4,15 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/http"
 	"path/filepath"
 	"syscall"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
 )
 
 // ServerOptions says how a Server runs.
@@ -26,9 +30,11 @@ type ServerOptions struct {
 // Server is `bin/penstock server` as a process of its own, with exactly the rights that
 // config/server grants.
 type Server struct {
-	// URL is where it answers. Its certificate is self-signed: the CA is in the ConfigMap
-	// penstock-server of ControllerNamespace.
+	// URL is where it answers.
 	URL string
+	// CA signed its certificate. In PEM, as published in the ConfigMap penstock-server of
+	// ControllerNamespace.
+	CA []byte
 	// MetricsURL is where it serves /metrics.
 	MetricsURL string
 	process    *process
@@ -49,8 +55,8 @@ func (e *Environment) InstallServer(ctx context.Context) error {
 	return err
 }
 
-// StartServer starts bin/penstock as a server and returns when it is ready. It is ended by
-// Environment.Stop at the latest.
+// StartServer starts bin/penstock as a server and returns when it is ready for who trusts
+// the CA that it publishes. It is ended by Environment.Stop at the latest.
 func (e *Environment) StartServer(ctx context.Context, o ServerOptions) (*Server, error) {
 	path, err := Part("penstock")
 	if err != nil {
@@ -80,17 +86,35 @@ func (e *Environment) StartServer(ctx context.Context, o ServerOptions) (*Server
 		return nil, err
 	}
 	s := &Server{URL: "https://" + listen.address(), MetricsURL: "http://" + metrics.address() + "/metrics", process: p}
-	if err := s.waitReady(ctx); err != nil {
+	if err := s.waitReady(ctx, e); err != nil {
 		return nil, errors.Join(err, s.Stop())
 	}
 	return s, e.saveState()
 }
 
-func (s *Server) waitReady(ctx context.Context) error {
-	transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}} // only whether it is ready is asked
-	defer transport.CloseIdleConnections()
-	client := &http.Client{Timeout: readyTimeout, Transport: transport}
-	return s.process.until(ctx, func(ctx context.Context) error { return httpOK(ctx, client, s.URL+"/readyz") })
+// waitReady reads the CA in each round: a server that is starting publishes its own.
+func (s *Server) waitReady(ctx context.Context, e *Environment) error {
+	kube, err := kubernetes.NewForConfig(e.Config)
+	if err != nil {
+		return err
+	}
+	return s.process.until(ctx, func(ctx context.Context) error {
+		published, err := kube.CoreV1().ConfigMaps(ControllerNamespace).Get(ctx, "penstock-server", metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		s.CA = []byte(published.Data["ca.crt"])
+		transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: s.Roots()}}
+		defer transport.CloseIdleConnections()
+		return httpOK(ctx, &http.Client{Timeout: readyTimeout, Transport: transport}, s.URL+"/readyz")
+	})
+}
+
+// Roots are the authorities that its clients trust.
+func (s *Server) Roots() *x509.CertPool {
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(s.CA)
+	return roots
 }
 
 // Log is the path of its log.

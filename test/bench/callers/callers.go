@@ -5,7 +5,6 @@ package callers
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -17,7 +16,6 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/penstock-cd/penstock/test/env"
@@ -30,19 +28,14 @@ type Callers struct {
 	client *http.Client
 }
 
-// New makes service accounts that have a ClusterRole everywhere. The server's CA is where
-// users find it.
-func New(ctx context.Context, parts *env.Environment, url, role string, count int) (*Callers, error) {
+// New makes service accounts that have a ClusterRole everywhere.
+func New(ctx context.Context, parts *env.Environment, server *env.Server, role string, count int) (*Callers, error) {
 	kube, err := kubernetes.NewForConfig(parts.Config)
 	if err != nil {
 		return nil, err
 	}
-	roots, err := publishedCA(ctx, kube)
-	if err != nil {
-		return nil, err
-	}
-	all := &Callers{url: url, client: &http.Client{Timeout: time.Minute, Transport: &http.Transport{
-		TLSClientConfig: &tls.Config{RootCAs: roots}, MaxIdleConnsPerHost: 4,
+	all := &Callers{url: server.URL, client: &http.Client{Timeout: time.Minute, Transport: &http.Transport{
+		TLSClientConfig: &tls.Config{RootCAs: server.Roots()}, MaxIdleConnsPerHost: 4,
 	}}}
 	_, err = kube.RbacV1().ClusterRoleBindings().Create(ctx, &rbacv1.ClusterRoleBinding{
 		ObjectMeta: metav1.ObjectMeta{Name: "callers-" + role}, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role},
@@ -59,16 +52,6 @@ func New(ctx context.Context, parts *env.Environment, url, role string, count in
 		all.tokens = append(all.tokens, token)
 	}
 	return all, nil
-}
-
-// publishedCA waits for what the server publishes.
-func publishedCA(ctx context.Context, kube kubernetes.Interface) (*x509.CertPool, error) {
-	roots := x509.NewCertPool()
-	err := wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
-		published, err := kube.CoreV1().ConfigMaps(env.ControllerNamespace).Get(ctx, "penstock-server", metav1.GetOptions{})
-		return err == nil && roots.AppendCertsFromPEM([]byte(published.Data["ca.crt"])), nil
-	})
-	return roots, err
 }
 
 func caller(ctx context.Context, kube kubernetes.Interface, name string) (string, error) {

@@ -131,7 +131,7 @@ func (s *scene) serve(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, server.Stop()) }()
-	asking, err := callers.New(ctx, s.home, server.URL, "penstock-cluster-reader", users)
+	asking, err := callers.New(ctx, s.home, server, "penstock-cluster-reader", users)
 	if err != nil {
 		return err
 	}

@@ -120,7 +120,7 @@ func measureAnswers(ctx context.Context, at *stage.Stage, parts *env.Environment
 		return err
 	}
 	defer func() { err = errors.Join(err, server.Stop()) }()
-	asking, err := callers.New(ctx, parts, server.URL, readerRole, users)
+	asking, err := callers.New(ctx, parts, server, readerRole, users)
 	if err != nil {
 		return err
 	}
@@ -163,7 +163,7 @@ func measureHalves(ctx context.Context, at *stage.Stage, parts *env.Environment,
 		return err
 	}
 	defer func() { err = errors.Join(err, server.Stop()) }()
-	asking, err := callers.New(ctx, parts, server.URL, readerRole, 1)
+	asking, err := callers.New(ctx, parts, server, readerRole, 1)
 	if err != nil {
 		return err
 	}

@@ -28,7 +28,7 @@ func measureWatchers(ctx context.Context, at *stage.Stage, parts *env.Environmen
 		return err
 	}
 	defer func() { err = errors.Join(err, server.Stop()) }()
-	asking, err := callers.New(ctx, parts, server.URL, readerRole, users)
+	asking, err := callers.New(ctx, parts, server, readerRole, users)
 	if err != nil {
 		return err
 	}
