@@ -15,8 +15,8 @@ import (
 // of these there may be tens of thousands.
 type dirtySet struct {
 	wake *loop.Signal
-	// halved is how often a round was made smaller because one failed. It is the
-	// reporter's alone.
+	// halved is how often a round was made smaller because one failed, or took long. It is
+	// the reporter's alone.
 	halved int
 	// taken is since when the oldest of the changed objects waited that were taken last; zero
 	// where none had changed. It is the reporter's alone.
@@ -59,6 +59,9 @@ func (s *dirtySet) take(most int) []types.NamespacedName {
 	}
 	return taken
 }
+
+// shrink makes the next round half as large, up to so many times.
+func (s *dirtySet) shrink(most int) { s.halved = min(s.halved+1, most) }
 
 // again wakes the reporter once more where something is left.
 func (s *dirtySet) again() {

@@ -34,6 +34,8 @@ const (
 	coalesceInterval = 500 * time.Millisecond
 	// busyInterval is the same while triggers go first.
 	busyInterval = 2 * time.Second
+	// noRest is the same after a round that took as long itself.
+	noRest = time.Nanosecond
 	// failedInterval is the same after the rows could not be read, or no status written.
 	failedInterval = 2 * time.Second
 	// roundSize is the most objects of each kind that one round reads and writes.
@@ -41,6 +43,9 @@ const (
 	// mostHalved makes a round one object: what fails, or takes too long, together with
 	// others keeps those no longer.
 	mostHalved = 8
+	// slowRound is how old what a round has read may become before it is written; where
+	// tokens are scarce a round is made smaller, down to slowHalved.
+	slowRound, slowHalved = time.Second, 4
 	// writers is how many writes are in flight at once.
 	writers = 4
 	// writeTimeout bounds one write, waiting for the API's token bucket included.
@@ -193,14 +198,18 @@ func (r *Reporter) runOnce(ctx context.Context) (time.Duration, error) {
 	if err := r.addDelayed(ctx); err != nil {
 		return 0, err
 	}
+	began := time.Now()
 	err := r.round(ctx, r.builds, r.reportBuilds)
 	if r.Busy() {
 		r.pipelines.again()
 	} else {
 		err = errors.Join(err, r.round(ctx, r.pipelines, r.reportPipelines))
 	}
-	if err == nil && r.Busy() {
+	switch {
+	case err == nil && r.Busy():
 		return busyInterval, nil
+	case err == nil && time.Since(began) >= coalesceInterval:
+		return noRest, nil // changes that came meanwhile are written together
 	}
 	return 0, err
 }
@@ -233,6 +242,7 @@ func (r *Reporter) round(ctx context.Context, set *dirtySet, report func(context
 	}
 	r.OnDue(set.taken)
 	defer r.OnDue(time.Time{})
+	began := time.Now()
 	var writes []write
 	err := bounded.Protect(func() (err error) {
 		writes, err = report(ctx, keys)
@@ -240,12 +250,16 @@ func (r *Reporter) round(ctx context.Context, set *dirtySet, report func(context
 	})
 	if err != nil {
 		set.add(keys...)
-		set.halved = min(set.halved+1, mostHalved)
+		set.shrink(mostHalved)
 		return fmt.Errorf("report %d objects: %w", len(keys), err)
 	}
 	if err := r.write(ctx, set, writes); err != nil {
-		set.halved = min(set.halved+1, mostHalved)
+		set.shrink(mostHalved)
 		return err
+	}
+	if time.Since(began) > slowRound && set.halved <= slowHalved {
+		set.shrink(slowHalved)
+		return nil
 	}
 	set.halved = max(set.halved-1, 0)
 	return nil

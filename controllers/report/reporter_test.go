@@ -10,7 +10,10 @@ import (
 	"github.com/stretchr/testify/require"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
 	"github.com/penstock-cd/penstock/pkg/store"
@@ -192,6 +195,68 @@ func TestChangesThatComeFastAreWrittenTogether(t *testing.T) {
 			})
 		})
 	}
+}
+
+// changing are rows of which each look finds another run of each pipeline.
+type changing struct {
+	*tables
+	reads int64
+	sizes []int // of the looks
+}
+
+func (c *changing) LastRuns(_ context.Context, uids []string) (map[string]store.LastRun, error) {
+	c.reads++
+	c.sizes = append(c.sizes, len(uids))
+	runs := map[string]store.LastRun{}
+	for _, uid := range uids {
+		runs[uid] = store.LastRun{Run: c.reads, BuildName: "b1", Stage: "DEPLOY", Status: store.StatusSubmitted}
+	}
+	return runs, nil
+}
+
+func (c *changing) Deployed(context.Context, []string) (map[string][]v1alpha1.Deployed, error) {
+	return nil, nil
+}
+
+// What a round has read is as old as the round when its last status is written.
+func TestARoundIsAsLargeAsIsWrittenInAboutASecond(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		family := given.CdPipelines(roundSize, "cd")
+		var objects []client.Object
+		var keys []types.NamespacedName
+		for i := range family {
+			objects, keys = append(objects, &family[i]), append(keys, named(family[i].Name))
+		}
+		d := newDesk(t, objects...)
+		rows, slow := &changing{tables: d.rows}, 200*time.Millisecond
+		d.Reporter.Rows, d.Reporter.Events = rows, events.NewFakeRecorder(100*roundSize)
+		d.Writer = interceptor.NewClient(d.server, interceptor.Funcs{SubResourcePatch: func(ctx context.Context, c client.Client, part string, object client.Object, patch client.Patch, options ...client.SubResourcePatchOption) error {
+			time.Sleep(slow)
+			return c.SubResource(part).Patch(ctx, object, patch, options...)
+		}})
+		round := func() (took, rest time.Duration) {
+			d.Pipelines(keys...)
+			began := time.Now()
+			rest, err := d.runOnce(t.Context())
+			require.NoError(t, err)
+			return time.Since(began), rest
+		}
+		for range 6 {
+			round()
+		}
+		for range 10 {
+			took, rest := round()
+			require.Less(t, took, 2*slowRound)
+			require.Less(t, took+max(rest, 0), 2*slowRound, "no time is lost between two rounds")
+		}
+		slow = 0
+		for range 6 {
+			_, rest := round()
+			require.Zero(t, rest, "changes that come fast are written together")
+		}
+		require.Equal(t, []int{roundSize, roundSize}, []int{rows.sizes[0], rows.sizes[len(rows.sizes)-1]})
+	})
 }
 
 func TestAReporterWritesSoonAndEndsWithItsContext(t *testing.T) {

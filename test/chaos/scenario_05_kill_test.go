@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
 	"github.com/penstock-cd/penstock/pkg/failpoint"
@@ -90,7 +91,7 @@ func recoveredWithin(t *testing.T, w *world.World, controller *world.Controller,
 	var slow []string
 	err := oracle.QuiesceTelling(ctx, func(left string) {
 		slow = append(slow, fmt.Sprintf("until %s: %s", time.Since(began).Round(time.Millisecond), left))
-	}, w.Database, w.Cluster)
+	}, oracle.World{Database: w.Database, Clusters: []client.Reader{w.Cluster}})
 	if err != nil {
 		return took, err
 	}

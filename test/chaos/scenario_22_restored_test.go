@@ -58,6 +58,7 @@ func TestADatabaseRestoredWithoutItsLastSecondsTriggersNothingAnew(t *testing.T)
 	pause(w, 6*time.Second) // and a sweep
 	again, _ := w.Made()
 	require.Equal(t, made, again, "Workflows")
+	require.Equal(t, "b1", deployedBuild(t.Context(), w, "gone"), "what the rows have forgotten is deployed all the same")
 	requireRunsAgainWhenAsked(t, w)
 	require.Empty(t, w.JudgeRestored("b2"))
 }
@@ -86,11 +87,21 @@ func lastSeconds(t *testing.T, w *world.World) {
 	})
 	var name string
 	require.NoError(t, w.Database.QueryRow(t.Context(), `SELECT t.workflow_name FROM task t WHERE t.owner_name = 'gone' ORDER BY id LIMIT 1`).Scan(&name))
+	w.Eventually("the status tells what was deployed", func(ctx context.Context) bool { return deployedBuild(ctx, w, "gone") == "b1" })
 	w.Eventually("its TTL removes the Workflow", func(ctx context.Context) bool {
 		workflow := &wfv1.Workflow{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: w.Namespace}}
 		_ = w.Cluster.Delete(ctx, workflow)
 		return w.Cluster.Get(ctx, client.ObjectKeyFromObject(workflow), workflow) != nil
 	})
+}
+
+// deployedBuild is the build that a pipeline tells to be deployed; empty where it tells none.
+func deployedBuild(ctx context.Context, w *world.World, name string) string {
+	var pipeline v1alpha1.CdPipeline
+	if err := w.Cluster.Get(ctx, client.ObjectKey{Name: name}, &pipeline); err != nil || len(pipeline.Status.Deployed) == 0 {
+		return ""
+	}
+	return pipeline.Status.Deployed[0].BuildName
 }
 
 func phaseOfRequest(ctx context.Context, w *world.World, name string) v1alpha1.RunRequestPhase {

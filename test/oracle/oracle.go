@@ -31,6 +31,9 @@ type World struct {
 	Limits *Limits
 	// Connections is the most connections of Penstock that were seen at once.
 	Connections int
+	// Restored says that the database has forgotten its last seconds: a status may go on
+	// telling what was deployed in a pipeline of which the rows know nothing deployed.
+	Restored bool
 }
 
 // Check fails the test where Violations finds any.
@@ -83,12 +86,12 @@ const (
 // nothing waits for a slot, what follows each end is committed, and every status tells of
 // it. What is held waits for nothing of Penstock's. The context bounds it.
 func Quiesce(ctx context.Context, database *pgxpool.Pool, clusters ...client.Reader) error {
-	return QuiesceTelling(ctx, func(string) {}, database, clusters...)
+	return QuiesceTelling(ctx, func(string) {}, World{Database: database, Clusters: clusters})
 }
 
-// QuiesceTelling is Quiesce that tells, after each look, what is left.
-func QuiesceTelling(ctx context.Context, tell func(left string), database *pgxpool.Pool, clusters ...client.Reader) error {
-	return until(ctx, World{Database: database, Clusters: clusters}, func(ctx context.Context, world World) (string, error) {
+// QuiesceTelling is Quiesce of a world that tells, after each look, what is left.
+func QuiesceTelling(ctx context.Context, tell func(left string), world World) error {
+	return until(ctx, world, func(ctx context.Context, world World) (string, error) {
 		left, err := unfinished(ctx, world)
 		if left != "" {
 			tell(left)

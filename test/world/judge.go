@@ -26,7 +26,7 @@ func (w *World) watch() {
 // controller must run.
 func (w *World) Judge() {
 	w.t.Helper()
-	w.quiesce()
+	w.quiesce(false)
 	early, judged := w.witness.Found()
 	require.Empty(w.t, early, "told before it was committed")
 	require.Positive(w.t, judged, "the witness has seen nothing")
@@ -48,10 +48,12 @@ func (w *World) judged() oracle.World {
 // event about a forgotten run, and the decisions that stand for the forgotten runs of a build.
 func (w *World) JudgeRestored(forgotten string) (violations []string) {
 	w.t.Helper()
-	w.quiesce()
+	w.quiesce(true)
 	_, twice := w.witness.Made()
 	require.Empty(w.t, twice, "I3: Workflows that were made twice")
-	found, err := oracle.Violations(w.t.Context(), w.judged())
+	world := w.judged()
+	world.Restored = true
+	found, err := oracle.Violations(w.t.Context(), world)
 	require.NoError(w.t, err)
 	explained := regexp.MustCompile(`^I4: Workflow \S+ carries an identity, but no task wants it$|^I7: an event on CiBuild \S+ tells what no row says: ` +
 		`|^I1: a decision says Triggered, but there is no run: ` + regexp.QuoteMeta(forgotten) + ` `)
@@ -60,11 +62,12 @@ func (w *World) JudgeRestored(forgotten string) (violations []string) {
 
 // quiesce waits as long as what is under way becomes less: thousands of statuses take
 // their time on a busy machine.
-func (w *World) quiesce() {
+func (w *World) quiesce(restored bool) {
 	w.t.Helper()
+	world := oracle.World{Database: w.Database, Clusters: []client.Reader{w.Cluster}, Restored: restored}
 	for last := ""; ; {
 		ctx, cancel := context.WithTimeout(w.t.Context(), Patience)
-		err := oracle.Quiesce(ctx, w.Database, w.Cluster)
+		err := oracle.QuiesceTelling(ctx, func(string) {}, world)
 		cancel()
 		if err == nil {
 			return
