@@ -1,6 +1,7 @@
 package report
 
 import (
+	"context"
 	"slices"
 	"sync"
 	"time"
@@ -15,6 +16,8 @@ import (
 // of these there may be tens of thousands.
 type dirtySet struct {
 	wake *loop.Signal
+	// report reads the objects and their rows, and returns the writes that are due.
+	report func(context.Context, []types.NamespacedName) ([]write, error)
 	// halved is how often a round was made smaller because one failed, or took long. It is
 	// the reporter's alone.
 	halved int
@@ -62,6 +65,20 @@ func (s *dirtySet) take(most int) []types.NamespacedName {
 
 // shrink makes the next round half as large, up to so many times.
 func (s *dirtySet) shrink(most int) { s.halved = min(s.halved+1, most) }
+
+// waitsLonger tells whether the oldest changed object of this set has waited longer than that
+// of another.
+func (s *dirtySet) waitsLonger(other *dirtySet) bool {
+	own, others := s.waitsSince(), other.waitsSince()
+	return !own.IsZero() && (others.IsZero() || own.Before(others))
+}
+
+// waitsSince is since when the oldest changed object waits; zero where none has changed.
+func (s *dirtySet) waitsSince() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.first.oldest()
+}
 
 // again wakes the reporter once more where something is left.
 func (s *dirtySet) again() {

@@ -46,6 +46,8 @@ const (
 	// slowRound is how old what a round has read may become before it is written; where
 	// tokens are scarce a round is made smaller, down to slowHalved.
 	slowRound, slowHalved = time.Second, 4
+	// mostPassed is how often in a row one kind is passed over for the other.
+	mostPassed = 4
 	// writers is how many writes are in flight at once.
 	writers = 4
 	// writeTimeout bounds one write, waiting for the API's token bucket included.
@@ -129,6 +131,10 @@ type Reporter struct {
 	delays    *delays
 	heldBack  heldBack
 	watched   []watched
+	// last is the kind that was reported first in the last round, and passed how often in a
+	// row the other was not reported.
+	last   *dirtySet
+	passed int
 }
 
 // New returns a reporter that does nothing until it is started.
@@ -140,6 +146,7 @@ func New(config Config) *Reporter {
 	r := &Reporter{
 		Config: config, builds: newDirtySet(wake), pipelines: newDirtySet(wake), planning: planning{}, delays: newDelays(),
 	}
+	r.builds.report, r.pipelines.report = r.reportBuilds, r.reportPipelines
 	r.Feed = newFeed(config.History, func(builds, pipelines []types.NamespacedName) {
 		r.Builds(builds...)
 		r.Pipelines(pipelines...)
@@ -189,8 +196,9 @@ func (r *Reporter) Start(ctx context.Context) error {
 	return r.Loop.Start(ctx)
 }
 
-// runOnce writes one round. While triggers go first only builds are reported:
-// they are few, and what a person looks at.
+// runOnce writes one round of each kind. While triggers go first only builds are reported:
+// they are few, and what a person looks at. Where tokens are scarce only the kind is that
+// waits longest, so that neither is late because the other changes often.
 func (r *Reporter) runOnce(ctx context.Context) (time.Duration, error) {
 	if err := r.addWaiting(ctx); err != nil {
 		return 0, err
@@ -198,20 +206,35 @@ func (r *Reporter) runOnce(ctx context.Context) (time.Duration, error) {
 	if err := r.addDelayed(ctx); err != nil {
 		return 0, err
 	}
-	began := time.Now()
-	err := r.round(ctx, r.builds, r.reportBuilds)
 	if r.Busy() {
 		r.pipelines.again()
-	} else {
-		err = errors.Join(err, r.round(ctx, r.pipelines, r.reportPipelines))
+		return busyInterval, r.round(ctx, r.builds)
 	}
-	switch {
-	case err == nil && r.Busy():
-		return busyInterval, nil
-	case err == nil && time.Since(began) >= coalesceInterval:
+	first, second := r.inOrder()
+	began := time.Now()
+	err := r.round(ctx, first)
+	if err == nil && time.Since(began) >= coalesceInterval {
+		r.passed++
+		second.again()
 		return noRest, nil // changes that came meanwhile are written together
 	}
-	return 0, err
+	return 0, errors.Join(err, r.round(ctx, second))
+}
+
+// inOrder returns first the kind of which a changed object waits longest. The other is not
+// passed over for ever, as where its objects are only looked at again.
+func (r *Reporter) inOrder() (first, second *dirtySet) {
+	first, second = r.builds, r.pipelines
+	if second.waitsLonger(first) {
+		first, second = second, first
+	}
+	if first != r.last {
+		r.last, r.passed = first, 0
+	} else if r.passed >= mostPassed {
+		first, second = second, first
+		r.last, r.passed = first, 0
+	}
+	return first, second
 }
 
 // addWaiting has those builds reported that the gate holds back, or held back until
@@ -235,7 +258,7 @@ func (r *Reporter) addWaiting(ctx context.Context) error {
 
 // round reports some of a set; what could not be reported stays in it, also where a panic
 // was the reason.
-func (r *Reporter) round(ctx context.Context, set *dirtySet, report func(context.Context, []types.NamespacedName) ([]write, error)) error {
+func (r *Reporter) round(ctx context.Context, set *dirtySet) error {
 	keys := set.take(max(roundSize>>set.halved, 1))
 	if len(keys) == 0 {
 		return nil
@@ -245,7 +268,7 @@ func (r *Reporter) round(ctx context.Context, set *dirtySet, report func(context
 	began := time.Now()
 	var writes []write
 	err := bounded.Protect(func() (err error) {
-		writes, err = report(ctx, keys)
+		writes, err = set.report(ctx, keys)
 		return err
 	})
 	if err != nil {

@@ -259,6 +259,44 @@ func TestARoundIsAsLargeAsIsWrittenInAboutASecond(t *testing.T) {
 	})
 }
 
+// A build changes with each of its triggers, so that a few builds that are always written
+// would have most of the tokens.
+func TestWhereTokensAreScarceWhatWaitsLongestIsWrittenFirst(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		family := given.CdPipelines(60, "cd")
+		objects := []client.Object{given.CiPipeline(given.CI), ended(v1alpha1.BuildSucceeded)}
+		var keys []types.NamespacedName
+		for i := range family {
+			objects, keys = append(objects, &family[i]), append(keys, named(family[i].Name))
+		}
+		d := newDesk(t, objects...)
+		d.rows.summary, d.rows.grows = &store.Summary{Triggers: v1alpha1.TriggerSummary{Total: 9}}, true
+		var order []string
+		d.Reporter.Rows, d.Reporter.Events = &changing{tables: d.rows}, events.NewFakeRecorder(1000)
+		d.Writer = interceptor.NewClient(d.server, interceptor.Funcs{SubResourcePatch: func(ctx context.Context, c client.Client, part string, object client.Object, patch client.Patch, options ...client.SubResourcePatchOption) error {
+			time.Sleep(600 * time.Millisecond)
+			return c.SubResource(part).Patch(ctx, object, patch, options...)
+		}})
+		for range 24 {
+			d.Builds(named("b1"))
+			d.Pipelines(keys...)
+			time.Sleep(time.Millisecond)
+			_, err := d.runOnce(t.Context())
+			require.NoError(t, err)
+			order = append(order, map[bool]string{true: "builds", false: "pipelines"}[d.last == d.builds])
+		}
+		require.Contains(t, order[len(order)/2:], "builds", "neither is passed over for ever")
+		written := 0
+		for _, kind := range order {
+			if kind == "builds" {
+				written++
+			}
+		}
+		require.LessOrEqual(t, written, len(order)/2, "a build that changes all the time leaves the tokens to the others")
+	})
+}
+
 func TestAReporterWritesSoonAndEndsWithItsContext(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
