@@ -34,7 +34,7 @@ const (
 	coalesceInterval = 500 * time.Millisecond
 	// busyInterval is the same while triggers go first.
 	busyInterval = 2 * time.Second
-	// noRest is the same after a round that took as long itself.
+	// noRest is the same while tokens are scarce, where a round takes as long itself.
 	noRest = time.Nanosecond
 	// failedInterval is the same after the rows could not be read, or no status written.
 	failedInterval = 2 * time.Second
@@ -211,9 +211,8 @@ func (r *Reporter) runOnce(ctx context.Context) (time.Duration, error) {
 		return busyInterval, r.round(ctx, r.builds)
 	}
 	first, second := r.inOrder()
-	began := time.Now()
 	err := r.round(ctx, first)
-	if err == nil && time.Since(began) >= coalesceInterval {
+	if err == nil && first.halved > 0 {
 		r.passed++
 		second.again()
 		return noRest, nil // changes that came meanwhile are written together
@@ -280,11 +279,12 @@ func (r *Reporter) round(ctx context.Context, set *dirtySet) error {
 		set.shrink(mostHalved)
 		return err
 	}
-	if time.Since(began) > slowRound && set.halved <= slowHalved {
+	switch took := time.Since(began); {
+	case took > slowRound && set.halved <= slowHalved:
 		set.shrink(slowHalved)
-		return nil
+	case took < slowRound/2:
+		set.halved = max(set.halved-1, 0)
 	}
-	set.halved = max(set.halved-1, 0)
 	return nil
 }
 
