@@ -230,7 +230,7 @@ func TestARoundIsAsLargeAsIsWrittenInAboutASecond(t *testing.T) {
 		}
 		d := newDesk(t, objects...)
 		rows, slow := &changing{tables: d.rows}, 200*time.Millisecond
-		d.Reporter.Rows, d.Reporter.Events = rows, events.NewFakeRecorder(100*roundSize)
+		d.Rows, d.Events = rows, events.NewFakeRecorder(100*roundSize)
 		d.Writer = interceptor.NewClient(d.server, interceptor.Funcs{SubResourcePatch: func(ctx context.Context, c client.Client, part string, object client.Object, patch client.Patch, options ...client.SubResourcePatchOption) error {
 			time.Sleep(slow)
 			return c.SubResource(part).Patch(ctx, object, patch, options...)
@@ -274,7 +274,7 @@ func TestWhereTokensAreScarceWhatWaitsLongestIsWrittenFirst(t *testing.T) {
 		d := newDesk(t, objects...)
 		d.rows.summary, d.rows.grows = &store.Summary{Triggers: v1alpha1.TriggerSummary{Total: 9}}, true
 		var order []string
-		d.Reporter.Rows, d.Reporter.Events = &changing{tables: d.rows}, events.NewFakeRecorder(1000)
+		d.Rows, d.Events = &changing{tables: d.rows}, events.NewFakeRecorder(1000)
 		d.Writer = interceptor.NewClient(d.server, interceptor.Funcs{SubResourcePatch: func(ctx context.Context, c client.Client, part string, object client.Object, patch client.Patch, options ...client.SubResourcePatchOption) error {
 			time.Sleep(600 * time.Millisecond)
 			return c.SubResource(part).Patch(ctx, object, patch, options...)
