@@ -217,6 +217,7 @@ func (r *Reporter) runOnce(ctx context.Context) (time.Duration, error) {
 		second.again()
 		return noRest, nil // changes that came meanwhile are written together
 	}
+	r.passed = 0
 	return 0, errors.Join(err, r.round(ctx, second))
 }
 
@@ -260,6 +261,7 @@ func (r *Reporter) addWaiting(ctx context.Context) error {
 func (r *Reporter) round(ctx context.Context, set *dirtySet) error {
 	keys := set.take(max(roundSize>>set.halved, 1))
 	if len(keys) == 0 {
+		set.halved = 0
 		return nil
 	}
 	r.OnDue(set.taken)

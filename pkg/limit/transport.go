@@ -2,8 +2,9 @@ package limit
 
 import (
 	"net/http"
-	"strconv"
 	"time"
+
+	"github.com/penstock-cd/penstock/pkg/retryafter"
 )
 
 const (
@@ -27,25 +28,10 @@ type transport struct {
 func (t *transport) RoundTrip(request *http.Request) (*http.Response, error) {
 	response, err := t.next.RoundTrip(request)
 	if err == nil && response.StatusCode == http.StatusTooManyRequests {
-		t.bucket.Pause(retryAfter(response.Header.Get("Retry-After"), time.Now()))
+		t.bucket.Pause(retryafter.Parse(response.Header.Get("Retry-After"), time.Now(), defaultRetryAfter, longestRetryAfter))
 	}
 	return response, err
 }
 
 // WrappedRoundTripper lets apimachinery find the transport inside (k8s.io/apimachinery/pkg/util/net.RoundTripperWrapper).
 func (t *transport) WrappedRoundTripper() http.RoundTripper { return t.next }
-
-func retryAfter(value string, now time.Time) time.Duration {
-	wait := time.Duration(0)
-	if date, err := http.ParseTime(value); err == nil {
-		wait = date.Sub(now)
-	}
-	if seconds, err := strconv.Atoi(value); err == nil {
-		// Bounded before it is multiplied, where it could overflow.
-		wait = time.Duration(min(max(seconds, 0), int(longestRetryAfter/time.Second))) * time.Second
-	}
-	if wait <= 0 {
-		wait = defaultRetryAfter
-	}
-	return min(wait, longestRetryAfter)
-}

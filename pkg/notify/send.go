@@ -5,12 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/penstock-cd/penstock/pkg/clip"
 	"github.com/penstock-cd/penstock/pkg/outbound"
+	"github.com/penstock-cd/penstock/pkg/retryafter"
 )
 
 // Sender delivers messages to one receiver. It is safe for concurrent use.
@@ -56,12 +56,15 @@ const (
 )
 
 // Fail wraps what ended a request that was not answered: a *RefusedError where the address may
-// not be reached. Nothing of a URL is left in it but the host.
+// not be reached, or a redirect not be followed. Nothing of a URL is left in it but the host.
 func Fail(what string, err error) error {
 	err = outbound.WithoutURL(err)
 	var refused *outbound.RefusedError
 	if errors.As(err, &refused) {
 		return Refuse("%s: %s", what, refused)
+	}
+	if errors.Is(err, outbound.ErrRedirect) {
+		return Refuse("%s: %s", what, err)
 	}
 	return fmt.Errorf("%s: %w", what, err)
 }
@@ -80,24 +83,11 @@ func Judge(answer outbound.Answer, now time.Time) error {
 	case answer.Status >= 200 && answer.Status < 300:
 		return nil
 	case answer.Status == http.StatusTooManyRequests, answer.Status == http.StatusServiceUnavailable:
-		return Later(retryAfter(answer.Header.Get("Retry-After"), now), words)
+		return Later(retryafter.Parse(answer.Header.Get("Retry-After"), now, minLater, maxLater), words)
 	case answer.Status == http.StatusRequestTimeout, answer.Status == http.StatusTooEarly, answer.Status >= 500:
 		return fmt.Errorf("failed: %s", oneLine(words))
 	}
 	return Refuse("%s", words)
-}
-
-// retryAfter is what a header asks for, in seconds or as a date; 0 where it cannot be read.
-func retryAfter(value string, now time.Time) time.Duration {
-	if date, err := http.ParseTime(value); err == nil {
-		return date.Sub(now)
-	}
-	seconds, err := strconv.Atoi(value)
-	if err != nil {
-		return 0
-	}
-	// Bounded before it is multiplied, where it could overflow.
-	return time.Duration(min(max(seconds, 0), int(maxLater/time.Second))) * time.Second
 }
 
 // oneLine makes foreign text fit for a condition, an event or a log.

@@ -46,15 +46,17 @@ func TestAnAnswerIsKeptAsOneShortLine(t *testing.T) {
 	require.Contains(t, refused.Words, "400 Bad Request: a")
 }
 
-func TestAnAddressThatMayNotBeReachedIsFinal(t *testing.T) {
+func TestWhatMayNotBeReachedIsFinal(t *testing.T) {
 	t.Parallel()
 	inside := &outbound.RefusedError{Host: "relay", Address: netip.MustParseAddr("10.0.0.5")}
 	err := Fail("webhook", &url.Error{Op: "Post", URL: "https://relay/secret", Err: fmt.Errorf("dial: %w", inside)})
 	var refused *RefusedError
 	require.ErrorAs(t, err, &refused)
 	require.EqualError(t, err, "refused: webhook: relay (10.0.0.5) is not a public address: an administrator can allow its network by OUTBOUND_ALLOWED_NETWORKS")
+	err = Fail("webhook", &url.Error{Op: "Post", URL: "https://relay/secret", Err: fmt.Errorf("%w: to another", outbound.ErrRedirect)})
+	require.EqualError(t, err, "refused: webhook: Post relay: redirect refused: to another")
 	err = Fail("webhook", &url.Error{Op: "Post", URL: "https://relay/secret", Err: context.DeadlineExceeded})
-	require.NotErrorAs(t, err, &refused)
+	require.NotErrorAs(t, err, &refused, "it may answer next time")
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	require.NotContains(t, err.Error(), "secret")
 }

@@ -85,17 +85,22 @@ func WithoutURL(err error) error {
 	return fmt.Errorf("%s %s: %w", failed.Op, host, failed.Err)
 }
 
-// errRedirect means that a redirect is not followed.
-var errRedirect = errors.New("redirect refused")
+// ErrRedirect means that a redirect is not followed.
+var ErrRedirect = errors.New("redirect refused")
 
-// checkRedirect follows a few redirects, and none from HTTPS to HTTP. Each connection is
-// judged for itself.
+// checkRedirect follows a few redirects, none from HTTPS to HTTP, and to another host only what
+// reads: the body and the headers of anything else may hold a token or a signature. Each
+// connection is judged for itself.
 func checkRedirect(request *http.Request, via []*http.Request) error {
 	if len(via) > maxRedirects {
-		return fmt.Errorf("%w: more than %d", errRedirect, maxRedirects)
+		return fmt.Errorf("%w: more than %d", ErrRedirect, maxRedirects)
 	}
 	if via[len(via)-1].URL.Scheme == "https" && request.URL.Scheme != "https" {
-		return fmt.Errorf("%w: from https to %s at %s", errRedirect, request.URL.Scheme, request.URL.Host)
+		return fmt.Errorf("%w: from https to %s at %s", ErrRedirect, request.URL.Scheme, request.URL.Host)
+	}
+	first := via[0]
+	if isRead := first.Method == http.MethodGet || first.Method == http.MethodHead; !isRead && request.URL.Host != first.URL.Host {
+		return fmt.Errorf("%w: to %s, with what was sent to %s: name the host that answers", ErrRedirect, request.URL.Host, first.URL.Host)
 	}
 	return nil
 }

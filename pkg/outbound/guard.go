@@ -72,7 +72,7 @@ func New(config Config) *Guard {
 }
 
 // DialContext connects by TCP to host:port, unless every address of the host is refused.
-// The error is a *RefusedError where the guard refused one and no other could be reached.
+// The error is a *RefusedError where the guard refused the first of them.
 func (g *Guard) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {

@@ -117,7 +117,7 @@ func TestRedirectsAreFew(t *testing.T) {
 	}))
 	t.Cleanup(receiver.Close)
 	_, err := get(t, client(t, New(loopback)), receiver.URL)
-	require.ErrorIs(t, err, errRedirect)
+	require.ErrorIs(t, err, ErrRedirect)
 	require.EqualValues(t, maxRedirects+1, asked.Load())
 }
 
@@ -131,10 +131,26 @@ func TestNoRedirectGoesFromHTTPSToHTTP(t *testing.T) {
 	transport := receiver.Client().Transport.(*http.Transport)
 	c.http.Transport.(judged).TLSClientConfig = &tls.Config{RootCAs: transport.TLSClientConfig.RootCAs}
 	_, err := get(t, c, receiver.URL)
-	require.ErrorIs(t, err, errRedirect)
+	require.ErrorIs(t, err, ErrRedirect)
 }
 
-// A name that is public when it is looked up first, and inside when it is connected to.
+// What was meant for one host, such as a token in a header of its own, is given to no other.
+func TestWhatIsSentIsNotRedirectedToAnotherHost(t *testing.T) {
+	t.Parallel()
+	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("the other host was asked") }))
+	t.Cleanup(other.Close)
+	for _, status := range []int{http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect} {
+		receiver := httptest.NewServer(http.RedirectHandler(other.URL, status))
+		t.Cleanup(receiver.Close)
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, receiver.URL, strings.NewReader("secret"))
+		require.NoError(t, err)
+		request.Header.Set("Private-Token", "secret")
+		_, err = client(t, New(loopback)).Do(request)
+		require.ErrorIs(t, err, ErrRedirect)
+	}
+}
+
+// No lookup comes before that of the connection which is judged.
 func TestANameWhoseAnswerChangesReachesNothingInside(t *testing.T) {
 	t.Parallel()
 	inside := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("the inside was reached") }))

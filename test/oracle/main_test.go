@@ -46,6 +46,7 @@ type scene struct {
 	audit       audit.Log
 	limits      *oracle.Limits
 	connections int
+	restored    bool
 }
 
 func newScene(t *testing.T) *scene {
@@ -144,7 +145,7 @@ func (s *scene) world() oracle.World {
 	return oracle.World{
 		Database: s.store.Pool(),
 		Clusters: []client.Reader{s.cluster(s.build, s.workflow), s.cluster(s.more...)},
-		Log:      s.audit, Limits: s.limits, Connections: s.connections,
+		Log:      s.audit, Limits: s.limits, Connections: s.connections, Restored: s.restored,
 	}
 }
 

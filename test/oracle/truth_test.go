@@ -38,6 +38,15 @@ func (s *scene) tellsOf(change func(*v1alpha1.CdPipelineStatus)) {
 	s.more = []client.Object{pipeline}
 }
 
+// forget has a pipeline that has not deployed tell what is deployed.
+func (s *scene) forget() {
+	s.Helper()
+	pipeline := given.CdPipeline("web-002")
+	s.told(pipeline)
+	pipeline.Status.Deployed = []v1alpha1.Deployed{{Image: "registry.example.com/app-000:0.9", Digest: given.Artifact(0).Digest, BuildName: "b0"}}
+	s.more = []client.Object{pipeline}
+}
+
 // heldFor has the API server hold a pipeline whose run waits for a person, and its build.
 func (s *scene) heldFor(change func(*v1alpha1.CdPipeline, *v1alpha1.CiBuild)) {
 	s.Helper()
@@ -117,6 +126,19 @@ func TestWhatStatusesAndEventsTellMustBeInTheRows(t *testing.T) {
 		},
 		"a pipeline does not say what is deployed": {
 			func(s *scene) { s.tellsOf(func(status *v1alpha1.CdPipelineStatus) { status.Deployed = nil }) },
+			"I7: CdPipeline web-001 tells that [] is deployed",
+		},
+		"a pipeline tells what was deployed, and the rows of a restored database know nothing of it": {
+			func(s *scene) { s.forget(); s.restored = true }, "",
+		},
+		"a pipeline tells what was deployed, and the rows know nothing of it": {
+			func(s *scene) { s.forget() }, "is deployed, the rows have []",
+		},
+		"a pipeline of a restored database does not say what is deployed": {
+			func(s *scene) {
+				s.tellsOf(func(status *v1alpha1.CdPipelineStatus) { status.Deployed = nil })
+				s.restored = true
+			},
 			"I7: CdPipeline web-001 tells that [] is deployed",
 		},
 		"a run that is held": {func(s *scene) { s.heldFor(func(*v1alpha1.CdPipeline, *v1alpha1.CiBuild) {}) }, ""},

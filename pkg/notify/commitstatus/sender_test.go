@@ -5,7 +5,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -14,7 +13,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/penstock-cd/penstock/pkg/notify"
-	"github.com/penstock-cd/penstock/pkg/outbound"
+	"github.com/penstock-cd/penstock/test/loopback"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -48,13 +47,11 @@ func send(t *testing.T, host Host, change func(*notify.Message), answer func(htt
 		answer(w)
 	}))
 	defer server.Close()
-	client := outbound.New(outbound.Config{AllowedNetworks: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}}).NewClient()
-	defer client.Close()
 	told := message()
 	if change != nil {
 		change(&told)
 	}
-	_, err = New(Config{Client: client, Host: host, API: server.URL + "/", Token: "token-secret", Now: func() time.Time { return noon }}).Send(t.Context(), told, "")
+	_, err = New(Config{Client: loopback.Client(t), Host: host, API: server.URL + "/", Token: "token-secret", Now: func() time.Time { return noon }}).Send(t.Context(), told, "")
 	return got, err
 }
 

@@ -23,6 +23,7 @@ import (
 
 	"github.com/penstock-cd/penstock/pkg/notify"
 	"github.com/penstock-cd/penstock/pkg/outbound"
+	"github.com/penstock-cd/penstock/test/loopback"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -140,9 +141,8 @@ func (s *session) Data(r io.Reader) error {
 }
 
 func (s *server) sender(security Security, change func(*Config)) *Sender {
-	guard := outbound.New(outbound.Config{AllowedNetworks: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}})
 	config := Config{
-		Dial: guard.DialContext, Host: s.host, Port: s.port, Security: security, TLS: &tls.Config{RootCAs: s.roots, MinVersion: tls.VersionTLS12},
+		Dial: loopback.Guard().DialContext, Host: s.host, Port: s.port, Security: security, TLS: &tls.Config{RootCAs: s.roots, MinVersion: tls.VersionTLS12},
 		User: "penstock", Password: "right", From: "Penstock <ci@example.org>", To: []string{"team@example.org", "lead@example.org"},
 	}
 	if change != nil {

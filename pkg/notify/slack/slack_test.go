@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +16,7 @@ import (
 
 	"github.com/penstock-cd/penstock/pkg/notify"
 	"github.com/penstock-cd/penstock/pkg/outbound"
+	"github.com/penstock-cd/penstock/test/loopback"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -94,9 +94,7 @@ func start(t *testing.T, answer func(request) (int, string)) (*fake, string, *ou
 	f := &fake{t: t, requests: make(chan request, 20), answer: answer}
 	server := httptest.NewServer(f)
 	t.Cleanup(server.Close)
-	client := outbound.New(outbound.Config{AllowedNetworks: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}}).NewClient()
-	t.Cleanup(client.Close)
-	return f, server.URL, client
+	return f, server.URL, loopback.Client(t)
 }
 
 func bot(t *testing.T, answer func(request) (int, string)) (*fake, *Bot) {

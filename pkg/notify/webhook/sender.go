@@ -31,8 +31,8 @@ const (
 // secretPrefix marks a secret in base64 (Standard Webhooks: "Signature scheme").
 const secretPrefix = "whsec_"
 
-// maxBody is the most bytes of a body that Standard Webhooks tells receivers to expect are
-// 20 KiB; ours has few details and stays below.
+// maxBody is the largest body that is sent, in bytes: Standard Webhooks advises to stay below
+// 20 KiB, and many receivers refuse more.
 const maxBody = 20 << 10
 
 // Config is a receiver.
@@ -59,7 +59,7 @@ type Sender struct{ config Config }
 // New returns a Sender.
 func New(config Config) *Sender { return &Sender{config: config} }
 
-// Send implements notify.Sender. Each version is a delivery of its own, since a receiver that
+// Send implements notify.Sender. The reference is always empty: each version is a delivery of its own, since a receiver that
 // drops repeats must not drop newer figures.
 func (s *Sender) Send(ctx context.Context, message notify.Message, _ string) (string, error) {
 	body, contentType, err := s.body(message)
@@ -69,7 +69,7 @@ func (s *Sender) Send(ctx context.Context, message notify.Message, _ string) (st
 	id := deliveryID(message)
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, s.config.URL, bytes.NewReader(body))
 	if err != nil {
-		return "", notify.Refuse("the URL cannot be read")
+		return "", notify.Refuse("webhook: the URL cannot be read")
 	}
 	now := s.config.Now()
 	request.Header.Set("Content-Type", contentType)
@@ -89,7 +89,7 @@ func (s *Sender) Send(ctx context.Context, message notify.Message, _ string) (st
 	if err != nil {
 		return "", notify.Fail("webhook", err)
 	}
-	return id, notify.Judge(answer, now)
+	return "", notify.Judge(answer, now)
 }
 
 func deliveryID(message notify.Message) string {
@@ -112,10 +112,10 @@ func (s *Sender) body(message notify.Message) (body []byte, contentType string, 
 	}
 	body, err = json.Marshal(content)
 	if err != nil {
-		return nil, "", notify.Refuse("the body is no JSON: %s", err)
+		return nil, "", notify.Refuse("webhook: the body is no JSON: %s", err)
 	}
 	if len(body) > maxBody {
-		return nil, "", notify.Refuse("the body has %d bytes, at most %d are sent", len(body), maxBody)
+		return nil, "", notify.Refuse("webhook: the body has %d bytes, at most %d are sent", len(body), maxBody)
 	}
 	return body, contentType, nil
 }
@@ -146,7 +146,7 @@ func Signature(secret, id string, at time.Time, body []byte) (string, error) {
 	if encoded, found := strings.CutPrefix(secret, secretPrefix); found {
 		var err error
 		if key, err = base64.StdEncoding.DecodeString(encoded); err != nil {
-			return "", notify.Refuse("the signing secret begins with %s and is no base64 behind it", secretPrefix)
+			return "", notify.Refuse("webhook: the signing secret begins with %s and is no base64 behind it", secretPrefix)
 		}
 	}
 	mac := hmac.New(sha256.New, key)

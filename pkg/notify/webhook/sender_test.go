@@ -5,7 +5,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -14,7 +13,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/penstock-cd/penstock/pkg/notify"
-	"github.com/penstock-cd/penstock/pkg/outbound"
+	"github.com/penstock-cd/penstock/test/loopback"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -50,9 +49,7 @@ func receiver(t *testing.T, status int) (url string, got chan received) {
 
 func sender(t *testing.T, url string, change func(*Config)) *Sender {
 	t.Helper()
-	client := outbound.New(outbound.Config{AllowedNetworks: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}}).NewClient()
-	t.Cleanup(client.Close)
-	config := Config{Client: client, URL: url, Source: "penstock.example.org", Now: func() time.Time { return noon }}
+	config := Config{Client: loopback.Client(t), URL: url, Source: "penstock.example.org", Now: func() time.Time { return noon }}
 	if change != nil {
 		change(&config)
 	}
