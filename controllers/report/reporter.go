@@ -47,7 +47,7 @@ const (
 	// tokens are scarce a round is made smaller, down to slowHalved.
 	slowRound, slowHalved = time.Second, 4
 	// mostPassed is how often in a row one kind is passed over for the other.
-	mostPassed = 4
+	mostPassed = 8
 	// writers is how many writes are in flight at once.
 	writers = 4
 	// writeTimeout bounds one write, waiting for the API's token bucket included.
