@@ -24,6 +24,7 @@ import (
 	"github.com/penstock-cd/penstock/controllers/hold"
 	"github.com/penstock-cd/penstock/controllers/lookup"
 	"github.com/penstock-cd/penstock/controllers/mirror"
+	"github.com/penstock-cd/penstock/controllers/notify"
 	"github.com/penstock-cd/penstock/controllers/pickup"
 	"github.com/penstock-cd/penstock/controllers/plan"
 	"github.com/penstock-cd/penstock/controllers/prune"
@@ -38,6 +39,7 @@ import (
 	"github.com/penstock-cd/penstock/pkg/config"
 	"github.com/penstock-cd/penstock/pkg/fleet"
 	"github.com/penstock-cd/penstock/pkg/limit"
+	"github.com/penstock-cd/penstock/pkg/outbound"
 	"github.com/penstock-cd/penstock/pkg/store"
 	"github.com/penstock-cd/penstock/pkg/trigger"
 )
@@ -97,6 +99,7 @@ type loops struct {
 	clusters   *cluster.Prober
 	horizon    *gauge.Horizon
 	restored   *restored.Comparer
+	notifier   *notify.Notifier
 }
 
 // Add adds every loop to the manager.
@@ -110,6 +113,9 @@ func Add(ctx context.Context, mgr manager.Manager, deps Dependencies) error {
 	}
 	l := newLoops(mgr, deps, trigger.Decider{Filters: filters})
 	if l.clusters, err = newProber(mgr, deps); err != nil {
+		return err
+	}
+	if l.notifier, err = newNotifier(mgr, deps); err != nil {
 		return err
 	}
 	limits := limits{bucket: deps.Bucket, dispatcher: l.dispatcher, builds: l.builds, adapter: l.adapter, history: l.history, freeze: &l.freeze, holder: l.holder}
@@ -211,6 +217,15 @@ func newProber(mgr manager.Manager, deps Dependencies) (*cluster.Prober, error) 
 	}), nil
 }
 
+// newNotifier makes the loop that notifies.
+func newNotifier(mgr manager.Manager, deps Dependencies) (*notify.Notifier, error) {
+	return notify.New(notify.Config{
+		Cache: mgr.GetCache(), Live: mgr.GetAPIReader(), Writer: mgr.GetClient(), Rows: deps.Store, Events: mgr.GetEventRecorder("penstock"),
+		Guard: outbound.New(deps.Config.Outbound()), Namespace: deps.Namespace, Worker: deps.Replica, Workers: deps.Config.NotificationWorkers,
+		Log: deps.Log.WithName("notify"),
+	})
+}
+
 // newDispatcher returns the dispatcher of one lane.
 func (l *loops) newDispatcher(mgr manager.Manager, deps Dependencies, worker *dispatch.Worker, lane store.Lane, inFlight int) *dispatch.Dispatcher {
 	builders := argo.Builders{store.KindCd: argo.Stages{
@@ -294,7 +309,7 @@ func (l *loops) register(ctx context.Context, mgr manager.Manager, loadLimits fu
 		return err
 	}
 	for _, watch := range []func(context.Context, cache.Informers) error{
-		l.reporter.Watch, l.tracker.Watch, l.holder.Watch, l.mirror.Watch, l.clusters.Members.Watch,
+		l.reporter.Watch, l.tracker.Watch, l.holder.Watch, l.mirror.Watch, l.clusters.Members.Watch, l.notifier.Watch,
 	} {
 		if err := watch(ctx, mgr.GetCache()); err != nil {
 			return err
@@ -302,7 +317,7 @@ func (l *loops) register(ctx context.Context, mgr manager.Manager, loadLimits fu
 	}
 	for _, loop := range []manager.Runnable{
 		limited{l.dispatcher, loadLimits}, limited{l.builds, loadLimits}, limited{l.history, loadLimits}, l.surplus, l.adapter, l.backlog, limited{l.follower, l.restored.Compared}, limited{l.chunks, l.restored.Compared}, limited{l.holder, l.restored.Compared}, l.tracker, l.stopper, l.releaser, l.pickup,
-		l.reporter.Feed, limited{l.reporter, l.restored.Compared}, l.mirror, limited{l.sweeper, l.restored.Compared}, l.queue, l.horizon, l.clusters,
+		l.reporter.Feed, limited{l.reporter, l.restored.Compared}, l.mirror, limited{l.sweeper, l.restored.Compared}, l.queue, l.horizon, l.clusters, l.notifier,
 	} {
 		if err := mgr.Add(loop); err != nil {
 			return fmt.Errorf("add %T: %w", loop, err)

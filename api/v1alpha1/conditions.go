@@ -103,6 +103,27 @@ const (
 	ReasonParentCycle   Reason = "ParentCycle"
 )
 
+// Reasons of the condition Ready of a NotificationChannel or NotificationPolicy, beside Ready,
+// Suspended and InvalidFilter.
+const (
+	// ReasonUntried: nothing was sent yet.
+	ReasonUntried Reason = "Untried"
+	// ReasonDelivered: the receiver has accepted what was sent last.
+	ReasonDelivered Reason = "Delivered"
+	// ReasonNotDelivered: what was sent last did not arrive, and is tried again.
+	ReasonNotDelivered Reason = "NotDelivered"
+	// ReasonReceiverRefuses: the receiver's answer was final.
+	ReasonReceiverRefuses Reason = "Refused"
+	// ReasonGivenUp: an event, not a condition: a notification is not tried again.
+	ReasonGivenUp Reason = "GivenUp"
+	// ReasonInvalidSpec: a selector or an expression can't be understood.
+	ReasonInvalidSpec Reason = "InvalidSpec"
+	// ReasonExpressionFailed: an expression gave no answer for an event or a message.
+	ReasonExpressionFailed Reason = "ExpressionFailed"
+	// ReasonChannelNotFound: a channel that is named does not exist.
+	ReasonChannelNotFound Reason = "ChannelNotFound"
+)
+
 // Reasons of a task that is Held.
 const (
 	// ReasonStageBefore: the stage before has not succeeded yet.

@@ -25,9 +25,11 @@ func addKnownTypes(scheme *runtime.Scheme) error {
 	scheme.AddKnownTypes(GroupVersion,
 		&CiPipeline{}, &CiPipelineList{},
 		&CiBuild{}, &CiBuildList{},
-		&CdPipeline{}, &CdPipelineList{}, &CdPipeline{}, &CdPipelineList{},
+		&CdPipeline{}, &CdPipelineList{},
 		&RunRequest{}, &RunRequestList{},
 		&TargetCluster{}, &TargetClusterList{},
+		&NotificationChannel{}, &NotificationChannelList{},
+		&NotificationPolicy{}, &NotificationPolicyList{},
 	)
 	metav1.AddToGroupVersion(scheme, GroupVersion)
 	return nil

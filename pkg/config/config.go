@@ -5,11 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/netip"
+	"net/url"
 	"os"
 	"strings"
 	"time"
 
 	"github.com/caarlos0/env/v11"
+
+	"github.com/penstock-cd/penstock/pkg/outbound"
 )
 
 // Config is everything an operator can set. Each field is one environment
@@ -146,6 +150,17 @@ type Config struct {
 	// once.
 	ResourceBatchSize int `env:"RESOURCE_BATCH_SIZE" envDefault:"5" min:"1" max:"100" meaning:"objects that are got from one TargetCluster at once"`
 
+	// NotificationWorkers is how many notifications are sent at once, one of each channel.
+	NotificationWorkers int `env:"NOTIFICATION_WORKERS" envDefault:"8" min:"2" max:"100" meaning:"notifications that are sent at once, one of each channel"`
+
+	// OutboundAllowedNetworks are networks that notifications may be sent to although their
+	// addresses are not public, such as those of a mail relay.
+	OutboundAllowedNetworks []string `env:"OUTBOUND_ALLOWED_NETWORKS" format:"network" meaning:"networks that are not public and may be sent to all the same, such as 10.1.0.0/16, separated by commas; empty is none"`
+
+	// OutboundProxy takes every request that Penstock sends out over HTTP. The variables
+	// HTTP_PROXY and HTTPS_PROXY are not read.
+	OutboundProxy string `env:"OUTBOUND_PROXY" format:"proxy" meaning:"URL of a proxy for all that is sent out over HTTP; empty is none"`
+
 	// ServerBindAddress is where `penstock server` answers, with TLS.
 	ServerBindAddress string `env:"SERVER_BIND_ADDRESS" envDefault:":8443" format:"listener" meaning:"penstock server: where it answers, with TLS"`
 
@@ -180,7 +195,7 @@ func Load(environ map[string]string) (Config, []string, error) {
 	if err != nil {
 		return Config{}, nil, err
 	}
-	for _, list := range [][]string{loaded.WatchNamespaces, loaded.WorkflowLabels, loaded.ResourceKinds} {
+	for _, list := range [][]string{loaded.WatchNamespaces, loaded.WorkflowLabels, loaded.ResourceKinds, loaded.OutboundAllowedNetworks} {
 		for index, item := range list {
 			list[index] = strings.TrimSpace(item)
 		}
@@ -200,6 +215,20 @@ func (c Config) Labels() map[string]string {
 		labels[key] = value
 	}
 	return labels
+}
+
+// Outbound is what may be reached outside of the cluster.
+func (c Config) Outbound() outbound.Config {
+	var config outbound.Config
+	for _, network := range c.OutboundAllowedNetworks {
+		if prefix, err := netip.ParsePrefix(network); err == nil { // Load has looked at it
+			config.AllowedNetworks = append(config.AllowedNetworks, prefix)
+		}
+	}
+	if proxy, err := url.Parse(c.OutboundProxy); err == nil && c.OutboundProxy != "" {
+		config.Proxy = proxy
+	}
+	return config
 }
 
 func trimmed(environ map[string]string) map[string]string {

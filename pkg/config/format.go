@@ -2,6 +2,7 @@ package config
 
 import (
 	"net"
+	"net/netip"
 	"net/url"
 	"path/filepath"
 	"reflect"
@@ -44,6 +45,10 @@ func formatOf(tag reflect.StructTag) format {
 		return format{"host:port or :port, with a port from 0 to 65535", func(value string) bool { return value != "0" && isAddress(value) }}
 	case "https":
 		return format{"a URL of the form https://host, with a port and a path where they are needed", isHTTPS}
+	case "network":
+		return format{"a network such as 10.1.0.0/16 or fd00::/8", isNetwork}
+	case "proxy":
+		return format{"a URL of the form http://host:port or https://host:port, without a password", isProxy}
 	case "word":
 		return format{"a text without white space", func(value string) bool { return value != "" && !strings.ContainsAny(value, " \t\r\n") }}
 	default:
@@ -82,6 +87,17 @@ func isKind(value string) bool {
 func isHTTPS(value string) bool {
 	parsed, err := url.Parse(value)
 	return err == nil && parsed.Scheme == "https" && parsed.Host != "" && parsed.User == nil && parsed.RawQuery == "" && parsed.Fragment == ""
+}
+
+func isNetwork(value string) bool {
+	_, err := netip.ParsePrefix(value)
+	return err == nil
+}
+
+// isProxy takes no password: the value is shown in logs and errors.
+func isProxy(value string) bool {
+	parsed, err := url.Parse(value)
+	return err == nil && (parsed.Scheme == "http" || parsed.Scheme == "https") && parsed.Host != "" && parsed.User == nil
 }
 
 func isNamespace(value string) bool {

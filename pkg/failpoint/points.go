@@ -28,6 +28,9 @@ const (
 	StopBeforePatch      Name = "stop/before-patch"
 	ReportBeforeStatus   Name = "report/before-status"
 	ReportAfterStatus    Name = "report/after-status"
+	NotifyBeforeCommit   Name = "notify/before-commit"
+	NotifyBeforeSend     Name = "notify/before-send"
+	NotifyBeforeRecord   Name = "notify/before-record"
 )
 
 // Points returns every step, and whether it can return an error.
@@ -53,5 +56,8 @@ func Points() map[Name]bool {
 		StopBeforePatch:      false,
 		ReportBeforeStatus:   false,
 		ReportAfterStatus:    false,
+		NotifyBeforeCommit:   true,
+		NotifyBeforeSend:     false,
+		NotifyBeforeRecord:   false,
 	}
 }

@@ -21,6 +21,7 @@ type History string
 const (
 	HistoryEvents    History = "event"
 	HistoryClusters  History = "cluster_event"
+	HistoryTold      History = "notification"
 	HistoryDeployed  History = "deployed"
 	HistoryRuns      History = "cd_workflow"
 	HistoryTasks     History = "task"
@@ -41,6 +42,7 @@ var histories = []struct {
 }{
 	{HistoryEvents, prunedRows, pruning((*dbsqlc.Queries).PruneEvents)},
 	{HistoryClusters, prunedRows, pruneClusters},
+	{HistoryTold, prunedRows, pruning((*dbsqlc.Queries).PruneNotifications)},
 	{HistoryDeployed, prunedRows, pruning((*dbsqlc.Queries).PruneDeployed)},
 	{HistoryRuns, prunedRuns, pruning((*dbsqlc.Queries).PruneRuns)},
 	{HistoryTasks, prunedRows, pruning((*dbsqlc.Queries).PruneTasks)},

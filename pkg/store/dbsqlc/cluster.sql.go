@@ -73,13 +73,17 @@ WITH new AS (
     FROM (SELECT unnest($1::text[]) AS cluster_uid, unnest($2::text[]) AS cluster, unnest($3::text[]) AS phase,
                  unnest($4::text[]) AS reason, unnest($5::text[]) AS message, unnest($6::text[]) AS version,
                  unnest($7::timestamptz[]) AS occurred_at, unnest($8::integer[]) AS place) n
+), recorded AS ( -- each is an event as well
+    INSERT INTO cluster_event (cluster_uid, cluster, phase, reason, message, version, occurred_at)
+    SELECT n.cluster_uid, n.cluster, n.phase, n.reason, n.message, n.version, n.occurred_at
+    FROM new n
+    WHERE n.phase || '/' || n.reason || '/' || n.version IS DISTINCT FROM coalesce(n.before, (
+        SELECT e.phase || '/' || e.reason || '/' || e.version FROM cluster_event e WHERE e.cluster_uid = n.cluster_uid ORDER BY e.id DESC LIMIT 1))
+    ORDER BY n.place
+    RETURNING id, cluster, phase, reason, message
 )
-INSERT INTO cluster_event (cluster_uid, cluster, phase, reason, message, version, occurred_at)
-SELECT n.cluster_uid, n.cluster, n.phase, n.reason, n.message, n.version, n.occurred_at
-FROM new n
-WHERE n.phase || '/' || n.reason || '/' || n.version IS DISTINCT FROM coalesce(n.before, (
-    SELECT e.phase || '/' || e.reason || '/' || e.version FROM cluster_event e WHERE e.cluster_uid = n.cluster_uid ORDER BY e.id DESC LIMIT 1))
-ORDER BY n.place
+INSERT INTO event (kind, namespace, cluster, state, reason, message)
+SELECT 'Cluster', '', r.cluster, r.phase, r.reason, r.message FROM recorded r ORDER BY r.id
 `
 
 type InsertClusterEventsParams struct {

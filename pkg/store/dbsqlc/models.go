@@ -136,6 +136,43 @@ type Event struct {
 	Reason      string
 	Message     string
 	Actor       string
+	Cluster     string
+}
+
+type Notification struct {
+	ID         int64
+	Namespace  string
+	Policy     string
+	Channel    string
+	GroupKey   string
+	Seq        int32
+	Type       string
+	BuildUid   string
+	Items      []byte
+	Events     int64
+	IsComplete bool
+	Wanted     int32
+	Sent       int32
+	State      string
+	Attempts   int32
+	TriedSince pgtype.Timestamptz
+	DueAt      pgtype.Timestamptz
+	ClaimedBy  string
+	LeaseUntil pgtype.Timestamptz
+	Reference  string
+	Error      string
+	CreatedAt  pgtype.Timestamptz
+	ChangedAt  pgtype.Timestamptz
+	SentAt     pgtype.Timestamptz
+	ClosesAt   pgtype.Timestamptz
+}
+
+type NotificationCursor struct {
+	OnlyOne bool
+	Server  string
+	Xid     pgtype.Uint64
+	ID      int64
+	FloorID int64
 }
 
 type Plan struct {

@@ -1,0 +1,194 @@
+package notify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/penstock-cd/penstock/api/v1alpha1"
+	"github.com/penstock-cd/penstock/pkg/bounded"
+	"github.com/penstock-cd/penstock/pkg/clip"
+	"github.com/penstock-cd/penstock/pkg/crash"
+	"github.com/penstock-cd/penstock/pkg/failpoint"
+	sending "github.com/penstock-cd/penstock/pkg/notify"
+	"github.com/penstock-cd/penstock/pkg/notify/route"
+	"github.com/penstock-cd/penstock/pkg/store"
+)
+
+const (
+	// sendTimeout bounds one attempt, and lease is for how long nobody else makes one.
+	sendTimeout, lease = 40 * time.Second, 90 * time.Second
+	// grace is for how long an attempt goes on after the context has ended.
+	grace = 5 * time.Second
+	// maxTitle bounds a title that a template makes, in bytes.
+	maxTitle = 300
+)
+
+// outcome is what came of one attempt.
+type outcome struct {
+	reference string
+	err       error
+	// isRefused: the receiver's answer is final. ofChannel: the channel is tried again after
+	// the delay, and not only this notification.
+	isRefused, ofChannel bool
+	delay                time.Duration
+}
+
+// send claims what is due, as far as workers are free, and sends it.
+func (n *Notifier) send(ctx context.Context) error {
+	suspended, err := n.suspended(ctx)
+	if err != nil {
+		return err
+	}
+	busy, free := n.busy(suspended)
+	if free <= 0 {
+		return nil
+	}
+	var claimed []route.Notification
+	err = n.withRows(func() (err error) {
+		claimed, err = n.Rows.ClaimNotifications(ctx, n.Worker, lease, busy, free)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for _, notification := range claimed {
+		n.begin(channelOf(notification))
+		n.sending.Go(func() { n.deliver(ctx, notification) })
+	}
+	return nil
+}
+
+func (n *Notifier) suspended(ctx context.Context) (suspended []types.NamespacedName, err error) {
+	var channels v1alpha1.NotificationChannelList
+	if err := n.Cache.List(ctx, &channels); err != nil {
+		return nil, fmt.Errorf("list NotificationChannels: %w", err)
+	}
+	for _, channel := range channels.Items {
+		if channel.Spec.Suspend {
+			suspended = append(suspended, types.NamespacedName{Namespace: channel.Namespace, Name: channel.Name})
+		}
+	}
+	return suspended, nil
+}
+
+func channelOf(notification route.Notification) types.NamespacedName {
+	return types.NamespacedName{Namespace: notification.Namespace, Name: notification.Channel}
+}
+
+// deliver makes one attempt and records it. It goes on for a moment after the context has
+// ended, so that what was sent is recorded as sent.
+func (n *Notifier) deliver(ctx context.Context, notification route.Notification) {
+	defer n.Wake() // there may be more for this channel
+	sendCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), sendTimeout)
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(grace, cancel) })()
+
+	began := time.Now()
+	channel, reference, err := n.attempt(sendCtx, notification)
+	result := n.judge(notification, err)
+	result.reference = reference
+	delivery := deliveryOf(notification, result)
+	kind := channel.Spec.Type
+	n.end(channelOf(notification), kind, time.Since(began), result)
+	count(kind, delivery, time.Since(began))
+	if delivery.State == route.GivenUp {
+		n.tellGivenUp(channel, notification, result.err)
+	}
+	failpoint.Hit(failpoint.NotifyBeforeRecord)
+	// What can't be recorded is sent again when the lease ends, under the same key.
+	recordCtx, cancelRecord := context.WithTimeout(context.WithoutCancel(ctx), store.WriteTimeout)
+	defer cancelRecord()
+	if err := n.withRows(func() error { return n.Rows.RecordDelivery(recordCtx, n.Worker, delivery) }); err != nil {
+		n.Log.Info("delivery not recorded, the notification may be sent again", "namespace", notification.Namespace,
+			"channel", notification.Channel, "notification", notification.ID, "error", err.Error())
+	}
+}
+
+// attempt sends a notification. The channel is empty where it could not be read.
+func (n *Notifier) attempt(ctx context.Context, notification route.Notification) (channel v1alpha1.NotificationChannel, reference string, err error) {
+	err = bounded.Protect(func() error {
+		key := channelOf(notification)
+		if err := n.Cache.Get(ctx, key, &channel); err != nil {
+			return fmt.Errorf("NotificationChannel %s: %w", key.Name, err)
+		}
+		message, err := n.message(ctx, notification)
+		if err != nil {
+			return err
+		}
+		sender, err := n.sender(ctx, channel)
+		if err != nil {
+			return err
+		}
+		failpoint.Hit(failpoint.NotifyBeforeSend)
+		reference, err = sender.Send(ctx, message, notification.Reference)
+		return err
+	})
+	crash.Tell(n.Log, "notify", err)
+	return channel, reference, err
+}
+
+// judge decides what follows from an attempt.
+func (n *Notifier) judge(notification route.Notification, err error) outcome {
+	var refused *sending.RefusedError
+	var later *sending.LaterError
+	switch {
+	case err == nil:
+		return outcome{}
+	case errors.As(err, &refused):
+		return outcome{err: err, isRefused: true}
+	case !notification.TriedSince.IsZero() && time.Since(notification.TriedSince) > giveUpAfter:
+		return outcome{err: fmt.Errorf("given up after %s: %w", giveUpAfter, err)}
+	case errors.As(err, &later):
+		return outcome{err: err, ofChannel: true, delay: later.After}
+	}
+	return outcome{err: err, ofChannel: true, delay: backoff(int(notification.Attempts))}
+}
+
+func deliveryOf(notification route.Notification, result outcome) store.Delivery {
+	delivery := store.Delivery{
+		Notification: notification, State: route.Sent, Reference: result.reference, Delay: result.delay, Channel: result.ofChannel,
+	}
+	switch {
+	case result.err == nil:
+	case result.ofChannel:
+		delivery.State, delivery.Error = route.Waiting, result.err.Error()
+	default:
+		delivery.State, delivery.Error = route.GivenUp, result.err.Error()
+	}
+	return delivery
+}
+
+func (n *Notifier) tellGivenUp(channel v1alpha1.NotificationChannel, notification route.Notification, err error) {
+	n.Log.Info("notification given up", "namespace", notification.Namespace, "channel", notification.Channel,
+		"notification", notification.ID, "error", err.Error())
+	if channel.Name != "" {
+		n.Events.Eventf(&channel, nil, corev1.EventTypeWarning, string(v1alpha1.ReasonGivenUp), "Notify",
+			"notification %d is given up: %s: to send it again: kubectl penstock notify resend %d -n %s", notification.ID, err, notification.ID, notification.Namespace)
+	}
+}
+
+// message says what the rows say now.
+func (n *Notifier) message(ctx context.Context, notification route.Notification) (sending.Message, error) {
+	build, err := n.build(ctx, notification)
+	if err != nil {
+		return sending.Message{}, err
+	}
+	message := notification.Message(build)
+	var policy v1alpha1.NotificationPolicy
+	key := types.NamespacedName{Namespace: notification.Namespace, Name: notification.Policy}
+	if notification.Policy == "" || n.Cache.Get(ctx, key, &policy) != nil || policy.Spec.Template.Title == "" {
+		return message, nil
+	}
+	title, err := n.expressions.Title(policy.Spec.Template.Title, message)
+	if err != nil { // told all the same, in the words of every policy
+		n.policyFailed(&policy, fmt.Errorf("spec.template.title: %w", err))
+		return message, nil
+	}
+	message.Title = clip.Text(title, maxTitle)
+	return message, nil
+}

@@ -1,0 +1,189 @@
+package notify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/penstock-cd/penstock/api/v1alpha1"
+	"github.com/penstock-cd/penstock/pkg/clip"
+	"github.com/penstock-cd/penstock/pkg/store"
+)
+
+const (
+	// calmInterval is the least time between two writes of one status whose condition is the
+	// same.
+	calmInterval = 15 * time.Second
+	// writeTimeout bounds one write, waiting for the API's token bucket included.
+	writeTimeout = 10 * time.Second
+	// maxMessage bounds a condition's message, in bytes.
+	maxMessage = 1024
+)
+
+// report measures the outbox, and writes the status of channels and policies.
+func (n *Notifier) report(ctx context.Context) error {
+	var counts map[types.NamespacedName]store.ChannelCount
+	err := n.withRows(func() (err error) {
+		counts, err = n.Rows.ChannelCounts(ctx)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	measure(counts)
+	var channels v1alpha1.NotificationChannelList
+	if err := n.Cache.List(ctx, &channels); err != nil {
+		return fmt.Errorf("list NotificationChannels: %w", err)
+	}
+	known := map[types.NamespacedName]bool{}
+	var failed []error
+	for i := range channels.Items {
+		channel := &channels.Items[i]
+		known[client.ObjectKeyFromObject(channel)] = true
+		failed = append(failed, n.reportChannel(ctx, channel, counts[client.ObjectKeyFromObject(channel)]))
+	}
+	n.forget(known)
+	return errors.Join(errors.Join(failed...), n.reportPolicies(ctx, known))
+}
+
+// forget drops what is known of channels that are gone and idle.
+func (n *Notifier) forget(known map[types.NamespacedName]bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for channel, health := range n.channels {
+		if !known[channel] && !health.inFlight && health.shutUntil.Before(time.Now()) {
+			delete(n.channels, channel)
+		}
+	}
+}
+
+func (n *Notifier) reportChannel(ctx context.Context, channel *v1alpha1.NotificationChannel, count store.ChannelCount) error {
+	changed := channel.DeepCopy()
+	status := &changed.Status
+	status.Waiting, status.Dropped = count.Waiting, count.Dropped
+	condition := n.channelCondition(channel, status)
+	condition.ObservedGeneration = channel.Generation
+	isSame := !meta.SetStatusCondition(&status.Conditions, condition)
+	if equality.Semantic.DeepEqual(channel.Status, changed.Status) || (isSame && n.isCalm(channel)) {
+		return nil
+	}
+	return n.patch(ctx, changed, channel)
+}
+
+// isCalm tells whether the status was written a moment ago.
+func (n *Notifier) isCalm(channel *v1alpha1.NotificationChannel) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	health := n.channels[client.ObjectKeyFromObject(channel)]
+	if health == nil || time.Since(health.written) > calmInterval {
+		if health != nil {
+			health.written = time.Now()
+		}
+		return false
+	}
+	return true
+}
+
+// channelCondition adds to the status what this process knows, and says how the channel does.
+// What an earlier one wrote stays where this one has sent nothing.
+func (n *Notifier) channelCondition(channel *v1alpha1.NotificationChannel, status *v1alpha1.NotificationChannelStatus) metav1.Condition {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	ready := func(status metav1.ConditionStatus, reason v1alpha1.Reason, message string) metav1.Condition {
+		return metav1.Condition{Type: v1alpha1.ConditionReady, Status: status, Reason: string(reason), Message: clip.Text(message, maxMessage)}
+	}
+	health := n.channels[client.ObjectKeyFromObject(channel)]
+	if health != nil && !health.delivered.IsZero() {
+		status.LastDelivered = &metav1.Time{Time: health.delivered.Truncate(time.Second)}
+	}
+	if health != nil && !health.failed.IsZero() {
+		status.LastErrorAt = &metav1.Time{Time: health.failed.Truncate(time.Second)}
+		status.LastError = clip.Text(health.lastErr, maxMessage)
+	}
+	if channel.Spec.Suspend {
+		return ready(metav1.ConditionFalse, v1alpha1.ReasonSuspended, "spec.suspend is true: what is to be sent waits")
+	}
+	if webhook := channel.Spec.Webhook; webhook != nil && webhook.Body != "" {
+		if err := n.expressions.Check(webhook.Body); err != nil {
+			return ready(metav1.ConditionFalse, v1alpha1.ReasonInvalidSpec, "spec.webhook.body: "+err.Error())
+		}
+	}
+	switch {
+	case health != nil && health.err != "" && health.isRefused:
+		return ready(metav1.ConditionFalse, v1alpha1.ReasonReceiverRefuses, health.err+": correct it, then: kubectl penstock notify test "+channel.Name+" -n "+channel.Namespace)
+	case health != nil && health.err != "":
+		return ready(metav1.ConditionFalse, v1alpha1.ReasonNotDelivered, health.err+": it is tried again")
+	case health != nil && !health.delivered.IsZero():
+		return ready(metav1.ConditionTrue, v1alpha1.ReasonDelivered, "the receiver has accepted what was sent last")
+	}
+	if before := meta.FindStatusCondition(channel.Status.Conditions, v1alpha1.ConditionReady); before != nil && before.ObservedGeneration == channel.Generation && before.Reason != string(v1alpha1.ReasonSuspended) {
+		return *before
+	}
+	return ready(metav1.ConditionUnknown, v1alpha1.ReasonUntried, "nothing was sent yet: kubectl penstock notify test "+channel.Name+" -n "+channel.Namespace)
+}
+
+func (n *Notifier) reportPolicies(ctx context.Context, channels map[types.NamespacedName]bool) error {
+	var policies v1alpha1.NotificationPolicyList
+	if err := n.Cache.List(ctx, &policies); err != nil {
+		return fmt.Errorf("list NotificationPolicies: %w", err)
+	}
+	var failed []error
+	for i := range policies.Items {
+		policy := &policies.Items[i]
+		changed := policy.DeepCopy()
+		condition := n.policyCondition(policy, channels)
+		condition.ObservedGeneration = policy.Generation
+		if meta.SetStatusCondition(&changed.Status.Conditions, condition) {
+			failed = append(failed, n.patch(ctx, changed, policy))
+		}
+	}
+	return errors.Join(failed...)
+}
+
+func (n *Notifier) policyCondition(policy *v1alpha1.NotificationPolicy, channels map[types.NamespacedName]bool) metav1.Condition {
+	no := func(reason v1alpha1.Reason, message string) metav1.Condition {
+		return metav1.Condition{Type: v1alpha1.ConditionReady, Status: metav1.ConditionFalse, Reason: string(reason), Message: clip.Text(message, maxMessage)}
+	}
+	if _, err := n.expressions.Policy(policy); err != nil {
+		return no(v1alpha1.ReasonInvalidSpec, err.Error()+": nothing is told until that is corrected")
+	}
+	if policy.Spec.Suspend {
+		return no(v1alpha1.ReasonSuspended, "spec.suspend is true: nothing is told, also not later")
+	}
+	var missing []string
+	for _, channel := range policy.Spec.Channels {
+		if !channels[types.NamespacedName{Namespace: policy.Namespace, Name: channel}] {
+			missing = append(missing, channel)
+		}
+	}
+	if len(missing) > 0 {
+		return no(v1alpha1.ReasonChannelNotFound, "spec.channels: there is no NotificationChannel "+strings.Join(missing, ", ")+" in namespace "+policy.Namespace+": what is to be told there waits")
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if failed := n.policies[failedPolicy{client.ObjectKeyFromObject(policy), policy.Generation}]; failed != "" {
+		return no(v1alpha1.ReasonExpressionFailed, failed)
+	}
+	return metav1.Condition{Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue, Reason: string(v1alpha1.ReasonReady), Message: "events are told"}
+}
+
+// patch writes a status. One that has changed since it was read is looked at again.
+func (n *Notifier) patch(ctx context.Context, changed, original client.Object) error {
+	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
+	defer cancel()
+	patch := client.MergeFromWithOptions(original, client.MergeFromWithOptimisticLock{})
+	err := n.Writer.Status().Patch(ctx, changed, patch)
+	if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,263 @@
+package route
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/penstock-cd/penstock/api/v1alpha1"
+	"github.com/penstock-cd/penstock/pkg/notify"
+)
+
+// maxNames is how many pipelines a title names.
+const maxNames = 5
+
+// Build is what is known of a build when a message is written.
+type Build struct {
+	// Phase is the build's own.
+	Phase string
+	// Repository is the URL of its source.
+	Repository string
+	// Triggers counts its runs.
+	Triggers v1alpha1.TriggerSummary
+	// Failures are the first few runs that ended badly. Waits are what other runs wait for.
+	Failures, Waits []notify.Detail
+	// FailedPipelines are the names of the first few pipelines of which a run failed.
+	FailedPipelines []string
+}
+
+// Message is what a notification says. build is that of a group of one build, and nil where it
+// is not known, or where the group is another.
+func (n Notification) Message(build *Build) notify.Message {
+	if strings.HasPrefix(n.Group, "commit/") { // a status is that of the last event
+		n.Items, n.Events = n.Items[len(n.Items)-1:], 1
+	}
+	message := notify.Message{
+		ID: n.DeliveryID(), Version: int(n.Wanted), Type: string(n.Type), Level: n.level(build), Time: n.ChangedAt, Subject: n.subject(build),
+	}
+	switch {
+	case n.Type == TypeTest:
+		message.Level, message.Title = notify.Info, fmt.Sprintf("Penstock: this is a test of the channel %s", n.Channel)
+	case build != nil && len(n.Items) > 0 && strings.HasPrefix(n.Group, "build/"):
+		n.tellBuild(&message, *build)
+	case strings.HasPrefix(n.Group, "cluster/"):
+		n.tellCluster(&message)
+	default:
+		n.tellItems(&message)
+	}
+	return message
+}
+
+func (n Notification) level(build *Build) notify.Level {
+	if n.hasFailed(build) {
+		return notify.Failure
+	}
+	if build != nil && build.Phase == "Succeeded" && n.IsComplete {
+		return notify.Success
+	}
+	for _, item := range n.Items {
+		if item.Type != v1alpha1.EventRunSucceeded && item.Type != v1alpha1.EventBuildSucceeded && item.Type != v1alpha1.EventTriggersCompleted {
+			return notify.Info
+		}
+	}
+	return notify.Success
+}
+
+func (n Notification) hasFailed(build *Build) bool {
+	if strings.HasPrefix(n.Group, "cluster/") {
+		return !n.IsComplete
+	}
+	if strings.HasPrefix(n.Group, "build/") && build != nil {
+		return build.Triggers.Failed > 0 || isFailure(build.Phase)
+	}
+	return slices.ContainsFunc(n.Items, func(item Item) bool {
+		return item.Type == v1alpha1.EventRunFailed || item.Type == v1alpha1.EventBuildFailed
+	})
+}
+
+func isFailure(phase string) bool {
+	return phase == string(v1alpha1.BuildFailed) || phase == string(v1alpha1.BuildError) || phase == string(v1alpha1.BuildCancelled)
+}
+
+// subject is what all items have in common.
+func (n Notification) subject(build *Build) notify.Subject {
+	if len(n.Items) == 0 {
+		return notify.Subject{Namespace: n.Namespace}
+	}
+	first := n.Items[0]
+	same := func(of func(Item) string) string {
+		for _, item := range n.Items[1:] {
+			if of(item) != of(first) {
+				return ""
+			}
+		}
+		return of(first)
+	}
+	subject := notify.Subject{
+		Namespace:   n.Namespace,
+		Application: same(func(i Item) string { return i.Application }), Environment: same(func(i Item) string { return i.Environment }),
+		Build: same(func(i Item) string { return i.Build }), Pipeline: same(func(i Item) string { return i.Pipeline }),
+		Revision: same(func(i Item) string { return i.Revision }), Image: same(func(i Item) string { return i.Image }),
+		Digest: same(func(i Item) string { return i.Digest }), Cluster: same(func(i Item) string { return i.Cluster }),
+	}
+	if len(n.Items) == 1 {
+		subject.Run = first.Run
+	}
+	if build != nil {
+		subject.Repository = build.Repository
+	}
+	return subject
+}
+
+// tellBuild says how far the runs of a build are.
+func (n Notification) tellBuild(message *notify.Message, build Build) {
+	item := n.Items[0]
+	what := fmt.Sprintf("%s (build %s)", item.Application, item.Build)
+	if item.Application == "" {
+		what = "build " + item.Build
+	}
+	message.Title = what + ": " + progress(build, n.IsComplete)
+	message.Details = slices.Concat(build.Failures, build.Waits)
+	if more := int(build.Triggers.Failed) - len(build.Failures); more > 0 {
+		message.Omitted = more
+	}
+	message.Commands = []string{fmt.Sprintf("kubectl penstock builds %s -n %s", item.Build, n.Namespace)}
+}
+
+func progress(build Build, isComplete bool) string {
+	t := build.Triggers
+	switch {
+	case isFailure(build.Phase):
+		return "the build " + map[string]string{"Failed": "failed", "Error": "failed", "Cancelled": "was cancelled"}[build.Phase]
+	case t.Total == 0 && isComplete:
+		return "the build succeeded, nothing was to be deployed"
+	case t.Total == 0:
+		return "the build succeeded"
+	}
+	parts := []string{fmt.Sprintf("%d of %d deployed", t.Succeeded, t.Total)}
+	for _, count := range []struct {
+		n    int32
+		what string
+	}{{t.Cancelled, "cancelled"}, {t.Superseded, "superseded by newer builds"}, {t.Held, "held"}, {t.Total - ended(t) - t.Held, "under way"}} {
+		if count.n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", count.n, count.what))
+		}
+	}
+	if t.Failed > 0 { // last, for the names that follow
+		parts = append(parts, fmt.Sprintf("%d failed: %s", t.Failed, names(build.FailedPipelines, int(t.Failed))))
+	}
+	return strings.Join(parts, ", ")
+}
+
+func ended(t v1alpha1.TriggerSummary) int32 { return t.Succeeded + t.Failed + t.Cancelled + t.Superseded }
+
+// names are the first few, and that there are more.
+func names(of []string, all int) string {
+	shown := of[:min(len(of), maxNames)]
+	text := strings.Join(shown, ", ")
+	if all > len(shown) {
+		text += ", …"
+	}
+	return text
+}
+
+func (n Notification) tellCluster(message *notify.Message) {
+	first, last := n.Items[0], n.Items[len(n.Items)-1]
+	if n.IsComplete {
+		message.Title = fmt.Sprintf("cluster %s is well again, after %s", first.Cluster, last.At.Sub(first.At).Round(time.Second))
+		return
+	}
+	message.Title = fmt.Sprintf("cluster %s is not reachable: %s", first.Cluster, last.Reason)
+	message.Details = []notify.Detail{{Name: first.Cluster, Text: last.Message}}
+	message.Commands = []string{"kubectl penstock clusters"}
+}
+
+// tellItems tells one event, or counts several and names the first.
+func (n Notification) tellItems(message *notify.Message) {
+	if n.Events == 1 && len(n.Items) == 1 {
+		item := n.Items[0]
+		message.Title = item.sentence()
+		if item.Message != "" {
+			message.Details = []notify.Detail{{Name: item.name(), Text: item.Message}}
+		}
+		message.Commands = item.commands()
+		return
+	}
+	counts := map[v1alpha1.NotificationEvent]int{}
+	var order []v1alpha1.NotificationEvent
+	for _, item := range n.Items {
+		if counts[item.Type]++; counts[item.Type] == 1 {
+			order = append(order, item.Type)
+		}
+		message.Details = append(message.Details, notify.Detail{Name: item.name(), Text: item.sentence()})
+	}
+	message.Omitted = int(n.Events) - len(n.Items)
+	parts := make([]string, len(order))
+	for i, event := range order {
+		parts[i] = fmt.Sprintf("%d %s", counts[event], event)
+	}
+	if message.Omitted > 0 {
+		parts = append(parts, fmt.Sprintf("%d more", message.Omitted))
+	}
+	switch kind, of, _ := strings.Cut(n.Group, "/"); {
+	case n.Type == TypeStorm:
+		message.Title = fmt.Sprintf("too much to tell one by one: %d events in a minute (%s)", n.Events, strings.Join(parts, ", "))
+	case kind == "each":
+		message.Title = fmt.Sprintf("%s (%d times since %s)", n.Items[0].sentence(), n.Events, n.Items[0].At.UTC().Format("15:04 MST"))
+	default:
+		message.Title = fmt.Sprintf("%s %s: %s", kind, of, strings.Join(parts, ", "))
+	}
+}
+
+// name is of what an item tells.
+func (i Item) name() string {
+	for _, name := range []string{i.Cluster, i.Pipeline, i.Build} {
+		if name != "" {
+			return name
+		}
+	}
+	return string(i.Type)
+}
+
+func (i Item) commands() []string {
+	if i.Build == "" {
+		return nil
+	}
+	return []string{fmt.Sprintf("kubectl penstock builds %s -n %s", i.Build, i.Namespace)}
+}
+
+// sentence is one line.
+func (i Item) sentence() string {
+	because := ""
+	if i.Reason != "" {
+		because = ": " + i.Reason
+	}
+	at := ""
+	if i.Stage != "" {
+		at = " at stage " + i.Stage
+	}
+	switch i.Type {
+	case v1alpha1.EventBuildSucceeded:
+		return fmt.Sprintf("build %s succeeded", i.Build)
+	case v1alpha1.EventBuildFailed:
+		return fmt.Sprintf("build %s failed%s", i.Build, because)
+	case v1alpha1.EventTriggersCompleted:
+		return fmt.Sprintf("all runs of build %s have ended", i.Build)
+	case v1alpha1.EventRunSucceeded:
+		return fmt.Sprintf("%s: run %d of build %s succeeded", i.Pipeline, i.Run, i.Build)
+	case v1alpha1.EventRunFailed:
+		return fmt.Sprintf("%s: run %d of build %s failed%s%s", i.Pipeline, i.Run, i.Build, at, because)
+	case v1alpha1.EventRunCancelled:
+		return fmt.Sprintf("%s: run %d of build %s was ended%s", i.Pipeline, i.Run, i.Build, because)
+	case v1alpha1.EventRunDelayed:
+		return fmt.Sprintf("%s: run %d of build %s is delayed%s%s", i.Pipeline, i.Run, i.Build, at, because)
+	case v1alpha1.EventRunHeld:
+		return fmt.Sprintf("%s: run %d of build %s waits%s%s", i.Pipeline, i.Run, i.Build, at, because)
+	case v1alpha1.EventClusterUnreachable:
+		return fmt.Sprintf("cluster %s is not reachable%s", i.Cluster, because)
+	case v1alpha1.EventClusterRecovered:
+		return fmt.Sprintf("cluster %s is well again", i.Cluster)
+	}
+	return string(i.Type)
+}

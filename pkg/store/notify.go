@@ -1,0 +1,533 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/penstock-cd/penstock/api/v1alpha1"
+	"github.com/penstock-cd/penstock/pkg/clip"
+	"github.com/penstock-cd/penstock/pkg/failpoint"
+	"github.com/penstock-cd/penstock/pkg/notify/route"
+	"github.com/penstock-cd/penstock/pkg/store/dbsqlc"
+)
+
+// TellTimeout bounds the transaction that turns a batch of events into notifications.
+const TellTimeout = 20 * time.Second
+
+// Told is a batch of events that can be told, in their order, and what they may be added to.
+type Told struct {
+	Items []route.Item
+	// Now is the database's clock.
+	Now time.Time
+}
+
+// Teller decides what becomes of a batch.
+type Teller interface {
+	// Groups are those that the events may be added to.
+	Groups(told Told) []route.Key
+	// Fold returns what is to be written. known is the newest notification of each of those
+	// groups that has one; begun is how many groups of a channel have begun within the last
+	// minute, for every channel of the groups.
+	Fold(told Told, known map[route.Key]*route.Notification, begun map[types.NamespacedName]int) []route.Notification
+}
+
+// serverIdentifier stands here since sqlc does not know the server's functions.
+const serverIdentifier = "SELECT system_identifier::text FROM pg_control_system()"
+
+// TellEvents turns up to most events that nobody was told of into notifications, in one
+// transaction: whatever ends it, each event is looked at once. It returns whether there may be
+// more.
+func (s *Store) TellEvents(ctx context.Context, most int, teller Teller) (more bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, TellTimeout)
+	defer cancel()
+	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		var server string
+		if err := tx.QueryRow(ctx, serverIdentifier).Scan(&server); err != nil {
+			return err
+		}
+		queries := s.queries.WithTx(tx)
+		cursor, err := queries.LockCursor(ctx, server)
+		if err != nil {
+			return err
+		}
+		events, end, err := untold(ctx, queries, cursor, server, most)
+		if err != nil || end == cursorOf(cursor) {
+			return err
+		}
+		more = len(events) == most
+		told := Told{Now: cursor.At.Time}
+		if told.Items, err = s.items(ctx, queries, events); err != nil {
+			return err
+		}
+		if err := tell(ctx, queries, told, teller); err != nil {
+			return err
+		}
+		if err := queries.MoveCursor(ctx, end); err != nil {
+			return err
+		}
+		return failpoint.Error(failpoint.NotifyBeforeCommit)
+	})
+	if err != nil {
+		return false, fmt.Errorf("turn events into notifications: %w", err)
+	}
+	return more, nil
+}
+
+// SkipEvents leaves out every event that is visible now.
+func (s *Store) SkipEvents(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, WriteTimeout)
+	defer cancel()
+	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		var server string
+		if err := tx.QueryRow(ctx, serverIdentifier).Scan(&server); err != nil {
+			return err
+		}
+		queries := s.queries.WithTx(tx)
+		cursor, err := queries.LockCursor(ctx, server)
+		if err != nil {
+			return err
+		}
+		horizon, err := queries.EventHorizon(ctx)
+		if err != nil {
+			return err
+		}
+		floor := cursor.FloorID
+		if cursor.Server != server {
+			if floor, err = queries.LastEventID(ctx); err != nil {
+				return err
+			}
+		}
+		return queries.MoveCursor(ctx, dbsqlc.MoveCursorParams{Server: server, Xid: horizon, ID: 0, FloorID: floor})
+	})
+	if err != nil {
+		return fmt.Errorf("leave events out: %w", err)
+	}
+	return nil
+}
+
+func cursorOf(row dbsqlc.LockCursorRow) dbsqlc.MoveCursorParams {
+	return dbsqlc.MoveCursorParams{Server: row.Server, Xid: row.Xid, ID: row.ID, FloorID: row.FloorID}
+}
+
+// untold reads the events after the cursor, and where it is to be moved to.
+func untold(ctx context.Context, queries *dbsqlc.Queries, cursor dbsqlc.LockCursorRow, server string, most int) ([]dbsqlc.UntoldEventsRow, dbsqlc.MoveCursorParams, error) {
+	end := cursorOf(cursor)
+	if cursor.Server != server {
+		return moved(ctx, queries, cursor, server, most)
+	}
+	rows, err := queries.UntoldEvents(ctx, dbsqlc.UntoldEventsParams{AfterXid: cursor.Xid, AfterID: cursor.ID, Most: int32(most)}) //nolint:gosec // a batch size
+	if err != nil {
+		return nil, end, err
+	}
+	if len(rows) > 0 {
+		end.Xid, end.ID = rows[len(rows)-1].Xid, rows[len(rows)-1].ID
+	}
+	return rows, end, nil
+}
+
+// moved reads what a dump held and was not told, in the order of ids, and when that is done
+// lets the cursor follow the transaction ids of the server that it was restored into.
+func moved(ctx context.Context, queries *dbsqlc.Queries, cursor dbsqlc.LockCursorRow, server string, most int) ([]dbsqlc.UntoldEventsRow, dbsqlc.MoveCursorParams, error) {
+	end := cursorOf(cursor)
+	horizon, err := queries.EventHorizon(ctx)
+	if err != nil {
+		return nil, end, err
+	}
+	found, err := queries.MovedEvents(ctx, dbsqlc.MovedEventsParams{AfterID: cursor.ID, Most: int32(most)}) //nolint:gosec // a batch size
+	if err != nil {
+		return nil, end, err
+	}
+	rows := make([]dbsqlc.UntoldEventsRow, len(found))
+	for i, row := range found {
+		rows[i] = dbsqlc.UntoldEventsRow(row)
+		end.ID = row.ID
+	}
+	if len(rows) < most {
+		end = dbsqlc.MoveCursorParams{Server: server, Xid: horizon, ID: 0, FloorID: end.ID}
+	}
+	return rows, end, nil
+}
+
+// items are the events that can be told, of the namespaces that are watched, with what is
+// known of their builds, pipelines and runs; and for each build of which all runs have ended
+// that this is so.
+func (s *Store) items(ctx context.Context, queries *dbsqlc.Queries, events []dbsqlc.UntoldEventsRow) ([]route.Item, error) {
+	var items []route.Item
+	var uids []string // of the items' pipelines
+	settled := map[types.NamespacedName]time.Time{}
+	for _, event := range events {
+		if event.Namespace != "" && len(s.namespaces) > 0 && !slices.Contains(s.namespaces, event.Namespace) {
+			continue
+		}
+		if settles(event) {
+			settled[types.NamespacedName{Namespace: event.Namespace, Name: event.BuildName}] = event.At.Time
+		}
+		event, uid, isTold := item(event)
+		if isTold {
+			items, uids = append(items, event), append(uids, uid)
+		}
+	}
+	if len(items) == 0 && len(settled) == 0 {
+		return nil, nil
+	}
+	if err := addPipelines(ctx, queries, items, uids); err != nil {
+		return nil, err
+	}
+	if err := addRuns(ctx, queries, items); err != nil {
+		return nil, err
+	}
+	return addBuilds(ctx, queries, items, settled)
+}
+
+// settles tells whether an event may be the last of a build.
+func settles(event dbsqlc.UntoldEventsRow) bool {
+	return event.BuildName != "" && ((event.Kind == "Run" && event.State != "Reopened") || event.Kind == "Decision")
+}
+
+func item(event dbsqlc.UntoldEventsRow) (item route.Item, pipelineUID string, isTold bool) {
+	kind, isTold := route.TypeOf(event.Kind, event.State, event.Reason)
+	if kind == v1alpha1.EventBuildFailed {
+		event.Reason = event.State // Failed, Error or Cancelled
+	}
+	return route.Item{
+		Type: kind, At: event.At.Time, Namespace: event.Namespace, Pipeline: event.Pipeline, Build: event.BuildName,
+		Run: event.RunID, Stage: event.Stage, Reason: event.Reason, Message: event.Message, Actor: event.Actor, Cluster: event.Cluster,
+	}, event.PipelineUid, isTold
+}
+
+func addPipelines(ctx context.Context, queries *dbsqlc.Queries, items []route.Item, uids []string) error {
+	rows, err := queries.PipelinesToTell(ctx, uids)
+	if err != nil {
+		return err
+	}
+	known := make(map[string]dbsqlc.PipelinesToTellRow, len(rows))
+	for _, row := range rows {
+		known[row.PipelineUid] = row
+	}
+	for i := range items {
+		items[i].Application, items[i].Environment = known[uids[i]].Application, known[uids[i]].Environment
+		if items[i].Application == "" && items[i].Pipeline != "" {
+			items[i].Application = items[i].Pipeline // as everywhere
+		}
+	}
+	return nil
+}
+
+func addRuns(ctx context.Context, queries *dbsqlc.Queries, items []route.Item) error {
+	var ids []int64
+	for _, item := range items {
+		if item.Run != 0 {
+			ids = append(ids, item.Run)
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	rows, err := queries.RunsToTell(ctx, ids)
+	if err != nil {
+		return err
+	}
+	known := make(map[int64]dbsqlc.RunsToTellRow, len(rows))
+	for _, row := range rows {
+		known[row.ID] = row
+	}
+	for i := range items {
+		row := known[items[i].Run]
+		items[i].Image, items[i].Digest = row.Image, row.Digest
+		if items[i].Type == v1alpha1.EventRunFailed || items[i].Type == v1alpha1.EventRunCancelled {
+			items[i].Stage, items[i].Reason, items[i].Message = row.Stage, row.Reason, row.Message
+		}
+	}
+	return nil
+}
+
+func addBuilds(ctx context.Context, queries *dbsqlc.Queries, items []route.Item, settled map[types.NamespacedName]time.Time) ([]route.Item, error) {
+	var params dbsqlc.BuildsToTellParams
+	seen := map[types.NamespacedName]bool{}
+	add := func(key types.NamespacedName) {
+		if key.Name != "" && !seen[key] {
+			seen[key] = true
+			params.Namespaces, params.BuildNames = append(params.Namespaces, key.Namespace), append(params.BuildNames, key.Name)
+		}
+	}
+	for _, item := range items {
+		add(types.NamespacedName{Namespace: item.Namespace, Name: item.Build})
+	}
+	for key := range settled {
+		add(key)
+	}
+	rows, err := queries.BuildsToTell(ctx, params)
+	if err != nil {
+		return nil, err
+	}
+	known := make(map[types.NamespacedName]dbsqlc.BuildsToTellRow, len(rows))
+	for _, row := range rows {
+		known[types.NamespacedName{Namespace: row.Namespace, Name: row.BuildName}] = row
+	}
+	for i := range items {
+		describe(&items[i], known[types.NamespacedName{Namespace: items[i].Namespace, Name: items[i].Build}])
+	}
+	for _, row := range rows { // in the order of names, so that a batch is told in one order
+		key := types.NamespacedName{Namespace: row.Namespace, Name: row.BuildName}
+		if at, isSettled := settled[key]; isSettled && row.IsPlanned && row.Running == 0 && row.Waiting == 0 && row.Runs > 0 {
+			done := route.Item{Type: v1alpha1.EventTriggersCompleted, At: at, Namespace: row.Namespace, Build: row.BuildName}
+			describe(&done, row)
+			items = append(items, done)
+		}
+	}
+	return items, nil
+}
+
+func describe(item *route.Item, build dbsqlc.BuildsToTellRow) {
+	item.BuildUID, item.CiPipeline, item.Revision = build.BuildUid, build.CiPipeline, build.Revision
+	if item.Application == "" {
+		item.Application = build.Application
+	}
+	if item.Application == "" {
+		item.Application = build.CiPipeline
+	}
+}
+
+func tell(ctx context.Context, queries *dbsqlc.Queries, told Told, teller Teller) error {
+	if len(told.Items) == 0 {
+		return nil
+	}
+	keys := teller.Groups(told)
+	if len(keys) == 0 {
+		return nil
+	}
+	known, err := groups(ctx, queries, keys)
+	if err != nil {
+		return err
+	}
+	var begunOf dbsqlc.BegunNotificationsParams
+	for _, key := range keys {
+		begunOf.Namespaces, begunOf.Channels = append(begunOf.Namespaces, key.Namespace), append(begunOf.Channels, key.Channel)
+	}
+	rows, err := queries.BegunNotifications(ctx, begunOf)
+	if err != nil {
+		return err
+	}
+	begun := map[types.NamespacedName]int{}
+	for _, row := range rows {
+		begun[types.NamespacedName{Namespace: row.Namespace, Name: row.Channel}] = int(row.Begun)
+	}
+	return put(ctx, queries, teller.Fold(told, known, begun))
+}
+
+func groups(ctx context.Context, queries *dbsqlc.Queries, keys []route.Key) (map[route.Key]*route.Notification, error) {
+	var params dbsqlc.NotificationsOfGroupsParams
+	for _, key := range keys {
+		params.Namespaces, params.Policies = append(params.Namespaces, key.Namespace), append(params.Policies, key.Policy)
+		params.Channels, params.GroupKeys = append(params.Channels, key.Channel), append(params.GroupKeys, clean(key.Group))
+	}
+	rows, err := queries.NotificationsOfGroups(ctx, params)
+	if err != nil {
+		return nil, err
+	}
+	known := make(map[route.Key]*route.Notification, len(rows))
+	for _, row := range rows {
+		notification, err := notificationOf(row.Notification)
+		if err != nil {
+			return nil, err
+		}
+		notification.InFlight = row.InFlight
+		known[notification.Key] = &notification
+	}
+	return known, nil
+}
+
+func put(ctx context.Context, queries *dbsqlc.Queries, notifications []route.Notification) error {
+	if len(notifications) == 0 {
+		return nil
+	}
+	var params dbsqlc.PutNotificationsParams
+	for _, n := range notifications {
+		items, err := encodeItems(n.Items)
+		if err != nil {
+			return err
+		}
+		params.Namespaces, params.Policies = append(params.Namespaces, n.Namespace), append(params.Policies, n.Policy)
+		params.Channels, params.GroupKeys = append(params.Channels, n.Channel), append(params.GroupKeys, clean(n.Group))
+		params.Seqs, params.Types = append(params.Seqs, n.Seq), append(params.Types, string(n.Type))
+		params.BuildUids, params.Items = append(params.BuildUids, n.BuildUID), append(params.Items, items)
+		params.Events, params.AreComplete = append(params.Events, n.Events), append(params.AreComplete, n.IsComplete)
+		params.Wanted, params.States = append(params.Wanted, n.Wanted), append(params.States, string(n.State))
+		params.DueAts, params.ClosesAts = append(params.DueAts, orNever(n.DueAt)), append(params.ClosesAts, orNever(n.ClosesAt))
+	}
+	return queries.PutNotifications(ctx, params)
+}
+
+// orNever is infinity for the zero time.
+func orNever(at time.Time) pgtype.Timestamptz {
+	if at.IsZero() {
+		return pgtype.Timestamptz{InfinityModifier: pgtype.Infinity, Valid: true}
+	}
+	return pgtype.Timestamptz{Time: at, Valid: true}
+}
+
+// maxItemText bounds what is kept of one text of an event, in bytes.
+const maxItemText = 1000
+
+func encodeItems(items []route.Item) ([]byte, error) {
+	kept := slices.Clone(items)
+	for i := range kept {
+		kept[i].Message = clean(clip.Text(kept[i].Message, maxItemText))
+	}
+	encoded, err := json.Marshal(kept)
+	if err != nil {
+		return nil, fmt.Errorf("encode events: %w", err)
+	}
+	return encoded, nil
+}
+
+func notificationOf(row dbsqlc.Notification) (route.Notification, error) {
+	n := route.Notification{
+		ID: row.ID, Key: route.Key{Namespace: row.Namespace, Policy: row.Policy, Channel: row.Channel, Group: row.GroupKey},
+		Seq: row.Seq, Type: v1alpha1.NotificationEvent(row.Type), BuildUID: row.BuildUid, Events: row.Events, IsComplete: row.IsComplete,
+		Wanted: row.Wanted, Sent: row.Sent, State: route.State(row.State), Attempts: row.Attempts, DueAt: row.DueAt.Time,
+		CreatedAt: row.CreatedAt.Time, ChangedAt: row.ChangedAt.Time, SentAt: row.SentAt.Time, ClosesAt: row.ClosesAt.Time,
+		TriedSince: row.TriedSince.Time, Reference: row.Reference, Error: row.Error,
+	}
+	if err := json.Unmarshal(row.Items, &n.Items); err != nil {
+		return n, fmt.Errorf("decode the events of notification %d: %w", row.ID, err)
+	}
+	return n, nil
+}
+
+func notificationsOf(rows []dbsqlc.Notification) ([]route.Notification, error) {
+	notifications := make([]route.Notification, len(rows))
+	var err error
+	for i, row := range rows {
+		if notifications[i], err = notificationOf(row); err != nil {
+			return nil, err
+		}
+	}
+	return notifications, nil
+}
+
+// ClaimNotifications takes up to most notifications that are due, one of each channel that is
+// not busy. They are the worker's until the lease ends, by the database's clock.
+func (s *Store) ClaimNotifications(ctx context.Context, worker string, lease time.Duration, busy []types.NamespacedName, most int) ([]route.Notification, error) {
+	ctx, cancel := context.WithTimeout(ctx, ClaimTimeout)
+	defer cancel()
+	params := dbsqlc.ClaimNotificationsParams{
+		Worker: worker, Lease: interval(lease), Busy: []string{}, Namespaces: s.namespaces, Most: int32(most), //nolint:gosec // a number of workers
+	}
+	for _, channel := range busy {
+		params.Busy = append(params.Busy, channel.String())
+	}
+	rows, err := s.queries.ClaimNotifications(ctx, params)
+	if err != nil {
+		return nil, fmt.Errorf("claim notifications: %w", err)
+	}
+	return notificationsOf(rows)
+}
+
+// Delivery is what became of one attempt to send a notification.
+type Delivery struct {
+	Notification route.Notification
+	// State is Sent, GivenUp, or Waiting: then it is tried again after Delay.
+	State route.State
+	Delay time.Duration
+	// Channel true means that nothing else of the channel is due before that either.
+	Channel   bool
+	Reference string
+	Error     string
+}
+
+// RecordDelivery notes what became of an attempt, where it is still the worker's.
+func (s *Store) RecordDelivery(ctx context.Context, worker string, d Delivery) error {
+	ctx, cancel := context.WithTimeout(ctx, WriteTimeout)
+	defer cancel()
+	err := s.transaction(ctx, func(queries *dbsqlc.Queries) error {
+		_, err := queries.RecordNotification(ctx, dbsqlc.RecordNotificationParams{
+			Outcome: string(d.State), Version: d.Notification.Wanted, Reference: clean(d.Reference), Error: clean(d.Error),
+			Delay: interval(d.Delay), ID: d.Notification.ID, Worker: worker, Attempts: d.Notification.Attempts,
+		})
+		if err != nil || !d.Channel {
+			return err
+		}
+		return queries.DelayChannel(ctx, dbsqlc.DelayChannelParams{
+			Delay: interval(d.Delay), Namespace: d.Notification.Namespace, Channel: d.Notification.Channel,
+		})
+	})
+	if err != nil {
+		return fmt.Errorf("record delivery of notification %d: %w", d.Notification.ID, err)
+	}
+	return nil
+}
+
+// ChannelCount is how much of a channel waits, and was given up.
+type ChannelCount struct {
+	Waiting, Dropped int64
+	// Oldest is since when the first is due that was not sent.
+	Oldest time.Duration
+}
+
+// ChannelCounts counts what waits and what was given up, of each channel that has any.
+func (s *Store) ChannelCounts(ctx context.Context) (map[types.NamespacedName]ChannelCount, error) {
+	ctx, cancel := context.WithTimeout(ctx, ReadTimeout)
+	defer cancel()
+	rows, err := s.queries.ChannelCounts(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("count notifications: %w", err)
+	}
+	counts := make(map[types.NamespacedName]ChannelCount, len(rows))
+	for _, row := range rows {
+		counts[types.NamespacedName{Namespace: row.Namespace, Name: row.Channel}] = ChannelCount{
+			Waiting: row.Waiting, Dropped: row.Dropped, Oldest: time.Duration(row.OldestSeconds * float64(time.Second)),
+		}
+	}
+	return counts, nil
+}
+
+// ErrNoNotification means that there is no notification of this id.
+var ErrNoNotification = errors.New("no such notification")
+
+// ResendNotification has a notification sent again, as the same delivery.
+func (s *Store) ResendNotification(ctx context.Context, namespace string, id int64) error {
+	ctx, cancel := context.WithTimeout(ctx, WriteTimeout)
+	defer cancel()
+	found, err := s.queries.ResendNotification(ctx, dbsqlc.ResendNotificationParams{ID: id, Namespace: namespace})
+	if err != nil {
+		return fmt.Errorf("resend notification %d: %w", id, err)
+	}
+	if found == 0 {
+		return ErrNoNotification
+	}
+	return nil
+}
+
+// TestChannel has a channel sent a message that tests it. token names the test.
+func (s *Store) TestChannel(ctx context.Context, namespace, channel, token string) (id int64, err error) {
+	ctx, cancel := context.WithTimeout(ctx, WriteTimeout)
+	defer cancel()
+	items, err := encodeItems([]route.Item{{Type: route.TypeTest, Namespace: namespace, At: time.Now()}})
+	if err != nil {
+		return 0, err
+	}
+	id, err = s.queries.AddTest(ctx, dbsqlc.AddTestParams{Namespace: namespace, Channel: channel, GroupKey: "test/" + token, Items: items})
+	if err != nil {
+		return 0, fmt.Errorf("test channel %s: %w", channel, err)
+	}
+	return id, nil
+}
+
+// ReleaseNotifications gives back what a process of this name was sending when it ended.
+func (s *Store) ReleaseNotifications(ctx context.Context, worker string) error {
+	ctx, cancel := context.WithTimeout(ctx, WriteTimeout)
+	defer cancel()
+	if err := s.queries.ReleaseNotifications(ctx, worker); err != nil {
+		return fmt.Errorf("release notifications: %w", err)
+	}
+	return nil
+}
