@@ -130,6 +130,11 @@ func untold(ctx context.Context, queries *dbsqlc.Queries, cursor dbsqlc.LockCurs
 	if len(rows) > 0 {
 		end.Xid, end.ID = rows[len(rows)-1].Xid, rows[len(rows)-1].ID
 	}
+	for i, row := range rows {
+		if row.ID <= cursor.FloorID { // told before the database was moved: nobody is told again
+			rows[i].Kind = ""
+		}
+	}
 	return rows, end, nil
 }
 
@@ -162,13 +167,13 @@ func moved(ctx context.Context, queries *dbsqlc.Queries, cursor dbsqlc.LockCurso
 func (s *Store) items(ctx context.Context, queries *dbsqlc.Queries, events []dbsqlc.UntoldEventsRow) ([]route.Item, error) {
 	var items []route.Item
 	var uids []string // of the items' pipelines
-	settled := map[types.NamespacedName]time.Time{}
+	settled := map[types.NamespacedName]bool{}
 	for _, event := range events {
 		if event.Namespace != "" && len(s.namespaces) > 0 && !slices.Contains(s.namespaces, event.Namespace) {
 			continue
 		}
 		if settles(event) {
-			settled[types.NamespacedName{Namespace: event.Namespace, Name: event.BuildName}] = event.At.Time
+			settled[types.NamespacedName{Namespace: event.Namespace, Name: event.BuildName}] = true
 		}
 		event, uid, isTold := item(event)
 		if isTold {
@@ -249,7 +254,7 @@ func addRuns(ctx context.Context, queries *dbsqlc.Queries, items []route.Item) e
 	return nil
 }
 
-func addBuilds(ctx context.Context, queries *dbsqlc.Queries, items []route.Item, settled map[types.NamespacedName]time.Time) ([]route.Item, error) {
+func addBuilds(ctx context.Context, queries *dbsqlc.Queries, items []route.Item, settled map[types.NamespacedName]bool) ([]route.Item, error) {
 	var params dbsqlc.BuildsToTellParams
 	seen := map[types.NamespacedName]bool{}
 	add := func(key types.NamespacedName) {
@@ -277,8 +282,8 @@ func addBuilds(ctx context.Context, queries *dbsqlc.Queries, items []route.Item,
 	}
 	for _, row := range rows { // in the order of names, so that a batch is told in one order
 		key := types.NamespacedName{Namespace: row.Namespace, Name: row.BuildName}
-		if at, isSettled := settled[key]; isSettled && row.IsPlanned && row.Running == 0 && row.Waiting == 0 && row.Runs > 0 {
-			done := route.Item{Type: v1alpha1.EventTriggersCompleted, At: at, Namespace: row.Namespace, Build: row.BuildName}
+		if settled[key] && row.IsPlanned && row.Running == 0 && row.Waiting == 0 && row.Runs > 0 {
+			done := route.Item{Type: v1alpha1.EventTriggersCompleted, At: row.FinishedAt.Time, Namespace: row.Namespace, Build: row.BuildName}
 			describe(&done, row)
 			items = append(items, done)
 		}

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
@@ -161,6 +162,9 @@ func (t Target) Add(last *Notification, item Item, begins bool, now time.Time) (
 	default:
 		n = t.begin(last, item)
 	}
+	if n.hasSaid(item) {
+		return n, false
+	}
 	n.add(item)
 	switch {
 	case item.Cluster != "":
@@ -173,6 +177,14 @@ func (t Target) Add(last *Notification, item Item, begins bool, now time.Time) (
 		t.addToInterval(&n, isOpen, now)
 	}
 	return n, true
+}
+
+// hasSaid tells whether an event that says that all is done is there already: the last events
+// of a build may be read in several batches, each of which says so.
+func (n *Notification) hasSaid(item Item) bool {
+	return item.Type == v1alpha1.EventTriggersCompleted && slices.ContainsFunc(n.Items, func(said Item) bool {
+		return said.Type == item.Type && said.BuildUID == item.BuildUID && said.At.Equal(item.At)
+	})
 }
 
 func (t Target) begin(last *Notification, item Item) Notification {

@@ -82,7 +82,8 @@ SELECT DISTINCT ON (b.namespace, b.build_name) b.namespace, b.build_name, b.buil
        (b.planned_at IS NOT NULL)::boolean AS is_planned, COALESCE(p.application, '')::text AS application,
        (SELECT count(*) FROM cd_workflow w WHERE w.build_uid = b.build_uid) AS runs,
        (SELECT count(*) FROM cd_workflow w WHERE w.build_uid = b.build_uid AND w.outcome IS NULL) AS running,
-       (SELECT count(*) FROM trigger_decision d WHERE d.build_uid = b.build_uid AND d.outcome = 'Waiting') AS waiting
+       (SELECT count(*) FROM trigger_decision d WHERE d.build_uid = b.build_uid AND d.outcome = 'Waiting') AS waiting,
+       COALESCE((SELECT max(w.finished_at) FROM cd_workflow w WHERE w.build_uid = b.build_uid), now())::timestamptz AS finished_at
 FROM (SELECT unnest($1::text[]) AS namespace, unnest($2::text[]) AS build_name) n
 JOIN ci_build b ON b.namespace = n.namespace AND b.build_name = n.build_name
 LEFT JOIN ci_pipeline p ON p.namespace = b.namespace AND p.pipeline = b.ci_pipeline AND p.deleted_at IS NULL
@@ -107,6 +108,7 @@ type BuildsToTellRow struct {
 	Runs        int64
 	Running     int64
 	Waiting     int64
+	FinishedAt  pgtype.Timestamptz
 }
 
 // How far builds are, by name: of equal names the newest.
@@ -132,6 +134,7 @@ func (q *Queries) BuildsToTell(ctx context.Context, arg BuildsToTellParams) ([]B
 			&i.Runs,
 			&i.Running,
 			&i.Waiting,
+			&i.FinishedAt,
 		); err != nil {
 			return nil, err
 		}
@@ -661,7 +664,7 @@ func (q *Queries) RecordNotification(ctx context.Context, arg RecordNotification
 }
 
 const releaseNotifications = `-- name: ReleaseNotifications :exec
-UPDATE notification SET claimed_by = '', lease_until = NULL WHERE claimed_by = $1 AND lease_until IS NOT NULL
+UPDATE notification SET claimed_by = '', lease_until = NULL WHERE claimed_by = $1 AND due_at IS NOT NULL
 `
 
 // A process of this name has ended: what it was sending is due again.

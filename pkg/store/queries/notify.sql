@@ -40,7 +40,8 @@ SELECT DISTINCT ON (b.namespace, b.build_name) b.namespace, b.build_name, b.buil
        (b.planned_at IS NOT NULL)::boolean AS is_planned, COALESCE(p.application, '')::text AS application,
        (SELECT count(*) FROM cd_workflow w WHERE w.build_uid = b.build_uid) AS runs,
        (SELECT count(*) FROM cd_workflow w WHERE w.build_uid = b.build_uid AND w.outcome IS NULL) AS running,
-       (SELECT count(*) FROM trigger_decision d WHERE d.build_uid = b.build_uid AND d.outcome = 'Waiting') AS waiting
+       (SELECT count(*) FROM trigger_decision d WHERE d.build_uid = b.build_uid AND d.outcome = 'Waiting') AS waiting,
+       COALESCE((SELECT max(w.finished_at) FROM cd_workflow w WHERE w.build_uid = b.build_uid), now())::timestamptz AS finished_at
 FROM (SELECT unnest(@namespaces::text[]) AS namespace, unnest(@build_names::text[]) AS build_name) n
 JOIN ci_build b ON b.namespace = n.namespace AND b.build_name = n.build_name
 LEFT JOIN ci_pipeline p ON p.namespace = b.namespace AND p.pipeline = b.ci_pipeline AND p.deleted_at IS NULL
