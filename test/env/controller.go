@@ -57,14 +57,25 @@ func (e *Environment) InstallController(ctx context.Context) error {
 	if err != nil && !apierrors.IsAlreadyExists(err) {
 		return fmt.Errorf("create namespace: %w", err)
 	}
+	return e.install(ctx, "rbac")
+}
+
+// InstallNotifications applies config/notifications, which lets nobody do anything before it is
+// bound.
+func (e *Environment) InstallNotifications(ctx context.Context) error {
+	return e.install(ctx, "notifications")
+}
+
+// install applies a folder of config. Of two that apply at once one would find that the other
+// has created.
+func (e *Environment) install(ctx context.Context, folder string) error {
 	root, err := moduleRoot()
 	if err != nil {
 		return err
 	}
-	// Of two that apply at once one would find that the other has created.
 	e.installing.Lock()
 	defer e.installing.Unlock()
-	_, err = e.Kubectl(ctx, "apply", "-k", filepath.Join(root, "config", "rbac"))
+	_, err = e.Kubectl(ctx, "apply", "-k", filepath.Join(root, "config", folder))
 	return err
 }
 

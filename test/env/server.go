@@ -45,14 +45,7 @@ func (e *Environment) InstallServer(ctx context.Context) error {
 	if err := e.InstallController(ctx); err != nil { // creates the namespace
 		return err
 	}
-	root, err := moduleRoot()
-	if err != nil {
-		return err
-	}
-	e.installing.Lock()
-	defer e.installing.Unlock()
-	_, err = e.Kubectl(ctx, "apply", "-k", filepath.Join(root, "config", "server"))
-	return err
+	return e.install(ctx, "server")
 }
 
 // StartServer starts bin/penstock as a server and returns when it is ready for who trusts

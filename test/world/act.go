@@ -29,6 +29,16 @@ func (w *World) Create(objects ...client.Object) {
 	require.NoError(w.t, group.Wait())
 }
 
+// MayReadSecrets lets the controller read Secrets of the namespace, as docs/notifications.md
+// says.
+func (w *World) MayReadSecrets() {
+	w.t.Helper()
+	require.NoError(w.t, w.environment.InstallNotifications(w.t.Context()))
+	_, err := w.Kubectl(w.t.Context(), "create", "rolebinding", "penstock-notifications", "--clusterrole=penstock-notifications",
+		"--serviceaccount=penstock-system:penstock")
+	require.NoError(w.t, err)
+}
+
 // CreateFamily creates the pipelines.
 func (w *World) CreateFamily(family given.Family) {
 	w.t.Helper()

@@ -1,0 +1,160 @@
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/penstock-cd/penstock/api/v1alpha1"
+	"github.com/penstock-cd/penstock/pkg/notify"
+	"github.com/penstock-cd/penstock/test/given"
+	"github.com/penstock-cd/penstock/test/receiver"
+	"github.com/penstock-cd/penstock/test/world"
+)
+
+// newNotifyingWorld may reach loopback, which no installation of others does.
+func newNotifyingWorld(t *testing.T) *world.World {
+	t.Helper()
+	w := newNarrowWorld(t, "OUTBOUND_ALLOWED_NETWORKS=127.0.0.1/32")
+	w.MayReadSecrets()
+	return w
+}
+
+var failuresAndEnds = []v1alpha1.NotificationEvent{v1alpha1.EventRunFailed, v1alpha1.EventTriggersCompleted}
+
+func TestAHundredRunsAreOneMessageInSlackAndOneEmail(t *testing.T) {
+	t.Parallel()
+	w, slack, mail := newNotifyingWorld(t), receiver.NewSlack(t), receiver.NewMail(t)
+	w.Create(given.CiPipeline(given.CI), given.Secret("slack", map[string]string{"token": "xoxb-1"}),
+		given.SlackChannel("chat", "slack", slack.URL()), given.EmailChannel("mail", mail.Host, mail.Port),
+		given.Grouped(given.Policy("team", failuresAndEnds, "chat", "mail"), v1alpha1.GroupByBuild, time.Second, 5*time.Minute))
+	for i := range 97 {
+		w.Create(given.CdPipeline(fmt.Sprintf("good-%d", i)))
+	}
+	for i := range 3 {
+		w.Create(given.CdPipeline(fmt.Sprintf("bad-%d", i), given.Runs("failing-pod")))
+	}
+	w.Start()
+	build(w, "app-1")
+	w.Succeed("app-1")
+	const want = "97 of 100 deployed, 3 failed: bad-"
+	w.Eventually("the e-mail tells of the end", func(context.Context) bool { return len(mail.Letters()) > 0 })
+	w.Eventually("Slack shows the end", func(context.Context) bool {
+		requests := slack.Requests()
+		return len(requests) > 0 && strings.Contains(requests[len(requests)-1].Text, want)
+	})
+	requests := slack.Requests()
+	require.LessOrEqual(t, len(requests), 2)
+	for _, request := range requests {
+		require.Equal(t, requests[0].ID, request.ID)
+		require.Equal(t, "xoxb-1", request.Token)
+	}
+	if len(requests) == 2 {
+		require.Equal(t, "chat.update", requests[1].Method)
+		require.Equal(t, "1.1", requests[1].Timestamp)
+	}
+	require.Contains(t, strings.ReplaceAll(mail.Letters()[0].Text, "\r\n ", " "), want)
+
+	w.Eventually("both channels are ready, and nothing waits", func(context.Context) bool {
+		for _, name := range []string{"chat", "mail"} {
+			channel := get(t, w, name, &v1alpha1.NotificationChannel{})
+			if !meta.IsStatusConditionTrue(channel.Status.Conditions, v1alpha1.ConditionReady) || channel.Status.Waiting != 0 || channel.Status.LastDelivered == nil {
+				return false
+			}
+		}
+		return true
+	})
+	require.Len(t, mail.Letters(), 1)
+	require.LessOrEqual(t, len(slack.Requests()), 2)
+	w.Judge()
+}
+
+func TestWhatAReceiverRefusesIsSeenOnTheChannelAndSentAgainOnDemand(t *testing.T) {
+	t.Parallel()
+	w, hook := newNotifyingWorld(t), receiver.NewHook(t)
+	hook.Answer(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no such room, speak to Ada", http.StatusNotFound) })
+	w.Create(given.CiPipeline(given.CI), given.CdPipeline("web", given.Runs("failing-pod")), given.WebhookChannel("hook", hook.URL()+"/secret-path"),
+		given.Grouped(given.Policy("team", failuresAndEnds, "hook", "absent"), v1alpha1.GroupByBuild, 0, 5*time.Minute))
+	w.Start()
+	w.Eventually("the policy says that a channel is missing", func(context.Context) bool {
+		ready := meta.FindStatusCondition(get(t, w, "team", &v1alpha1.NotificationPolicy{}).Status.Conditions, v1alpha1.ConditionReady)
+		return ready != nil && ready.Reason == string(v1alpha1.ReasonChannelNotFound) && strings.Contains(ready.Message, "absent")
+	})
+	build(w, "app-1")
+	w.Succeed("app-1")
+	w.Eventually("the channel says what the receiver said", func(context.Context) bool {
+		channel := get(t, w, "hook", &v1alpha1.NotificationChannel{})
+		ready := meta.FindStatusCondition(channel.Status.Conditions, v1alpha1.ConditionReady)
+		return ready != nil && ready.Reason == "Refused" && strings.Contains(ready.Message, "no such room, speak to Ada") && channel.Status.Dropped == 1
+	})
+	w.KubectlTells("events --for notificationchannel/hook", "GivenUp", "kubectl penstock notify resend")
+	w.KubectlTells("get notificationchannel hook", "webhook", "False", "Refused")
+	require.Len(t, hook.Posts(), 1, "a final answer is not asked for again")
+	first := hook.Posts()[0].Header.Get("Webhook-Id")
+
+	hook.Answer(nil)
+	_, err := w.Database.Exec(t.Context(), "UPDATE notification SET due_at = now(), state = 'Waiting' WHERE state = 'GivenUp'")
+	require.NoError(t, err)
+	w.Eventually("it arrives", func(context.Context) bool { return len(hook.Posts()) == 2 })
+	require.Equal(t, first, hook.Posts()[1].Header.Get("Webhook-Id"), "the same delivery")
+	var told notify.Message
+	require.NoError(t, json.Unmarshal([]byte(hook.Posts()[1].Body), &told))
+	require.Equal(t, "0 of 1 deployed, 1 failed: web", told.Title[strings.Index(told.Title, ": ")+2:])
+	w.Eventually("the channel is ready", func(context.Context) bool {
+		channel := get(t, w, "hook", &v1alpha1.NotificationChannel{})
+		return meta.IsStatusConditionTrue(channel.Status.Conditions, v1alpha1.ConditionReady) && channel.Status.Dropped == 0
+	})
+}
+
+func TestASecretThatIsMendedIsUsedAtOnce(t *testing.T) {
+	t.Parallel()
+	w, slack := newNotifyingWorld(t), receiver.NewSlack(t)
+	slack.Answer(func(r receiver.SlackRequest) (int, string) {
+		if r.Token != "xoxb-right" {
+			return http.StatusOK, `{"ok":false,"error":"invalid_auth"}`
+		}
+		return 0, ""
+	})
+	w.Create(given.CiPipeline(given.CI), given.SlackChannel("chat", "slack", slack.URL()),
+		given.Grouped(given.Policy("team", []v1alpha1.NotificationEvent{v1alpha1.EventBuildFailed}, "chat"), v1alpha1.GroupByBuild, 0, time.Minute))
+	w.Start()
+	reason := func() string {
+		ready := meta.FindStatusCondition(get(t, w, "chat", &v1alpha1.NotificationChannel{}).Status.Conditions, v1alpha1.ConditionReady)
+		if ready == nil {
+			return ""
+		}
+		return ready.Reason + ": " + ready.Message
+	}
+	w.Eventually("nothing was tried", func(context.Context) bool { return strings.HasPrefix(reason(), "Untried") })
+	fail := func(name string) {
+		build(w, name)
+		w.Finish(name, v1alpha1.BuildFailed)
+	}
+	fail("app-1")
+	w.Eventually("the Secret is missing", func(context.Context) bool { return strings.Contains(reason(), "NotDelivered: Secret slack does not exist in namespace") })
+	w.Create(given.Secret("slack", map[string]string{"token": "xoxb-wrong"}))
+	w.Eventually("the token is refused", func(context.Context) bool { return strings.Contains(reason(), "Refused: refused: slack: invalid_auth") })
+	secret := given.Secret("slack", nil)
+	secret.Namespace = w.Namespace
+	require.NoError(t, w.Cluster.Patch(t.Context(), secret, client.RawPatch(types.MergePatchType, []byte(`{"stringData":{"token":"xoxb-right"}}`))))
+	fail("app-2")
+	w.Eventually("the next message arrives", func(context.Context) bool { return strings.HasPrefix(reason(), "Delivered") })
+	last := slack.Requests()[len(slack.Requests())-1]
+	require.Contains(t, last.Text, "the build failed")
+}
+
+// get reads an object of the world.
+func get[T client.Object](t *testing.T, w *world.World, name string, object T) T {
+	t.Helper()
+	require.NoError(t, w.Cluster.Get(context.Background(), types.NamespacedName{Namespace: w.Namespace, Name: name}, object))
+	return object
+}
