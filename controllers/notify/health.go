@@ -10,9 +10,9 @@ import (
 )
 
 const (
-	// slowAfter is how long a send takes that makes its channel a slow one: those have half of
-	// the workers together, so that others always find one.
-	slowAfter = 2 * time.Second
+	// slowAfter is how long a send takes that makes its channel a slow one. What is slow keeps no
+	// worker from others: it is counted apart, up to slowShare times the number of workers.
+	slowAfter, slowShare = time.Second, 4
 	// slackPace is how far two messages to Slack are apart: one a second for each channel
 	// (docs.slack.dev/apis/web-api/rate-limits).
 	slackPace = time.Second
@@ -25,6 +25,8 @@ const (
 // health is what is known of a channel since this process leads.
 type health struct {
 	inFlight, isSlow bool
+	// began is when what is in flight was begun.
+	began time.Time
 	// shutUntil is when the channel may be sent something again.
 	shutUntil time.Time
 	failures  int
@@ -42,29 +44,23 @@ type health struct {
 func (n *Notifier) busy(suspended []types.NamespacedName) (busy []types.NamespacedName, free int) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	now, slow := time.Now(), 0
-	free = n.Workers
+	now, quick, slow := time.Now(), 0, 0
+	for _, health := range n.channels {
+		switch {
+		case !health.inFlight:
+		case health.isSlow || now.Sub(health.began) > slowAfter:
+			slow++
+		default:
+			quick++
+		}
+	}
 	busy = suspended
 	for channel, health := range n.channels {
-		if health.inFlight {
-			free--
-			if health.isSlow {
-				slow++
-			}
-		}
-		if health.inFlight || health.shutUntil.After(now) {
+		if health.inFlight || health.shutUntil.After(now) || (health.isSlow && slow >= slowShare*n.Workers) {
 			busy = append(busy, channel)
 		}
 	}
-	if slow < max(n.Workers/2, 1) {
-		return busy, free
-	}
-	for channel, health := range n.channels {
-		if health.isSlow && !health.inFlight {
-			busy = append(busy, channel)
-		}
-	}
-	return busy, free
+	return busy, min(n.Workers-quick, (1+slowShare)*n.Workers-quick-slow)
 }
 
 // begin notes that a channel is being sent something.
@@ -74,21 +70,28 @@ func (n *Notifier) begin(channel types.NamespacedName) {
 	if n.channels[channel] == nil {
 		n.channels[channel] = &health{}
 	}
-	n.channels[channel].inFlight = true
+	n.channels[channel].inFlight, n.channels[channel].began = true, time.Now()
 }
 
-// end notes what came of it.
-func (n *Notifier) end(channel types.NamespacedName, kind v1alpha1.ChannelType, took time.Duration, outcome outcome) {
+// idle notes that nothing of a channel is being sent.
+func (n *Notifier) idle(channel types.NamespacedName) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.channels[channel].inFlight = false
+}
+
+// end notes what came of an attempt, and tells whether another one may follow at once.
+func (n *Notifier) end(channel types.NamespacedName, kind v1alpha1.ChannelType, took time.Duration, outcome outcome) (goOn bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	health, now := n.channels[channel], time.Now()
-	health.inFlight, health.isSlow = false, took > slowAfter
+	health.isSlow = took > slowAfter
 	if kind == v1alpha1.ChannelSlack {
 		health.shutUntil = now.Add(slackPace)
 	}
 	if outcome.err == nil {
 		health.delivered, health.failures, health.err, health.isRefused = now, 0, "", false
-		return
+		return kind != v1alpha1.ChannelSlack && !health.isSlow
 	}
 	health.failed, health.err, health.isRefused = now, outcome.err.Error(), outcome.isRefused
 	health.lastErr = health.err
@@ -96,6 +99,7 @@ func (n *Notifier) end(channel types.NamespacedName, kind v1alpha1.ChannelType, 
 		health.failures++
 		health.shutUntil = now.Add(outcome.delay)
 	}
+	return false
 }
 
 // backoff is the pause after so many failures, with jitter.

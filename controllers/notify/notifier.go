@@ -48,6 +48,8 @@ type Rows interface {
 	ReleaseNotifications(ctx context.Context, worker string) error
 	// ClaimNotifications takes what is due.
 	ClaimNotifications(ctx context.Context, worker string, lease time.Duration, busy []types.NamespacedName, most int) ([]route.Notification, error)
+	// ClaimNextNotification takes what is due next of one channel.
+	ClaimNextNotification(ctx context.Context, worker string, lease time.Duration, channel types.NamespacedName) (route.Notification, bool, error)
 	// RecordDelivery notes what became of an attempt.
 	RecordDelivery(ctx context.Context, worker string, delivery store.Delivery) error
 	// ChannelCounts counts what waits and what was given up.
@@ -70,7 +72,8 @@ type Config struct {
 	Namespace string
 	// Worker names this replica, also after a restart.
 	Worker string
-	// Workers is how many notifications are sent at once.
+	// Workers is how many notifications are sent at once, and a few times as many where
+	// receivers are slow.
 	Workers int
 	Log     logr.Logger
 }

@@ -58,9 +58,29 @@ func (n *Notifier) send(ctx context.Context) error {
 	}
 	for _, notification := range claimed {
 		n.begin(channelOf(notification))
-		n.sending.Go(func() { n.deliver(ctx, notification) })
+		n.sending.Go(func() { n.deliverAll(ctx, notification) })
 	}
 	return nil
+}
+
+// deliverAll sends a notification, and then what else is due of its channel.
+func (n *Notifier) deliverAll(ctx context.Context, notification route.Notification) {
+	defer n.Wake()
+	channel := channelOf(notification)
+	for more := true; more && n.deliver(ctx, notification) && ctx.Err() == nil; {
+		err := n.withRows(func() (err error) {
+			notification, more, err = n.Rows.ClaimNextNotification(ctx, n.Worker, lease, channel)
+			return err
+		})
+		if err != nil {
+			n.Log.V(1).Info("nothing more claimed for now", "namespace", channel.Namespace, "channel", channel.Name, "error", err.Error())
+			more = false
+		}
+		if more {
+			n.begin(channel)
+		}
+	}
+	n.idle(channel)
 }
 
 func (n *Notifier) suspended(ctx context.Context) (suspended []types.NamespacedName, err error) {
@@ -80,10 +100,10 @@ func channelOf(notification route.Notification) types.NamespacedName {
 	return types.NamespacedName{Namespace: notification.Namespace, Name: notification.Channel}
 }
 
-// deliver makes one attempt and records it. It goes on for a moment after the context has
-// ended, so that what was sent is recorded as sent.
-func (n *Notifier) deliver(ctx context.Context, notification route.Notification) {
-	defer n.Wake() // there may be more for this channel
+// deliver makes one attempt and records it, and tells whether the channel may be sent more at
+// once. It goes on for a moment after the context has ended, so that what was sent is recorded
+// as sent.
+func (n *Notifier) deliver(ctx context.Context, notification route.Notification) (goOn bool) {
 	sendCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), sendTimeout)
 	defer cancel()
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(grace, cancel) })()
@@ -94,7 +114,7 @@ func (n *Notifier) deliver(ctx context.Context, notification route.Notification)
 	result.reference = reference
 	delivery := deliveryOf(notification, result)
 	kind := channel.Spec.Type
-	n.end(channelOf(notification), kind, time.Since(began), result)
+	goOn = n.end(channelOf(notification), kind, time.Since(began), result)
 	count(kind, delivery, time.Since(began))
 	if delivery.State == route.GivenUp {
 		n.tellGivenUp(channel, notification, result.err)
@@ -106,7 +126,9 @@ func (n *Notifier) deliver(ctx context.Context, notification route.Notification)
 	if err := n.withRows(func() error { return n.Rows.RecordDelivery(recordCtx, n.Worker, delivery) }); err != nil {
 		n.Log.Info("delivery not recorded, the notification may be sent again", "namespace", notification.Namespace,
 			"channel", notification.Channel, "notification", notification.ID, "error", err.Error())
+		return false
 	}
+	return goOn
 }
 
 // attempt sends a notification. The channel is empty where it could not be read.

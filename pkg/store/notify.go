@@ -437,6 +437,28 @@ func (s *Store) ClaimNotifications(ctx context.Context, worker string, lease tim
 	return notificationsOf(rows)
 }
 
+// ClaimNextNotification takes what is due next of one channel; false where nothing is.
+func (s *Store) ClaimNextNotification(ctx context.Context, worker string, lease time.Duration, channel types.NamespacedName) (route.Notification, bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, ClaimTimeout)
+	defer cancel()
+	rows, err := s.queries.ClaimNextNotification(ctx, dbsqlc.ClaimNextNotificationParams{
+		Worker: worker, Lease: interval(lease), Namespace: channel.Namespace, Channel: channel.Name,
+	})
+	if err != nil || len(rows) == 0 {
+		return route.Notification{}, false, wrap(err, "claim the next notification")
+	}
+	notification, err := notificationOf(rows[0])
+	return notification, err == nil, err
+}
+
+// wrap says what failed, if anything has.
+func wrap(err error, what string) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", what, err)
+}
+
 // Delivery is what became of one attempt to send a notification.
 type Delivery struct {
 	Notification route.Notification

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -143,9 +144,7 @@ func TestASecretThatIsMendedIsUsedAtOnce(t *testing.T) {
 	w.Eventually("the Secret is missing", func(context.Context) bool { return strings.Contains(reason(), "NotDelivered: Secret slack does not exist in namespace") })
 	w.Create(given.Secret("slack", map[string]string{"token": "xoxb-wrong"}))
 	w.Eventually("the token is refused", func(context.Context) bool { return strings.Contains(reason(), "Refused: refused: slack: invalid_auth") })
-	secret := given.Secret("slack", nil)
-	secret.Namespace = w.Namespace
-	require.NoError(t, w.Cluster.Patch(t.Context(), secret, client.RawPatch(types.MergePatchType, []byte(`{"stringData":{"token":"xoxb-right"}}`))))
+	w.Patch(&corev1.Secret{}, "slack", `{"stringData":{"token":"xoxb-right"}}`)
 	fail("app-2")
 	w.Eventually("the next message arrives", func(context.Context) bool { return strings.HasPrefix(reason(), "Delivered") })
 	last := slack.Requests()[len(slack.Requests())-1]

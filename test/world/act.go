@@ -49,6 +49,14 @@ func (w *World) CreateFamily(family given.Family) {
 	w.Create(objects...)
 }
 
+// Patch merges JSON into an object.
+func (w *World) Patch(object client.Object, name, patch string) {
+	w.t.Helper()
+	object.SetName(name)
+	object.SetNamespace(w.Namespace)
+	require.NoError(w.t, w.Cluster.Patch(w.t.Context(), object, client.RawPatch(types.MergePatchType, []byte(patch))))
+}
+
 // Delete deletes the objects, whose names alone count.
 func (w *World) Delete(objects ...client.Object) {
 	w.t.Helper()

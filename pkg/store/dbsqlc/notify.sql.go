@@ -189,6 +189,77 @@ func (q *Queries) ChannelCounts(ctx context.Context) ([]ChannelCountsRow, error)
 	return items, nil
 }
 
+const claimNextNotification = `-- name: ClaimNextNotification :many
+UPDATE notification n
+SET claimed_by = $1, lease_until = now() + $2::interval, attempts = n.attempts + 1, tried_since = COALESCE(n.tried_since, now())
+WHERE n.id = (
+    SELECT o.id FROM notification o
+    WHERE o.namespace = $3 AND o.channel = $4 AND o.due_at <= now() AND (o.lease_until IS NULL OR o.lease_until < now())
+    ORDER BY o.due_at, o.id
+    LIMIT 1)
+  AND (n.lease_until IS NULL OR n.lease_until < now())
+RETURNING n.id, n.namespace, n.policy, n.channel, n.group_key, n.seq, n.type, n.build_uid, n.items, n.events, n.is_complete, n.wanted, n.sent, n.state, n.attempts, n.tried_since, n.due_at, n.claimed_by, n.lease_until, n.reference, n.error, n.created_at, n.changed_at, n.sent_at, n.closes_at
+`
+
+type ClaimNextNotificationParams struct {
+	Worker    string
+	Lease     pgtype.Interval
+	Namespace string
+	Channel   string
+}
+
+// Takes what is due next of one channel.
+func (q *Queries) ClaimNextNotification(ctx context.Context, arg ClaimNextNotificationParams) ([]Notification, error) {
+	rows, err := q.db.Query(ctx, claimNextNotification,
+		arg.Worker,
+		arg.Lease,
+		arg.Namespace,
+		arg.Channel,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Notification
+	for rows.Next() {
+		var i Notification
+		if err := rows.Scan(
+			&i.ID,
+			&i.Namespace,
+			&i.Policy,
+			&i.Channel,
+			&i.GroupKey,
+			&i.Seq,
+			&i.Type,
+			&i.BuildUid,
+			&i.Items,
+			&i.Events,
+			&i.IsComplete,
+			&i.Wanted,
+			&i.Sent,
+			&i.State,
+			&i.Attempts,
+			&i.TriedSince,
+			&i.DueAt,
+			&i.ClaimedBy,
+			&i.LeaseUntil,
+			&i.Reference,
+			&i.Error,
+			&i.CreatedAt,
+			&i.ChangedAt,
+			&i.SentAt,
+			&i.ClosesAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const claimNotifications = `-- name: ClaimNotifications :many
 UPDATE notification n
 SET claimed_by = $1, lease_until = now() + $2::interval, attempts = n.attempts + 1, tried_since = COALESCE(n.tried_since, now())

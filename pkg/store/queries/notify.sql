@@ -115,6 +115,18 @@ WHERE n.id IN (
   AND (n.lease_until IS NULL OR n.lease_until < now())
 RETURNING n.*;
 
+-- name: ClaimNextNotification :many
+-- Takes what is due next of one channel.
+UPDATE notification n
+SET claimed_by = @worker, lease_until = now() + @lease::interval, attempts = n.attempts + 1, tried_since = COALESCE(n.tried_since, now())
+WHERE n.id = (
+    SELECT o.id FROM notification o
+    WHERE o.namespace = @namespace AND o.channel = @channel AND o.due_at <= now() AND (o.lease_until IS NULL OR o.lease_until < now())
+    ORDER BY o.due_at, o.id
+    LIMIT 1)
+  AND (n.lease_until IS NULL OR n.lease_until < now())
+RETURNING n.*;
+
 -- name: RecordNotification :execrows
 -- What became of a sending, where the claim still holds. What was added meanwhile stays due.
 UPDATE notification n
