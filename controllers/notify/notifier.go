@@ -29,7 +29,8 @@ const (
 	// batch is how many events are read at once, and mostBatches how many batches of them before
 	// what is due is looked at.
 	batch, mostBatches = 500, 20
-	// skipInterval is how often events are left out where nobody wants to be told.
+	// skipInterval is how often events are left out where nobody wants to be told: those that
+	// are older than that, so that none is that comes just after the first policy.
 	skipInterval = 10 * time.Second
 	// statusInterval is how often the status of channels and policies is looked at.
 	statusInterval = 5 * time.Second
@@ -42,8 +43,8 @@ const (
 type Rows interface {
 	// TellEvents turns events into notifications, and returns whether there may be more.
 	TellEvents(ctx context.Context, most int, teller store.Teller) (more bool, err error)
-	// SkipEvents leaves out all events that there are.
-	SkipEvents(ctx context.Context) error
+	// SkipEvents leaves out all events of before a moment, and returns that of now.
+	SkipEvents(ctx context.Context, before store.Horizon) (now store.Horizon, err error)
 	// ReleaseNotifications gives back what a process of this name was sending when it ended.
 	ReleaseNotifications(ctx context.Context, worker string) error
 	// ClaimNotifications takes what is due.
@@ -92,6 +93,7 @@ type Notifier struct {
 	// The loop alone uses these.
 	isReleased          bool
 	skippedAt, statusAt time.Time
+	skipped             store.Horizon
 
 	mu       sync.Mutex
 	channels map[types.NamespacedName]*health
@@ -208,5 +210,8 @@ func (n *Notifier) skip(ctx context.Context) error {
 		return nil
 	}
 	n.skippedAt = time.Now()
-	return n.withRows(func() error { return n.Rows.SkipEvents(ctx) })
+	return n.withRows(func() (err error) {
+		n.skipped, err = n.Rows.SkipEvents(ctx, n.skipped)
+		return err
+	})
 }

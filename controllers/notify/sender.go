@@ -41,6 +41,11 @@ func (n *Notifier) sender(ctx context.Context, channel v1alpha1.NotificationChan
 	if err != nil {
 		return nil, err
 	}
+	sender, err := n.senderOf(channel, data)
+	return keepSecret(sender, data), err
+}
+
+func (n *Notifier) senderOf(channel v1alpha1.NotificationChannel, data secretData) (sending.Sender, error) {
 	name := ""
 	if channel.Spec.SecretRef != nil {
 		name = channel.Spec.SecretRef.Name

@@ -22,9 +22,9 @@ const (
 
 // policyTargets are a policy and its channels.
 type policyTargets struct {
-	policy      *route.Policy
-	targets     []route.Target
-	ofClusters  bool
+	policy     *route.Policy
+	targets    []route.Target
+	ofClusters bool
 }
 
 // targets are the policies that can be used, by namespace.

@@ -54,7 +54,7 @@ func (s *Store) TellEvents(ctx context.Context, most int, teller Teller) (more b
 			return err
 		}
 		queries := s.queries.WithTx(tx)
-		cursor, err := queries.LockCursor(ctx, server)
+		cursor, err := queries.LockCursor(ctx)
 		if err != nil {
 			return err
 		}
@@ -81,36 +81,27 @@ func (s *Store) TellEvents(ctx context.Context, most int, teller Teller) (more b
 	return more, nil
 }
 
-// SkipEvents leaves out every event that is visible now.
-func (s *Store) SkipEvents(ctx context.Context) error {
+// Horizon is a moment in the order of events.
+type Horizon struct{ server, xid string }
+
+// SkipEvents leaves out every event that was visible at an earlier moment, and returns that of
+// now; the zero moment leaves out none.
+func (s *Store) SkipEvents(ctx context.Context, before Horizon) (now Horizon, err error) {
 	ctx, cancel := context.WithTimeout(ctx, WriteTimeout)
 	defer cancel()
-	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		var server string
-		if err := tx.QueryRow(ctx, serverIdentifier).Scan(&server); err != nil {
-			return err
-		}
-		queries := s.queries.WithTx(tx)
-		cursor, err := queries.LockCursor(ctx, server)
-		if err != nil {
-			return err
-		}
-		horizon, err := queries.EventHorizon(ctx)
-		if err != nil {
-			return err
-		}
-		floor := cursor.FloorID
-		if cursor.Server != server {
-			if floor, err = queries.LastEventID(ctx); err != nil {
-				return err
-			}
-		}
-		return queries.MoveCursor(ctx, dbsqlc.MoveCursorParams{Server: server, Xid: horizon, ID: 0, FloorID: floor})
-	})
-	if err != nil {
-		return fmt.Errorf("leave events out: %w", err)
+	if err := s.pool.QueryRow(ctx, serverIdentifier).Scan(&now.server); err != nil {
+		return Horizon{}, fmt.Errorf("ask for the database's identifier: %w", err)
 	}
-	return nil
+	if now.xid, err = s.queries.EventHorizon(ctx); err != nil {
+		return Horizon{}, fmt.Errorf("look for the end of the events: %w", err)
+	}
+	if before == (Horizon{}) || before.server != now.server {
+		return now, nil
+	}
+	if err := s.queries.SkipEvents(ctx, dbsqlc.SkipEventsParams{Horizon: before.xid, Server: before.server}); err != nil {
+		return Horizon{}, fmt.Errorf("leave events out: %w", err)
+	}
+	return now, nil
 }
 
 func cursorOf(row dbsqlc.LockCursorRow) dbsqlc.MoveCursorParams {

@@ -4,11 +4,15 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
+	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -82,7 +86,9 @@ func TestAHundredRunsAreOneMessageInSlackAndOneEmail(t *testing.T) {
 func TestWhatAReceiverRefusesIsSeenOnTheChannelAndSentAgainOnDemand(t *testing.T) {
 	t.Parallel()
 	w, hook := newNotifyingWorld(t), receiver.NewHook(t)
-	hook.Answer(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no such room, speak to Ada", http.StatusNotFound) })
+	hook.Answer(func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, "no such room, speak to Ada", http.StatusNotFound)
+	})
 	w.Create(given.CiPipeline(given.CI), given.CdPipeline("web", given.Runs("failing-pod")), given.WebhookChannel("hook", hook.URL()+"/secret-path"),
 		given.Grouped(given.Policy("team", failuresAndEnds, "hook", "absent"), v1alpha1.GroupByBuild, 0, 5*time.Minute))
 	w.Start()
@@ -141,7 +147,9 @@ func TestASecretThatIsMendedIsUsedAtOnce(t *testing.T) {
 		w.Finish(name, v1alpha1.BuildFailed)
 	}
 	fail("app-1")
-	w.Eventually("the Secret is missing", func(context.Context) bool { return strings.Contains(reason(), "NotDelivered: Secret slack does not exist in namespace") })
+	w.Eventually("the Secret is missing", func(context.Context) bool {
+		return strings.Contains(reason(), "NotDelivered: Secret slack does not exist in namespace")
+	})
 	w.Create(given.Secret("slack", map[string]string{"token": "xoxb-wrong"}))
 	w.Eventually("the token is refused", func(context.Context) bool { return strings.Contains(reason(), "Refused: refused: slack: invalid_auth") })
 	w.Patch(&corev1.Secret{}, "slack", `{"stringData":{"token":"xoxb-right"}}`)
@@ -151,9 +159,106 @@ func TestASecretThatIsMendedIsUsedAtOnce(t *testing.T) {
 	require.Contains(t, last.Text, "the build failed")
 }
 
+// page is what a URL answers.
+func page(t *testing.T, url string) string {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, http.NoBody)
+	require.NoError(t, err)
+	request.Close = true
+	response, err := http.DefaultClient.Do(request)
+	require.NoError(t, err)
+	defer func() { _ = response.Body.Close() }()
+	text, err := io.ReadAll(response.Body)
+	require.NoError(t, err)
+	return string(text)
+}
+
 // get reads an object of the world.
 func get[T client.Object](t *testing.T, w *world.World, name string, object T) T {
 	t.Helper()
 	require.NoError(t, w.Cluster.Get(context.Background(), types.NamespacedName{Namespace: w.Namespace, Name: name}, object))
 	return object
+}
+
+// leaks are what must be seen nowhere.
+var leaks = []string{"xoxb-LEAK-slack", "LEAK-path", "LEAK-query", "LEAK-password", "LEAK-signing", "LEAK-commit"}
+
+// echo answers with all that it was sent.
+func echo(status int) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(status)
+		_, _ = fmt.Fprintf(w, "refused: %s %v", r.URL, r.Header)
+	}
+}
+
+func TestNoSecretOfAChannelIsSeenWhateverItsReceiverDoes(t *testing.T) {
+	t.Parallel()
+	w := newNotifyingWorld(t)
+	var channels []string
+	add := func(channel *v1alpha1.NotificationChannel, secret map[string]string) {
+		channels = append(channels, channel.Name)
+		w.Create(given.Secret(channel.Name, secret))
+		channel.Spec.SecretRef = &v1alpha1.LocalSecretReference{Name: channel.Name}
+		w.Create(channel)
+	}
+	plain := func(*v1alpha1.NotificationChannelSpec) {}
+	for kind, answer := range map[string]http.HandlerFunc{
+		"refuses": echo(http.StatusForbidden), "fails": echo(http.StatusBadGateway), "later": echo(http.StatusTooManyRequests),
+		"redirects": func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "http://169.254.169.254/"+r.URL.Path, http.StatusTemporaryRedirect)
+		},
+	} {
+		receives := receiver.NewHook(t)
+		receives.Answer(answer)
+		secretURL := receives.URL() + "/LEAK-path/x?key=LEAK-query"
+		add(given.Channel("hook-"+kind, v1alpha1.ChannelWebhook, plain), map[string]string{"url": secretURL, "signingKey": "LEAK-signing"})
+		add(given.Channel("slack-"+kind, v1alpha1.ChannelSlack, plain), map[string]string{"url": secretURL})
+		add(given.SlackChannel("bot-"+kind, "", receives.URL()+"/"), map[string]string{"token": "xoxb-LEAK-slack"})
+		add(given.Channel("commit-"+kind, v1alpha1.ChannelCommitStatus, func(s *v1alpha1.NotificationChannelSpec) {
+			s.CommitStatus = &v1alpha1.CommitStatusChannel{Host: "GitHub", API: receives.URL()}
+		}), map[string]string{"token": "LEAK-commit"})
+	}
+	add(given.Channel("hook-no-host", v1alpha1.ChannelWebhook, plain), map[string]string{"url": "https://nowhere.invalid/LEAK-path?key=LEAK-query"})
+	add(given.Channel("hook-no-url", v1alpha1.ChannelWebhook, plain), map[string]string{"url": "ht!tp:/LEAK-path"})
+	add(given.EmailChannel("mail", "127.0.0.1", 1), map[string]string{"username": "u", "password": "LEAK-password"})
+	ofRepository := func(p *v1alpha1.CiPipeline) {
+		p.Spec.Source = &v1alpha1.Source{URL: "https://git.example.org/team/shop"}
+	}
+	ofCommit := func(b *v1alpha1.CiBuild) { b.Spec.Revision = strings.Repeat("a1", 20) }
+	w.Create(given.CiPipeline(given.CI, ofRepository))
+	for half := range slices.Chunk(channels, 10) {
+		w.Create(given.Grouped(given.Policy("of-"+half[0], []v1alpha1.NotificationEvent{v1alpha1.EventBuildFailed}, half...), v1alpha1.GroupByNone, 0, time.Minute))
+	}
+	controller := w.Start("LOG_LEVEL=debug")
+	w.Create(given.CiBuild("app-1", ofCommit))
+	w.Finish("app-1", v1alpha1.BuildFailed)
+	w.Eventually("every channel has failed, and says so", func(context.Context) bool {
+		for _, name := range channels {
+			if get(t, w, name, &v1alpha1.NotificationChannel{}).Status.LastError == "" {
+				return false
+			}
+		}
+		return true
+	})
+	log, err := os.ReadFile(controller.Log())
+	require.NoError(t, err)
+	seen := map[string]string{"the log": string(log), "the metrics": page(t, controller.MetricsURL)}
+	for _, objects := range []string{"notificationchannels", "notificationpolicies", "events", "cibuilds"} {
+		printed, err := w.Kubectl(t.Context(), "get", objects, "-o", "yaml")
+		require.NoError(t, err)
+		seen[objects] = printed
+	}
+	rows, err := w.Database.Query(t.Context(), "SELECT n::text FROM notification n")
+	require.NoError(t, err)
+	texts, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	require.NoError(t, err)
+	require.NotEmpty(t, texts)
+	seen["the outbox"] = strings.Join(texts, "\n")
+	for where, text := range seen {
+		require.NotEmpty(t, text, where)
+		for _, leak := range leaks {
+			require.NotContains(t, text, leak, where)
+		}
+	}
+	require.Contains(t, seen["notificationchannels"], "[redacted]", "some receiver has repeated what it was sent")
 }

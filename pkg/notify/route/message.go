@@ -145,18 +145,20 @@ func progress(build Build, isComplete bool) string {
 		}
 	}
 	if t.Failed > 0 { // last, for the names that follow
-		parts = append(parts, fmt.Sprintf("%d failed: %s", t.Failed, names(build.FailedPipelines, int(t.Failed))))
+		parts = append(parts, fmt.Sprintf("%d failed: %s", t.Failed, names(build.FailedPipelines, int(t.Failed) > max(len(build.Failures), len(build.FailedPipelines)))))
 	}
 	return strings.Join(parts, ", ")
 }
 
-func ended(t v1alpha1.TriggerSummary) int32 { return t.Succeeded + t.Failed + t.Cancelled + t.Superseded }
+func ended(t v1alpha1.TriggerSummary) int32 {
+	return t.Succeeded + t.Failed + t.Cancelled + t.Superseded
+}
 
 // names are the first few, and that there are more.
-func names(of []string, all int) string {
+func names(of []string, more bool) string {
 	shown := of[:min(len(of), maxNames)]
 	text := strings.Join(shown, ", ")
-	if all > len(shown) {
+	if more || len(of) > len(shown) {
 		text += ", …"
 	}
 	return text

@@ -82,13 +82,13 @@ func TestWhatIsToldOfOtherGroups(t *testing.T) {
 	status := by(v1alpha1.GroupByBuild, failed, other)
 	status.Key = target(func(t *route.Target) { t.Type = v1alpha1.ChannelCommitStatus }).Key(failed)
 	for want, n := range map[string]route.Notification{
-		"web: run 1 of build shop-1 failed at stage DEPLOY: WorkflowFailed":                                   by(v1alpha1.GroupByNone, failed),
-		"web: run 1 of build shop-1 failed at stage DEPLOY: WorkflowFailed (3 times since 12:00 UTC)":         by(v1alpha1.GroupByNone, failed, failed, failed),
-		"environment prod: 2 RunFailed, 1 RunHeld":                                                            by(v1alpha1.GroupByEnvironment, failed, failed, other),
-		"cluster edge is well again, after 1m30s":                                                             group(down, well),
-		"too much to tell one by one: 31 events in a minute (20 RunFailed, 11 more)":                          storm,
-		"api: run 1 of build shop-1 waits: Person":                                                            status,
-		"Penstock: this is a test of the channel c": {Key: route.Key{Namespace: "team", Channel: "c", Group: "test/1"}, Type: route.TypeTest, Items: []route.Item{{Type: route.TypeTest}}},
+		"web: run 1 of build shop-1 failed at stage DEPLOY: WorkflowFailed":                           by(v1alpha1.GroupByNone, failed),
+		"web: run 1 of build shop-1 failed at stage DEPLOY: WorkflowFailed (3 times since 12:00 UTC)": by(v1alpha1.GroupByNone, failed, failed, failed),
+		"environment prod: 2 RunFailed, 1 RunHeld":                                                    by(v1alpha1.GroupByEnvironment, failed, failed, other),
+		"cluster edge is well again, after 1m30s":                                                     group(down, well),
+		"too much to tell one by one: 31 events in a minute (20 RunFailed, 11 more)":                  storm,
+		"api: run 1 of build shop-1 waits: Person":                                                    status,
+		"Penstock: this is a test of the channel c":                                                   {Key: route.Key{Namespace: "team", Channel: "c", Group: "test/1"}, Type: route.TypeTest, Items: []route.Item{{Type: route.TypeTest}}},
 	} {
 		require.Equal(t, want, n.Message(nil).Title)
 	}

@@ -369,10 +369,7 @@ func (q *Queries) LastEventID(ctx context.Context) (int64, error) {
 
 const lockCursor = `-- name: LockCursor :one
 
-INSERT INTO notification_cursor AS c (server, xid, id, floor_id)
-VALUES ($1::text, pg_snapshot_xmin(pg_current_snapshot()), 0, 0)
-ON CONFLICT (only_one) DO UPDATE SET only_one = c.only_one
-RETURNING server, xid::text AS xid, id, floor_id, now()::timestamptz AS at
+SELECT c.server, c.xid::text AS xid, c.id, c.floor_id, now()::timestamptz AS at FROM notification_cursor c FOR UPDATE
 `
 
 type LockCursorRow struct {
@@ -384,9 +381,8 @@ type LockCursorRow struct {
 }
 
 // Notifications: events become rows of the outbox, and these are claimed, sent and recorded.
-// Makes the cursor at its first use, behind every event that is there, and locks it.
-func (q *Queries) LockCursor(ctx context.Context, server string) (LockCursorRow, error) {
-	row := q.db.QueryRow(ctx, lockCursor, server)
+func (q *Queries) LockCursor(ctx context.Context) (LockCursorRow, error) {
+	row := q.db.QueryRow(ctx, lockCursor)
 	var i LockCursorRow
 	err := row.Scan(
 		&i.Server,
@@ -745,7 +741,9 @@ func (q *Queries) ReleaseNotifications(ctx context.Context, worker string) error
 }
 
 const resendNotification = `-- name: ResendNotification :execrows
-UPDATE notification SET due_at = now(), state = 'Waiting', attempts = 0, tried_since = NULL, changed_at = now()
+UPDATE notification
+SET due_at = now(), state = 'Waiting', changed_at = now(), attempts = CASE WHEN lease_until > now() THEN attempts ELSE 0 END,
+    tried_since = CASE WHEN lease_until > now() THEN tried_since END
 WHERE id = $1 AND namespace = $2
 `
 
@@ -754,7 +752,8 @@ type ResendNotificationParams struct {
 	Namespace string
 }
 
-// Has what was sent or given up sent again, as the same delivery.
+// Has what was sent or given up sent again, as the same delivery. What is being sent just now
+// stays the worker's.
 func (q *Queries) ResendNotification(ctx context.Context, arg ResendNotificationParams) (int64, error) {
 	result, err := q.db.Exec(ctx, resendNotification, arg.ID, arg.Namespace)
 	if err != nil {
@@ -810,6 +809,21 @@ func (q *Queries) RunsToTell(ctx context.Context, runIds []int64) ([]RunsToTellR
 		return nil, err
 	}
 	return items, nil
+}
+
+const skipEvents = `-- name: SkipEvents :exec
+UPDATE notification_cursor SET xid = ($1::text)::xid8, id = 0 WHERE xid < ($1::text)::xid8 AND server = $2
+`
+
+type SkipEventsParams struct {
+	Horizon string
+	Server  string
+}
+
+// Moves the cursor behind what was visible when the horizon was this, and never back.
+func (q *Queries) SkipEvents(ctx context.Context, arg SkipEventsParams) error {
+	_, err := q.db.Exec(ctx, skipEvents, arg.Horizon, arg.Server)
+	return err
 }
 
 const untoldEvents = `-- name: UntoldEvents :many

@@ -33,6 +33,9 @@ CREATE TABLE notification_cursor (
     id       bigint NOT NULL,
     floor_id bigint NOT NULL DEFAULT 0
 );
+-- What happened before is not told.
+INSERT INTO notification_cursor (server, xid, id)
+SELECT c.system_identifier::text, pg_snapshot_xmin(pg_current_snapshot()), 0 FROM pg_control_system() c;
 
 -- What is to be told, or was: one row for each policy, channel and group of events, which is
 -- sent again with newer figures. seq counts the rows of one group, of which the last is
@@ -69,6 +72,7 @@ CREATE TABLE notification (
 );
 CREATE INDEX notification_due ON notification (due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX notification_of_channel ON notification (namespace, channel, created_at);
+CREATE INDEX notification_newest ON notification (namespace, id DESC);
 CREATE INDEX notification_given_up ON notification (namespace, channel) WHERE state = 'GivenUp';
 ALTER TABLE notification SET (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 2000);
 

@@ -1,14 +1,14 @@
 -- Notifications: events become rows of the outbox, and these are claimed, sent and recorded.
 
 -- name: LockCursor :one
--- Makes the cursor at its first use, behind every event that is there, and locks it.
-INSERT INTO notification_cursor AS c (server, xid, id, floor_id)
-VALUES (@server::text, pg_snapshot_xmin(pg_current_snapshot()), 0, 0)
-ON CONFLICT (only_one) DO UPDATE SET only_one = c.only_one
-RETURNING server, xid::text AS xid, id, floor_id, now()::timestamptz AS at;
+SELECT c.server, c.xid::text AS xid, c.id, c.floor_id, now()::timestamptz AS at FROM notification_cursor c FOR UPDATE;
 
 -- name: MoveCursor :exec
 UPDATE notification_cursor SET server = @server, xid = (@xid::text)::xid8, id = @id, floor_id = @floor_id;
+
+-- name: SkipEvents :exec
+-- Moves the cursor behind what was visible when the horizon was this, and never back.
+UPDATE notification_cursor SET xid = (@horizon::text)::xid8, id = 0 WHERE xid < (@horizon::text)::xid8 AND server = @server;
 
 -- name: UntoldEvents :many
 -- What comes after the cursor, as EventsAfter does it.
@@ -158,8 +158,11 @@ FROM (SELECT namespace, channel, state, due_at FROM notification WHERE due_at IS
 GROUP BY namespace, channel;
 
 -- name: ResendNotification :execrows
--- Has what was sent or given up sent again, as the same delivery.
-UPDATE notification SET due_at = now(), state = 'Waiting', attempts = 0, tried_since = NULL, changed_at = now()
+-- Has what was sent or given up sent again, as the same delivery. What is being sent just now
+-- stays the worker's.
+UPDATE notification
+SET due_at = now(), state = 'Waiting', changed_at = now(), attempts = CASE WHEN lease_until > now() THEN attempts ELSE 0 END,
+    tried_since = CASE WHEN lease_until > now() THEN tried_since END
 WHERE id = @id AND namespace = @namespace;
 
 -- name: AddTest :one
