@@ -3,6 +3,7 @@ package server_test
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -239,7 +240,56 @@ func TestAPolicyThatCannotBeUsedIsRefusedByItsField(t *testing.T) {
 		require.Equal(t, location, told.Errors[0].Location)
 		require.NotEmpty(t, told.Errors[0].Message)
 	}
+	for location, policy := range map[string]v1alpha1.NotificationPolicySpec{
+		"body.policy.filter":         {Filter: strings.Repeat("true || ", 600) + "true"},
+		"body.policy.template.title": {Template: v1alpha1.NotificationTemplate{Title: "'" + strings.Repeat("a", 4096) + "'"}},
+	} {
+		policy.On = []v1alpha1.NotificationEvent{v1alpha1.EventRunFailed}
+		body, err := json.Marshal(map[string]any{"build": "b1", "policy": policy})
+		require.NoError(t, err)
+		require.Contains(t, string(s.post(t, token, path, string(body)).body), `"message":"it is longer than 4096 bytes","location":"`+location+`"`)
+	}
 	require.Contains(t, s.post(t, token, path, `{"build":"b9","policy":{"on":["RunFailed"]}}`).detail(t, http.StatusNotFound), "b9")
 	nobody := s.nobody(t)
 	require.Contains(t, s.post(t, nobody, path, `{"build":"b1","policy":{"on":["RunFailed"],"filter":"nonsense("}}`).detail(t, http.StatusForbidden), "may not list notifications")
+}
+
+func TestPreviewsAtOnceAreBounded(t *testing.T) {
+	t.Parallel()
+	s, proxy := newProxied(t)
+	namespace := local.NewNamespace(t)
+	s.plan(t, namespace, "b1", family(namespace, "web"))
+	token := s.reader(t, namespace)
+	path, body := "/api/v1/namespaces/"+namespace+"/notifications/preview", `{"build":"b1","policy":{"on":["RunFailed"],"channels":["ops"]}}`
+	require.Equal(t, http.StatusOK, s.post(t, token, path, body).status)
+	proxy.Stall()
+	answers := make(chan string)
+	const asked = 6
+	for range asked {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://"+s.address+path, strings.NewReader(body))
+		require.NoError(t, err)
+		request.Header.Set("Authorization", "Bearer "+token)
+		request.Header.Set("Content-Type", "application/json")
+		go func() {
+			response, err := s.client.Do(request)
+			if err != nil {
+				answers <- err.Error()
+				return
+			}
+			defer func() { _ = response.Body.Close() }()
+			text, _ := io.ReadAll(response.Body)
+			answers <- response.Status + string(text)
+		}()
+	}
+	busy := 0
+	for range asked {
+		text := <-answers
+		require.Contains(t, text, "503 Service Unavailable")
+		if strings.Contains(text, "other previews are under way") {
+			busy++
+		}
+	}
+	require.Equal(t, asked-4, busy, "four wait for the database, and the others for nothing")
+	proxy.Resume()
+	require.Eventually(t, func() bool { return s.post(t, token, path, body).status == http.StatusOK }, patience, 100*time.Millisecond)
 }

@@ -31,9 +31,11 @@ type Backend struct {
 	Streams    *stream.Hub
 	// Clusters are the TargetClusters, and what reads them.
 	Clusters *clusters.Clusters
-	// Outbox holds the notifications, and Expressions evaluates what their policies say.
+	// Outbox holds the notifications, and Expressions evaluates what their policies say. Up to
+	// MaxPreviews policies are tried at once.
 	Outbox      Outbox
 	Expressions *route.Expressions
+	MaxPreviews int
 	// Identify tells again who sends a request, while a stream is open.
 	Identify func(*http.Request) (identity.User, error)
 	// OnRefused is told of every refusal. It must not block.

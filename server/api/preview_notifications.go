@@ -16,11 +16,16 @@ import (
 	"github.com/penstock-cd/penstock/api/v1alpha1"
 	"github.com/penstock-cd/penstock/pkg/notify/preview"
 	"github.com/penstock-cd/penstock/pkg/view"
+	"github.com/penstock-cd/penstock/server/problem"
 	"github.com/penstock-cd/penstock/server/rights"
 )
 
-// maxPreviewEvents is how many events of a build a preview reads.
-const maxPreviewEvents = 5000
+const (
+	// maxPreviewEvents is how many events of a build a preview reads.
+	maxPreviewEvents = 5000
+	// maxExpression bounds an expression, in bytes, as the kind does.
+	maxExpression = 4096
+)
 
 // PreviewNotificationsInput is a policy, and the build to try it on.
 type PreviewNotificationsInput struct {
@@ -40,11 +45,20 @@ func (in *PreviewNotificationsInput) allow(ctx context.Context, gate gate) error
 }
 
 func previewNotifications(api huma.API, b *Backend) {
+	slots := make(chan struct{}, b.MaxPreviews)
 	post(api, b, names{
 		id: "preview-notifications", path: "/api/v1/namespaces/{namespace}/notifications/preview", summary: "See what a policy would tell of a build",
 		description: "The messages that a NotificationPolicy would send of a build, or why it would send none. Nothing is sent or kept, and the policy need not exist. " +
 			"Needs `list` on `notifications`, and what `get-build` needs.",
-	}, answerPreview)
+	}, func(ctx context.Context, b *Backend, in *PreviewNotificationsInput) (*rest.NotificationPreview, error) {
+		select {
+		case slots <- struct{}{}:
+			defer func() { <-slots }()
+			return answerPreview(ctx, b, in)
+		default:
+			return nil, problem.Later(http.StatusServiceUnavailable, b.RetryAfter, "other previews are under way: try again later")
+		}
+	})
 }
 
 func answerPreview(ctx context.Context, b *Backend, in *PreviewNotificationsInput) (*rest.NotificationPreview, error) {
@@ -92,6 +106,10 @@ func (in *PreviewNotificationsInput) policy() (*v1alpha1.NotificationPolicy, err
 		"", v1alpha1.GroupByBuild, v1alpha1.GroupByPipeline, v1alpha1.GroupByApplication, v1alpha1.GroupByEnvironment, v1alpha1.GroupByNone,
 	}
 	switch {
+	case len(policy.Spec.Filter) > maxExpression:
+		return nil, unprocessable("body.policy.filter", "it is longer than 4096 bytes")
+	case len(policy.Spec.Template.Title) > maxExpression:
+		return nil, unprocessable("body.policy.template.title", "it is longer than 4096 bytes")
 	case len(policy.Spec.On) == 0:
 		return nil, unprocessable("body.policy.on", "it must name at least one event")
 	case !slices.Contains(by, policy.Spec.Group.By):
