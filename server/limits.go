@@ -51,6 +51,10 @@ const (
 	// of them only. Above it the user has to name namespaces.
 	maxNamespaces = 500
 
+	// maxPreviews is how many previews of policies are made at once, for all users: each may
+	// evaluate expressions of its caller for seconds.
+	maxPreviews = 4
+
 	// maxStreams is how many streams are open at once, maxStreamsOfUser how many of one
 	// user.
 	maxStreams, maxStreamsOfUser = 2000, 200

@@ -86,6 +86,10 @@ func (s *scene) endpoints(t *testing.T) (all []endpoint) {
 				one.path += "&namespace=default"
 			case "/api/v1/resources:batchGet":
 				one.body = `{"references":[{"cluster":"eu","kind":"pods","namespace":"default","name":"web"}]}`
+			case "/api/v1/namespaces/{namespace}/notifications/test":
+				one.body = `{"channel":"ops"}`
+			case "/api/v1/namespaces/{namespace}/notifications/preview":
+				one.body = `{"policy":{"on":["RunFailed"],"channels":["ops"]},"build":"web"}`
 			}
 			require.NotContains(t, one.path, "{", "the test gives every name a value")
 			all = append(all, one)
@@ -109,7 +113,7 @@ func TestEveryEndpointRefusesWithoutTheDatabase(t *testing.T) {
 	t.Parallel()
 	s, proxy := newProxied(t)
 	all := s.endpoints(t)
-	require.GreaterOrEqual(t, len(all), 14)
+	require.GreaterOrEqual(t, len(all), 19)
 	none, mine := s.nobody(t), local.NewNamespace(t)
 	s.plan(t, mine, "b1", family(mine, "web"))
 	reader := s.reader(t, mine)

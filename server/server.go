@@ -1,5 +1,6 @@
 // Package server answers questions about what Penstock does, over HTTP and with the
-// caller's own rights. It reads Postgres and the target clusters, and writes nothing there.
+// caller's own rights. It reads Postgres and the target clusters, and writes nothing there but
+// that a notification is to be sent.
 package server
 
 import (
@@ -22,6 +23,7 @@ import (
 	"github.com/penstock-cd/penstock/pkg/config"
 	"github.com/penstock-cd/penstock/pkg/fleet"
 	"github.com/penstock-cd/penstock/pkg/loop"
+	"github.com/penstock-cd/penstock/pkg/notify/route"
 	"github.com/penstock-cd/penstock/pkg/store"
 	"github.com/penstock-cd/penstock/pkg/view"
 	"github.com/penstock-cd/penstock/server/api"
@@ -40,7 +42,8 @@ type Config struct {
 	Namespace string
 	// Cluster is the API server that knows the callers.
 	Cluster *rest.Config
-	// Rows is the database. The server reads it alone.
+	// Rows is the database. The server reads it, and changes nothing but what
+	// api.Outbox says.
 	Rows    *store.Store
 	Version string
 	Log     logr.Logger
@@ -82,8 +85,12 @@ func New(config Config) (*Server, error) {
 		Heartbeat: heartbeat, Recheck: recheck, WriteTimeout: streamWriteTimeout, Max: maxStreams, MaxPerUser: maxStreamsOfUser,
 		Cursor: api.StreamCursor, OnStream: func(open int) { s.measures.streams.Set(float64(open)) }, Log: config.Log.WithName("stream"),
 	})
+	expressions, err := route.NewExpressions()
+	if err != nil {
+		return nil, fmt.Errorf("evaluate policies of notifications: %w", err)
+	}
 	s.backend = &api.Backend{
-		View: rows, Rights: s.rights, Namespaces: known, Streams: s.streams, Clusters: s.clusters, Identify: s.identify, OnRefused: s.refused, RetryAfter: retryAfter, Log: config.Log,
+		View: rows, Rights: s.rights, Namespaces: known, Streams: s.streams, Clusters: s.clusters, Outbox: config.Rows, Expressions: expressions, MaxPreviews: maxPreviews, Identify: s.identify, OnRefused: s.refused, RetryAfter: retryAfter, Log: config.Log,
 	}
 	s.addLoop("database", databaseInterval, s.ready.look)
 	listener, err := net.Listen("tcp", config.Settings.ServerBindAddress)

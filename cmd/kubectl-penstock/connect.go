@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -202,9 +203,25 @@ func (c *connection) get(ctx context.Context, path string, query url.Values, int
 	if len(query) > 0 {
 		address += "?" + query.Encode()
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	return c.do(ctx, http.MethodGet, address, path, nil, into)
+}
+
+// post sends JSON and decodes what the server answers.
+func (c *connection) post(ctx context.Context, path string, body, into any) error {
+	text, err := json.Marshal(body)
+	if err != nil {
+		return fmt.Errorf("encode the request: %w", err)
+	}
+	return c.do(ctx, http.MethodPost, c.url+path, path, bytes.NewReader(text), into)
+}
+
+func (c *connection) do(ctx context.Context, method, address, path string, body io.Reader, into any) error {
+	request, err := http.NewRequestWithContext(ctx, method, address, body)
 	if err != nil {
 		return fmt.Errorf("ask penstock server: %w", err)
+	}
+	if body != nil {
+		request.Header.Set("Content-Type", "application/json")
 	}
 	response, err := c.client.Do(request)
 	if err != nil {

@@ -122,12 +122,15 @@ func clientOfCluster(config *rest.Config) (client.Client, error) {
 }
 
 // explained adds what to do to an error of the API server, and the exit code.
-func explained(err error) error {
+func explained(err error) error { return explainedOf(err, "TargetClusters") }
+
+// explainedOf is explained of other kinds than TargetClusters.
+func explainedOf(err error, kinds string) error {
 	switch {
 	case apierrors.IsForbidden(err), apierrors.IsUnauthorized(err):
 		return &exitError{code: exitRefused, err: err}
 	case meta.IsNoMatchError(err):
-		return fmt.Errorf("%w: the cluster does not know TargetClusters: name the one that Penstock runs in by its context", err)
+		return fmt.Errorf("%w: the cluster does not know %s: name the one that Penstock runs in by its context", err, kinds)
 	}
 	return err
 }

@@ -72,6 +72,7 @@ var commands = []func(*options) *cobra.Command{
 	queueCommand,
 	clustersCommand,
 	getCommand,
+	notifyCommand,
 	versionCommand,
 }
 

@@ -133,7 +133,10 @@ func (b *Backend) failure(ctx context.Context, user identity.User, err error) er
 		return problem.New(http.StatusBadRequest, err.Error())
 	case errors.Is(err, clusters.ErrNotReady):
 		return problem.Later(http.StatusServiceUnavailable, b.RetryAfter, err.Error()+": try again later; the server's log has the reason")
-	case errors.Is(err, view.ErrNotFound):
+	case errors.Is(err, store.ErrMayNotWrite):
+		b.Log.Error(err, "notification not changed", "user", user.String())
+		return problem.New(http.StatusServiceUnavailable, store.ErrMayNotWrite.Error())
+	case errors.Is(err, view.ErrNotFound), errors.Is(err, store.ErrNoNotification):
 		return problem.New(http.StatusNotFound, err.Error())
 	case errors.Is(err, stream.ErrTooManyOfUser):
 		return problem.Later(http.StatusTooManyRequests, b.RetryAfter, err.Error()+": close one, or try again later")

@@ -1,6 +1,6 @@
 // Package api answers the requests under /api/v1 from Postgres, and from the target
 // clusters. Each endpoint has a file of its own, which states the rights that it needs
-// beside its parameters. It writes nothing.
+// beside its parameters. It writes nothing, but that a notification is to be sent.
 package api
 
 import (
@@ -12,6 +12,8 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 	"github.com/go-logr/logr"
 
+	"github.com/penstock-cd/penstock/pkg/notify/route"
+	"github.com/penstock-cd/penstock/pkg/store"
 	"github.com/penstock-cd/penstock/pkg/view"
 	"github.com/penstock-cd/penstock/server/clusters"
 	"github.com/penstock-cd/penstock/server/identity"
@@ -29,6 +31,11 @@ type Backend struct {
 	Streams    *stream.Hub
 	// Clusters are the TargetClusters, and what reads them.
 	Clusters *clusters.Clusters
+	// Outbox holds the notifications, and Expressions evaluates what their policies say. Up to
+	// MaxPreviews policies are tried at once.
+	Outbox      Outbox
+	Expressions *route.Expressions
+	MaxPreviews int
 	// Identify tells again who sends a request, while a stream is open.
 	Identify func(*http.Request) (identity.User, error)
 	// OnRefused is told of every refusal. It must not block.
@@ -36,6 +43,17 @@ type Backend struct {
 	// RetryAfter is what callers are told while Postgres or the API server is away.
 	RetryAfter time.Duration
 	Log        logr.Logger
+}
+
+// Outbox is what the API asks of the notifications beside reading them.
+type Outbox interface {
+	// AskResend has a notification sent again. It returns store.ErrNoNotification where there
+	// is none, or store.ErrMayNotWrite.
+	AskResend(ctx context.Context, namespace string, id int64) error
+	// AskTest has a channel tested, and returns the id of the notification. token is unique.
+	AskTest(ctx context.Context, namespace, channel, token string) (int64, error)
+	// ToldOfBuild reads up to most events of a build that a policy may tell of.
+	ToldOfBuild(ctx context.Context, namespace, build, buildUID string, most int) (store.ToldOfBuild, error)
 }
 
 // endpoints are all that is served under /api/v1, in the order of the documentation.
@@ -51,6 +69,11 @@ var endpoints = []func(huma.API, *Backend){
 	listClusters,
 	listResources,
 	batchGet,
+	listNotifications,
+	getNotification,
+	testChannel,
+	resendNotification,
+	previewNotifications,
 }
 
 // Register adds every endpoint to a mux, and the document at /openapi.json.
@@ -87,7 +110,7 @@ func get[I any, P interface {
 	register(api, b, operationOf[O](api, n, streamOf(any(P(new(I))))), answer)
 }
 
-// post is get for a question that does not fit into a URL.
+// post is get for a question that does not fit into a URL, and for what is to be done.
 func post[I any, P interface {
 	*I
 	input

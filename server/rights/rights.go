@@ -42,8 +42,11 @@ func (e *RefusedError) Error() string {
 		where = "in namespace " + e.Need.Namespace
 	}
 	what, role := e.Need.Resource+"."+v1alpha1.GroupVersion.Group, "penstock-reader"
-	if e.Need.Resource == "targetclusters" {
+	switch {
+	case e.Need.Resource == "targetclusters":
 		role = "penstock-cluster-reader"
+	case e.Need.Resource == "notifications" && (e.Need.Verb == "create" || e.Need.Verb == "update"):
+		role = "penstock-notifier"
 	}
 	if e.Need.Subresource != "" {
 		what += "/" + e.Need.Subresource
