@@ -66,6 +66,11 @@ var historyStatements = []string{
 	 SELECT 'ns-' || n % 100, 'request-' || n, 'hash', 'Trigger', 'Done', '', '', '' FROM generate_series(1, $1::integer / 10) n`,
 	`INSERT INTO cluster_event (cluster_uid, cluster, phase, reason, occurred_at)
 	 SELECT 'c-' || n % 1000, 'c-' || n % 1000, 'Healthy', '', now() - interval '1 day' FROM generate_series(1, $1::integer / 10) n`,
+	`INSERT INTO notification (namespace, policy, channel, group_key, seq, type, items, events, wanted, sent, state, due_at, created_at, changed_at)
+	 SELECT 'ns-' || n % 100, 'policy', 'channel-' || n % 5, 'build/b-' || n % 5000, n / 5000 + 1, 'RunFailed', '[{"type":"RunFailed"}]', 1, 1, CASE n % 1000 WHEN 0 THEN 0 ELSE 1 END,
+	        CASE WHEN n % 1000 = 0 THEN 'Waiting' WHEN n % 1000 = 1 THEN 'GivenUp' ELSE 'Sent' END, CASE n % 1000 WHEN 0 THEN now() - interval '1 minute' END,
+	        now() - interval '1 day' + n * interval '1 ms', now() - interval '1 day'
+	 FROM generate_series(1, $1::integer / 10) n`,
 	`INSERT INTO worker (name, replica) VALUES ('w', 'r')`,
 }
 

@@ -46,7 +46,6 @@ func TestWhatPeopleAskOfNotificationsIsWrittenBySessionsThatAreReadOnly(t *testi
 	for sentence, write := range map[string]func() error{
 		"a test outside that transaction":   func() error { _, err := s.TestChannel(t.Context(), given.Namespace, "ops", "other"); return err },
 		"a resend outside that transaction": func() error { return s.ResendNotification(t.Context(), given.Namespace, id) },
-		"what the controller skips":         func() error { return s.SkipEvents(t.Context()) },
 		"a statement":                       func() error { _, err := s.Pool().Exec(t.Context(), "DELETE FROM notification"); return err },
 	} {
 		require.Equal(t, store.ProblemReadOnly, store.ProblemOf(write()).Class, sentence)

@@ -485,12 +485,13 @@ func (q *Queries) MovedEvents(ctx context.Context, arg MovedEventsParams) ([]Mov
 }
 
 const notificationsOfGroups = `-- name: NotificationsOfGroups :many
-SELECT n.id, n.namespace, n.policy, n.channel, n.group_key, n.seq, n.type, n.build_uid, n.items, n.events, n.is_complete, n.wanted, n.sent, n.state, n.attempts, n.tried_since, n.due_at, n.claimed_by, n.lease_until, n.reference, n.error, n.created_at, n.changed_at, n.sent_at, n.closes_at, COALESCE(n.lease_until > now(), false)::boolean AS in_flight FROM notification n
-WHERE n.id IN (
-    SELECT DISTINCT ON (o.namespace, o.policy, o.channel, o.group_key) o.id
-    FROM (SELECT unnest($1::text[]) AS namespace, unnest($2::text[]) AS policy, unnest($3::text[]) AS channel, unnest($4::text[]) AS group_key) k
-    JOIN notification o USING (namespace, policy, channel, group_key)
-    ORDER BY o.namespace, o.policy, o.channel, o.group_key, o.seq DESC)
+SELECT n.id, n.namespace, n.policy, n.channel, n.group_key, n.seq, n.type, n.build_uid, n.items, n.events, n.is_complete, n.wanted, n.sent, n.state, n.attempts, n.tried_since, n.due_at, n.claimed_by, n.lease_until, n.reference, n.error, n.created_at, n.changed_at, n.sent_at, n.closes_at, COALESCE(n.lease_until > now(), false)::boolean AS in_flight
+FROM (SELECT unnest($1::text[]) AS namespace, unnest($2::text[]) AS policy, unnest($3::text[]) AS channel, unnest($4::text[]) AS group_key) k
+CROSS JOIN LATERAL (
+    SELECT o.id FROM notification o
+    WHERE o.namespace = k.namespace AND o.policy = k.policy AND o.channel = k.channel AND o.group_key = k.group_key
+    ORDER BY o.seq DESC LIMIT 1) l
+JOIN notification n ON n.id = l.id
 ORDER BY n.id
 FOR UPDATE OF n
 `

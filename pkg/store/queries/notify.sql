@@ -64,12 +64,13 @@ WHERE w.id = ANY(@run_ids::bigint[]);
 
 -- name: NotificationsOfGroups :many
 -- The last row of each group, locked.
-SELECT sqlc.embed(n), COALESCE(n.lease_until > now(), false)::boolean AS in_flight FROM notification n
-WHERE n.id IN (
-    SELECT DISTINCT ON (o.namespace, o.policy, o.channel, o.group_key) o.id
-    FROM (SELECT unnest(@namespaces::text[]) AS namespace, unnest(@policies::text[]) AS policy, unnest(@channels::text[]) AS channel, unnest(@group_keys::text[]) AS group_key) k
-    JOIN notification o USING (namespace, policy, channel, group_key)
-    ORDER BY o.namespace, o.policy, o.channel, o.group_key, o.seq DESC)
+SELECT sqlc.embed(n), COALESCE(n.lease_until > now(), false)::boolean AS in_flight
+FROM (SELECT unnest(@namespaces::text[]) AS namespace, unnest(@policies::text[]) AS policy, unnest(@channels::text[]) AS channel, unnest(@group_keys::text[]) AS group_key) k
+CROSS JOIN LATERAL (
+    SELECT o.id FROM notification o
+    WHERE o.namespace = k.namespace AND o.policy = k.policy AND o.channel = k.channel AND o.group_key = k.group_key
+    ORDER BY o.seq DESC LIMIT 1) l
+JOIN notification n ON n.id = l.id
 ORDER BY n.id
 FOR UPDATE OF n;
 
