@@ -28,9 +28,7 @@ func keepSecret(sender sending.Sender, data secretData) sending.Sender {
 		secrets = append(secrets, string(value))
 		if parsed, err := url.Parse(string(value)); err == nil && parsed.Host != "" {
 			secrets = append(secrets, parsed.EscapedPath(), parsed.Path, parsed.RawQuery)
-			for _, part := range strings.FieldsFunc(parsed.Path+"&"+parsed.RawQuery, func(r rune) bool { return strings.ContainsRune("/&=", r) }) {
-				secrets = append(secrets, part)
-			}
+			secrets = append(secrets, strings.FieldsFunc(parsed.Path+"&"+parsed.RawQuery, func(r rune) bool { return strings.ContainsRune("/&=", r) })...)
 		}
 	}
 	secrets = slices.DeleteFunc(secrets, func(secret string) bool { return len(secret) < leastSecret })

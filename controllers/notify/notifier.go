@@ -158,7 +158,10 @@ func (n *Notifier) runOnce(ctx context.Context) (time.Duration, error) {
 		return 0, nil
 	}
 	n.statusAt = time.Now()
-	return 0, n.report(ctx)
+	if err := n.report(ctx); err != nil && ctx.Err() == nil { // which nothing that is sent waits for
+		n.Log.Info("status of channels or policies not written, will retry", "error", err.Error())
+	}
+	return 0, nil
 }
 
 // release gives back what this replica was sending when it was ended.

@@ -206,11 +206,17 @@ func (n *Notifier) message(ctx context.Context, notification route.Notification)
 	if notification.Policy == "" || n.Cache.Get(ctx, key, &policy) != nil || policy.Spec.Template.Title == "" {
 		return message, nil
 	}
-	title, err := n.expressions.Title(policy.Spec.Template.Title, message)
-	if err != nil { // told all the same, in the words of every policy
-		n.policyFailed(&policy, fmt.Errorf("spec.template.title: %w", err))
-		return message, nil
-	}
-	message.Title = clip.Text(title, maxTitle)
+	message.Title = n.title(&policy, message)
 	return message, nil
+}
+
+// title is what a policy's template makes; where that fails it is told all the same, in the
+// words of every policy.
+func (n *Notifier) title(policy *v1alpha1.NotificationPolicy, message sending.Message) string {
+	title, err := n.expressions.Title(policy.Spec.Template.Title, message)
+	if err != nil {
+		n.policyFailed(policy, fmt.Errorf("spec.template.title: %w", err))
+		return message.Title
+	}
+	return clip.Text(title, maxTitle)
 }

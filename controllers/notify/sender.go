@@ -30,7 +30,7 @@ type secretData map[string][]byte
 func (s secretData) get(secret, key string) (string, error) {
 	value := string(s[key])
 	if value == "" {
-		return "", fmt.Errorf("Secret %s has no key %s: add it", secret, key)
+		return "", fmt.Errorf("the Secret %s has no key %s: add it", secret, key)
 	}
 	return value, nil
 }
@@ -72,9 +72,9 @@ func (n *Notifier) secret(ctx context.Context, channel v1alpha1.NotificationChan
 	key := types.NamespacedName{Namespace: channel.Namespace, Name: channel.Spec.SecretRef.Name}
 	switch err := n.Live.Get(ctx, key, &secret); {
 	case apierrors.IsNotFound(err):
-		return nil, fmt.Errorf("Secret %s does not exist in namespace %s: create it", key.Name, key.Namespace)
+		return nil, fmt.Errorf("the Secret %s does not exist in namespace %s: create it", key.Name, key.Namespace)
 	case apierrors.IsForbidden(err):
-		return nil, fmt.Errorf("Penstock may not read Secret %s in namespace %s: bind the ClusterRole penstock-notifications there, see docs/notifications.md", key.Name, key.Namespace)
+		return nil, fmt.Errorf("not allowed to read the Secret %s in namespace %s: bind the ClusterRole penstock-notifications there, see docs/notifications.md", key.Name, key.Namespace)
 	case err != nil:
 		return nil, fmt.Errorf("read Secret %s: %w", key.Name, err)
 	}

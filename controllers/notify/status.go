@@ -94,20 +94,19 @@ func (n *Notifier) isCalm(channel *v1alpha1.NotificationChannel) bool {
 }
 
 // channelCondition adds to the status what this process knows, and says how the channel does.
-// What an earlier one wrote stays where this one has sent nothing.
 func (n *Notifier) channelCondition(channel *v1alpha1.NotificationChannel, status *v1alpha1.NotificationChannelStatus) metav1.Condition {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	ready := func(status metav1.ConditionStatus, reason v1alpha1.Reason, message string) metav1.Condition {
-		return metav1.Condition{Type: v1alpha1.ConditionReady, Status: status, Reason: string(reason), Message: clip.Text(message, maxMessage)}
+	known := n.channels[client.ObjectKeyFromObject(channel)]
+	if known == nil {
+		known = &health{}
 	}
-	health := n.channels[client.ObjectKeyFromObject(channel)]
-	if health != nil && !health.delivered.IsZero() {
-		status.LastDelivered = &metav1.Time{Time: health.delivered.Truncate(time.Second)}
+	if !known.delivered.IsZero() {
+		status.LastDelivered = &metav1.Time{Time: known.delivered.Truncate(time.Second)}
 	}
-	if health != nil && !health.failed.IsZero() {
-		status.LastErrorAt = &metav1.Time{Time: health.failed.Truncate(time.Second)}
-		status.LastError = clip.Text(health.lastErr, maxMessage)
+	if !known.failed.IsZero() {
+		status.LastErrorAt = &metav1.Time{Time: known.failed.Truncate(time.Second)}
+		status.LastError = clip.Text(known.lastErr, maxMessage)
 	}
 	if channel.Spec.Suspend {
 		return ready(metav1.ConditionFalse, v1alpha1.ReasonSuspended, "spec.suspend is true: what is to be sent waits")
@@ -117,18 +116,30 @@ func (n *Notifier) channelCondition(channel *v1alpha1.NotificationChannel, statu
 			return ready(metav1.ConditionFalse, v1alpha1.ReasonInvalidSpec, "spec.webhook.body: "+err.Error())
 		}
 	}
+	return known.condition(channel)
+}
+
+// condition says what came of what was sent last. What an earlier process wrote stays where
+// this one has sent nothing.
+func (h *health) condition(channel *v1alpha1.NotificationChannel) metav1.Condition {
+	test := ": kubectl penstock notify test " + channel.Name + " -n " + channel.Namespace
 	switch {
-	case health != nil && health.err != "" && health.isRefused:
-		return ready(metav1.ConditionFalse, v1alpha1.ReasonReceiverRefuses, health.err+": correct it, then: kubectl penstock notify test "+channel.Name+" -n "+channel.Namespace)
-	case health != nil && health.err != "":
-		return ready(metav1.ConditionFalse, v1alpha1.ReasonNotDelivered, health.err+": it is tried again")
-	case health != nil && !health.delivered.IsZero():
+	case h.err != "" && h.isRefused:
+		return ready(metav1.ConditionFalse, v1alpha1.ReasonReceiverRefuses, h.err+": correct it, then"+test)
+	case h.err != "":
+		return ready(metav1.ConditionFalse, v1alpha1.ReasonNotDelivered, h.err+": it is tried again")
+	case !h.delivered.IsZero():
 		return ready(metav1.ConditionTrue, v1alpha1.ReasonDelivered, "the receiver has accepted what was sent last")
 	}
-	if before := meta.FindStatusCondition(channel.Status.Conditions, v1alpha1.ConditionReady); before != nil && before.ObservedGeneration == channel.Generation && before.Reason != string(v1alpha1.ReasonSuspended) {
+	before := meta.FindStatusCondition(channel.Status.Conditions, v1alpha1.ConditionReady)
+	if before != nil && before.ObservedGeneration == channel.Generation && before.Reason != string(v1alpha1.ReasonSuspended) {
 		return *before
 	}
-	return ready(metav1.ConditionUnknown, v1alpha1.ReasonUntried, "nothing was sent yet: kubectl penstock notify test "+channel.Name+" -n "+channel.Namespace)
+	return ready(metav1.ConditionUnknown, v1alpha1.ReasonUntried, "nothing was sent yet"+test)
+}
+
+func ready(status metav1.ConditionStatus, reason v1alpha1.Reason, message string) metav1.Condition {
+	return metav1.Condition{Type: v1alpha1.ConditionReady, Status: status, Reason: string(reason), Message: clip.Text(message, maxMessage)}
 }
 
 func (n *Notifier) reportPolicies(ctx context.Context, channels map[types.NamespacedName]bool) error {
@@ -151,7 +162,7 @@ func (n *Notifier) reportPolicies(ctx context.Context, channels map[types.Namesp
 
 func (n *Notifier) policyCondition(policy *v1alpha1.NotificationPolicy, channels map[types.NamespacedName]bool) metav1.Condition {
 	no := func(reason v1alpha1.Reason, message string) metav1.Condition {
-		return metav1.Condition{Type: v1alpha1.ConditionReady, Status: metav1.ConditionFalse, Reason: string(reason), Message: clip.Text(message, maxMessage)}
+		return ready(metav1.ConditionFalse, reason, message)
 	}
 	if _, err := n.expressions.Policy(policy); err != nil {
 		return no(v1alpha1.ReasonInvalidSpec, err.Error()+": nothing is told until that is corrected")
@@ -173,7 +184,7 @@ func (n *Notifier) policyCondition(policy *v1alpha1.NotificationPolicy, channels
 	if failed := n.policies[failedPolicy{client.ObjectKeyFromObject(policy), policy.Generation}]; failed != "" {
 		return no(v1alpha1.ReasonExpressionFailed, failed)
 	}
-	return metav1.Condition{Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue, Reason: string(v1alpha1.ReasonReady), Message: "events are told"}
+	return ready(metav1.ConditionTrue, v1alpha1.ReasonReady, "events are told")
 }
 
 // patch writes a status. One that has changed since it was read is looked at again.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -54,12 +55,12 @@ func (s *Store) TellEvents(ctx context.Context, most int, teller Teller) (more b
 			return err
 		}
 		queries := s.queries.WithTx(tx)
-		cursor, err := queries.LockCursor(ctx)
+		cursor, err := s.lockCursor(ctx, queries, server)
 		if err != nil {
 			return err
 		}
-		events, end, err := untold(ctx, queries, cursor, server, most)
-		if err != nil || end == cursorOf(cursor) {
+		events, end, err := s.untold(ctx, queries, cursor, server, most)
+		if err != nil || end == s.cursorOf(cursor) {
 			return err
 		}
 		more = len(events) == most
@@ -98,21 +99,43 @@ func (s *Store) SkipEvents(ctx context.Context, before Horizon) (now Horizon, er
 	if before == (Horizon{}) || before.server != now.server {
 		return now, nil
 	}
-	if err := s.queries.SkipEvents(ctx, dbsqlc.SkipEventsParams{Horizon: before.xid, Server: before.server}); err != nil {
+	if err := s.queries.SkipEvents(ctx, dbsqlc.SkipEventsParams{Horizon: before.xid, Server: before.server, Watched: s.watched()}); err != nil {
 		return Horizon{}, fmt.Errorf("leave events out: %w", err)
 	}
 	return now, nil
 }
 
-func cursorOf(row dbsqlc.LockCursorRow) dbsqlc.MoveCursorParams {
-	return dbsqlc.MoveCursorParams{Server: row.Server, Xid: row.Xid, ID: row.ID, FloorID: row.FloorID}
+// lockCursor makes the cursor at its first use.
+func (s *Store) lockCursor(ctx context.Context, queries *dbsqlc.Queries, server string) (dbsqlc.LockCursorRow, error) {
+	rows, err := queries.LockCursor(ctx, s.watched())
+	if err == nil && len(rows) == 0 {
+		if err = queries.AddCursor(ctx, dbsqlc.AddCursorParams{Watched: s.watched(), Server: server}); err == nil {
+			rows, err = queries.LockCursor(ctx, s.watched())
+		}
+	}
+	if err != nil {
+		return dbsqlc.LockCursorRow{}, err
+	}
+	if len(rows) == 0 {
+		return dbsqlc.LockCursorRow{}, errors.New("the cursor is gone")
+	}
+	return rows[0], nil
+}
+
+// watched names the cursor of those who watch the same namespaces.
+func (s *Store) watched() string {
+	return strings.Join(slices.Sorted(slices.Values(s.namespaces)), ",")
+}
+
+func (s *Store) cursorOf(row dbsqlc.LockCursorRow) dbsqlc.MoveCursorParams {
+	return dbsqlc.MoveCursorParams{Watched: s.watched(), Server: row.Server, Xid: row.Xid, ID: row.ID, FloorID: row.FloorID}
 }
 
 // untold reads the events after the cursor, and where it is to be moved to.
-func untold(ctx context.Context, queries *dbsqlc.Queries, cursor dbsqlc.LockCursorRow, server string, most int) ([]dbsqlc.UntoldEventsRow, dbsqlc.MoveCursorParams, error) {
-	end := cursorOf(cursor)
+func (s *Store) untold(ctx context.Context, queries *dbsqlc.Queries, cursor dbsqlc.LockCursorRow, server string, most int) ([]dbsqlc.UntoldEventsRow, dbsqlc.MoveCursorParams, error) {
+	end := s.cursorOf(cursor)
 	if cursor.Server != server {
-		return moved(ctx, queries, cursor, server, most)
+		return s.moved(ctx, queries, cursor, server, most)
 	}
 	rows, err := queries.UntoldEvents(ctx, dbsqlc.UntoldEventsParams{AfterXid: cursor.Xid, AfterID: cursor.ID, Most: int32(most)}) //nolint:gosec // a batch size
 	if err != nil {
@@ -131,8 +154,8 @@ func untold(ctx context.Context, queries *dbsqlc.Queries, cursor dbsqlc.LockCurs
 
 // moved reads what a dump held and was not told, in the order of ids, and when that is done
 // lets the cursor follow the transaction ids of the server that it was restored into.
-func moved(ctx context.Context, queries *dbsqlc.Queries, cursor dbsqlc.LockCursorRow, server string, most int) ([]dbsqlc.UntoldEventsRow, dbsqlc.MoveCursorParams, error) {
-	end := cursorOf(cursor)
+func (s *Store) moved(ctx context.Context, queries *dbsqlc.Queries, cursor dbsqlc.LockCursorRow, server string, most int) ([]dbsqlc.UntoldEventsRow, dbsqlc.MoveCursorParams, error) {
+	end := s.cursorOf(cursor)
 	horizon, err := queries.EventHorizon(ctx)
 	if err != nil {
 		return nil, end, err
@@ -147,7 +170,7 @@ func moved(ctx context.Context, queries *dbsqlc.Queries, cursor dbsqlc.LockCurso
 		end.ID = row.ID
 	}
 	if len(rows) < most {
-		end = dbsqlc.MoveCursorParams{Server: server, Xid: horizon, ID: 0, FloorID: end.ID}
+		end = dbsqlc.MoveCursorParams{Watched: s.watched(), Server: server, Xid: horizon, ID: 0, FloorID: end.ID}
 	}
 	return rows, end, nil
 }

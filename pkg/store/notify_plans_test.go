@@ -9,9 +9,10 @@ func notifying(h history) map[string]plan {
 	builds := arguments{"namespaces": array(h.old(100), func(n int) string { return as("ns-%d")(n % 100) }), "build_names": array(h.old(100), as("build-%d"))}
 	sending := arguments{"busy": "{ns-1/channel-1}", "namespaces": "{}", "channel": "channel-0", "namespace": "ns-0"}
 	return map[string]plan{
-		"LockCursor":            {pages: one},
-		"MoveCursor":            {pages: one, arguments: arguments{"server": "s", "xid": "180", "floor_id": "0"}},
-		"SkipEvents":            {pages: one, arguments: arguments{"server": "s", "horizon": "180"}},
+		"LockCursor":            {pages: one, arguments: arguments{"watched": ""}},
+		"AddCursor":             {pages: all, arguments: arguments{"watched": "", "server": "s"}},
+		"MoveCursor":            {pages: one, arguments: arguments{"watched": "", "server": "s", "xid": "180", "floor_id": "0"}},
+		"SkipEvents":            {pages: one, arguments: arguments{"watched": "", "server": "s", "horizon": "180"}},
 		"UntoldEvents":          {pages: all, arguments: arguments{"most": "500"}},
 		"MovedEvents":           {pages: all, arguments: arguments{"most": "500"}},
 		"LastEventID":           {pages: one},

@@ -232,6 +232,8 @@ func TestWhatIsLeftOutIsNeverTold(t *testing.T) {
 		build.Phase = "Failed"
 		require.NoError(t, s.MirrorBuilds(t.Context(), []store.MirroredBuild{build}))
 	}
+	_, err := s.TellEvents(t.Context(), 10, l) // makes the cursor
+	require.NoError(t, err)
 	failed("unheard")
 	var horizon store.Horizon
 	require.Eventually(t, func() bool {
@@ -241,7 +243,7 @@ func TestWhatIsLeftOutIsNeverTold(t *testing.T) {
 		return count(t, s, untold) == 0
 	}, 20*time.Second, 10*time.Millisecond)
 	failed("since then")
-	_, err := s.SkipEvents(t.Context(), horizon)
+	_, err = s.SkipEvents(t.Context(), horizon)
 	require.NoError(t, err)
 	require.Equal(t, []string{"BuildFailed since then "}, listen(t, s, l, 10))
 	_, err = s.SkipEvents(t.Context(), horizon)

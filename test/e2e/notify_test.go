@@ -148,7 +148,7 @@ func TestASecretThatIsMendedIsUsedAtOnce(t *testing.T) {
 	}
 	fail("app-1")
 	w.Eventually("the Secret is missing", func(context.Context) bool {
-		return strings.Contains(reason(), "NotDelivered: Secret slack does not exist in namespace")
+		return strings.Contains(reason(), "NotDelivered: the Secret slack does not exist in namespace")
 	})
 	w.Create(given.Secret("slack", map[string]string{"token": "xoxb-wrong"}))
 	w.Eventually("the token is refused", func(context.Context) bool { return strings.Contains(reason(), "Refused: refused: slack: invalid_auth") })

@@ -34,7 +34,7 @@ func SlackChannel(name, secret, api string) *v1alpha1.NotificationChannel {
 // EmailChannel is one without encryption.
 func EmailChannel(name, host string, port int) *v1alpha1.NotificationChannel {
 	return Channel(name, v1alpha1.ChannelEmail, func(s *v1alpha1.NotificationChannelSpec) {
-		s.Email = &v1alpha1.EmailChannel{Host: host, Port: int32(port), Security: "None", From: "penstock@example.org", To: []string{"team@example.org"}} //nolint:gosec // a port
+		s.Email = &v1alpha1.EmailChannel{Host: host, Port: int32(port), Security: "None", From: "penstock@example.org", To: []string{"team@example.org"}}
 	})
 }
 

@@ -81,19 +81,25 @@ type session struct {
 	letter Letter
 }
 
-func (s *session) Reset()        {}
+// Reset implements smtp.Session.
+func (s *session) Reset() {}
+
+// Logout implements smtp.Session.
 func (s *session) Logout() error { return nil }
 
+// Mail implements smtp.Session.
 func (s *session) Mail(from string, _ *smtp.MailOptions) error {
 	s.letter = Letter{From: from}
 	return nil
 }
 
+// Rcpt implements smtp.Session.
 func (s *session) Rcpt(to string, _ *smtp.RcptOptions) error {
 	s.letter.To = append(s.letter.To, to)
 	return nil
 }
 
+// Data implements smtp.Session.
 func (s *session) Data(r io.Reader) error {
 	text, err := io.ReadAll(r)
 	if err != nil {

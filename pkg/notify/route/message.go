@@ -195,9 +195,9 @@ func (n Notification) tellItems(message *notify.Message) {
 		message.Details = append(message.Details, notify.Detail{Name: item.name(), Text: item.sentence()})
 	}
 	message.Omitted = int(n.Events) - len(n.Items)
-	parts := make([]string, len(order))
-	for i, event := range order {
-		parts[i] = fmt.Sprintf("%d %s", counts[event], event)
+	parts := make([]string, 0, len(order)+1)
+	for _, event := range order {
+		parts = append(parts, fmt.Sprintf("%d %s", counts[event], event))
 	}
 	if message.Omitted > 0 {
 		parts = append(parts, fmt.Sprintf("%d more", message.Omitted))

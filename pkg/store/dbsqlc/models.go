@@ -168,7 +168,7 @@ type Notification struct {
 }
 
 type NotificationCursor struct {
-	OnlyOne bool
+	Watched string
 	Server  string
 	Xid     pgtype.Uint64
 	ID      int64

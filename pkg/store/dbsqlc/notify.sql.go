@@ -11,6 +11,25 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
+const addCursor = `-- name: AddCursor :exec
+INSERT INTO notification_cursor (watched, server, xid, id)
+SELECT $1::text, $2::text, COALESCE(
+    (SELECT min(e.xid::text::bigint)::text::xid8 FROM (SELECT event.xid, event.at FROM event ORDER BY event.id DESC LIMIT 10000) e WHERE e.at > now() - interval '1 minute'),
+    pg_snapshot_xmin(pg_current_snapshot())), 0
+ON CONFLICT DO NOTHING
+`
+
+type AddCursorParams struct {
+	Watched string
+	Server  string
+}
+
+// What has happened in the last minute is told: a policy may have come with Penstock itself.
+func (q *Queries) AddCursor(ctx context.Context, arg AddCursorParams) error {
+	_, err := q.db.Exec(ctx, addCursor, arg.Watched, arg.Server)
+	return err
+}
+
 const addTest = `-- name: AddTest :one
 INSERT INTO notification (namespace, policy, channel, group_key, type, items, events, is_complete, due_at)
 VALUES ($1, '', $2, $3, 'Test', $4, 1, true, now())
@@ -367,9 +386,9 @@ func (q *Queries) LastEventID(ctx context.Context) (int64, error) {
 	return id, err
 }
 
-const lockCursor = `-- name: LockCursor :one
+const lockCursor = `-- name: LockCursor :many
 
-SELECT c.server, c.xid::text AS xid, c.id, c.floor_id, now()::timestamptz AS at FROM notification_cursor c FOR UPDATE
+SELECT c.server, c.xid::text AS xid, c.id, c.floor_id, now()::timestamptz AS at FROM notification_cursor c WHERE c.watched = $1 FOR UPDATE
 `
 
 type LockCursorRow struct {
@@ -381,21 +400,34 @@ type LockCursorRow struct {
 }
 
 // Notifications: events become rows of the outbox, and these are claimed, sent and recorded.
-func (q *Queries) LockCursor(ctx context.Context) (LockCursorRow, error) {
-	row := q.db.QueryRow(ctx, lockCursor)
-	var i LockCursorRow
-	err := row.Scan(
-		&i.Server,
-		&i.Xid,
-		&i.ID,
-		&i.FloorID,
-		&i.At,
-	)
-	return i, err
+func (q *Queries) LockCursor(ctx context.Context, watched string) ([]LockCursorRow, error) {
+	rows, err := q.db.Query(ctx, lockCursor, watched)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []LockCursorRow
+	for rows.Next() {
+		var i LockCursorRow
+		if err := rows.Scan(
+			&i.Server,
+			&i.Xid,
+			&i.ID,
+			&i.FloorID,
+			&i.At,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const moveCursor = `-- name: MoveCursor :exec
-UPDATE notification_cursor SET server = $1, xid = ($2::text)::xid8, id = $3, floor_id = $4
+UPDATE notification_cursor SET server = $1, xid = ($2::text)::xid8, id = $3, floor_id = $4 WHERE watched = $5
 `
 
 type MoveCursorParams struct {
@@ -403,6 +435,7 @@ type MoveCursorParams struct {
 	Xid     string
 	ID      int64
 	FloorID int64
+	Watched string
 }
 
 func (q *Queries) MoveCursor(ctx context.Context, arg MoveCursorParams) error {
@@ -411,6 +444,7 @@ func (q *Queries) MoveCursor(ctx context.Context, arg MoveCursorParams) error {
 		arg.Xid,
 		arg.ID,
 		arg.FloorID,
+		arg.Watched,
 	)
 	return err
 }
@@ -813,17 +847,18 @@ func (q *Queries) RunsToTell(ctx context.Context, runIds []int64) ([]RunsToTellR
 }
 
 const skipEvents = `-- name: SkipEvents :exec
-UPDATE notification_cursor SET xid = ($1::text)::xid8, id = 0 WHERE xid < ($1::text)::xid8 AND server = $2
+UPDATE notification_cursor SET xid = ($1::text)::xid8, id = 0 WHERE xid < ($1::text)::xid8 AND server = $2 AND watched = $3
 `
 
 type SkipEventsParams struct {
 	Horizon string
 	Server  string
+	Watched string
 }
 
 // Moves the cursor behind what was visible when the horizon was this, and never back.
 func (q *Queries) SkipEvents(ctx context.Context, arg SkipEventsParams) error {
-	_, err := q.db.Exec(ctx, skipEvents, arg.Horizon, arg.Server)
+	_, err := q.db.Exec(ctx, skipEvents, arg.Horizon, arg.Server, arg.Watched)
 	return err
 }
 

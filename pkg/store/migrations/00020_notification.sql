@@ -22,20 +22,17 @@ CREATE TRIGGER ci_build_ended AFTER UPDATE OF phase ON ci_build FOR EACH ROW
     WHEN (NEW.phase IN ('Succeeded', 'Failed', 'Error', 'Cancelled') AND NEW.phase <> OLD.phase)
     EXECUTE FUNCTION penstock_build_ended();
 
--- Up to which event notifications were made. Who makes them holds its row, so that each event
--- is told once. Transaction ids mean nothing in another database server, such as one that a
--- dump was restored into: it is known by its identifier, and no event up to floor_id is told
--- again there.
+-- Up to which event notifications were made, by the namespaces that are watched. Who makes them
+-- holds the row, so that each event is told once. Transaction ids mean nothing in another
+-- database server, such as one that a dump was restored into: it is known by its identifier,
+-- and no event up to floor_id is told again there.
 CREATE TABLE notification_cursor (
-    only_one boolean PRIMARY KEY DEFAULT true CHECK (only_one),
+    watched  text PRIMARY KEY,
     server   text NOT NULL,
     xid      xid8 NOT NULL,
     id       bigint NOT NULL,
     floor_id bigint NOT NULL DEFAULT 0
 );
--- What happened before is not told.
-INSERT INTO notification_cursor (server, xid, id)
-SELECT c.system_identifier::text, pg_snapshot_xmin(pg_current_snapshot()), 0 FROM pg_control_system() c;
 
 -- What is to be told, or was: one row for each policy, channel and group of events, which is
 -- sent again with newer figures. seq counts the rows of one group, of which the last is

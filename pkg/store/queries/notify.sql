@@ -1,14 +1,22 @@
 -- Notifications: events become rows of the outbox, and these are claimed, sent and recorded.
 
--- name: LockCursor :one
-SELECT c.server, c.xid::text AS xid, c.id, c.floor_id, now()::timestamptz AS at FROM notification_cursor c FOR UPDATE;
+-- name: LockCursor :many
+SELECT c.server, c.xid::text AS xid, c.id, c.floor_id, now()::timestamptz AS at FROM notification_cursor c WHERE c.watched = @watched FOR UPDATE;
+
+-- name: AddCursor :exec
+-- What has happened in the last minute is told: a policy may have come with Penstock itself.
+INSERT INTO notification_cursor (watched, server, xid, id)
+SELECT @watched::text, @server::text, COALESCE(
+    (SELECT min(e.xid::text::bigint)::text::xid8 FROM (SELECT event.xid, event.at FROM event ORDER BY event.id DESC LIMIT 10000) e WHERE e.at > now() - interval '1 minute'),
+    pg_snapshot_xmin(pg_current_snapshot())), 0
+ON CONFLICT DO NOTHING;
 
 -- name: MoveCursor :exec
-UPDATE notification_cursor SET server = @server, xid = (@xid::text)::xid8, id = @id, floor_id = @floor_id;
+UPDATE notification_cursor SET server = @server, xid = (@xid::text)::xid8, id = @id, floor_id = @floor_id WHERE watched = @watched;
 
 -- name: SkipEvents :exec
 -- Moves the cursor behind what was visible when the horizon was this, and never back.
-UPDATE notification_cursor SET xid = (@horizon::text)::xid8, id = 0 WHERE xid < (@horizon::text)::xid8 AND server = @server;
+UPDATE notification_cursor SET xid = (@horizon::text)::xid8, id = 0 WHERE xid < (@horizon::text)::xid8 AND server = @server AND watched = @watched;
 
 -- name: UntoldEvents :many
 -- What comes after the cursor, as EventsAfter does it.
