@@ -22,12 +22,15 @@ const (
 	// SecretURL is the URL of an incoming webhook of Slack, or of a webhook's receiver.
 	SecretURL = "url"
 	// SecretUsername and SecretPassword log in at a mail server.
-	SecretUsername, SecretPassword = "username", "password"
+	SecretUsername = "username"
+	// SecretPassword is that of SecretUsername.
+	SecretPassword = "password"
 	// SecretCA holds certificates in PEM that a mail server's is checked with as well.
 	SecretCA = "ca.crt"
-	// SecretSigningKey signs what is sent to a webhook; SecretSigningKeyOld does as well, while
-	// the receiver changes from one to the other.
-	SecretSigningKey, SecretSigningKeyOld = "signingKey", "signingKeyOld"
+	// SecretSigningKey signs what is sent to a webhook.
+	SecretSigningKey = "signingKey"
+	// SecretSigningKeyOld does as well, while the receiver changes from one to the other.
+	SecretSigningKeyOld = "signingKeyOld"
 )
 
 // LocalSecretReference names a Secret in the same namespace.

@@ -159,7 +159,6 @@ func requireCard(t *testing.T, expressions *route.Expressions, body string, mess
 // request is one that a receiver checks.
 type request struct {
 	sentence, secret, body string
-	age                    time.Duration
 	header                 http.Header
 	isGood                 bool
 }
