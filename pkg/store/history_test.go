@@ -66,6 +66,10 @@ var historyStatements = []string{
 	 SELECT 'ns-' || n % 100, 'request-' || n, 'hash', 'Trigger', 'Done', '', '', '' FROM generate_series(1, $1::integer / 10) n`,
 	`INSERT INTO cluster_event (cluster_uid, cluster, phase, reason, occurred_at)
 	 SELECT 'c-' || n % 1000, 'c-' || n % 1000, 'Healthy', '', now() - interval '1 day' FROM generate_series(1, $1::integer / 10) n`,
+	`INSERT INTO notification (namespace, policy, channel, group_key, type, build_uid, events, wanted, sent, state, due_at, error, created_at, changed_at, sent_at)
+	 SELECT 'ns-' || n % 100, 'failures', 'slack', 'build/b-' || n, 'TriggersCompleted', 'b-' || n, 5, 1, CASE WHEN n / 100 % 100 < 2 THEN 0 ELSE 1 END,
+	        CASE n / 100 % 100 WHEN 0 THEN 'Waiting' WHEN 1 THEN 'GivenUp' ELSE 'Sent' END, CASE n / 100 % 100 WHEN 0 THEN now() - interval '1 minute' END,
+	        CASE n / 100 % 100 WHEN 1 THEN 'refused' ELSE '' END, now() - interval '1 day', now() - interval '1 day', now() - interval '1 day' FROM generate_series(1, $1::integer / 2) n`,
 	`INSERT INTO worker (name, replica) VALUES ('w', 'r')`,
 }
 
