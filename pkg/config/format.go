@@ -24,36 +24,28 @@ type format struct {
 }
 
 func formatOf(tag reflect.StructTag) format {
-	switch name := tag.Get("format"); name {
-	case "postgres":
-		return format{"a Postgres URL (postgres://user:password@host:5432/database) or keyword=value pairs", isPostgres}
-	case "identifier":
-		return format{"a lower-case Postgres identifier of at most 63 characters that does not start with pg_", isIdentifier}
-	case "namespace":
-		return format{"a namespace name: at most 63 lower-case letters, digits and inner dashes", isNamespace}
-	case "kind":
-		return format{"a plural name and its group, such as pods or deployments.apps, but not secrets", isKind}
-	case "label":
-		return format{"key=value, a label of Kubernetes that is neither Penstock's own nor one in which Argo keeps a Workflow's state", isFreeLabel}
-	case "address":
-		return format{"host:port or :port, with a port from 0 to 65535, or 0 for none", isAddress}
-	case "path":
-		return format{"an absolute path", isPath}
-	case "name":
-		return format{"at most 63 letters, digits and inner dashes, dots or underscores", isName}
-	case "listener":
-		return format{"host:port or :port, with a port from 0 to 65535", func(value string) bool { return value != "0" && isAddress(value) }}
-	case "https":
-		return format{"a URL of the form https://host, with a port and a path where they are needed", isHTTPS}
-	case "network":
-		return format{"a network such as 10.1.0.0/16 or fd00::/8", isNetwork}
-	case "proxy":
-		return format{"a URL of the form http://host:port or https://host:port, without a password", isProxy}
-	case "word":
-		return format{"a text without white space", func(value string) bool { return value != "" && !strings.ContainsAny(value, " \t\r\n") }}
-	default:
-		panic("config: bad struct tag: unknown format " + strconv.Quote(name))
+	known, found := formats[tag.Get("format")]
+	if !found {
+		panic("config: bad struct tag: unknown format " + strconv.Quote(tag.Get("format")))
 	}
+	return known
+}
+
+// formats are the values of the tag format.
+var formats = map[string]format{
+	"postgres":   {"a Postgres URL (postgres://user:password@host:5432/database) or keyword=value pairs", isPostgres},
+	"identifier": {"a lower-case Postgres identifier of at most 63 characters that does not start with pg_", isIdentifier},
+	"namespace":  {"a namespace name: at most 63 lower-case letters, digits and inner dashes", isNamespace},
+	"kind":       {"a plural name and its group, such as pods or deployments.apps, but not secrets", isKind},
+	"label":      {"key=value, a label of Kubernetes that is neither Penstock's own nor one in which Argo keeps a Workflow's state", isFreeLabel},
+	"address":    {"host:port or :port, with a port from 0 to 65535, or 0 for none", isAddress},
+	"path":       {"an absolute path", isPath},
+	"name":       {"at most 63 letters, digits and inner dashes, dots or underscores", isName},
+	"listener":   {"host:port or :port, with a port from 0 to 65535", func(value string) bool { return value != "0" && isAddress(value) }},
+	"https":      {"a URL of the form https://host, with a port and a path where they are needed", isHTTPS},
+	"network":    {"a network such as 10.1.0.0/16 or fd00::/8", isNetwork},
+	"proxy":      {"a URL of the form http://host:port or https://host:port, without a password", isProxy},
+	"word":       {"a text without white space", func(value string) bool { return value != "" && !strings.ContainsAny(value, " \t\r\n") }},
 }
 
 // keywords is libpq's keyword=value form, far enough to tell it from a mistake.
