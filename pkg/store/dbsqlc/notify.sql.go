@@ -661,7 +661,7 @@ func (q *Queries) RecordNotification(ctx context.Context, arg RecordNotification
 }
 
 const releaseNotifications = `-- name: ReleaseNotifications :exec
-UPDATE notification SET claimed_by = '', lease_until = NULL WHERE claimed_by = $1 AND lease_until IS NOT NULL
+UPDATE notification SET claimed_by = '', lease_until = NULL WHERE claimed_by = $1 AND due_at IS NOT NULL
 `
 
 // A process of this name has ended: what it was sending is due again.
