@@ -44,6 +44,8 @@ type LocalSecretReference struct {
 
 // SlackChannel is a channel of Slack that a bot writes to. Its token is in the Secret, under
 // the key token, and has the scope chat:write.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.api) || self.api.matches('^https?://[^[:space:]/?#@]+(/[^[:space:]?#]*)?$')",message="api must be a URL such as https://slack.com/api/, without a user name, a query or a fragment",fieldPath=".api"
 type SlackChannel struct {
 	// Channel is a name such as #deploys, or an id.
 	// +kubebuilder:validation:MinLength=1
@@ -53,17 +55,16 @@ type SlackChannel struct {
 	// API is where Slack answers. Empty means https://slack.com/api/.
 	// +optional
 	// +kubebuilder:validation:MaxLength=2048
-	// +kubebuilder:validation:Pattern=`^https?://[^\s/?#@]+(/[^\s?#]*)?$`
 	API string `json:"api,omitempty"`
 }
 
 // EmailChannel is a mail server, and who is written to. The Secret, where there is one, holds
 // the keys username and password, and perhaps ca.crt.
 type EmailChannel struct {
-	// Host of the mail server.
+	// Host of the mail server: a name or an address.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
-	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9.:-]+$`
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z0-9.-]+$') || isIP(self)",message="host must be a name or an address, without a port: put that into the field port"
 	Host string `json:"host"`
 
 	// Port of the mail server. Absent means 587 for STARTTLS, 465 for TLS, 25 for None.
@@ -81,7 +82,7 @@ type EmailChannel struct {
 	// From is the address of the sender.
 	// +kubebuilder:validation:MinLength=3
 	// +kubebuilder:validation:MaxLength=320
-	// +kubebuilder:validation:Pattern=`^[^\r\n]*@[^\r\n]*$`
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[^[:cntrl:]]+@[^[:cntrl:]]+$')",message="from must be one address on one line, such as penstock@example.org or Penstock <penstock@example.org>"
 	From string `json:"from"`
 
 	// To are the addresses that are written to, in one e-mail.
@@ -89,12 +90,14 @@ type EmailChannel struct {
 	// +kubebuilder:validation:MaxItems=50
 	// +kubebuilder:validation:items:MinLength=3
 	// +kubebuilder:validation:items:MaxLength=320
-	// +kubebuilder:validation:items:Pattern=`^[^\r\n]*@[^\r\n]*$`
+	// +kubebuilder:validation:items:XValidation:rule="self.matches('^[^[:cntrl:]]+@[^[:cntrl:]]+$')",message="to must hold one address on one line in each item, such as team@example.org"
 	// +listType=set
 	To []string `json:"to"`
 }
 
 // CommitStatusChannel is a host of repositories. The Secret holds the key token.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.api) || self.api.matches('^https?://[^[:space:]/?#@]+(/[^[:space:]?#]*)?$')",message="api must be a URL such as https://git.example.org/api/v4, without a user name, a query or a fragment",fieldPath=".api"
 type CommitStatusChannel struct {
 	// Host is whose API is called.
 	// +kubebuilder:validation:Enum=GitHub;GitLab
@@ -104,17 +107,17 @@ type CommitStatusChannel struct {
 	// the public service.
 	// +optional
 	// +kubebuilder:validation:MaxLength=2048
-	// +kubebuilder:validation:Pattern=`^https?://[^\s/?#@]+(/[^\s?#]*)?$`
 	API string `json:"api,omitempty"`
 }
 
 // WebhookChannel is a receiver of JSON. The Secret, where there is one, holds the keys
 // signingKey, signingKeyOld, and url where the URL is a secret itself.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.url) || self.url.matches('^https?://[^[:space:]/?#@]+([/?#][^[:space:]]*)?$')",message="url must begin with https:// or http://, and hold no user name: a URL with credentials belongs into the Secret, under the key url",fieldPath=".url"
 type WebhookChannel struct {
 	// URL of the receiver. Leave it out where the Secret holds it.
 	// +optional
 	// +kubebuilder:validation:MaxLength=2048
-	// +kubebuilder:validation:Pattern=`^https?://[^\s@]+$`
 	URL string `json:"url,omitempty"`
 
 	// Format of the body where no template is given.

@@ -116,11 +116,13 @@ type NotificationPolicySpec struct {
 	// +optional
 	Selector NotificationSelector `json:"selector,omitempty"`
 
-	// On is what is told. Clusters are told of by policies in Penstock's own namespace alone.
+	// Events are what is told. Clusters are told of by policies in Penstock's own namespace
+	// alone. The field is not called "on", since YAML 1.1, which kubectl reads, takes that word
+	// for true.
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=20
 	// +listType=set
-	On []NotificationEvent `json:"on"`
+	On []NotificationEvent `json:"events"`
 
 	// Filter is a CEL expression that yields a boolean, of the variable event. Empty lets all
 	// pass.
@@ -164,7 +166,7 @@ type NotificationPolicyStatus struct {
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
 // +kubebuilder:resource:shortName=npol,categories=penstock
-// +kubebuilder:printcolumn:name="On",type=string,JSONPath=`.spec.on`
+// +kubebuilder:printcolumn:name="Events",type=string,JSONPath=`.spec.events`
 // +kubebuilder:printcolumn:name="Channels",type=string,JSONPath=`.spec.channels`
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`

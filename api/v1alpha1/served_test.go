@@ -25,7 +25,10 @@ func TestEveryKindHasAShortNameAndACategory(t *testing.T) {
 	for _, resource := range resources.APIResources {
 		found[resource.Name] = resource
 	}
-	for name, short := range map[string]string{"cipipelines": "cip", "cibuilds": "cib", "cdpipelines": "cdp", "runrequests": "rr", "targetclusters": "tc"} {
+	for name, short := range map[string]string{
+		"cipipelines": "cip", "cibuilds": "cib", "cdpipelines": "cdp", "runrequests": "rr", "targetclusters": "tc",
+		"notificationchannels": "nch", "notificationpolicies": "npol",
+	} {
 		require.Equal(t, []string{short}, found[name].ShortNames, name)
 		require.Equal(t, []string{"penstock"}, found[name].Categories, name)
 		require.Equal(t, name != "targetclusters", found[name].Namespaced, name)
@@ -34,6 +37,8 @@ func TestEveryKindHasAShortNameAndACategory(t *testing.T) {
 	require.Contains(t, found, "cdpipelines/status")
 	require.Contains(t, found, "runrequests/status")
 	require.Contains(t, found, "targetclusters/status")
+	require.Contains(t, found, "notificationchannels/status")
+	require.Contains(t, found, "notificationpolicies/status")
 }
 
 // table is what `kubectl get` prints, with its columns of lower priority left out

@@ -63,7 +63,7 @@ func TestAFinishedBuildIsPlannedOnceHoweverOftenItIsLookedAt(t *testing.T) {
 	require.Equal(t, []string{"a Triggered/Triggered", "below Waiting/ParentRunning", "off Skipped/Suspended"}, s.table(decided))
 	require.Equal(t, []string{"a DEPLOY Pending"}, s.table(queued))
 	require.Equal(t, 1, s.woken, "the dispatcher is woken by the plan alone")
-	require.Equal(t, []string{"Decision b1 a", "Decision b1 below", "Decision b1 off", "Task b1 a"}, s.table(logged))
+	require.Equal(t, []string{"Build b1 ", "Decision b1 a", "Decision b1 below", "Decision b1 off", "Task b1 a"}, s.table(logged))
 	require.Equal(t, []string{"b1", "b1", "b1", "b1"}, s.unplanned, "its status may not say yet that it is planned")
 }
 

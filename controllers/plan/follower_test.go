@@ -52,7 +52,7 @@ func TestAStageThatSucceededIsFollowedByTheNextAndThenByThePipelinesBelow(t *tes
 	follow(t, follower)
 	require.Equal(t, []string{"below DEPLOY Pending"}, s.table(queued))
 	require.Equal(t, []string{"below goes on", "web Succeeded"}, s.table(ran))
-	require.Equal(t, []string{"Decision b1 below", "Decision b1 web", "Run b1 web", "Task b1 below", "Task b1 web"}, s.table(logged))
+	require.Equal(t, []string{"Build b1 ", "Decision b1 below", "Decision b1 web", "Run b1 web", "Task b1 below", "Task b1 web"}, s.table(logged))
 }
 
 func TestAStageThatOnlyTheCacheTakesForManualStarts(t *testing.T) {

@@ -2,11 +2,14 @@ package config
 
 import (
 	"maps"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/penstock-cd/penstock/pkg/outbound"
 )
 
 const goodURL = "postgres://penstock:hunter2@db.example:5432/penstock"
@@ -47,7 +50,7 @@ func defaults() Config {
 			"pods", "services", "nodes", "namespaces", "events", "persistentvolumeclaims", "deployments.apps", "statefulsets.apps",
 			"daemonsets.apps", "replicasets.apps", "jobs.batch", "cronjobs.batch", "ingresses.networking.k8s.io",
 		},
-		ResourceBatchSize: 5,
+		ResourceBatchSize: 5, NotificationWorkers: 8,
 		ServerBindAddress: ":8443",
 	}
 }
@@ -73,6 +76,7 @@ func TestLoadAccepts(t *testing.T) {
 				"HISTORY_RETENTION", "36h", "WORKFLOW_TTL", "7d",
 				"TEMPLATE_WAIT", "1m",
 				"CLUSTER_PROBE_INTERVAL", "30s", "CLUSTER_PROBE_PARALLELISM", "7", "RESOURCE_KINDS", "pods, workflows.argoproj.io", "RESOURCE_BATCH_SIZE", "9",
+				"NOTIFICATION_WORKERS", "4", "OUTBOUND_ALLOWED_NETWORKS", "10.1.0.0/16, fd00:25::/64", "OUTBOUND_PROXY", "http://proxy.example:3128",
 				"SERVER_BIND_ADDRESS", "127.0.0.1:0", "SERVER_URL", "https://penstock.example.org", "SERVER_TLS_DIR", "/tls", "SERVER_TOKEN_AUDIENCES", "penstock,other",
 				"WORKFLOW_LABELS", "workflows.argoproj.io/controller-instanceid=ci, team=", "PICKUP_TIMEOUT", "90s",
 			),
@@ -89,6 +93,7 @@ func TestLoadAccepts(t *testing.T) {
 					WorkflowTTL:          Retention(7 * day),
 					TemplateWait:         time.Minute,
 					ClusterProbeInterval: 30 * time.Second, ClusterProbeParallelism: 7, ResourceKinds: []string{"pods", "workflows.argoproj.io"}, ResourceBatchSize: 9,
+					NotificationWorkers: 4, OutboundAllowedNetworks: []string{"10.1.0.0/16", "fd00:25::/64"}, OutboundProxy: "http://proxy.example:3128",
 					ServerBindAddress: "127.0.0.1:0", ServerURL: "https://penstock.example.org", ServerTLSDir: "/tls", ServerTokenAudiences: []string{"penstock", "other"},
 					WorkflowLabels: []string{"workflows.argoproj.io/controller-instanceid=ci", "team="}, PickupTimeout: 90 * time.Second,
 				}
@@ -155,6 +160,16 @@ func TestOfLabelsWithOneKeyTheLastCounts(t *testing.T) {
 	require.Equal(t, map[string]string{"team": "b", "empty": ""}, Config{WorkflowLabels: []string{"team=a", "empty=", "team=b"}}.Labels())
 }
 
+func TestWhatIsReachedOutsideIsWhatTheSettingsSay(t *testing.T) {
+	t.Parallel()
+	loaded, _, err := Load(with("OUTBOUND_ALLOWED_NETWORKS", "10.1.0.0/16, fd00:25::/64", "OUTBOUND_PROXY", "http://proxy.example:3128"))
+	require.NoError(t, err)
+	outside := loaded.Outbound()
+	require.Equal(t, []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16"), netip.MustParsePrefix("fd00:25::/64")}, outside.AllowedNetworks)
+	require.Equal(t, "http://proxy.example:3128", outside.Proxy.String())
+	require.Equal(t, outbound.Config{}, defaults().Outbound(), "by default there is no proxy, and nothing private is reached")
+}
+
 func TestLoadRefuses(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
@@ -212,6 +227,22 @@ func TestLoadRefuses(t *testing.T) {
 		"secrets among the kinds that may be shown": {
 			environ: with("RESOURCE_KINDS", "pods,secrets"),
 			lines:   []string{`RESOURCE_KINDS="pods,secrets": must be a comma-separated list, each a plural name and its group, such as pods or deployments.apps, but not secrets`},
+		},
+		"no worker for notifications": {
+			environ: with("NOTIFICATION_WORKERS", "1"),
+			lines:   []string{`NOTIFICATION_WORKERS="1": must be a whole number from 2 to 100`},
+		},
+		"an address that is no network": {
+			environ: with("OUTBOUND_ALLOWED_NETWORKS", "10.1.0.25"),
+			lines:   []string{`OUTBOUND_ALLOWED_NETWORKS="10.1.0.25": must be a comma-separated list, each a network such as 10.1.0.0/16 or fd00::/8`},
+		},
+		"a proxy of another scheme": {
+			environ: with("OUTBOUND_PROXY", "socks5://proxy:1080"),
+			lines:   []string{`OUTBOUND_PROXY="socks5://proxy:1080": must be a URL of the form http://host:port or https://host:port, without a password`},
+		},
+		"a proxy with a password, which is not repeated": {
+			environ: with("OUTBOUND_PROXY", "http://me:hunter2@proxy:3128"),
+			lines:   []string{`OUTBOUND_PROXY=[redacted]: must be a URL of the form http://host:port or https://host:port, without a password`},
 		},
 		"a namespace with a capital": {
 			environ: with("POD_NAMESPACE", "Penstock"),

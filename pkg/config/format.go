@@ -23,7 +23,15 @@ type format struct {
 	accepts func(string) bool
 }
 
-// formats are all forms, by the name in the tag.
+func formatOf(tag reflect.StructTag) format {
+	known, found := formats[tag.Get("format")]
+	if !found {
+		panic("config: bad struct tag: unknown format " + strconv.Quote(tag.Get("format")))
+	}
+	return known
+}
+
+// formats are the values of the tag format.
 var formats = map[string]format{
 	"postgres":   {"a Postgres URL (postgres://user:password@host:5432/database) or keyword=value pairs", isPostgres},
 	"identifier": {"a lower-case Postgres identifier of at most 63 characters that does not start with pg_", isIdentifier},
@@ -38,15 +46,6 @@ var formats = map[string]format{
 	"network":    {"a network such as 10.1.0.0/16 or fd00::/8", isNetwork},
 	"proxy":      {"a URL of the form http://host:port or https://host:port, without a password", isProxy},
 	"word":       {"a text without white space", func(value string) bool { return value != "" && !strings.ContainsAny(value, " \t\r\n") }},
-}
-
-func formatOf(tag reflect.StructTag) format {
-	name := tag.Get("format")
-	found, known := formats[name]
-	if !known {
-		panic("config: bad struct tag: unknown format " + strconv.Quote(name))
-	}
-	return found
 }
 
 // keywords is libpq's keyword=value form, far enough to tell it from a mistake.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -30,10 +31,16 @@ func validate(loaded Config, environ map[string]string, unparsed map[string]bool
 }
 
 func assignment(v variable, raw string) string {
-	if v.secret {
+	if v.secret || holdsCredentials(raw) {
 		return v.name + "=" + redacted
 	}
 	return fmt.Sprintf("%s=%q", v.name, shortened(raw))
+}
+
+// holdsCredentials tells whether a value is a URL with a user name and perhaps a password.
+func holdsCredentials(raw string) bool {
+	_, rest, isURL := strings.Cut(raw, "://")
+	return isURL && strings.Contains(rest, "@")
 }
 
 func shortened(raw string) string {

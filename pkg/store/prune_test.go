@@ -211,6 +211,16 @@ func TestTheLastChangeOfAClusterStays(t *testing.T) {
 	require.Equal(t, []string{"a Unreachable", "b Unreachable"}, table(t, s, "SELECT cluster, phase FROM cluster_event ORDER BY 1"))
 }
 
+func TestANotificationIsKeptUntilItIsSent(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	execute(t, s, `INSERT INTO notification (namespace, policy, channel, group_key, type, state, due_at, changed_at)
+		SELECT 'shop', '', 'slack', state, 'RunFailed', state, CASE state WHEN 'Waiting' THEN now() END, now() - interval '91 days'
+		FROM unnest(ARRAY['Waiting', 'Sent', 'GivenUp', 'Skipped']) state`)
+	require.EqualValues(t, 3, prune(t, s))
+	require.Equal(t, []string{"Waiting"}, table(t, s, "SELECT state FROM notification"))
+}
+
 func TestOnlyHistoryOfNamespacesThatAreWatchedIsPruned(t *testing.T) {
 	t.Parallel()
 	config := newConfig(t)

@@ -1,5 +1,5 @@
-// Package docs runs the commands of docs/operations.md, in the order of the page, against a
-// real API server and a real Postgres.
+// Package docs runs the commands of docs/operations.md and docs/notifications.md, in the order
+// of each page, against a real API server and a real Postgres.
 package docs
 
 import (
@@ -38,6 +38,7 @@ func TestMain(m *testing.M) { os.Exit(env.RunTests(m, env.Options{}, &local)) }
 
 // reader is who follows the page: a shell, and what it is given.
 type reader struct {
+	page        string
 	dir         string
 	environment []string
 	adminURL    string
@@ -51,16 +52,14 @@ func TestEveryCommandOfTheOperationsPageRuns(t *testing.T) {
 	if _, err := exec.LookPath("pg_restore"); err != nil {
 		t.Skip("the page is for those who have psql, pg_dump and pg_restore: " + err.Error())
 	}
-	r := newReader(t)
+	r := newReader(t, "operations.md")
 	r.install(t)
 	cluster, err := local.NewClient(env.Admin)
 	require.NoError(t, err)
 	workflow := activeWorkflow()
 	require.NoError(t, cluster.Create(t.Context(), workflow))
 
-	page, err := os.ReadFile(filepath.Join(root, "docs", "operations.md"))
-	require.NoError(t, err)
-	commands := commandsOf(t, string(page))
+	commands := commandsOf(t, r.text(t))
 	require.Greater(t, len(commands), 20)
 	left := 0
 	for _, command := range commands {
@@ -75,13 +74,13 @@ func TestEveryCommandOfTheOperationsPageRuns(t *testing.T) {
 	requireDone(t, cluster, workflow, r)
 }
 
-func newReader(t *testing.T) *reader {
+func newReader(t *testing.T, page string) *reader {
 	t.Helper()
 	admin, err := url.Parse(local.Postgres.AdminURL)
 	require.NoError(t, err)
 	database := *admin
 	database.User, database.Path = url.UserPassword("penstock", password), "/penstock"
-	r := &reader{dir: t.TempDir(), adminURL: admin.String(), databaseURL: database.String()}
+	r := &reader{page: page, dir: t.TempDir(), adminURL: admin.String(), databaseURL: database.String()}
 	bin, err := filepath.Abs(filepath.Join(root, "bin"))
 	require.NoError(t, err)
 	r.environment = append(os.Environ(),
@@ -93,6 +92,14 @@ func newReader(t *testing.T) *reader {
 		require.NoError(t, os.Symlink(path, filepath.Join(r.dir, folder)))
 	}
 	return r
+}
+
+// text is that of the page.
+func (r *reader) text(t *testing.T) string {
+	t.Helper()
+	page, err := os.ReadFile(filepath.Join(root, "docs", r.page))
+	require.NoError(t, err)
+	return string(page)
 }
 
 // install is what the reader has done before: the README says it.
@@ -117,7 +124,7 @@ func (r *reader) run(t *testing.T, c command) {
 	shell := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", c.text)
 	shell.Dir, shell.Env = r.dir, r.environment
 	printed, err := shell.CombinedOutput()
-	require.NoError(t, err, "docs/operations.md, line %d: %s\n%s", c.line, c.text, printed)
+	require.NoError(t, err, "docs/%s, line %d: %s\n%s", r.page, c.line, c.text, printed)
 }
 
 func (r *reader) execute(ctx context.Context, t *testing.T, statements string) {

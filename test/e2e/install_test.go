@@ -26,6 +26,9 @@ func TestWhatKubectlInstallsIsAcceptedByTheAPIServerAndItsPodIsLetIn(t *testing.
 	printed := kubectl("apply", "-k", filepath.Join(root, "default"))
 	for _, object := range []string{
 		"customresourcedefinition.apiextensions.k8s.io/cibuilds.penstock.dev created",
+		"customresourcedefinition.apiextensions.k8s.io/notificationchannels.penstock.dev created",
+		"customresourcedefinition.apiextensions.k8s.io/notificationpolicies.penstock.dev created",
+		"clusterrole.rbac.authorization.k8s.io/penstock-notifications created",
 		"clusterrole.rbac.authorization.k8s.io/penstock created", "role.rbac.authorization.k8s.io/penstock created",
 		"serviceaccount/penstock created", "deployment.apps/penstock created",
 	} {

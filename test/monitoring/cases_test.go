@@ -109,6 +109,16 @@ var cases = map[string]struct {
 	"another panic":                       {"PenstockPanics", []string{`penstock_panics_total{where="dispatch"} 1x55 2x20`}},
 	"no alarm after an old panic":         {"PenstockPanics", []string{`penstock_panics_total{where="dispatch"} 1x70`}},
 	"no alarm without a panic":            {"PenstockPanics", []string{always}},
+
+	"a receiver refuses, for the first": {"PenstockNotificationsGivenUp", []string{`penstock_notifications_total{type="slack",result="given_up"} _x50 1x20`}},
+	"a receiver refuses, again":         {"PenstockNotificationsGivenUp", []string{`penstock_notifications_total{type="slack",result="given_up"} 0x50 1x20`}},
+	"no alarm while all is delivered": {"PenstockNotificationsGivenUp", []string{
+		`penstock_notifications_total{type="slack",result="given_up"} 0x130`, `penstock_notifications_total{type="slack",result="sent"} 0+9x130`,
+	}},
+	"no alarm while a receiver is tried again":  {"PenstockNotificationsGivenUp", []string{`penstock_notifications_total{type="email",result="retried"} 0+1x70`}},
+	"nothing is sent any more":                  {"PenstockNotificationsLate", []string{`penstock_notifications_oldest_seconds 0+60x70`}},
+	"no alarm while notifications wait minutes": {"PenstockNotificationsLate", []string{`penstock_notifications_oldest_seconds 300x70`}},
+	"no alarm after a receiver is back":         {"PenstockNotificationsLate", []string{`penstock_notifications_oldest_seconds 0+60x40 0x30`}},
 }
 
 func leads(replica, values string) string {

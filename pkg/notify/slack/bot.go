@@ -40,6 +40,7 @@ func NewBot(config BotConfig) *Bot {
 	if where == "" {
 		where = API
 	}
+	where = strings.TrimSuffix(where, "/") + "/" // the library appends the method as it is
 	return &Bot{api: slackapi.New(config.Token, slackapi.OptionHTTPClient(config.Client.HTTP()), slackapi.OptionAPIURL(where)), channel: config.Channel}
 }
 

@@ -127,6 +127,15 @@ func TestABotPostsOnceAndUpdatesWhatItPosted(t *testing.T) {
 	require.Empty(t, f.requests)
 }
 
+func TestTheAPIOfASlackOfYourOwnNeedsNoSlashAtItsEnd(t *testing.T) {
+	t.Parallel()
+	f, url, client := start(t, posted)
+	b := NewBot(BotConfig{Client: client, Token: "xoxb-secret", Channel: "#deploys", API: url + "/api"})
+	_, err := b.Send(t.Context(), message(), "")
+	require.NoError(t, err)
+	require.Equal(t, "/api/chat.postMessage", (<-f.requests).path)
+}
+
 func TestAMessageThatIsGoneIsPostedAnew(t *testing.T) {
 	t.Parallel()
 	for _, code := range []string{"message_not_found", "edit_window_closed", "cant_update_message"} {

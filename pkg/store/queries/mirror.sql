@@ -4,7 +4,8 @@
 -- name: MirrorBuilds :exec
 -- Rows that exist are locked first; those that do not are inserted in the order in which
 -- they were seen, which is their order where they were created in one second. One
--- mirror inserts at a time: two may have seen them in different orders.
+-- mirror inserts at a time: two may have seen them in different orders. A build that has ended
+-- stays so: what the mirror saw may be older than what the planner has noted.
 WITH alone AS (
     SELECT pg_advisory_xact_lock(hashtext(current_schema() || '.ci_build'))
 ), known AS (
@@ -18,9 +19,11 @@ FROM (SELECT unnest(@build_uids::text[]) AS build_uid, unnest(@namespaces::text[
 WHERE (SELECT count(*) FROM alone) = 1 AND (SELECT count(*) FROM known) >= 0
 ORDER BY n.place
 ON CONFLICT (build_uid) DO UPDATE
-SET phase = excluded.phase, spec_hash = excluded.spec_hash, deleted_at = NULL,
+SET phase = CASE WHEN ci_build.phase IN ('Succeeded', 'Failed', 'Error', 'Cancelled') THEN ci_build.phase ELSE excluded.phase END,
+    spec_hash = excluded.spec_hash, deleted_at = NULL,
     created_at = CASE ci_build.created_at WHEN '-infinity' THEN excluded.created_at ELSE ci_build.created_at END
-WHERE (ci_build.phase, ci_build.spec_hash) IS DISTINCT FROM (excluded.phase, excluded.spec_hash) OR ci_build.deleted_at IS NOT NULL
+WHERE (ci_build.phase <> excluded.phase AND ci_build.phase NOT IN ('Succeeded', 'Failed', 'Error', 'Cancelled'))
+   OR ci_build.spec_hash IS DISTINCT FROM excluded.spec_hash OR ci_build.deleted_at IS NOT NULL
    OR (ci_build.created_at = '-infinity' AND excluded.created_at > '-infinity');
 
 -- name: MirrorCdPipelines :exec
