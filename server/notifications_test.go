@@ -227,7 +227,7 @@ func TestAPolicyThatCannotBeUsedIsRefusedByItsField(t *testing.T) {
 		"body.policy.template.title": `{"build":"b1","policy":{"on":["RunFailed"],"template":{"title":"message. +"}}}`,
 		"body.policy.selector":       `{"build":"b1","policy":{"on":["RunFailed"],"selector":{"matchExpressions":[{"key":"a","operator":"Odd"}]}}}`,
 		"body.policy.group.by":       `{"build":"b1","policy":{"on":["RunFailed"],"group":{"by":"Team"}}}`,
-		"body.policy.on":             `{"build":"b1","policy":{"channels":["ops"]}}`,
+		"body.policy.events":             `{"build":"b1","policy":{"channels":["ops"]}}`,
 		"body.policy":                `{"build":"b1","policy":{"on":["RunFailed"],"chanels":["ops"]}}`,
 		"body.build":                 `{"build":"","policy":{"on":["RunFailed"]}}`,
 	} {
@@ -244,7 +244,7 @@ func TestAPolicyThatCannotBeUsedIsRefusedByItsField(t *testing.T) {
 		"body.policy.filter":         {Filter: strings.Repeat("true || ", 600) + "true"},
 		"body.policy.template.title": {Template: v1alpha1.NotificationTemplate{Title: "'" + strings.Repeat("a", 4096) + "'"}},
 	} {
-		policy.On = []v1alpha1.NotificationEvent{v1alpha1.EventRunFailed}
+		policy.Events = []v1alpha1.NotificationEvent{v1alpha1.EventRunFailed}
 		body, err := json.Marshal(map[string]any{"build": "b1", "policy": policy})
 		require.NoError(t, err)
 		require.Contains(t, string(s.post(t, token, path, string(body)).body), `"message":"it is longer than 4096 bytes","location":"`+location+`"`)

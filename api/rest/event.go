@@ -15,7 +15,7 @@ type EventList struct {
 type Event struct {
 	ID        int64     `json:"id"`
 	At        time.Time `json:"at"`
-	Kind      string    `json:"kind" enum:"Task,Decision,Run,Request,Turn"`
+	Kind      string    `json:"kind" enum:"Task,Decision,Run,Request,Turn,Build"`
 	Namespace string    `json:"namespace"`
 	Build     string    `json:"build,omitempty"`
 	Pipeline  string    `json:"pipeline,omitempty"`

@@ -177,7 +177,7 @@ func (c change) try(t *testing.T, sentence string) {
 
 func policyOf(with ...func(*v1alpha1.NotificationPolicySpec)) *v1alpha1.NotificationPolicy {
 	policy := &v1alpha1.NotificationPolicy{ObjectMeta: metav1.ObjectMeta{GenerateName: "policy-"}, Spec: v1alpha1.NotificationPolicySpec{
-		On: []v1alpha1.NotificationEvent{v1alpha1.EventRunFailed}, Channels: []string{"deploys"},
+		Events: []v1alpha1.NotificationEvent{v1alpha1.EventRunFailed}, Channels: []string{"deploys"},
 	}}
 	for _, change := range with {
 		change(&policy.Spec)
@@ -204,7 +204,7 @@ func TestEveryEventAndEveryGroupIsAccepted(t *testing.T) {
 	for _, by := range []v1alpha1.GroupBy{v1alpha1.GroupByBuild, v1alpha1.GroupByPipeline, v1alpha1.GroupByApplication, v1alpha1.GroupByEnvironment, v1alpha1.GroupByNone} {
 		require.NoError(t, p.create(t, policyOf(func(s *v1alpha1.NotificationPolicySpec) {
 			s.Group.By = by
-			s.On = []v1alpha1.NotificationEvent{
+			s.Events = []v1alpha1.NotificationEvent{
 				v1alpha1.EventBuildSucceeded, v1alpha1.EventBuildFailed, v1alpha1.EventTriggersCompleted, v1alpha1.EventRunSucceeded, v1alpha1.EventRunFailed,
 				v1alpha1.EventRunCancelled, v1alpha1.EventRunDelayed, v1alpha1.EventRunHeld, v1alpha1.EventClusterUnreachable, v1alpha1.EventClusterRecovered,
 			}
@@ -221,27 +221,29 @@ func TestCreatingANotificationPolicy(t *testing.T) {
 		change  func(*spec)
 		refusal string
 	}{
-		"nothing to tell is refused":             {func(s *spec) { s.On = nil }, "spec.events"},
-		"an unknown event is refused":            {func(s *spec) { s.On[0] = "RunExploded" }, `spec.events[0]: Unsupported value: "RunExploded": supported values: "BuildSucceeded"`},
-		"an event given twice is refused":        {func(s *spec) { s.On = append(s.On, s.On...) }, `spec.events[1]: Duplicate value: "RunFailed"`},
-		"no channel is refused":                  {func(s *spec) { s.Channels = []string{} }, "spec.channels in body should have at least 1 items"},
-		"a channel without a name is refused":    {func(s *spec) { s.Channels[0] = "" }, "spec.channels[0] in body should be at least 1 chars long"},
-		"a channel given twice is refused":       {func(s *spec) { s.Channels = []string{"a", "a"} }, `spec.channels[1]: Duplicate value: "a"`},
-		"sixteen channels are accepted":          {func(s *spec) { s.Channels = named(16) }, ""},
-		"seventeen channels are refused":         {func(s *spec) { s.Channels = named(17) }, "spec.channels: Too many: 17: must have at most 16 items"},
-		"a group by something else is refused":   {func(s *spec) { s.Group.By = "Team" }, `spec.group.by: Unsupported value: "Team": supported values: "Build", "Pipeline", "Application", "Environment", "None"`},
-		"no wait is accepted":                    {waits(0), ""},
-		"an hour's wait is accepted":             {waits(time.Hour), ""},
-		"a longer wait is refused":               {waits(time.Hour + time.Second), wait},
-		"a negative wait is refused":             {waits(-time.Second), wait},
-		"an interval of a second is accepted":    {every(time.Second), ""},
-		"an interval of a day is accepted":       {every(24 * time.Hour), ""},
-		"no interval is refused":                 {every(0), interval},
-		"a longer interval is refused":           {every(25 * time.Hour), interval},
-		"a filter of 4097 characters is refused": {func(s *spec) { s.Filter = strings.Repeat("(", 4097) }, "spec.filter: Too long: may not be more than 4096 bytes"},
-		"a title of 4097 characters is refused":  {func(s *spec) { s.Template.Title = strings.Repeat("(", 4097) }, "spec.template.title: Too long: may not be more than 4096 bytes"},
-		"a selector by labels and more is one":   {func(s *spec) { s.Selector = selector() }, ""},
-		"an application given twice is refused":  {func(s *spec) { s.Selector.Applications = []string{"a", "a"} }, `spec.selector.applications[1]: Duplicate value: "a"`},
+		"nothing to tell is refused":                 {func(s *spec) { s.Events = nil }, "spec.events: Invalid value: set exactly one of events and on: what the policy tells"},
+		"events under their other name are accepted": {func(s *spec) { s.Events, s.On = nil, s.Events }, ""},
+		"events under both names are refused":        {func(s *spec) { s.On = s.Events }, "spec.events: Invalid value: set exactly one of events and on: what the policy tells"},
+		"an unknown event is refused":                {func(s *spec) { s.Events[0] = "RunExploded" }, `spec.events[0]: Unsupported value: "RunExploded": supported values: "BuildSucceeded"`},
+		"an event given twice is refused":            {func(s *spec) { s.Events = append(s.Events, s.Events...) }, `spec.events[1]: Duplicate value: "RunFailed"`},
+		"no channel is refused":                      {func(s *spec) { s.Channels = []string{} }, "spec.channels in body should have at least 1 items"},
+		"a channel without a name is refused":        {func(s *spec) { s.Channels[0] = "" }, "spec.channels[0] in body should be at least 1 chars long"},
+		"a channel given twice is refused":           {func(s *spec) { s.Channels = []string{"a", "a"} }, `spec.channels[1]: Duplicate value: "a"`},
+		"sixteen channels are accepted":              {func(s *spec) { s.Channels = named(16) }, ""},
+		"seventeen channels are refused":             {func(s *spec) { s.Channels = named(17) }, "spec.channels: Too many: 17: must have at most 16 items"},
+		"a group by something else is refused":       {func(s *spec) { s.Group.By = "Team" }, `spec.group.by: Unsupported value: "Team": supported values: "Build", "Pipeline", "Application", "Environment", "None"`},
+		"no wait is accepted":                        {waits(0), ""},
+		"an hour's wait is accepted":                 {waits(time.Hour), ""},
+		"a longer wait is refused":                   {waits(time.Hour + time.Second), wait},
+		"a negative wait is refused":                 {waits(-time.Second), wait},
+		"an interval of a second is accepted":        {every(time.Second), ""},
+		"an interval of a day is accepted":           {every(24 * time.Hour), ""},
+		"no interval is refused":                     {every(0), interval},
+		"a longer interval is refused":               {every(25 * time.Hour), interval},
+		"a filter of 4097 characters is refused":     {func(s *spec) { s.Filter = strings.Repeat("(", 4097) }, "spec.filter: Too long: may not be more than 4096 bytes"},
+		"a title of 4097 characters is refused":      {func(s *spec) { s.Template.Title = strings.Repeat("(", 4097) }, "spec.template.title: Too long: may not be more than 4096 bytes"},
+		"a selector by labels and more is one":       {func(s *spec) { s.Selector = selector() }, ""},
+		"an application given twice is refused":      {func(s *spec) { s.Selector.Applications = []string{"a", "a"} }, `spec.selector.applications[1]: Duplicate value: "a"`},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			t.Parallel()

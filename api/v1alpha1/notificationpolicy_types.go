@@ -111,18 +111,28 @@ type NotificationTemplate struct {
 }
 
 // NotificationPolicySpec says what is told, and where.
+//
+// +kubebuilder:validation:XValidation:rule="has(self.events) != has(self.on)",message="set exactly one of events and on: what the policy tells",fieldPath=".events"
 type NotificationPolicySpec struct {
 	// Selector says what the policy is about, in its own namespace.
 	// +optional
 	Selector NotificationSelector `json:"selector,omitempty"`
 
 	// Events are what is told. Clusters are told of by policies in Penstock's own namespace
-	// alone. The field is not called "on", since YAML 1.1, which kubectl reads, takes that word
-	// for true.
+	// alone.
+	// +optional
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=20
 	// +listType=set
-	On []NotificationEvent `json:"events"`
+	Events []NotificationEvent `json:"events,omitempty"`
+
+	// On is another name of events, which must be in quotes: YAML 1.1, which kubectl reads,
+	// takes the bare word for true.
+	// +optional
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=20
+	// +listType=set
+	On []NotificationEvent `json:"on,omitempty"`
 
 	// Filter is a CEL expression that yields a boolean, of the variable event. Empty lets all
 	// pass.
@@ -150,6 +160,14 @@ type NotificationPolicySpec struct {
 	// Suspend true means that the policy tells nothing. What happens meanwhile is never told.
 	// +optional
 	Suspend bool `json:"suspend,omitempty"`
+}
+
+// Tells are the events that the policy tells.
+func (s NotificationPolicySpec) Tells() []NotificationEvent {
+	if len(s.Events) > 0 {
+		return s.Events
+	}
+	return s.On
 }
 
 // NotificationPolicyStatus is written by Penstock alone.

@@ -731,6 +731,11 @@ func (in *NotificationPolicyList) DeepCopyObject() runtime.Object {
 func (in *NotificationPolicySpec) DeepCopyInto(out *NotificationPolicySpec) {
 	*out = *in
 	in.Selector.DeepCopyInto(&out.Selector)
+	if in.Events != nil {
+		in, out := &in.Events, &out.Events
+		*out = make([]NotificationEvent, len(*in))
+		copy(*out, *in)
+	}
 	if in.On != nil {
 		in, out := &in.On, &out.On
 		*out = make([]NotificationEvent, len(*in))

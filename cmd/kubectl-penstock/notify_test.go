@@ -182,7 +182,7 @@ func TestNotifyTellsWhatIsWrong(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, admin.Create(t.Context(), &v1alpha1.NotificationPolicy{
 		ObjectMeta: metav1.ObjectMeta{Namespace: o.namespace, Name: "failures"},
-		Spec:       v1alpha1.NotificationPolicySpec{On: []v1alpha1.NotificationEvent{v1alpha1.EventRunFailed}, Channels: []string{"deploys"}, Filter: "event.run >"},
+		Spec:       v1alpha1.NotificationPolicySpec{Events: []v1alpha1.NotificationEvent{v1alpha1.EventRunFailed}, Channels: []string{"deploys"}, Filter: "event.run >"},
 	}))
 	for sentence, test := range map[string]struct {
 		by   plugin
@@ -224,7 +224,7 @@ func TestNotifyPreviewSendsThePolicyAndPrintsTheMessages(t *testing.T) {
 	})))
 	policy := &v1alpha1.NotificationPolicy{
 		ObjectMeta: metav1.ObjectMeta{Namespace: o.namespace, Name: "failures"},
-		Spec:       v1alpha1.NotificationPolicySpec{On: []v1alpha1.NotificationEvent{v1alpha1.EventRunFailed}, Channels: []string{"deploys"}},
+		Spec:       v1alpha1.NotificationPolicySpec{Events: []v1alpha1.NotificationEvent{v1alpha1.EventRunFailed}, Channels: []string{"deploys"}},
 	}
 	policy.Spec.Selector.MatchLabels = map[string]string{"team": "a"}
 	require.NoError(t, admin.Create(t.Context(), policy))
@@ -264,7 +264,7 @@ func TestNotifyPreviewOfABuildThatTellsNothing(t *testing.T) {
 	require.NoError(t, err)
 	policy := &v1alpha1.NotificationPolicy{
 		ObjectMeta: metav1.ObjectMeta{Namespace: given.Namespace, Name: "held"},
-		Spec:       v1alpha1.NotificationPolicySpec{On: []v1alpha1.NotificationEvent{v1alpha1.EventRunHeld}, Channels: []string{"deploys"}},
+		Spec:       v1alpha1.NotificationPolicySpec{Events: []v1alpha1.NotificationEvent{v1alpha1.EventRunHeld}, Channels: []string{"deploys"}},
 	}
 	require.NoError(t, admin.Create(t.Context(), policy))
 	t.Cleanup(func() { require.NoError(t, admin.Delete(context.WithoutCancel(t.Context()), policy)) })

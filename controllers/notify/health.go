@@ -36,6 +36,8 @@ type health struct {
 	// whether that was the receiver's final answer.
 	lastErr, err string
 	isRefused    bool
+	// generation is that of the channel's spec when it was last tried.
+	generation int64
 	// written is when the status was last written.
 	written time.Time
 }
@@ -81,17 +83,18 @@ func (n *Notifier) idle(channel types.NamespacedName) {
 }
 
 // end notes what came of an attempt, and tells whether another one may follow at once.
-func (n *Notifier) end(channel types.NamespacedName, kind v1alpha1.ChannelType, took time.Duration, outcome outcome) (goOn bool) {
+func (n *Notifier) end(channel types.NamespacedName, object v1alpha1.NotificationChannel, took time.Duration, outcome outcome) (goOn bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	health, now := n.channels[channel], time.Now()
-	health.isSlow = took > slowAfter
-	if kind == v1alpha1.ChannelSlack {
+	isSlack := object.Spec.Type == v1alpha1.ChannelSlack
+	health.isSlow, health.generation = took > slowAfter, object.Generation
+	if isSlack {
 		health.shutUntil = now.Add(slackPace)
 	}
 	if outcome.err == nil {
 		health.delivered, health.failures, health.err, health.isRefused = now, 0, "", false
-		return kind != v1alpha1.ChannelSlack && !health.isSlow
+		return !isSlack && !health.isSlow
 	}
 	health.failed, health.err, health.isRefused = now, outcome.err.Error(), outcome.isRefused
 	health.lastErr = health.err

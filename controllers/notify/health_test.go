@@ -74,7 +74,7 @@ func TestWhatBecomesOfAChannelAfterAnAttempt(t *testing.T) {
 		n := newNotifier(t, 4)
 		n.begin(name("c", 1))
 		result := n.judge(route.Notification{Attempts: 1}, test.err)
-		require.Equal(t, test.goesOn, n.end(name("c", 1), test.kind, test.took, result), sentence)
+		require.Equal(t, test.goesOn, n.end(name("c", 1), v1alpha1.NotificationChannel{Spec: v1alpha1.NotificationChannelSpec{Type: test.kind}}, test.took, result), sentence)
 		n.idle(name("c", 1))
 		require.False(t, n.channels[name("c", 1)].inFlight)
 		until := max(time.Until(n.channels[name("c", 1)].shutUntil), 0)

@@ -23,7 +23,7 @@ var (
 	})
 	oldest = prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "penstock_notifications_oldest_seconds",
-		Help: "For how long the notification is due that is due longest, in seconds.",
+		Help: "For how long the notification waits that should have been sent first, in seconds; without those of suspended channels.",
 	})
 	sendSeconds = prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name:    "penstock_notifications_send_seconds",
@@ -52,12 +52,19 @@ func count(kind v1alpha1.ChannelType, delivery store.Delivery, took time.Duratio
 	sendSeconds.WithLabelValues(string(kind)).Observe(took.Seconds())
 }
 
-func measure(counts map[types.NamespacedName]store.ChannelCount) {
+// measure leaves the lateness of suspended channels out: nobody is to mend it.
+func measure(counts map[types.NamespacedName]store.ChannelCount, channels []v1alpha1.NotificationChannel) {
 	var waiting int64
 	var longest time.Duration
-	for _, count := range counts {
+	suspended := map[types.NamespacedName]bool{}
+	for _, channel := range channels {
+		suspended[types.NamespacedName{Namespace: channel.Namespace, Name: channel.Name}] = channel.Spec.Suspend
+	}
+	for channel, count := range counts {
 		waiting += count.Waiting
-		longest = max(longest, count.Oldest)
+		if !suspended[channel] {
+			longest = max(longest, count.Oldest)
+		}
 	}
 	pending.Set(float64(waiting))
 	oldest.Set(longest.Seconds())

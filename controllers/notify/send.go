@@ -114,16 +114,15 @@ func (n *Notifier) deliver(ctx context.Context, notification route.Notification)
 	result.reference = reference
 	delivery := deliveryOf(notification, result)
 	kind := channel.Spec.Type
-	goOn = n.end(channelOf(notification), kind, time.Since(began), result)
+	goOn = n.end(channelOf(notification), channel, time.Since(began), result)
 	count(kind, delivery, time.Since(began))
 	if delivery.State == route.GivenUp {
 		n.tellGivenUp(channel, notification, result.err)
 	}
 	failpoint.Hit(failpoint.NotifyBeforeRecord)
-	// What can't be recorded is sent again when the lease ends, under the same key.
-	recordCtx, cancelRecord := context.WithTimeout(context.WithoutCancel(ctx), store.WriteTimeout)
-	defer cancelRecord()
-	if err := n.withRows(func() error { return n.Rows.RecordDelivery(recordCtx, n.Worker, delivery) }); err != nil {
+	// What can't be recorded is sent again when the lease ends, under the same key. Its time is
+	// counted from when the connection is free: what waits for that is not lost.
+	if err := n.withRows(func() error { return n.Rows.RecordDelivery(context.WithoutCancel(ctx), n.Worker, delivery) }); err != nil {
 		n.Log.Info("delivery not recorded, the notification may be sent again", "namespace", notification.Namespace,
 			"channel", notification.Channel, "notification", notification.ID, "error", err.Error())
 		return false
@@ -173,7 +172,7 @@ func (n *Notifier) judge(notification route.Notification, err error) outcome {
 
 func deliveryOf(notification route.Notification, result outcome) store.Delivery {
 	delivery := store.Delivery{
-		Notification: notification, State: route.Sent, Reference: result.reference, Delay: result.delay, Channel: result.ofChannel,
+		Notification: notification, State: route.Sent, Reference: result.reference, Delay: result.delay,
 	}
 	switch {
 	case result.err == nil:

@@ -1,6 +1,7 @@
 package notify
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -78,7 +79,11 @@ func (n *Notifier) secret(ctx context.Context, channel v1alpha1.NotificationChan
 	case err != nil:
 		return nil, fmt.Errorf("read Secret %s: %w", key.Name, err)
 	}
-	return secret.Data, nil
+	data := secretData{}
+	for key, value := range secret.Data {
+		data[key] = bytes.TrimRight(value, "\r\n") // what a file ends with is no part of a token, a password or a URL
+	}
+	return data, nil
 }
 
 func (n *Notifier) slack(spec *v1alpha1.SlackChannel, data secretData, secret string) (sending.Sender, error) {

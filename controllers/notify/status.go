@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
@@ -39,11 +40,11 @@ func (n *Notifier) report(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	measure(counts)
 	var channels v1alpha1.NotificationChannelList
 	if err := n.Cache.List(ctx, &channels); err != nil {
 		return fmt.Errorf("list NotificationChannels: %w", err)
 	}
+	measure(counts, channels.Items)
 	known := map[types.NamespacedName]bool{}
 	var failed []error
 	for i := range channels.Items {
@@ -122,13 +123,14 @@ func (n *Notifier) channelCondition(channel *v1alpha1.NotificationChannel, statu
 // condition says what came of what was sent last. What an earlier process wrote stays where
 // this one has sent nothing.
 func (h *health) condition(channel *v1alpha1.NotificationChannel) metav1.Condition {
+	isOfSpec := h.generation == channel.Generation // else it tells of another spec
 	test := ": kubectl penstock notify test " + channel.Name + " -n " + channel.Namespace
 	switch {
-	case h.err != "" && h.isRefused:
+	case isOfSpec && h.err != "" && h.isRefused:
 		return ready(metav1.ConditionFalse, v1alpha1.ReasonReceiverRefuses, h.err+": correct it, then"+test)
-	case h.err != "":
+	case isOfSpec && h.err != "":
 		return ready(metav1.ConditionFalse, v1alpha1.ReasonNotDelivered, h.err+": it is tried again")
-	case !h.delivered.IsZero():
+	case isOfSpec && !h.delivered.IsZero():
 		return ready(metav1.ConditionTrue, v1alpha1.ReasonDelivered, "the receiver has accepted what was sent last")
 	}
 	before := meta.FindStatusCondition(channel.Status.Conditions, v1alpha1.ConditionReady)
@@ -147,6 +149,7 @@ func (n *Notifier) reportPolicies(ctx context.Context, channels map[types.Namesp
 	if err := n.Cache.List(ctx, &policies); err != nil {
 		return fmt.Errorf("list NotificationPolicies: %w", err)
 	}
+	n.forgetPolicies(policies.Items)
 	var failed []error
 	for i := range policies.Items {
 		policy := &policies.Items[i]
@@ -158,6 +161,17 @@ func (n *Notifier) reportPolicies(ctx context.Context, channels map[types.Namesp
 		}
 	}
 	return errors.Join(failed...)
+}
+
+// forgetPolicies drops what went wrong with policies that are gone or have changed.
+func (n *Notifier) forgetPolicies(policies []v1alpha1.NotificationPolicy) {
+	current := map[failedPolicy]bool{}
+	for i := range policies {
+		current[failedPolicy{client.ObjectKeyFromObject(&policies[i]), policies[i].Generation}] = true
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	maps.DeleteFunc(n.policies, func(policy failedPolicy, _ string) bool { return !current[policy] })
 }
 
 func (n *Notifier) policyCondition(policy *v1alpha1.NotificationPolicy, channels map[types.NamespacedName]bool) metav1.Condition {

@@ -60,7 +60,7 @@ func (n *Notifier) target(ctx context.Context, policy *v1alpha1.NotificationPoli
 		Namespace: policy.Namespace, Policy: policy.Name, Channel: name, By: group.By,
 		Wait: durationOr(group.Wait, defaultWait), Interval: durationOr(group.Interval, defaultInterval), PerMinute: defaultPerMinute,
 	}
-	for _, event := range policy.Spec.On {
+	for _, event := range policy.Spec.Tells() {
 		target.TellsRecovery = target.TellsRecovery || event == v1alpha1.EventClusterRecovered
 	}
 	if target.By == "" {

@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -65,7 +67,7 @@ func (s *Store) TellEvents(ctx context.Context, most int, teller Teller) (more b
 		}
 		more = len(events) == most
 		told := Told{Now: cursor.At.Time}
-		if told.Items, err = s.items(ctx, queries, events); err != nil {
+		if told.Items, err = s.items(ctx, queries, events, comesAfter(end, cursor.Server != server)); err != nil {
 			return err
 		}
 		if err := tell(ctx, queries, told, teller); err != nil {
@@ -83,7 +85,10 @@ func (s *Store) TellEvents(ctx context.Context, most int, teller Teller) (more b
 }
 
 // Horizon is a moment in the order of events.
-type Horizon struct{ server, xid string }
+type Horizon struct {
+	server string
+	end    dbsqlc.EventsEndRow
+}
 
 // SkipEvents leaves out every event that was visible at an earlier moment, and returns that of
 // now; the zero moment leaves out none.
@@ -93,13 +98,14 @@ func (s *Store) SkipEvents(ctx context.Context, before Horizon) (now Horizon, er
 	if err := s.pool.QueryRow(ctx, serverIdentifier).Scan(&now.server); err != nil {
 		return Horizon{}, fmt.Errorf("ask for the database's identifier: %w", err)
 	}
-	if now.xid, err = s.queries.EventHorizon(ctx); err != nil {
+	if now.end, err = s.queries.EventsEnd(ctx); err != nil {
 		return Horizon{}, fmt.Errorf("look for the end of the events: %w", err)
 	}
-	if before == (Horizon{}) || before.server != now.server {
+	if before.server != now.server {
 		return now, nil
 	}
-	if err := s.queries.SkipEvents(ctx, dbsqlc.SkipEventsParams{Horizon: before.xid, Server: before.server, Watched: s.watched()}); err != nil {
+	err = s.queries.SkipEvents(ctx, dbsqlc.SkipEventsParams{EndXid: before.end.Xid, EndID: before.end.ID, Server: before.server, Watched: s.watched()})
+	if err != nil {
 		return Horizon{}, fmt.Errorf("leave events out: %w", err)
 	}
 	return now, nil
@@ -137,17 +143,12 @@ func (s *Store) untold(ctx context.Context, queries *dbsqlc.Queries, cursor dbsq
 	if cursor.Server != server {
 		return s.moved(ctx, queries, cursor, server, most)
 	}
-	rows, err := queries.UntoldEvents(ctx, dbsqlc.UntoldEventsParams{AfterXid: cursor.Xid, AfterID: cursor.ID, Most: int32(most)}) //nolint:gosec // a batch size
+	rows, err := queries.UntoldEvents(ctx, dbsqlc.UntoldEventsParams{AfterXid: cursor.Xid, AfterID: cursor.ID, FloorID: cursor.FloorID, Most: int32(most)}) //nolint:gosec // a batch size
 	if err != nil {
 		return nil, end, err
 	}
 	if len(rows) > 0 {
 		end.Xid, end.ID = rows[len(rows)-1].Xid, rows[len(rows)-1].ID
-	}
-	for i, row := range rows {
-		if row.ID <= cursor.FloorID { // told before the database was moved: nobody is told again
-			rows[i].Kind = ""
-		}
 	}
 	return rows, end, nil
 }
@@ -156,7 +157,7 @@ func (s *Store) untold(ctx context.Context, queries *dbsqlc.Queries, cursor dbsq
 // lets the cursor follow the transaction ids of the server that it was restored into.
 func (s *Store) moved(ctx context.Context, queries *dbsqlc.Queries, cursor dbsqlc.LockCursorRow, server string, most int) ([]dbsqlc.UntoldEventsRow, dbsqlc.MoveCursorParams, error) {
 	end := s.cursorOf(cursor)
-	horizon, err := queries.EventHorizon(ctx)
+	last, err := queries.EventsEnd(ctx) // before what is read, so that what comes meanwhile is read later
 	if err != nil {
 		return nil, end, err
 	}
@@ -170,15 +171,27 @@ func (s *Store) moved(ctx context.Context, queries *dbsqlc.Queries, cursor dbsql
 		end.ID = row.ID
 	}
 	if len(rows) < most {
-		end = dbsqlc.MoveCursorParams{Watched: s.watched(), Server: server, Xid: horizon, ID: 0, FloorID: end.ID}
+		end = dbsqlc.MoveCursorParams{Watched: s.watched(), Server: server, Xid: last.Xid, ID: end.ID, FloorID: end.ID}
 	}
 	return rows, end, nil
+}
+
+// nothingLater is a place behind all events.
+var nothingLater = dbsqlc.BuildsToTellParams{AfterXid: strconv.Itoa(math.MaxInt64)}
+
+// comesAfter is the place behind what is read, for what is read later; of a dump in another
+// server nothing is known to come.
+func comesAfter(end dbsqlc.MoveCursorParams, isMoved bool) dbsqlc.BuildsToTellParams {
+	if isMoved {
+		return nothingLater
+	}
+	return dbsqlc.BuildsToTellParams{AfterXid: end.Xid, AfterID: end.ID}
 }
 
 // items are the events that can be told, of the namespaces that are watched, with what is
 // known of their builds, pipelines and runs; and for each build of which all runs have ended
 // that this is so.
-func (s *Store) items(ctx context.Context, queries *dbsqlc.Queries, events []dbsqlc.UntoldEventsRow) ([]route.Item, error) {
+func (s *Store) items(ctx context.Context, queries *dbsqlc.Queries, events []dbsqlc.UntoldEventsRow, later dbsqlc.BuildsToTellParams) ([]route.Item, error) {
 	var items []route.Item
 	var uids []string // of the items' pipelines
 	settled := map[types.NamespacedName]bool{}
@@ -203,7 +216,7 @@ func (s *Store) items(ctx context.Context, queries *dbsqlc.Queries, events []dbs
 	if err := addRuns(ctx, queries, items); err != nil {
 		return nil, err
 	}
-	return addBuilds(ctx, queries, items, settled)
+	return addBuilds(ctx, queries, items, settled, later)
 }
 
 // settles tells whether an event may be the last of a build.
@@ -268,8 +281,7 @@ func addRuns(ctx context.Context, queries *dbsqlc.Queries, items []route.Item) e
 	return nil
 }
 
-func addBuilds(ctx context.Context, queries *dbsqlc.Queries, items []route.Item, settled map[types.NamespacedName]bool) ([]route.Item, error) {
-	var params dbsqlc.BuildsToTellParams
+func addBuilds(ctx context.Context, queries *dbsqlc.Queries, items []route.Item, settled map[types.NamespacedName]bool, params dbsqlc.BuildsToTellParams) ([]route.Item, error) {
 	seen := map[types.NamespacedName]bool{}
 	add := func(key types.NamespacedName) {
 		if key.Name != "" && !seen[key] {
@@ -296,7 +308,7 @@ func addBuilds(ctx context.Context, queries *dbsqlc.Queries, items []route.Item,
 	}
 	for _, row := range rows { // in the order of names, so that a batch is told in one order
 		key := types.NamespacedName{Namespace: row.Namespace, Name: row.BuildName}
-		if settled[key] && row.IsPlanned && row.Running == 0 && row.Waiting == 0 && row.Runs > 0 {
+		if settled[key] && row.IsPlanned && row.Running == 0 && row.Waiting == 0 && row.Runs > 0 && !row.HasMore {
 			done := route.Item{Type: v1alpha1.EventTriggersCompleted, At: row.FinishedAt.Time, Namespace: row.Namespace, Build: row.BuildName}
 			describe(&done, row)
 			items = append(items, done)
@@ -396,16 +408,17 @@ func orNever(at time.Time) pgtype.Timestamptz {
 // maxItemText bounds what is kept of one text of an event, in bytes.
 const maxItemText = 1000
 
-func encodeItems(items []route.Item) ([]byte, error) {
+// encodeItems returns text, which is sent as it is through a pooler too, and not as bytes.
+func encodeItems(items []route.Item) (string, error) {
 	kept := slices.Clone(items)
 	for i := range kept {
 		kept[i].Message = clean(clip.Text(kept[i].Message, maxItemText))
 	}
 	encoded, err := json.Marshal(kept)
 	if err != nil {
-		return nil, fmt.Errorf("encode events: %w", err)
+		return "", fmt.Errorf("encode events: %w", err)
 	}
-	return encoded, nil
+	return string(encoded), nil
 }
 
 func notificationOf(row dbsqlc.Notification) (route.Notification, error) {
@@ -479,8 +492,6 @@ type Delivery struct {
 	// State is Sent, GivenUp, or Waiting: then it is tried again after Delay.
 	State route.State
 	Delay time.Duration
-	// Channel true means that nothing else of the channel is due before that either.
-	Channel   bool
 	Reference string
 	Error     string
 }
@@ -489,28 +500,17 @@ type Delivery struct {
 func (s *Store) RecordDelivery(ctx context.Context, worker string, d Delivery) error {
 	ctx, cancel := context.WithTimeout(ctx, WriteTimeout)
 	defer cancel()
-	err := s.transaction(ctx, func(queries *dbsqlc.Queries) error {
-		_, err := queries.RecordNotification(ctx, dbsqlc.RecordNotificationParams{
-			Outcome: string(d.State), Version: d.Notification.Wanted, Reference: clean(d.Reference), Error: clean(d.Error),
-			Delay: interval(d.Delay), ID: d.Notification.ID, Worker: worker, Attempts: d.Notification.Attempts,
-		})
-		if err != nil || !d.Channel {
-			return err
-		}
-		return queries.DelayChannel(ctx, dbsqlc.DelayChannelParams{
-			Delay: interval(d.Delay), Namespace: d.Notification.Namespace, Channel: d.Notification.Channel,
-		})
+	_, err := s.queries.RecordNotification(ctx, dbsqlc.RecordNotificationParams{
+		Outcome: string(d.State), Version: d.Notification.Wanted, Reference: clean(d.Reference), Error: clean(d.Error),
+		Delay: interval(d.Delay), ID: d.Notification.ID, Worker: worker, Attempts: d.Notification.Attempts,
 	})
-	if err != nil {
-		return fmt.Errorf("record delivery of notification %d: %w", d.Notification.ID, err)
-	}
-	return nil
+	return wrap(err, fmt.Sprintf("record delivery of notification %d", d.Notification.ID))
 }
 
 // ChannelCount is how much of a channel waits, and was given up.
 type ChannelCount struct {
 	Waiting, Dropped int64
-	// Oldest is since when the first is due that was not sent.
+	// Oldest is for how long the first waits that should have been sent.
 	Oldest time.Duration
 }
 

@@ -3,7 +3,6 @@ package store_test
 import (
 	"context"
 	"fmt"
-	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -72,13 +71,6 @@ func listen(t testing.TB, s *store.Store, l *listener, most int) []string {
 	return l.heard[before:]
 }
 
-// once leaves out what is said again: where the last events of a build are read in two batches,
-// both say that all is done, and the second adds nothing to its group.
-func once(heard []string) []string {
-	slices.Sort(heard)
-	return slices.Compact(heard)
-}
-
 // young is a build that was created just now.
 func young(name string) store.MirroredBuild {
 	return store.MirroredBuild{UID: "uid-" + name, Namespace: given.Namespace, Name: name, CiPipeline: given.CI, Revision: "main", Phase: "Running", CreatedAt: time.Now()}
@@ -102,7 +94,7 @@ func TestEachEventIsToldOnce(t *testing.T) {
 		"RunFailed b1 web", "RunFailed b1 api", "TriggersCompleted b1 ",
 		"RunSucceeded next-1 web", "RunSucceeded next-1 api", "TriggersCompleted next-1 ",
 		"RunSucceeded next-3 web", "RunSucceeded next-3 api", "TriggersCompleted next-3 ",
-	}, once(listen(t, s, l, 7)))
+	}, listen(t, s, l, 1))
 	require.Empty(t, listen(t, s, l, 7))
 	for _, item := range l.items {
 		if item.Type == v1alpha1.EventRunFailed {
@@ -309,23 +301,23 @@ func TestWhatBecomesOfAnAttempt(t *testing.T) {
 	s := newStore(t)
 	notified(t, s, "a", "a", "b")
 	n := claimNotifications(t, s, "w", "b")[0]
-	require.NoError(t, s.RecordDelivery(t.Context(), "w", store.Delivery{Notification: n, State: route.Waiting, Delay: time.Hour, Channel: true, Error: "503"}))
-	require.Equal(t, []string{"a 1 503 true", "a 0  true", "b 0  false"},
+	require.NoError(t, s.RecordDelivery(t.Context(), "w", store.Delivery{Notification: n, State: route.Waiting, Delay: time.Hour, Error: "503"}))
+	require.Equal(t, []string{"a 1 503 true", "a 0  false", "b 0  false"},
 		table(t, s, "SELECT channel, attempts, error, due_at > now() + interval '59 minutes' FROM notification ORDER BY id"))
 	counts, err := s.ChannelCounts(t.Context())
 	require.NoError(t, err)
 	require.EqualValues(t, 2, counts[types.NamespacedName{Namespace: given.Namespace, Name: "a"}].Waiting)
 
-	refused := claimNotifications(t, s, "w")[0]
+	refused := claimNotifications(t, s, "w", "a")[0]
 	require.Equal(t, "b", refused.Channel)
 	require.NoError(t, s.RecordDelivery(t.Context(), "w", store.Delivery{Notification: refused, State: route.GivenUp, Error: "404"}))
-	require.Empty(t, claimNotifications(t, s, "w"))
+	require.Empty(t, claimNotifications(t, s, "w", "a"))
 	counts, err = s.ChannelCounts(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, store.ChannelCount{Dropped: 1}, counts[types.NamespacedName{Namespace: given.Namespace, Name: "b"}])
 
 	require.NoError(t, s.ResendNotification(t.Context(), given.Namespace, refused.ID))
-	require.Equal(t, refused.DeliveryID(), claimNotifications(t, s, "w")[0].DeliveryID())
+	require.Equal(t, refused.DeliveryID(), claimNotifications(t, s, "w", "a")[0].DeliveryID())
 	require.ErrorIs(t, s.ResendNotification(t.Context(), "another", refused.ID), store.ErrNoNotification)
 }
 
@@ -339,8 +331,7 @@ func TestWhatIsAddedWhileAVersionIsSentStaysDue(t *testing.T) {
 	listen(t, s, l, 10)
 	execute(t, s, "UPDATE notification SET due_at = now()")
 	n := claimNotifications(t, s, "w")[0]
-	build.Phase = "Cancelled"
-	require.NoError(t, s.MirrorBuilds(t.Context(), []store.MirroredBuild{build}))
+	execute(t, s, "INSERT INTO event (kind, namespace, build_name, state) VALUES ('Build', $1, 'b', 'Cancelled')", given.Namespace)
 	listen(t, s, l, 10)
 	require.NoError(t, s.RecordDelivery(t.Context(), "w", store.Delivery{Notification: n, State: route.Sent, Reference: "r"}))
 	require.Equal(t, []string{"Waiting 1 2 true r"}, table(t, s, "SELECT state, sent, wanted, due_at > now(), reference FROM notification"))

@@ -79,7 +79,7 @@ func (s *Store) ToldOfBuild(ctx context.Context, namespace, build, buildUID stri
 		rows[i] = dbsqlc.UntoldEventsRow(row)
 	}
 	told.More = len(rows) == most
-	if told.Items, err = s.items(ctx, s.queries, rows); err != nil {
+	if told.Items, err = s.items(ctx, s.queries, rows, nothingLater); err != nil {
 		return told, fmt.Errorf("read what the events of build %s are about: %w", build, err)
 	}
 	summaries, err := s.Summaries(ctx, []string{buildUID})

@@ -42,14 +42,17 @@ func notifyCalls() map[string]call {
 			_, err := s.TellEvents(ctx, 10, tellAll{})
 			return err
 		}},
-		"SkipEvents":           {store.WriteTimeout, func(ctx context.Context, s *store.Store) error { return s.SkipEvents(ctx) }},
+		"SkipEvents": {store.WriteTimeout, func(ctx context.Context, s *store.Store) error {
+			_, err := s.SkipEvents(ctx, store.Horizon{})
+			return err
+		}},
 		"ReleaseNotifications": {store.WriteTimeout, func(ctx context.Context, s *store.Store) error { return s.ReleaseNotifications(ctx, "w") }},
 		"ClaimNotifications": {store.ClaimTimeout, func(ctx context.Context, s *store.Store) error {
 			_, err := s.ClaimNotifications(ctx, "w", time.Minute, []types.NamespacedName{{Namespace: "x", Name: "x"}}, 1)
 			return err
 		}},
 		"RecordDelivery": {store.WriteTimeout, func(ctx context.Context, s *store.Store) error {
-			return s.RecordDelivery(ctx, "w", store.Delivery{Notification: route.Notification{ID: 1}, State: route.Waiting, Delay: time.Second, Channel: true})
+			return s.RecordDelivery(ctx, "w", store.Delivery{Notification: route.Notification{ID: 1}, State: route.Waiting, Delay: time.Second})
 		}},
 		"ChannelCounts": {store.ReadTimeout, func(ctx context.Context, s *store.Store) error {
 			_, err := s.ChannelCounts(ctx)

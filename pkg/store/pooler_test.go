@@ -5,6 +5,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
@@ -133,6 +134,12 @@ func TestEveryCallWorksThroughAPoolerInTransactionMode(t *testing.T) {
 	moved, err := s.Observe(t.Context(), []store.Observation{seen(claims[0], store.StatusRunning)})
 	require.NoError(t, err)
 	require.Len(t, moved, 1)
+	require.Eventually(t, func() bool { // other tests have transactions open on the server
+		execute(t, s, "INSERT INTO event (kind, namespace, build_name, pipeline, run_id, state) VALUES ('Run', 'shop', 'b1', 'web', 1, 'Failed')")
+		_, err := s.TellEvents(t.Context(), 100, tellAll{})
+		return err == nil && count(t, s, "notification WHERE type = 'RunFailed'") == 1
+	}, 10*time.Second, 10*time.Millisecond)
+	require.Equal(t, []string{"web"}, table(t, s, "SELECT items->0->>'pipeline' FROM notification WHERE type = 'RunFailed'"), "what is told is kept as it was")
 	requireOnlyIn(t, direct, schema)
 	require.Zero(t, count(t, s, "pg_locks l JOIN pg_database d ON d.oid = l.database AND d.datname = current_database() WHERE l.locktype = 'advisory'"), "a lock was left behind")
 }

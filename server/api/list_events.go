@@ -21,7 +21,7 @@ type ListEventsInput struct {
 	Namespaces []string `query:"namespace" maxItems:"50" doc:"Only these namespaces, separated by commas. Without it: all in which the caller has the right."`
 	Build      string   `query:"build" maxLength:"253" doc:"Only events of this build; needs one namespace."`
 	Pipeline   string   `query:"pipeline" maxLength:"253" doc:"Only events of the CdPipelines of this name."`
-	Kind       string   `query:"kind" enum:"Task,Decision,Run,Request,Turn" doc:"Only events of this kind."`
+	Kind       string   `query:"kind" enum:"Task,Decision,Run,Request,Turn,Build" doc:"Only events of this kind."`
 
 	scope view.Scope
 }

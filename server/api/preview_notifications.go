@@ -110,8 +110,8 @@ func (in *PreviewNotificationsInput) policy() (*v1alpha1.NotificationPolicy, err
 		return nil, unprocessable("body.policy.filter", "it is longer than 4096 bytes")
 	case len(policy.Spec.Template.Title) > maxExpression:
 		return nil, unprocessable("body.policy.template.title", "it is longer than 4096 bytes")
-	case len(policy.Spec.On) == 0:
-		return nil, unprocessable("body.policy.on", "it must name at least one event")
+	case len(policy.Spec.Tells()) == 0:
+		return nil, unprocessable("body.policy.events", "it must name at least one event")
 	case !slices.Contains(by, policy.Spec.Group.By):
 		return nil, unprocessable("body.policy.group.by", "it must be Build, Pipeline, Application, Environment or None")
 	}

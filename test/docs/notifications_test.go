@@ -109,7 +109,7 @@ func (n notifications) requireUsable(t *testing.T) {
 	for _, policy := range n.policies.Items {
 		usable, err := expressions.Policy(&policy)
 		require.NoError(t, err, policy.Name)
-		for _, event := range policy.Spec.On {
+		for _, event := range policy.Spec.Tells() {
 			_, err := usable.Matches(route.Item{Type: event, At: time.Now(), Revision: "main", Environment: "production"}, labels.Set{"team": "shop"})
 			require.NoError(t, err, policy.Name)
 		}

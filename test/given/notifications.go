@@ -49,7 +49,7 @@ func WebhookChannel(name, url string) *v1alpha1.NotificationChannel {
 func Policy(name string, on []v1alpha1.NotificationEvent, channels ...string) *v1alpha1.NotificationPolicy {
 	return &v1alpha1.NotificationPolicy{
 		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: Namespace},
-		Spec:       v1alpha1.NotificationPolicySpec{On: on, Channels: channels, Group: v1alpha1.NotificationGroup{By: v1alpha1.GroupByBuild}},
+		Spec:       v1alpha1.NotificationPolicySpec{Events: on, Channels: channels, Group: v1alpha1.NotificationGroup{By: v1alpha1.GroupByBuild}},
 	}
 }
 

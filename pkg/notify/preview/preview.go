@@ -153,9 +153,9 @@ func (p *previewer) explain(notifications []route.Notification) {
 			order = append(order, string(item.Type))
 		}
 	}
-	on := make([]string, len(p.Policy.Spec.On))
+	on := make([]string, len(p.Policy.Spec.Tells()))
 	told := false
-	for i, event := range p.Policy.Spec.On {
+	for i, event := range p.Policy.Spec.Tells() {
 		on[i], told = string(event), told || happened[event] > 0
 	}
 	switch {

@@ -18,7 +18,7 @@ var noon = time.Date(2024, 5, 17, 12, 0, 0, 0, time.UTC)
 
 // policy tells these events.
 func policy(change func(*v1alpha1.NotificationPolicySpec), on ...v1alpha1.NotificationEvent) *v1alpha1.NotificationPolicy {
-	object := &v1alpha1.NotificationPolicy{Spec: v1alpha1.NotificationPolicySpec{On: on, Channels: []string{"ops"}}}
+	object := &v1alpha1.NotificationPolicy{Spec: v1alpha1.NotificationPolicySpec{Events: on, Channels: []string{"ops"}}}
 	if change != nil {
 		change(&object.Spec)
 	}

@@ -68,7 +68,8 @@ func (n Notification) hasFailed(build *Build) bool {
 	if strings.HasPrefix(n.Group, "cluster/") {
 		return !n.IsComplete
 	}
-	if strings.HasPrefix(n.Group, "build/") && build != nil {
+	isOfAll := strings.HasPrefix(n.Group, "build/") || (len(n.Items) == 1 && n.Items[0].Type == v1alpha1.EventTriggersCompleted)
+	if isOfAll && build != nil {
 		return build.Triggers.Failed > 0 || isFailure(build.Phase)
 	}
 	return slices.ContainsFunc(n.Items, func(item Item) bool {

@@ -100,7 +100,7 @@ func TestWhatIsToldOfOtherGroups(t *testing.T) {
 }
 
 func policy(change func(*v1alpha1.NotificationPolicySpec)) *v1alpha1.NotificationPolicy {
-	policy := &v1alpha1.NotificationPolicy{Spec: v1alpha1.NotificationPolicySpec{On: []v1alpha1.NotificationEvent{v1alpha1.EventRunFailed}, Channels: []string{"c"}}}
+	policy := &v1alpha1.NotificationPolicy{Spec: v1alpha1.NotificationPolicySpec{Events: []v1alpha1.NotificationEvent{v1alpha1.EventRunFailed}, Channels: []string{"c"}}}
 	change(&policy.Spec)
 	return policy
 }
@@ -115,7 +115,7 @@ func TestAPolicyTellsWhatItSelects(t *testing.T) {
 		want   bool
 	}{
 		"everything that it tells":  {func(*v1alpha1.NotificationPolicySpec) {}, true},
-		"not another event":         {func(s *v1alpha1.NotificationPolicySpec) { s.On = []v1alpha1.NotificationEvent{"RunHeld"} }, false},
+		"not another event":         {func(s *v1alpha1.NotificationPolicySpec) { s.Events = []v1alpha1.NotificationEvent{"RunHeld"} }, false},
 		"its application":           {func(s *v1alpha1.NotificationPolicySpec) { s.Selector.Applications = []string{"shop"} }, true},
 		"not another application":   {func(s *v1alpha1.NotificationPolicySpec) { s.Selector.Applications = []string{"blog"} }, false},
 		"not another environment":   {func(s *v1alpha1.NotificationPolicySpec) { s.Selector.Environments = []string{"staging"} }, false},

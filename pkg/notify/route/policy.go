@@ -68,7 +68,7 @@ func (e *Expressions) Policy(object *v1alpha1.NotificationPolicy) (*Policy, erro
 // that gives no answer matches: what is told once too often does less harm than what is not.
 func (p *Policy) Matches(item Item, objectLabels labels.Set) (bool, error) {
 	selector := p.Spec.Selector
-	if !slices.Contains(p.Spec.On, item.Type) || !p.selector.Matches(objectLabels) ||
+	if !slices.Contains(p.Spec.Tells(), item.Type) || !p.selector.Matches(objectLabels) ||
 		!isOneOf(selector.Applications, item.Application) || !isOneOf(selector.Environments, item.Environment) || !isOneOf(selector.Pipelines, item.Pipeline) {
 		return false, nil
 	}

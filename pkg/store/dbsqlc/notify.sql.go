@@ -13,9 +13,10 @@ import (
 
 const addCursor = `-- name: AddCursor :exec
 INSERT INTO notification_cursor (watched, server, xid, id)
-SELECT $1::text, $2::text, COALESCE(
-    (SELECT min(e.xid::text::bigint)::text::xid8 FROM (SELECT event.xid, event.at FROM event ORDER BY event.id DESC LIMIT 10000) e WHERE e.at > now() - interval '1 minute'),
-    pg_snapshot_xmin(pg_current_snapshot())), 0
+SELECT $1::text, $2::text,
+       COALESCE(min(e.xid::text::bigint) FILTER (WHERE e.at > now() - interval '1 minute'), (pg_snapshot_xmin(pg_current_snapshot())::text)::bigint - 1)::text::xid8,
+       COALESCE(min(e.id) FILTER (WHERE e.at > now() - interval '1 minute') - 1, max(e.id), 0)
+FROM (SELECT event.xid, event.id, event.at FROM event ORDER BY event.id DESC LIMIT 10000) e
 ON CONFLICT DO NOTHING
 `
 
@@ -25,6 +26,8 @@ type AddCursorParams struct {
 }
 
 // What has happened in the last minute is told: a policy may have come with Penstock itself.
+// No event is added to a transaction below the horizon, so that with the one before it any id
+// may stand there: the last one, which counts where the rows are restored into another server.
 func (q *Queries) AddCursor(ctx context.Context, arg AddCursorParams) error {
 	_, err := q.db.Exec(ctx, addCursor, arg.Watched, arg.Server)
 	return err
@@ -32,7 +35,7 @@ func (q *Queries) AddCursor(ctx context.Context, arg AddCursorParams) error {
 
 const addTest = `-- name: AddTest :one
 INSERT INTO notification (namespace, policy, channel, group_key, type, items, events, is_complete, due_at)
-VALUES ($1, '', $2, $3, 'Test', $4, 1, true, now())
+VALUES ($1, '', $2, $3, 'Test', ($4::text)::jsonb, 1, true, now())
 RETURNING id
 `
 
@@ -40,7 +43,7 @@ type AddTestParams struct {
 	Namespace string
 	Channel   string
 	GroupKey  string
-	Items     []byte
+	Items     string
 }
 
 // A notification that tests a channel.
@@ -102,14 +105,18 @@ SELECT DISTINCT ON (b.namespace, b.build_name) b.namespace, b.build_name, b.buil
        (SELECT count(*) FROM cd_workflow w WHERE w.build_uid = b.build_uid) AS runs,
        (SELECT count(*) FROM cd_workflow w WHERE w.build_uid = b.build_uid AND w.outcome IS NULL) AS running,
        (SELECT count(*) FROM trigger_decision d WHERE d.build_uid = b.build_uid AND d.outcome = 'Waiting') AS waiting,
+       EXISTS (SELECT FROM event e WHERE e.namespace = b.namespace AND e.build_name = b.build_name AND (e.xid, e.id) > (($1::text)::xid8, $2::bigint)
+           AND (e.kind = 'Decision' OR (e.kind = 'Run' AND e.state <> 'Reopened')))::boolean AS has_more,
        COALESCE((SELECT max(w.finished_at) FROM cd_workflow w WHERE w.build_uid = b.build_uid), now())::timestamptz AS finished_at
-FROM (SELECT unnest($1::text[]) AS namespace, unnest($2::text[]) AS build_name) n
+FROM (SELECT unnest($3::text[]) AS namespace, unnest($4::text[]) AS build_name) n
 JOIN ci_build b ON b.namespace = n.namespace AND b.build_name = n.build_name
 LEFT JOIN ci_pipeline p ON p.namespace = b.namespace AND p.pipeline = b.ci_pipeline AND p.deleted_at IS NULL
 ORDER BY b.namespace, b.build_name, b.seq DESC
 `
 
 type BuildsToTellParams struct {
+	AfterXid   string
+	AfterID    int64
 	Namespaces []string
 	BuildNames []string
 }
@@ -127,12 +134,19 @@ type BuildsToTellRow struct {
 	Runs        int64
 	Running     int64
 	Waiting     int64
+	HasMore     bool
 	FinishedAt  pgtype.Timestamptz
 }
 
-// How far builds are, by name: of equal names the newest.
+// How far builds are, by name: of equal names the newest. The rows are newer than the events
+// that are read: has_more tells of one that is still to come, after which it is looked again.
 func (q *Queries) BuildsToTell(ctx context.Context, arg BuildsToTellParams) ([]BuildsToTellRow, error) {
-	rows, err := q.db.Query(ctx, buildsToTell, arg.Namespaces, arg.BuildNames)
+	rows, err := q.db.Query(ctx, buildsToTell,
+		arg.AfterXid,
+		arg.AfterID,
+		arg.Namespaces,
+		arg.BuildNames,
+	)
 	if err != nil {
 		return nil, err
 	}
@@ -153,6 +167,7 @@ func (q *Queries) BuildsToTell(ctx context.Context, arg BuildsToTellParams) ([]B
 			&i.Runs,
 			&i.Running,
 			&i.Waiting,
+			&i.HasMore,
 			&i.FinishedAt,
 		); err != nil {
 			return nil, err
@@ -167,9 +182,9 @@ func (q *Queries) BuildsToTell(ctx context.Context, arg BuildsToTellParams) ([]B
 
 const channelCounts = `-- name: ChannelCounts :many
 SELECT namespace, channel, count(*) FILTER (WHERE due_at IS NOT NULL) AS waiting, count(*) FILTER (WHERE state = 'GivenUp') AS dropped,
-       COALESCE(EXTRACT(EPOCH FROM now() - min(due_at) FILTER (WHERE due_at < now())), 0)::float8 AS oldest_seconds
-FROM (SELECT namespace, channel, state, due_at FROM notification WHERE due_at IS NOT NULL
-      UNION ALL SELECT namespace, channel, state, due_at FROM notification WHERE state = 'GivenUp' AND due_at IS NULL) n
+       COALESCE(EXTRACT(EPOCH FROM now() - min(since) FILTER (WHERE since < now())), 0)::float8 AS oldest_seconds
+FROM (SELECT namespace, channel, state, due_at, LEAST(due_at, tried_since) AS since FROM notification WHERE due_at IS NOT NULL
+      UNION ALL SELECT namespace, channel, state, due_at, NULL FROM notification WHERE state = 'GivenUp' AND due_at IS NULL) n
 GROUP BY namespace, channel
 `
 
@@ -181,7 +196,8 @@ type ChannelCountsRow struct {
 	OldestSeconds float64
 }
 
-// What waits and what was given up, of each channel.
+// What waits and what was given up, of each channel. What is tried again is late since it was
+// first tried.
 func (q *Queries) ChannelCounts(ctx context.Context) ([]ChannelCountsRow, error) {
 	rows, err := q.db.Query(ctx, channelCounts)
 	if err != nil {
@@ -358,32 +374,21 @@ func (q *Queries) ClaimNotifications(ctx context.Context, arg ClaimNotifications
 	return items, nil
 }
 
-const delayChannel = `-- name: DelayChannel :exec
-UPDATE notification SET due_at = now() + $1::interval
-WHERE namespace = $2 AND channel = $3 AND due_at < now() + $1::interval AND lease_until IS NULL
+const eventsEnd = `-- name: EventsEnd :one
+SELECT ((pg_snapshot_xmin(pg_current_snapshot())::text)::bigint - 1)::text AS xid, COALESCE(max(id), 0)::bigint AS id FROM event
 `
 
-type DelayChannelParams struct {
-	Delay     pgtype.Interval
-	Namespace string
-	Channel   string
+type EventsEndRow struct {
+	Xid string
+	ID  int64
 }
 
-// Nothing of a channel is due before its receiver wants to be asked again.
-func (q *Queries) DelayChannel(ctx context.Context, arg DelayChannelParams) error {
-	_, err := q.db.Exec(ctx, delayChannel, arg.Delay, arg.Namespace, arg.Channel)
-	return err
-}
-
-const lastEventID = `-- name: LastEventID :one
-SELECT COALESCE(max(id), 0)::bigint AS id FROM event
-`
-
-func (q *Queries) LastEventID(ctx context.Context) (int64, error) {
-	row := q.db.QueryRow(ctx, lastEventID)
-	var id int64
-	err := row.Scan(&id)
-	return id, err
+// A place behind every event that is visible, and the last id: see AddCursor.
+func (q *Queries) EventsEnd(ctx context.Context) (EventsEndRow, error) {
+	row := q.db.QueryRow(ctx, eventsEnd)
+	var i EventsEndRow
+	err := row.Scan(&i.Xid, &i.ID)
+	return i, err
 }
 
 const lockCursor = `-- name: LockCursor :many
@@ -671,7 +676,7 @@ SELECT p.namespace, p.policy, p.channel, p.group_key, p.seq, p.type, p.build_uid
        NULLIF(p.due_at, 'infinity'), NULLIF(p.closes_at, 'infinity')
 FROM (SELECT unnest($1::text[]) AS namespace, unnest($2::text[]) AS policy, unnest($3::text[]) AS channel,
              unnest($4::text[]) AS group_key, unnest($5::integer[]) AS seq, unnest($6::text[]) AS type, unnest($7::text[]) AS build_uid,
-             unnest($8::jsonb[]) AS items, unnest($9::bigint[]) AS events, unnest($10::boolean[]) AS is_complete,
+             unnest($8::text[])::jsonb AS items, unnest($9::bigint[]) AS events, unnest($10::boolean[]) AS is_complete,
              unnest($11::integer[]) AS wanted, unnest($12::text[]) AS state,
              unnest($13::timestamptz[]) AS due_at, unnest($14::timestamptz[]) AS closes_at) p
 ORDER BY p.namespace, p.policy, p.channel, p.group_key, p.seq
@@ -689,7 +694,7 @@ type PutNotificationsParams struct {
 	Seqs        []int32
 	Types       []string
 	BuildUids   []string
-	Items       [][]byte
+	Items       []string
 	Events      []int64
 	AreComplete []bool
 	Wanted      []int32
@@ -847,18 +852,25 @@ func (q *Queries) RunsToTell(ctx context.Context, runIds []int64) ([]RunsToTellR
 }
 
 const skipEvents = `-- name: SkipEvents :exec
-UPDATE notification_cursor SET xid = ($1::text)::xid8, id = 0 WHERE xid < ($1::text)::xid8 AND server = $2 AND watched = $3
+UPDATE notification_cursor SET xid = ($1::text)::xid8, id = $2::bigint
+WHERE xid < ($1::text)::xid8 AND server = $3 AND watched = $4
 `
 
 type SkipEventsParams struct {
-	Horizon string
+	EndXid  string
+	EndID   int64
 	Server  string
 	Watched string
 }
 
-// Moves the cursor behind what was visible when the horizon was this, and never back.
+// Moves the cursor to an earlier end of the events, and never back.
 func (q *Queries) SkipEvents(ctx context.Context, arg SkipEventsParams) error {
-	_, err := q.db.Exec(ctx, skipEvents, arg.Horizon, arg.Server, arg.Watched)
+	_, err := q.db.Exec(ctx, skipEvents,
+		arg.EndXid,
+		arg.EndID,
+		arg.Server,
+		arg.Watched,
+	)
 	return err
 }
 
@@ -867,9 +879,9 @@ SELECT e.xid::text AS xid, e.id, e.at, e.kind, e.namespace, e.build_name, e.pipe
 FROM (
     SELECT id, xid, at, kind, namespace, build_name, pipeline, pipeline_uid, run_id, task_id, stage, state, reason, message, actor, cluster FROM event
     WHERE (event.xid, event.id) > (($1::text)::xid8, $2::bigint)
-      AND event.xid < pg_snapshot_xmin(pg_current_snapshot())
+      AND event.xid < pg_snapshot_xmin(pg_current_snapshot()) AND event.id > $3::bigint
     ORDER BY event.xid, event.id
-    LIMIT $3
+    LIMIT $4
 ) e
 ORDER BY e.xid, e.id
 `
@@ -877,6 +889,7 @@ ORDER BY e.xid, e.id
 type UntoldEventsParams struct {
 	AfterXid string
 	AfterID  int64
+	FloorID  int64
 	Most     int32
 }
 
@@ -898,9 +911,15 @@ type UntoldEventsRow struct {
 	Cluster     string
 }
 
-// What comes after the cursor, as EventsAfter does it.
+// What comes after the cursor, as EventsAfter does it. Events up to floor_id came with a dump:
+// their transaction ids are of another server, and say nothing here.
 func (q *Queries) UntoldEvents(ctx context.Context, arg UntoldEventsParams) ([]UntoldEventsRow, error) {
-	rows, err := q.db.Query(ctx, untoldEvents, arg.AfterXid, arg.AfterID, arg.Most)
+	rows, err := q.db.Query(ctx, untoldEvents,
+		arg.AfterXid,
+		arg.AfterID,
+		arg.FloorID,
+		arg.Most,
+	)
 	if err != nil {
 		return nil, err
 	}

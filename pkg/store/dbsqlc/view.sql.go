@@ -582,7 +582,7 @@ const viewEventsAfter = `-- name: ViewEventsAfter :many
 SELECT xid::text AS xid_text, id, at, kind, namespace, build_name, pipeline, run_id, task_id, stage, state, reason, message, actor
 FROM event
 WHERE (event.xid, event.id) > (($1::text)::xid8, $2::bigint)
-  AND event.xid < pg_snapshot_xmin(pg_current_snapshot())
+  AND event.xid < pg_snapshot_xmin(pg_current_snapshot()) AND event.kind <> 'Cluster'
 ORDER BY event.xid, event.id
 LIMIT $3
 `
@@ -610,7 +610,8 @@ type ViewEventsAfterRow struct {
 	Actor     string
 }
 
-// Follows the events in an order in which none is missed, as EventsAfter does.
+// Follows the events in an order in which none is missed, as EventsAfter does. What happens to
+// clusters is told to who may see those.
 func (q *Queries) ViewEventsAfter(ctx context.Context, arg ViewEventsAfterParams) ([]ViewEventsAfterRow, error) {
 	rows, err := q.db.Query(ctx, viewEventsAfter, arg.AfterXid, arg.AfterID, arg.Most)
 	if err != nil {
@@ -654,7 +655,7 @@ SELECT e.xid_text, e.id, e.at, e.kind, e.namespace, e.build_name, e.pipeline, e.
     ORDER BY event.xid DESC, event.id DESC
     LIMIT $3
 ) e
-WHERE ($4::boolean OR e.namespace = ANY($5::text[]))
+WHERE ($4::boolean OR e.namespace = ANY($5::text[])) AND e.kind <> 'Cluster'
   AND ($6::text = '' OR e.pipeline = $6::text) AND ($7::text = '' OR e.kind = $7::text)
 ORDER BY e.xid_text::xid8 DESC, e.id DESC
 LIMIT $8

@@ -5,26 +5,35 @@ SELECT c.server, c.xid::text AS xid, c.id, c.floor_id, now()::timestamptz AS at 
 
 -- name: AddCursor :exec
 -- What has happened in the last minute is told: a policy may have come with Penstock itself.
+-- No event is added to a transaction below the horizon, so that with the one before it any id
+-- may stand there: the last one, which counts where the rows are restored into another server.
 INSERT INTO notification_cursor (watched, server, xid, id)
-SELECT @watched::text, @server::text, COALESCE(
-    (SELECT min(e.xid::text::bigint)::text::xid8 FROM (SELECT event.xid, event.at FROM event ORDER BY event.id DESC LIMIT 10000) e WHERE e.at > now() - interval '1 minute'),
-    pg_snapshot_xmin(pg_current_snapshot())), 0
+SELECT @watched::text, @server::text,
+       COALESCE(min(e.xid::text::bigint) FILTER (WHERE e.at > now() - interval '1 minute'), (pg_snapshot_xmin(pg_current_snapshot())::text)::bigint - 1)::text::xid8,
+       COALESCE(min(e.id) FILTER (WHERE e.at > now() - interval '1 minute') - 1, max(e.id), 0)
+FROM (SELECT event.xid, event.id, event.at FROM event ORDER BY event.id DESC LIMIT 10000) e
 ON CONFLICT DO NOTHING;
+
+-- name: EventsEnd :one
+-- A place behind every event that is visible, and the last id: see AddCursor.
+SELECT ((pg_snapshot_xmin(pg_current_snapshot())::text)::bigint - 1)::text AS xid, COALESCE(max(id), 0)::bigint AS id FROM event;
 
 -- name: MoveCursor :exec
 UPDATE notification_cursor SET server = @server, xid = (@xid::text)::xid8, id = @id, floor_id = @floor_id WHERE watched = @watched;
 
 -- name: SkipEvents :exec
--- Moves the cursor behind what was visible when the horizon was this, and never back.
-UPDATE notification_cursor SET xid = (@horizon::text)::xid8, id = 0 WHERE xid < (@horizon::text)::xid8 AND server = @server AND watched = @watched;
+-- Moves the cursor to an earlier end of the events, and never back.
+UPDATE notification_cursor SET xid = (@end_xid::text)::xid8, id = @end_id::bigint
+WHERE xid < (@end_xid::text)::xid8 AND server = @server AND watched = @watched;
 
 -- name: UntoldEvents :many
--- What comes after the cursor, as EventsAfter does it.
+-- What comes after the cursor, as EventsAfter does it. Events up to floor_id came with a dump:
+-- their transaction ids are of another server, and say nothing here.
 SELECT e.xid::text AS xid, e.id, e.at, e.kind, e.namespace, e.build_name, e.pipeline, e.pipeline_uid, e.run_id, e.stage, e.state, e.reason, e.message, e.actor, e.cluster
 FROM (
     SELECT * FROM event
     WHERE (event.xid, event.id) > ((@after_xid::text)::xid8, @after_id::bigint)
-      AND event.xid < pg_snapshot_xmin(pg_current_snapshot())
+      AND event.xid < pg_snapshot_xmin(pg_current_snapshot()) AND event.id > @floor_id::bigint
     ORDER BY event.xid, event.id
     LIMIT @most
 ) e
@@ -39,16 +48,16 @@ WHERE e.id > @after_id::bigint
 ORDER BY e.id
 LIMIT @most;
 
--- name: LastEventID :one
-SELECT COALESCE(max(id), 0)::bigint AS id FROM event;
-
 -- name: BuildsToTell :many
--- How far builds are, by name: of equal names the newest.
+-- How far builds are, by name: of equal names the newest. The rows are newer than the events
+-- that are read: has_more tells of one that is still to come, after which it is looked again.
 SELECT DISTINCT ON (b.namespace, b.build_name) b.namespace, b.build_name, b.build_uid, b.ci_pipeline, b.revision, b.phase, b.cause,
        (b.planned_at IS NOT NULL)::boolean AS is_planned, COALESCE(p.application, '')::text AS application,
        (SELECT count(*) FROM cd_workflow w WHERE w.build_uid = b.build_uid) AS runs,
        (SELECT count(*) FROM cd_workflow w WHERE w.build_uid = b.build_uid AND w.outcome IS NULL) AS running,
        (SELECT count(*) FROM trigger_decision d WHERE d.build_uid = b.build_uid AND d.outcome = 'Waiting') AS waiting,
+       EXISTS (SELECT FROM event e WHERE e.namespace = b.namespace AND e.build_name = b.build_name AND (e.xid, e.id) > ((@after_xid::text)::xid8, @after_id::bigint)
+           AND (e.kind = 'Decision' OR (e.kind = 'Run' AND e.state <> 'Reopened')))::boolean AS has_more,
        COALESCE((SELECT max(w.finished_at) FROM cd_workflow w WHERE w.build_uid = b.build_uid), now())::timestamptz AS finished_at
 FROM (SELECT unnest(@namespaces::text[]) AS namespace, unnest(@build_names::text[]) AS build_name) n
 JOIN ci_build b ON b.namespace = n.namespace AND b.build_name = n.build_name
@@ -97,7 +106,7 @@ SELECT p.namespace, p.policy, p.channel, p.group_key, p.seq, p.type, p.build_uid
        NULLIF(p.due_at, 'infinity'), NULLIF(p.closes_at, 'infinity')
 FROM (SELECT unnest(@namespaces::text[]) AS namespace, unnest(@policies::text[]) AS policy, unnest(@channels::text[]) AS channel,
              unnest(@group_keys::text[]) AS group_key, unnest(@seqs::integer[]) AS seq, unnest(@types::text[]) AS type, unnest(@build_uids::text[]) AS build_uid,
-             unnest(@items::jsonb[]) AS items, unnest(@events::bigint[]) AS events, unnest(@are_complete::boolean[]) AS is_complete,
+             unnest(@items::text[])::jsonb AS items, unnest(@events::bigint[]) AS events, unnest(@are_complete::boolean[]) AS is_complete,
              unnest(@wanted::integer[]) AS wanted, unnest(@states::text[]) AS state,
              unnest(@due_ats::timestamptz[]) AS due_at, unnest(@closes_ats::timestamptz[]) AS closes_at) p
 ORDER BY p.namespace, p.policy, p.channel, p.group_key, p.seq
@@ -153,17 +162,13 @@ SET claimed_by = '', lease_until = NULL,
     changed_at = now()
 WHERE n.id = @id AND n.claimed_by = @worker AND n.attempts = @attempts;
 
--- name: DelayChannel :exec
--- Nothing of a channel is due before its receiver wants to be asked again.
-UPDATE notification SET due_at = now() + @delay::interval
-WHERE namespace = @namespace AND channel = @channel AND due_at < now() + @delay::interval AND lease_until IS NULL;
-
 -- name: ChannelCounts :many
--- What waits and what was given up, of each channel.
+-- What waits and what was given up, of each channel. What is tried again is late since it was
+-- first tried.
 SELECT namespace, channel, count(*) FILTER (WHERE due_at IS NOT NULL) AS waiting, count(*) FILTER (WHERE state = 'GivenUp') AS dropped,
-       COALESCE(EXTRACT(EPOCH FROM now() - min(due_at) FILTER (WHERE due_at < now())), 0)::float8 AS oldest_seconds
-FROM (SELECT namespace, channel, state, due_at FROM notification WHERE due_at IS NOT NULL
-      UNION ALL SELECT namespace, channel, state, due_at FROM notification WHERE state = 'GivenUp' AND due_at IS NULL) n
+       COALESCE(EXTRACT(EPOCH FROM now() - min(since) FILTER (WHERE since < now())), 0)::float8 AS oldest_seconds
+FROM (SELECT namespace, channel, state, due_at, LEAST(due_at, tried_since) AS since FROM notification WHERE due_at IS NOT NULL
+      UNION ALL SELECT namespace, channel, state, due_at, NULL FROM notification WHERE state = 'GivenUp' AND due_at IS NULL) n
 GROUP BY namespace, channel;
 
 -- name: ResendNotification :execrows
@@ -177,7 +182,7 @@ WHERE id = @id AND namespace = @namespace;
 -- name: AddTest :one
 -- A notification that tests a channel.
 INSERT INTO notification (namespace, policy, channel, group_key, type, items, events, is_complete, due_at)
-VALUES (@namespace, '', @channel, @group_key, 'Test', @items, 1, true, now())
+VALUES (@namespace, '', @channel, @group_key, 'Test', (@items::text)::jsonb, 1, true, now())
 RETURNING id;
 
 -- name: ViewNotifications :many

@@ -206,7 +206,7 @@ SELECT e.* FROM (
     ORDER BY event.xid DESC, event.id DESC
     LIMIT @scan
 ) e
-WHERE (@all_namespaces::boolean OR e.namespace = ANY(@namespaces::text[]))
+WHERE (@all_namespaces::boolean OR e.namespace = ANY(@namespaces::text[])) AND e.kind <> 'Cluster'
   AND (@pipeline::text = '' OR e.pipeline = @pipeline::text) AND (@kind::text = '' OR e.kind = @kind::text)
 ORDER BY e.xid_text::xid8 DESC, e.id DESC
 LIMIT @most;
@@ -235,10 +235,11 @@ ORDER BY event.xid, event.id
 LIMIT @most;
 
 -- name: ViewEventsAfter :many
--- Follows the events in an order in which none is missed, as EventsAfter does.
+-- Follows the events in an order in which none is missed, as EventsAfter does. What happens to
+-- clusters is told to who may see those.
 SELECT xid::text AS xid_text, id, at, kind, namespace, build_name, pipeline, run_id, task_id, stage, state, reason, message, actor
 FROM event
 WHERE (event.xid, event.id) > ((@after_xid::text)::xid8, @after_id::bigint)
-  AND event.xid < pg_snapshot_xmin(pg_current_snapshot())
+  AND event.xid < pg_snapshot_xmin(pg_current_snapshot()) AND event.kind <> 'Cluster'
 ORDER BY event.xid, event.id
 LIMIT @most;
