@@ -227,7 +227,7 @@ func TestAPolicyThatCannotBeUsedIsRefusedByItsField(t *testing.T) {
 		"body.policy.template.title": `{"build":"b1","policy":{"on":["RunFailed"],"template":{"title":"message. +"}}}`,
 		"body.policy.selector":       `{"build":"b1","policy":{"on":["RunFailed"],"selector":{"matchExpressions":[{"key":"a","operator":"Odd"}]}}}`,
 		"body.policy.group.by":       `{"build":"b1","policy":{"on":["RunFailed"],"group":{"by":"Team"}}}`,
-		"body.policy.events":             `{"build":"b1","policy":{"channels":["ops"]}}`,
+		"body.policy.events":         `{"build":"b1","policy":{"channels":["ops"]}}`,
 		"body.policy":                `{"build":"b1","policy":{"on":["RunFailed"],"chanels":["ops"]}}`,
 		"body.build":                 `{"build":"","policy":{"on":["RunFailed"]}}`,
 	} {

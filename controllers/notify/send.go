@@ -8,6 +8,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
 	"github.com/penstock-cd/penstock/pkg/bounded"
@@ -201,8 +202,13 @@ func (n *Notifier) message(ctx context.Context, notification route.Notification)
 	}
 	message := notification.Message(build)
 	var policy v1alpha1.NotificationPolicy
-	key := types.NamespacedName{Namespace: notification.Namespace, Name: notification.Policy}
-	if notification.Policy == "" || n.Cache.Get(ctx, key, &policy) != nil || policy.Spec.Template.Title == "" {
+	if notification.Policy != "" {
+		key := types.NamespacedName{Namespace: notification.Namespace, Name: notification.Policy}
+		if err := client.IgnoreNotFound(n.Cache.Get(ctx, key, &policy)); err != nil {
+			return sending.Message{}, err
+		}
+	}
+	if policy.Spec.Template.Title == "" {
 		return message, nil
 	}
 	message.Title = n.title(&policy, message)

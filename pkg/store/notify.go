@@ -490,8 +490,8 @@ func wrap(err error, what string) error {
 type Delivery struct {
 	Notification route.Notification
 	// State is Sent, GivenUp, or Waiting: then it is tried again after Delay.
-	State route.State
-	Delay time.Duration
+	State     route.State
+	Delay     time.Duration
 	Reference string
 	Error     string
 }
