@@ -12,6 +12,7 @@ import (
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
 	"github.com/penstock-cd/penstock/test/bench/fixture"
+	"github.com/penstock-cd/penstock/test/env"
 	"github.com/penstock-cd/penstock/test/given"
 )
 
@@ -58,14 +59,30 @@ func (b build) String() string {
 	return b.Triggering.String() + ", without notifications"
 }
 
-// createPolicy has failed runs told to the receiver, grouped by pipeline.
+// createPolicy has failed runs told to the receiver, grouped by pipeline, and signed with a key
+// of a Secret, as most channels have one.
 func (s *subject) createPolicy(ctx context.Context, perMinute int) error {
+	if err := s.mayReadSecrets(ctx); err != nil {
+		return err
+	}
+	secret := given.Secret(channelName, map[string]string{v1alpha1.SecretSigningKey: "a key of the benchmark"})
 	channel := given.WebhookChannel(channelName, s.receiver.url)
+	channel.Spec.SecretRef = &v1alpha1.LocalSecretReference{Name: channelName}
 	channel.Spec.RateLimit = &v1alpha1.ChannelRateLimit{PerMinute: int32(perMinute)}
 	policy := given.Grouped(
 		given.Policy(policyName, []v1alpha1.NotificationEvent{v1alpha1.EventRunFailed}, channelName), v1alpha1.GroupByPipeline, groupWait, groupInterval)
-	channel.Namespace, policy.Namespace = namespace, namespace
-	return s.Create(ctx, channel, policy)
+	secret.Namespace, channel.Namespace, policy.Namespace = namespace, namespace, namespace
+	return s.Create(ctx, secret, channel, policy)
+}
+
+// mayReadSecrets lets the controller read Secrets of the namespace, as docs/notifications.md says.
+func (s *subject) mayReadSecrets(ctx context.Context) error {
+	if err := s.InstallNotifications(ctx); err != nil {
+		return err
+	}
+	_, err := s.Kubectl(ctx, "-n", namespace, "create", "rolebinding", "penstock-notifications", "--clusterrole=penstock-notifications",
+		"--serviceaccount="+env.ControllerNamespace+":penstock")
+	return err
 }
 
 // suspend has the policy tell nothing, or again.
