@@ -17,7 +17,8 @@ import (
 )
 
 const (
-	channelName, policyName = "hook", "failures"
+	// signed is the policy and the channel that use the Secret.
+	signed, secretName = "signed", "hook"
 	// groupWait and groupInterval are shorter than a build, so that both messages of a group
 	// are sent while it triggers: the first, and that with what came later.
 	groupWait, groupInterval = time.Second, 10 * time.Second
@@ -27,6 +28,9 @@ const (
 	deliveryPatience = 5 * time.Minute
 	look             = 500 * time.Millisecond
 )
+
+// names are those of the policies and of their channels.
+var names = []string{signed, "unsigned"}
 
 // subject is the controller that is measured, and what it works on.
 type subject struct {
@@ -44,35 +48,47 @@ type subject struct {
 type build struct {
 	kind kind
 	fixture.Triggering
+	// posts is how many requests the receiver took until all children were triggered.
+	posts int
 	// told is how long it took until everything was delivered, from the first event.
 	told time.Duration
 }
 
 // String is the progress that is reported.
 func (b build) String() string {
-	switch b.kind {
-	case sent:
-		return fmt.Sprintf("%s; all events were delivered after %.1f s", b.Triggering, b.told.Seconds())
-	case refused:
-		return fmt.Sprintf("%s; all events were delivered after %.1f s, since the receiver was down", b.Triggering, b.told.Seconds())
+	if b.kind == without {
+		return b.Triggering.String() + ", without notifications"
 	}
-	return b.Triggering.String() + ", without notifications"
+	receiver := "up"
+	if b.kind == refused {
+		receiver = "down for the first minute"
+	}
+	return fmt.Sprintf("%s; the receiver, which was %s, took %d posts meanwhile; all was delivered after %.1f s",
+		b.Triggering, receiver, b.posts, b.told.Seconds())
 }
 
-// createPolicy has failed runs told to the receiver, grouped by pipeline, and signed with a key
-// of a Secret, as most channels have one.
-func (s *subject) createPolicy(ctx context.Context, perMinute int) error {
+// createPolicies has failed runs told to the receiver, grouped by pipeline: one half of them
+// signed with a key of a Secret, which is read each time, and the other half unsigned.
+func (s *subject) createPolicies(ctx context.Context, perMinute int) error {
 	if err := s.mayReadSecrets(ctx); err != nil {
 		return err
 	}
-	secret := given.Secret(channelName, map[string]string{v1alpha1.SecretSigningKey: "a key of the benchmark"})
-	channel := given.WebhookChannel(channelName, s.receiver.url)
-	channel.Spec.SecretRef = &v1alpha1.LocalSecretReference{Name: channelName}
-	channel.Spec.RateLimit = &v1alpha1.ChannelRateLimit{PerMinute: int32(perMinute)}
-	policy := given.Grouped(
-		given.Policy(policyName, []v1alpha1.NotificationEvent{v1alpha1.EventRunFailed}, channelName), v1alpha1.GroupByPipeline, groupWait, groupInterval)
-	secret.Namespace, channel.Namespace, policy.Namespace = namespace, namespace, namespace
-	return s.Create(ctx, secret, channel, policy)
+	secret := given.Secret(secretName, map[string]string{v1alpha1.SecretSigningKey: "a key of the benchmark"})
+	secret.Namespace = namespace
+	objects := []client.Object{secret}
+	for i, name := range names {
+		channel := given.WebhookChannel(name, s.receiver.url)
+		channel.Spec.RateLimit = &v1alpha1.ChannelRateLimit{PerMinute: int32(perMinute)}
+		if name == signed {
+			channel.Spec.SecretRef = &v1alpha1.LocalSecretReference{Name: secretName}
+		}
+		policy := given.Grouped(
+			given.Policy(name, []v1alpha1.NotificationEvent{v1alpha1.EventRunFailed}, name), v1alpha1.GroupByPipeline, groupWait, groupInterval)
+		policy.Spec.Filter = fmt.Sprintf("event.run %% %d == %d", len(names), i)
+		channel.Namespace, policy.Namespace = namespace, namespace
+		objects = append(objects, channel, policy)
+	}
+	return s.Create(ctx, objects...)
 }
 
 // mayReadSecrets lets the controller read Secrets of the namespace, as docs/notifications.md says.
@@ -85,13 +101,15 @@ func (s *subject) mayReadSecrets(ctx context.Context) error {
 	return err
 }
 
-// suspend has the policy tell nothing, or again.
+// suspend has the policies tell nothing, or again.
 func (s *subject) suspend(ctx context.Context, suspended bool) error {
-	policy := given.Policy(policyName, nil)
-	policy.Namespace = namespace
 	patch := fmt.Appendf(nil, `{"spec":{"suspend":%t}}`, suspended)
-	if err := s.Client.Patch(ctx, policy, client.RawPatch(types.MergePatchType, patch)); err != nil {
-		return fmt.Errorf("suspend NotificationPolicy %s: %w", policyName, err)
+	for _, name := range names {
+		policy := given.Policy(name, nil)
+		policy.Namespace = namespace
+		if err := s.Client.Patch(ctx, policy, client.RawPatch(types.MergePatchType, patch)); err != nil {
+			return fmt.Errorf("suspend NotificationPolicy %s: %w", name, err)
+		}
 	}
 	return nil
 }
@@ -106,7 +124,7 @@ func (s *subject) build(ctx context.Context, name string, kind kind) (build, err
 	if err != nil {
 		return one, err
 	}
-	began := time.Now()
+	began, before := time.Now(), s.receiver.taken()
 	var meanwhile func(context.Context) error
 	if kind != without {
 		meanwhile = s.write
@@ -117,6 +135,7 @@ func (s *subject) build(ctx context.Context, name string, kind kind) (build, err
 	if one.Triggering, err = s.Trigger(ctx, name, meanwhile); err != nil {
 		return one, err
 	}
+	one.posts = s.receiver.taken() - before
 	err = errors.Join(s.Set(ctx, fixture.QPSBetween, nil), s.AwaitLastRun(ctx, namespace, given.CI, name))
 	if err != nil {
 		return one, err

@@ -2,11 +2,13 @@
 //
 // The controller is a process of its own with its defaults, but that it may send to loopback.
 // Builds of a thousand triggers run one after the other: some while ten thousand events are
-// written within ten seconds that a policy tells, and others, between these, with the policy
-// suspended and without such events. The receiver is a webhook in this process. In some of the
-// builds with notifications it is down for the first minute, so that everything is tried again
-// meanwhile; in the others it takes all at once, so that everything is sent meanwhile. A channel
-// begins 600 notifications a minute at most: what comes beyond that is told in a digest.
+// written within ten seconds that two policies tell, each one half, and others, between these,
+// with the policies suspended and without such events. The receiver is a webhook in this
+// process. In some of the builds with notifications it is down for the first minute, so that
+// everything is tried again meanwhile; in the others it takes what comes. Each policy has a
+// channel of its own, which begins 400 notifications a minute at most: what comes beyond that is
+// told in a digest. One of them signs with a key of a Secret, which is read for each message: a
+// request that waits for triggers.
 //
 // What was delivered is what the receiver was told by the newest version of each notification
 // that it took.
@@ -93,6 +95,7 @@ func run(ctx context.Context, at *stage.Stage) (result stage.Result, err error) 
 		return nil, err
 	}
 	defer limited.Close(ctx)
+	limited.Calm = time.Duration(at.Size(20, 3)) * time.Second // status of channels is written every 15 s
 	s := &subject{
 		Limited: limited, events: at.Size(10_000, 600),
 		span: time.Duration(at.Size(10, 2)) * time.Second, down: time.Duration(at.Size(60, 5)) * time.Second,
@@ -101,7 +104,7 @@ func run(ctx context.Context, at *stage.Stage) (result stage.Result, err error) 
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, s.receiver.close()) }()
-	if err := s.createPolicy(ctx, at.Size(600, 40)); err != nil {
+	if err := s.createPolicies(ctx, at.Size(400, 20)); err != nil {
 		return nil, err
 	}
 	return s.measure(ctx, at)

@@ -78,6 +78,13 @@ func (r *receiver) refuseUntil(at time.Time) {
 	r.downUntil = at
 }
 
+// taken is how many posts it has taken so far.
+func (r *receiver) taken() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.posts
+}
+
 // ServeHTTP implements http.Handler.
 func (r *receiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	var message notify.Message
