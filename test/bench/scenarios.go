@@ -6,6 +6,7 @@ import (
 	"github.com/penstock-cd/penstock/test/bench/fairness"
 	"github.com/penstock-cd/penstock/test/bench/fleet"
 	"github.com/penstock-cd/penstock/test/bench/latency"
+	"github.com/penstock-cd/penstock/test/bench/notify"
 	"github.com/penstock-cd/penstock/test/bench/queue"
 	"github.com/penstock-cd/penstock/test/bench/requests"
 	"github.com/penstock-cd/penstock/test/bench/retention"
@@ -30,4 +31,5 @@ var scenarios = []stage.Scenario{
 	status.Scenario,
 	fleet.Scenario,
 	retention.Scenario,
+	notify.Scenario,
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/penstock-cd/penstock/test/bench/fairness"
 	"github.com/penstock-cd/penstock/test/bench/fleet"
 	"github.com/penstock-cd/penstock/test/bench/latency"
+	"github.com/penstock-cd/penstock/test/bench/notify"
 	"github.com/penstock-cd/penstock/test/bench/queue"
 	"github.com/penstock-cd/penstock/test/bench/requests"
 	"github.com/penstock-cd/penstock/test/bench/retention"
@@ -50,6 +51,7 @@ func shapes() map[string]stage.Result {
 			BatchGet: []fleet.BatchGet{{N: 50}, {N: 50, Coalesced: true}},
 		},
 		"retention": &retention.Result{TableBytes: []int64{1}},
+		"notify":    &notify.Result{},
 	}
 }
 
@@ -83,6 +85,10 @@ func TestEveryScenarioHasItsFields(t *testing.T) {
 		},
 		"retention": {
 			"rows_pruned", "seconds", "efficiency", "efficiency_without", "ratio", "claim_p99_ms", "longest_batch_ms", "table_bytes", "growth",
+		},
+		"notify": {
+			"with_efficiency", "without_efficiency", "ratio", "with_start_ms", "without_start_ms",
+			"events", "delivered", "lost", "doubled", "posts", "refused", "rss_bytes_peak",
 		},
 	}
 	results := shapes()

@@ -21,8 +21,7 @@ import (
 )
 
 const (
-	namespace  = "at-limit"
-	qps, burst = 50, 10
+	namespace = "at-limit"
 	// patience bounds one round; a thousand children need 20 s.
 	patience = 5 * time.Minute
 )
@@ -82,10 +81,7 @@ func run(ctx context.Context, at *stage.Stage) (result stage.Result, err error) 
 	if _, err := cluster.Family(ctx, namespace, given.CI, triggers); err != nil {
 		return nil, err
 	}
-	_, err = cluster.StartController(ctx, env.ControllerOptions{
-		Env: []string{fmt.Sprintf("KUBE_API_QPS=%d", qps), fmt.Sprintf("KUBE_API_BURST=%d", burst)},
-	})
-	if err != nil {
+	if _, err := cluster.StartController(ctx, env.ControllerOptions{Env: fixture.LimitEnv()}); err != nil {
 		return nil, err
 	}
 	return measureRounds(ctx, at, cluster, triggers)
@@ -110,8 +106,8 @@ func measureRounds(ctx context.Context, at *stage.Stage, cluster *fixture.Cluste
 
 func summarize(rounds []round, triggers int) *Result {
 	r := &Result{
-		Triggers: triggers, QPS: qps, Burst: burst,
-		IdealSeconds: float64(triggers-burst) / qps,
+		Triggers: triggers, QPS: fixture.QPS, Burst: fixture.Burst,
+		IdealSeconds: fixture.IdealSeconds(triggers),
 		Seconds:      measure.MedianOf(rounds, func(r round) float64 { return r.seconds }),
 		cost: cost{
 			APIWritesPerTrigger:    measure.MedianOf(rounds, func(r round) float64 { return r.APIWritesPerTrigger }),

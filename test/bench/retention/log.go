@@ -29,7 +29,7 @@ type statements struct {
 
 // statements reads the log of what happened while rounds pruned.
 func (s *subject) statements(rounds []measure.Span) (statements, error) {
-	log, err := os.Open(s.cluster.Postgres.Log())
+	log, err := os.Open(s.Postgres.Log())
 	if err != nil {
 		return statements{}, fmt.Errorf("read database log: %w", err)
 	}

@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
-	"github.com/penstock-cd/penstock/test/env"
+	"github.com/penstock-cd/penstock/test/bench/fixture"
 	"github.com/penstock-cd/penstock/test/measure"
 )
 
@@ -31,40 +31,13 @@ func TestOnlyClaimsAndBatchesWhileARoundPrunesCount(t *testing.T) {
 
 func TestEfficiencyIsOfTheMedianAndGrowthOfTheLast(t *testing.T) {
 	t.Parallel()
+	took := func(time time.Duration) fixture.Triggering { return fixture.Triggering{Took: time} }
 	rounds := []measure.Span{{Begin: time.Unix(1, 0), End: time.Unix(3, 0)}, {Begin: time.Unix(3, 0), End: time.Unix(4, 0)}}
 	builds := []build{
-		{rounds: rounds, triggering: 4 * time.Second, pruned: 10, bytes: 1}, {triggering: 2 * time.Second, bytes: 3},
-		{rounds: rounds, triggering: 2500 * time.Millisecond, pruned: 10, bytes: 4}, {rounds: rounds, triggering: 2 * time.Second, pruned: 10, bytes: 5},
+		{Triggering: took(4 * time.Second), rounds: rounds, pruned: 10, bytes: 1}, {Triggering: took(2 * time.Second), bytes: 3},
+		{Triggering: took(2500 * time.Millisecond), rounds: rounds, pruned: 10, bytes: 4}, {Triggering: took(2 * time.Second), rounds: rounds, pruned: 10, bytes: 5},
 	}
 	require.Equal(t, &Result{
 		RowsPruned: 30, Seconds: 9, Efficiency: 0.8, EfficiencyWithout: 1, Ratio: 0.8, TableBytes: []int64{1, 3, 4, 5}, Growth: 4.0 / 3,
 	}, summarize(builds, 110, statements{}))
-}
-
-func TestABuildIsTimedFromItsSuccessByTheAuditLog(t *testing.T) {
-	t.Parallel()
-	at := func(seconds int64) time.Time { return time.Unix(seconds, 0) }
-	event := func(verb, resource string, received, finished int64) env.AuditEvent {
-		return env.AuditEvent{User: string(env.Penstock), Verb: verb, Resource: resource, Code: 201, Received: at(received), Finished: at(finished)}
-	}
-	events := []env.AuditEvent{
-		event("create", "workflows", 3, 4), event("create", "workflows", 99, 100), // of an earlier build
-		event("update", "leases", 101, 102), event("watch", "workflows", 103, 104),
-		event("create", "workflows", 105, 107), event("create", "workflows", 103, 106),
-		event("patch", "cdpipelines", 108, 109), // later
-	}
-	var one build
-	require.NoError(t, one.time(events, at(100), at(101), 2))
-	require.Equal(t, build{start: 2 * time.Second, triggering: 6 * time.Second, others: map[string]int{"update leases": 1}}, one)
-	require.ErrorContains(t, one.time(events, at(100), at(101), 3), "2 creates of 3 triggers")
-}
-
-func TestOnlyStatusThatTheControllerWritesIsWaitedFor(t *testing.T) {
-	t.Parallel()
-	patch := func(user env.User, subresource string, finished int64) env.AuditEvent {
-		return env.AuditEvent{User: string(user), Verb: "patch", Subresource: subresource, Finished: time.Unix(finished, 0)}
-	}
-	events := []env.AuditEvent{patch(env.Penstock, "status", 5), patch(env.Penstock, "", 8), patch("somebody", "status", 9)}
-	require.Equal(t, time.Unix(5, 0), lastStatus(events, time.Unix(1, 0)))
-	require.Equal(t, time.Unix(6, 0), lastStatus(events, time.Unix(6, 0)))
 }

@@ -18,15 +18,11 @@ import (
 	"github.com/penstock-cd/penstock/test/bench/fixture"
 	"github.com/penstock-cd/penstock/test/bench/stage"
 	"github.com/penstock-cd/penstock/test/env"
-	"github.com/penstock-cd/penstock/test/given"
 	"github.com/penstock-cd/penstock/test/measure"
 )
 
 const (
-	namespace  = "retention"
-	qps, burst = 50, 10
-	// qpsBetween is the rate between two builds.
-	qpsBetween = 500
+	namespace = "retention"
 	// few is how many of the first and of the last builds are compared: when autovacuum
 	// comes is chance.
 	few = 3
@@ -83,36 +79,21 @@ func run(ctx context.Context, at *stage.Stage) (result stage.Result, err error) 
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, parts.Stop()) }()
-	cluster, err := fixture.New(parts)
+	limited, err := fixture.StartLimited(ctx, parts, namespace, at.Size(1000, 60), "HISTORY_RETENTION=0")
 	if err != nil {
 		return nil, err
 	}
-	if err := cluster.Prepare(ctx, namespace); err != nil {
-		return nil, err
-	}
-	s := &subject{cluster: cluster, builds: at.Size(11, 4)}
-	if s.family, err = cluster.Family(ctx, namespace, given.CI, at.Size(1000, 60)); err != nil {
-		return nil, err
-	}
-	if s.rows, err = cluster.Connect(ctx); err != nil {
-		return nil, err
-	}
-	defer func() { _ = s.rows.Close(context.WithoutCancel(ctx)) }()
-	s.controller, err = cluster.StartController(ctx, env.ControllerOptions{
-		Env: []string{fmt.Sprintf("KUBE_API_QPS=%d", qps), fmt.Sprintf("KUBE_API_BURST=%d", burst), "HISTORY_RETENTION=0"},
-	})
-	if err != nil {
-		return nil, err
-	}
+	defer limited.Close(ctx)
+	s := &subject{Limited: limited, builds: at.Size(11, 4)}
 	return s.measure(ctx, at)
 }
 
 func (s *subject) measure(ctx context.Context, at *stage.Stage) (*Result, error) {
-	if err := s.set(ctx, keepAll, qpsBetween); err != nil {
+	if err := s.Set(ctx, fixture.QPSBetween, keep(keepAll)); err != nil {
 		return nil, err
 	}
-	at.Say("waiting until the controller has written that %d pipelines are ready", len(s.family))
-	if err := s.cluster.AwaitReady(ctx, namespace); err != nil {
+	at.Say("waiting until the controller has written that %d pipelines are ready", len(s.Family))
+	if err := s.AwaitReady(ctx, namespace); err != nil {
 		return nil, err
 	}
 	var builds []build
@@ -130,7 +111,7 @@ func (s *subject) measure(ctx context.Context, at *stage.Stage) (*Result, error)
 		return nil, err
 	}
 	at.Say("the longest batch was %s, in %.1f ms", statements.longestQuery, measure.Milliseconds(statements.longestBatch))
-	return summarize(builds, len(s.family), statements), nil
+	return summarize(builds, len(s.Family), statements), nil
 }
 
 func summarize(builds []build, triggers int, statements statements) *Result {
@@ -141,13 +122,12 @@ func summarize(builds []build, triggers int, statements statements) *Result {
 		r.TableBytes = append(r.TableBytes, one.bytes)
 		r.Seconds += one.pruning().Seconds()
 		if one.isPruned() {
-			with = append(with, one.triggering)
+			with = append(with, one.Took)
 		} else {
-			without = append(without, one.triggering)
+			without = append(without, one.Took)
 		}
 	}
-	ideal := float64(triggers-burst) / qps
-	r.Efficiency, r.EfficiencyWithout = ideal/measure.Median(with).Seconds(), ideal/measure.Median(without).Seconds()
+	r.Efficiency, r.EfficiencyWithout = fixture.Efficiency(triggers, with), fixture.Efficiency(triggers, without)
 	r.Ratio = r.Efficiency / r.EfficiencyWithout
 	r.Growth = float64(measure.Median(r.TableBytes[len(builds)-few:])) / float64(measure.Median(r.TableBytes[:few]))
 	return r

@@ -3,17 +3,11 @@ package retention
 import (
 	"context"
 	"fmt"
-	"strconv"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 
-	"github.com/penstock-cd/penstock/controllers/settings"
 	"github.com/penstock-cd/penstock/test/bench/fixture"
-	"github.com/penstock-cd/penstock/test/env"
 	"github.com/penstock-cd/penstock/test/given"
 	"github.com/penstock-cd/penstock/test/measure"
 )
@@ -44,7 +38,7 @@ func (s *subject) insert(ctx context.Context, name string) error {
 	if err := s.pass(ctx); err != nil {
 		return err
 	}
-	cis := make([]string, len(s.family))
+	cis := make([]string, len(s.Family))
 	for i := range cis {
 		cis[i] = given.CI
 	}
@@ -52,7 +46,7 @@ func (s *subject) insert(ctx context.Context, name string) error {
 		old := fixture.History{
 			Name: name + "-older-than-" + sweep.retention, Namespace: namespace, Builds: s.builds, Age: sweep.age, Gone: sweep.age,
 		}
-		if err := old.Insert(ctx, s.rows, s.family, cis); err != nil {
+		if err := old.Insert(ctx, s.Rows, s.Family, cis); err != nil {
 			return err
 		}
 	}
@@ -64,7 +58,7 @@ func (s *subject) insert(ctx context.Context, name string) error {
 func (s *subject) pass(ctx context.Context) error {
 	for table, column := range map[string]string{"event": "at", "cd_workflow": "created_at", "turn": "created_at", "ci_artifact": "created_at"} {
 		statement := fmt.Sprintf("UPDATE %s SET %s = now() - $1::interval WHERE %[2]s > now() - $1::interval", table, column)
-		if _, err := s.rows.Exec(ctx, statement, sweeps[0].age); err != nil {
+		if _, err := s.Rows.Exec(ctx, statement, sweeps[0].age); err != nil {
 			return fmt.Errorf("let time pass: %w", err)
 		}
 	}
@@ -76,7 +70,7 @@ func (s *subject) prune(ctx context.Context) ([]measure.Span, error) {
 	var rounds []measure.Span
 	for _, sweep := range sweeps {
 		began := time.Now()
-		if err := s.set(ctx, sweep.retention, qps); err != nil {
+		if err := s.Set(ctx, fixture.QPS, keep(sweep.retention)); err != nil {
 			return nil, err
 		}
 		if err := s.awaitPruned(ctx, sweep.older); err != nil {
@@ -91,7 +85,7 @@ func (s *subject) prune(ctx context.Context) ([]measure.Span, error) {
 func (s *subject) awaitPruned(ctx context.Context, older time.Duration) error {
 	left := 0
 	err := wait.PollUntilContextTimeout(ctx, look, patience, true, func(ctx context.Context) (bool, error) {
-		err := s.rows.QueryRow(ctx, "SELECT count(*) FROM ci_build WHERE deleted_at < now() - $1::interval", older).Scan(&left)
+		err := s.Rows.QueryRow(ctx, "SELECT count(*) FROM ci_build WHERE deleted_at < now() - $1::interval", older).Scan(&left)
 		return left <= keptBuilds, err
 	})
 	if err != nil {
@@ -100,18 +94,7 @@ func (s *subject) awaitPruned(ctx context.Context, older time.Duration) error {
 	return nil
 }
 
-// set changes the retention and the rate while the controller runs, as an operator does.
-func (s *subject) set(ctx context.Context, retention string, rate int) error {
-	configMap := &corev1.ConfigMap{
-		ObjectMeta: metav1.ObjectMeta{Namespace: env.ControllerNamespace, Name: settings.ConfigMap},
-		Data:       map[string]string{"HISTORY_RETENTION": retention, "KUBE_API_QPS": strconv.Itoa(rate)},
-	}
-	err := s.cluster.Client.Update(ctx, configMap)
-	if apierrors.IsNotFound(err) {
-		err = s.cluster.Client.Create(ctx, configMap)
-	}
-	if err != nil {
-		return fmt.Errorf("set HISTORY_RETENTION=%s and KUBE_API_QPS=%d: %w", retention, rate, err)
-	}
-	return nil
+// keep is the setting of a retention.
+func keep(retention string) map[string]string {
+	return map[string]string{"HISTORY_RETENTION": retention}
 }
