@@ -66,6 +66,8 @@ func (o *options) checkChannel(ctx context.Context, name string) error {
 		return explainedOf(err, "NotificationChannels")
 	case channel.Spec.Suspend:
 		return fmt.Errorf("nothing is sent to NotificationChannel %s while its spec.suspend is true: set it to false", name)
+	case channel.Spec.Type == v1alpha1.ChannelCommitStatus:
+		return fmt.Errorf("NotificationChannel %s sets statuses of commits, and a test has none: try it with a build", name)
 	}
 	return nil
 }

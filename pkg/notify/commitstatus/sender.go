@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/penstock-cd/penstock/api/v1alpha1"
 	"github.com/penstock-cd/penstock/pkg/clip"
 	"github.com/penstock-cd/penstock/pkg/notify"
 	"github.com/penstock-cd/penstock/pkg/outbound"
@@ -62,7 +63,7 @@ func (s *Sender) Send(ctx context.Context, message notify.Message, _ string) (st
 	if err != nil {
 		return "", notify.Fail("commit status", err)
 	}
-	if isUnchanged(answer, gitLabStates[message.Level]) {
+	if isUnchanged(answer, stateOf(message, GitLab)) {
 		return "", nil
 	}
 	if wait, limited := limit(answer, s.config.Now()); limited {
@@ -126,11 +127,11 @@ func (s *Sender) request(ctx context.Context, commit target, message notify.Mess
 	case GitLab:
 		where = "/projects/" + url.PathEscape(commit.path) + "/statuses/" + commit.revision
 		content["name"] = name(message.Subject)
-		content["state"] = gitLabStates[message.Level]
+		content["state"] = stateOf(message, GitLab)
 	default:
 		where = "/repos/" + escaped(commit.path) + "/statuses/" + commit.revision
 		content["context"] = name(message.Subject)
-		content["state"] = gitHubStates[message.Level]
+		content["state"] = stateOf(message, GitHub)
 	}
 	body, err := json.Marshal(content)
 	if err != nil {
@@ -170,6 +171,19 @@ var (
 	gitHubStates = map[notify.Level]string{notify.Info: "pending", notify.Success: "success", notify.Failure: "failure"}
 	gitLabStates = map[notify.Level]string{notify.Info: "running", notify.Success: "success", notify.Failure: "failed"}
 )
+
+// cancelled are the states of what was ended before it was done.
+var cancelled = map[Host]string{GitHub: "error", GitLab: "canceled"}
+
+func stateOf(message notify.Message, host Host) string {
+	switch {
+	case message.Type == string(v1alpha1.EventRunCancelled):
+		return cancelled[host]
+	case host == GitLab:
+		return gitLabStates[message.Level]
+	}
+	return gitHubStates[message.Level]
+}
 
 // isUnchanged tells whether GitLab refused a status since the commit has it already: "Cannot
 // transition status via :succeed from :success".

@@ -89,6 +89,15 @@ func TestAStatusAtGitLab(t *testing.T) {
 	}
 }
 
+func TestARunThatWasEndedIsNeitherPendingNorFailed(t *testing.T) {
+	t.Parallel()
+	for host, state := range map[Host]string{GitHub: "error", GitLab: "canceled"} {
+		got, err := send(t, host, func(m *notify.Message) { m.Type, m.Level = "RunCancelled", notify.Info }, created)
+		require.NoError(t, err)
+		require.Equal(t, state, got[0].body["state"])
+	}
+}
+
 func TestALongTitleIsCut(t *testing.T) {
 	t.Parallel()
 	got, err := send(t, GitHub, func(m *notify.Message) { m.Title = strings.Repeat("ü", 200) }, created)
