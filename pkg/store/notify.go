@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgtype"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -42,8 +42,18 @@ type Teller interface {
 	Fold(told Told, known map[route.Key]*route.Notification, begun map[types.NamespacedName]int) []route.Notification
 }
 
-// serverIdentifier stands here since sqlc does not know the server's functions.
-const serverIdentifier = "SELECT system_identifier::text FROM pg_control_system()"
+// server is the identifier of the database server, which a copy of it has as well, and no
+// other: transaction ids mean something there alone. It is empty where the server does not tell
+// everybody; then transaction ids that are none yet show that a dump was restored. The statement
+// stands here since sqlc does not know the server's functions.
+func (s *Store) server(ctx context.Context) (identifier string, err error) {
+	err = s.pool.QueryRow(ctx, "SELECT system_identifier::text FROM pg_control_system()").Scan(&identifier)
+	var refused *pgconn.PgError
+	if errors.As(err, &refused) && slices.Contains([]string{insufficientPrivilege, "42883", "0A000"}, refused.Code) {
+		return "", nil
+	}
+	return identifier, wrap(err, "ask for the database's identifier")
+}
 
 // TellEvents turns up to most events that nobody was told of into notifications, in one
 // transaction: whatever ends it, each event is looked at once. It returns whether there may be
@@ -51,12 +61,11 @@ const serverIdentifier = "SELECT system_identifier::text FROM pg_control_system(
 func (s *Store) TellEvents(ctx context.Context, most int, teller Teller) (more bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, TellTimeout)
 	defer cancel()
-	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		var server string
-		if err := tx.QueryRow(ctx, serverIdentifier).Scan(&server); err != nil {
-			return err
-		}
-		queries := s.queries.WithTx(tx)
+	server, err := s.server(ctx)
+	if err != nil {
+		return false, err
+	}
+	err = s.transaction(ctx, func(queries *dbsqlc.Queries) error {
 		cursor, err := s.lockCursor(ctx, queries, server)
 		if err != nil {
 			return err
@@ -67,7 +76,7 @@ func (s *Store) TellEvents(ctx context.Context, most int, teller Teller) (more b
 		}
 		more = len(events) == most
 		told := Told{Now: cursor.At.Time}
-		if told.Items, err = s.items(ctx, queries, events, comesAfter(end, cursor.Server != server)); err != nil {
+		if told.Items, err = s.items(ctx, queries, events, comesAfter(end, isMoved(cursor, server))); err != nil {
 			return err
 		}
 		if err := tell(ctx, queries, told, teller); err != nil {
@@ -95,13 +104,13 @@ type Horizon struct {
 func (s *Store) SkipEvents(ctx context.Context, before Horizon) (now Horizon, err error) {
 	ctx, cancel := context.WithTimeout(ctx, WriteTimeout)
 	defer cancel()
-	if err := s.pool.QueryRow(ctx, serverIdentifier).Scan(&now.server); err != nil {
-		return Horizon{}, fmt.Errorf("ask for the database's identifier: %w", err)
+	if now.server, err = s.server(ctx); err != nil {
+		return Horizon{}, err
 	}
 	if now.end, err = s.queries.EventsEnd(ctx); err != nil {
 		return Horizon{}, fmt.Errorf("look for the end of the events: %w", err)
 	}
-	if before.server != now.server {
+	if before == (Horizon{}) || before.server != now.server {
 		return now, nil
 	}
 	err = s.queries.SkipEvents(ctx, dbsqlc.SkipEventsParams{EndXid: before.end.Xid, EndID: before.end.ID, Server: before.server, Watched: s.watched()})
@@ -137,10 +146,15 @@ func (s *Store) cursorOf(row dbsqlc.LockCursorRow) dbsqlc.MoveCursorParams {
 	return dbsqlc.MoveCursorParams{Watched: s.watched(), Server: row.Server, Xid: row.Xid, ID: row.ID, FloorID: row.FloorID}
 }
 
+// isMoved tells whether the tables have come from another server.
+func isMoved(cursor dbsqlc.LockCursorRow, server string) bool {
+	return cursor.Server != server || cursor.IsAhead
+}
+
 // untold reads the events after the cursor, and where it is to be moved to.
 func (s *Store) untold(ctx context.Context, queries *dbsqlc.Queries, cursor dbsqlc.LockCursorRow, server string, most int) ([]dbsqlc.UntoldEventsRow, dbsqlc.MoveCursorParams, error) {
 	end := s.cursorOf(cursor)
-	if cursor.Server != server {
+	if isMoved(cursor, server) {
 		return s.moved(ctx, queries, cursor, server, most)
 	}
 	rows, err := queries.UntoldEvents(ctx, dbsqlc.UntoldEventsParams{AfterXid: cursor.Xid, AfterID: cursor.ID, FloorID: cursor.FloorID, Most: int32(most)}) //nolint:gosec // a batch size

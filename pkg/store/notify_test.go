@@ -190,6 +190,16 @@ func (b breaking) Fold(told store.Told, known map[route.Key]*route.Notification,
 
 func TestARestoredDumpTellsWhatWasNotToldAndNothingAgain(t *testing.T) {
 	t.Parallel()
+	for sentence, from := range map[string]string{"from a server with another identifier": "another", "from one that told none": ""} {
+		t.Run(sentence, func(t *testing.T) {
+			t.Parallel()
+			restore(t, from)
+		})
+	}
+}
+
+func restore(t *testing.T, from string) {
+	t.Helper()
 	s, l := newStore(t), &listener{}
 	listen(t, s, l, 10)
 	failed := func(names ...string) {
@@ -203,7 +213,7 @@ func TestARestoredDumpTellsWhatWasNotToldAndNothingAgain(t *testing.T) {
 	listen(t, s, l, 10)
 	failed("untold-1", "untold-2", "untold-3")
 	// As in another server: its transaction ids are far below those of the rows.
-	execute(t, s, "UPDATE notification_cursor SET server = 'another', xid = '99999999999'")
+	execute(t, s, "UPDATE notification_cursor SET server = $1, xid = '99999999999'", from)
 	execute(t, s, "UPDATE event SET xid = '99999999999'")
 	require.Equal(t, []string{"BuildFailed untold-1 ", "BuildFailed untold-2 ", "BuildFailed untold-3 "}, listen(t, s, l, 2))
 	failed("after")

@@ -393,7 +393,7 @@ func (q *Queries) EventsEnd(ctx context.Context) (EventsEndRow, error) {
 
 const lockCursor = `-- name: LockCursor :many
 
-SELECT c.server, c.xid::text AS xid, c.id, c.floor_id, now()::timestamptz AS at FROM notification_cursor c WHERE c.watched = $1 FOR UPDATE
+SELECT c.server, c.xid::text AS xid, c.id, c.floor_id, now()::timestamptz AS at, (c.xid > pg_snapshot_xmax(pg_current_snapshot()))::boolean AS is_ahead FROM notification_cursor c WHERE c.watched = $1 FOR UPDATE
 `
 
 type LockCursorRow struct {
@@ -402,9 +402,11 @@ type LockCursorRow struct {
 	ID      int64
 	FloorID int64
 	At      pgtype.Timestamptz
+	IsAhead bool
 }
 
 // Notifications: events become rows of the outbox, and these are claimed, sent and recorded.
+// It is ahead where its transaction is none of this server's yet.
 func (q *Queries) LockCursor(ctx context.Context, watched string) ([]LockCursorRow, error) {
 	rows, err := q.db.Query(ctx, lockCursor, watched)
 	if err != nil {
@@ -420,6 +422,7 @@ func (q *Queries) LockCursor(ctx context.Context, watched string) ([]LockCursorR
 			&i.ID,
 			&i.FloorID,
 			&i.At,
+			&i.IsAhead,
 		); err != nil {
 			return nil, err
 		}

@@ -1,7 +1,8 @@
 -- Notifications: events become rows of the outbox, and these are claimed, sent and recorded.
 
 -- name: LockCursor :many
-SELECT c.server, c.xid::text AS xid, c.id, c.floor_id, now()::timestamptz AS at FROM notification_cursor c WHERE c.watched = @watched FOR UPDATE;
+-- It is ahead where its transaction is none of this server's yet.
+SELECT c.server, c.xid::text AS xid, c.id, c.floor_id, now()::timestamptz AS at, (c.xid > pg_snapshot_xmax(pg_current_snapshot()))::boolean AS is_ahead FROM notification_cursor c WHERE c.watched = @watched FOR UPDATE;
 
 -- name: AddCursor :exec
 -- What has happened in the last minute is told: a policy may have come with Penstock itself.
