@@ -220,7 +220,7 @@ func newProber(mgr manager.Manager, deps Dependencies) (*cluster.Prober, error) 
 // newNotifier makes the loop that notifies.
 func newNotifier(mgr manager.Manager, deps Dependencies) (*notify.Notifier, error) {
 	return notify.New(notify.Config{
-		Cache: mgr.GetCache(), Live: mgr.GetAPIReader(), Writer: mgr.GetClient(), Rows: deps.Store, Events: mgr.GetEventRecorder("penstock"),
+		Cache: mgr.GetCache(), Live: deps.TriggerClients[LaneCi], Writer: mgr.GetClient(), Rows: deps.Store, Events: mgr.GetEventRecorder("penstock"),
 		Guard: outbound.New(deps.Config.Outbound()), Namespace: deps.Namespace, Worker: deps.Replica, Workers: deps.Config.NotificationWorkers,
 		Log: deps.Log.WithName("notify"),
 	})

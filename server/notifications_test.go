@@ -212,7 +212,7 @@ func TestPreviewOfAPolicy(t *testing.T) {
 	titles, answer = preview(`{"on":["RunHeld"],"channels":["ops"]}`)
 	require.Empty(t, titles)
 	require.Len(t, answer.Notes, 1)
-	require.Contains(t, answer.Notes[0], "nothing is told: spec.on is RunHeld, and what has happened is ")
+	require.Contains(t, answer.Notes[0], "nothing is told: spec.events is RunHeld, and what has happened is ")
 
 	var count int
 	require.NoError(t, s.rows.Pool().QueryRow(t.Context(), "SELECT count(*) FROM notification").Scan(&count))

@@ -17,7 +17,7 @@ type Notification struct {
 	ID        int64      `json:"id" doc:"Unique in the installation."`
 	Policy    string     `json:"policy,omitempty" doc:"NotificationPolicy; absent for a test, and for a digest of what came beyond the channel's rate."`
 	Channel   string     `json:"channel" doc:"NotificationChannel."`
-	Type      string     `json:"type" doc:"The last event: one of spec.on of a NotificationPolicy, Storm or Test."`
+	Type      string     `json:"type" doc:"The last event: one of spec.events of a NotificationPolicy, Storm or Test."`
 	State     string     `json:"state" enum:"Waiting,Sent,GivenUp,Skipped" doc:"Waiting: it is to be sent, or to be tried again. GivenUp: the receiver refused it, or it was tried for a day. Skipped: it was over before it was told."`
 	Title     string     `json:"title" doc:"In the words of every policy: a title of the policy's own, and how far a build is, are looked up when it is sent."`
 	Events    int64      `json:"events" doc:"How many events it tells of."`

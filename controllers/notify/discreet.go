@@ -2,11 +2,14 @@ package notify
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
 
+	"github.com/penstock-cd/penstock/api/v1alpha1"
 	sending "github.com/penstock-cd/penstock/pkg/notify"
 )
 
@@ -24,8 +27,9 @@ type discreet struct {
 // URL that is one.
 func keepSecret(sender sending.Sender, data secretData) sending.Sender {
 	var secrets []string
-	for _, value := range data {
-		secrets = append(secrets, string(value))
+	both := "\x00" + string(data[v1alpha1.SecretUsername]) + "\x00" + string(data[v1alpha1.SecretPassword])
+	for _, value := range append(slices.Collect(maps.Values(data)), []byte(both)) {
+		secrets = append(secrets, string(value), base64.StdEncoding.EncodeToString(value))
 		if parsed, err := url.Parse(string(value)); err == nil && parsed.Host != "" {
 			secrets = append(secrets, parsed.EscapedPath(), parsed.Path, parsed.RawQuery)
 			secrets = append(secrets, strings.FieldsFunc(parsed.Path+"&"+parsed.RawQuery, func(r rune) bool { return strings.ContainsRune("/&=", r) })...)
@@ -56,11 +60,28 @@ func (d discreet) redact(err error) error {
 	return errors.New(d.without(err.Error()))
 }
 
-// without leaves the secrets out.
+// without leaves the secrets out, also one of which the text was cut.
 func (d discreet) without(text string) string {
 	for _, secret := range d.secrets {
 		text = strings.ReplaceAll(text, secret, "[redacted]")
 		text = strings.ReplaceAll(text, url.QueryEscape(secret), "[redacted]")
+		text = withoutBeginning(text, secret)
+	}
+	return text
+}
+
+// cut is what a text ends with of which the rest was left out (pkg/clip).
+const cut = "…"
+
+func withoutBeginning(text, secret string) string {
+	kept, isCut := strings.CutSuffix(text, cut)
+	if !isCut {
+		return text
+	}
+	for length := min(len(secret)-1, len(kept)); length > 2; length-- {
+		if before, ends := strings.CutSuffix(kept, secret[:length]); ends {
+			return before + "[redacted]" + cut
+		}
 	}
 	return text
 }

@@ -33,5 +33,7 @@ func TestNoErrorHoldsWhatTheSecretHolds(t *testing.T) {
 	require.Equal(t, clean, later.Words)
 	require.Equal(t, time.Minute, later.After)
 	require.EqualError(t, send(errors.New(leaky)), clean)
+	require.EqualError(t, send(errors.New("it said xoxb-12…")), "it said [redacted]…", "a secret of which the text was cut")
+	require.EqualError(t, send(errors.New("it said that…")), "it said that…")
 	require.NoError(t, send(nil))
 }

@@ -43,7 +43,9 @@ type health struct {
 }
 
 // busy are the channels that nothing is claimed of, and how many workers are free.
-func (n *Notifier) busy(suspended []types.NamespacedName) (busy []types.NamespacedName, free int) {
+//
+// generations are those of the channels' specs: one that was corrected is tried at once.
+func (n *Notifier) busy(suspended []types.NamespacedName, generations map[types.NamespacedName]int64) (busy []types.NamespacedName, free int) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	now, quick, slow := time.Now(), 0, 0
@@ -58,7 +60,8 @@ func (n *Notifier) busy(suspended []types.NamespacedName) (busy []types.Namespac
 	}
 	busy = suspended
 	for channel, health := range n.channels {
-		if health.inFlight || health.shutUntil.After(now) || (health.isSlow && slow >= slowShare*n.Workers) {
+		isShut := health.shutUntil.After(now) && health.generation == generations[channel]
+		if health.inFlight || isShut || (health.isSlow && slow >= slowShare*n.Workers) {
 			busy = append(busy, channel)
 		}
 	}
@@ -96,11 +99,14 @@ func (n *Notifier) end(channel types.NamespacedName, object v1alpha1.Notificatio
 		health.delivered, health.failures, health.err, health.isRefused = now, 0, "", false
 		return !isSlack && !health.isSlow
 	}
+	if outcome.isOwn {
+		return false // it says nothing of the receiver
+	}
 	health.failed, health.err, health.isRefused = now, outcome.err.Error(), outcome.isRefused
 	health.lastErr = health.err
 	if outcome.ofChannel {
 		health.failures++
-		health.shutUntil = now.Add(outcome.delay)
+		health.shutUntil = now.Add(max(outcome.after, backoff(health.failures)))
 	}
 	return false
 }

@@ -36,12 +36,12 @@ func TestWhatIsSlowKeepsNoWorkerFromOthers(t *testing.T) {
 	for i := range 4 {
 		n.begin(name("new", i))
 	}
-	_, free := n.busy(nil)
+	_, free := n.busy(nil, nil)
 	require.Zero(t, free)
 	for i := range 4 {
 		n.channels[name("new", i)].began = time.Now().Add(-2 * slowAfter)
 	}
-	busy, free := n.busy(nil)
+	busy, free := n.busy(nil, nil)
 	require.Equal(t, 4, free, "they hang, and count apart")
 	require.Len(t, busy, 4)
 
@@ -50,7 +50,7 @@ func TestWhatIsSlowKeepsNoWorkerFromOthers(t *testing.T) {
 		n.channels[name("slow", i)].isSlow = true
 	}
 	n.channels[name("idle", 1)] = &health{isSlow: true}
-	busy, free = n.busy(nil)
+	busy, free = n.busy(nil, nil)
 	require.LessOrEqual(t, free, 0, "the pool is bounded")
 	require.Contains(t, busy, name("idle", 1), "another slow one waits")
 }
@@ -83,11 +83,26 @@ func TestWhatBecomesOfAChannelAfterAnAttempt(t *testing.T) {
 	}
 }
 
+func TestAChannelThatFailsIsAskedSeldomWhateverWaits(t *testing.T) {
+	t.Parallel()
+	n := newNotifier(t, 4)
+	for range 20 {
+		n.begin(name("c", 1))
+		n.end(name("c", 1), v1alpha1.NotificationChannel{}, 0, n.judge(route.Notification{Attempts: 1}, errors.New("cut"))) // each time another one
+		n.idle(name("c", 1))
+	}
+	require.Greater(t, time.Until(n.channels[name("c", 1)].shutUntil), lastRetry/2-time.Second)
+	busy, _ := n.busy(nil, map[types.NamespacedName]int64{name("c", 1): 0})
+	require.Contains(t, busy, name("c", 1))
+	busy, _ = n.busy(nil, map[types.NamespacedName]int64{name("c", 1): 1})
+	require.NotContains(t, busy, name("c", 1), "a spec that was changed is tried at once")
+}
+
 func TestAnAttemptIsJudged(t *testing.T) {
 	t.Parallel()
 	n := newNotifier(t, 4)
 	tried := func(since time.Duration) route.Notification {
-		return route.Notification{Attempts: 3, TriedSince: time.Now().Add(-since)}
+		return route.Notification{Attempts: minAttempts + 1, TriedSince: time.Now().Add(-since)}
 	}
 	require.Equal(t, route.Sent, deliveryOf(tried(0), n.judge(tried(0), nil)).State)
 	require.Equal(t, route.GivenUp, deliveryOf(tried(0), n.judge(tried(0), sending.Refuse("no"))).State)
@@ -96,6 +111,14 @@ func TestAnAttemptIsJudged(t *testing.T) {
 	given := deliveryOf(tried(25*time.Hour), n.judge(tried(25*time.Hour), sending.Later(time.Minute, "busy")))
 	require.Equal(t, route.GivenUp, given.State)
 	require.Contains(t, given.Error, "given up after 24h")
+	young := route.Notification{Attempts: 1, TriedSince: time.Now().Add(-25 * time.Hour)}
+	require.Equal(t, route.Waiting, deliveryOf(young, n.judge(young, errors.New("cut"))).State, "nobody has tried meanwhile")
+	own := n.judge(tried(25*time.Hour), &ownError{"the database did not answer"})
+	require.Equal(t, route.Waiting, deliveryOf(tried(0), own).State, "what is no fault of the receiver is never given up")
+	n.begin(name("c", 1))
+	n.end(name("c", 1), v1alpha1.NotificationChannel{}, 0, own)
+	require.Empty(t, n.channels[name("c", 1)].err)
+	require.True(t, n.channels[name("c", 1)].shutUntil.IsZero())
 	for failures := range 40 {
 		pause := backoff(failures)
 		require.Positive(t, pause)

@@ -4,6 +4,7 @@ package notify
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -28,10 +29,12 @@ const (
 	restInterval = 200 * time.Millisecond
 	// batch is how many events are read at once, and mostBatches how many batches of them before
 	// what is due is looked at.
-	batch, mostBatches = 500, 20
+	batch, maxBatches = 500, 20
+	// maxHalved makes a batch one event.
+	maxHalved = 9
 	// skipInterval is how often events are left out where nobody wants to be told: those that
 	// are older than that, so that none is that comes just after the first policy.
-	skipInterval = 10 * time.Second
+	skipInterval = time.Minute
 	// statusInterval is how often the status of channels and policies is looked at.
 	statusInterval = 5 * time.Second
 )
@@ -61,7 +64,8 @@ type Rows interface {
 
 // Config is what a Notifier needs.
 type Config struct {
-	// Cache reads the objects from memory, and Live reads Secrets.
+	// Cache reads the objects from memory, and Live reads Secrets, in the class of triggers: all
+	// else waits where they come in bursts.
 	Cache, Live client.Reader
 	// Writer patches status.
 	Writer client.Client
@@ -83,6 +87,8 @@ type Config struct {
 type Notifier struct {
 	*loop.Loop
 	Config
+	// status is a loop of its own, so that nothing that is sent waits for the API server.
+	status      *loop.Loop
 	expressions *route.Expressions
 	client      *outbound.Client
 	wake        *loop.Signal
@@ -91,9 +97,10 @@ type Notifier struct {
 	database sync.Mutex
 
 	// The loop alone uses these.
-	isReleased          bool
-	skippedAt, statusAt time.Time
-	skipped             store.Horizon
+	isReleased bool
+	halved     int
+	skippedAt  time.Time
+	skipped    store.Horizon
 
 	mu       sync.Mutex
 	channels map[types.NamespacedName]*health
@@ -119,7 +126,12 @@ func New(config Config) (*Notifier, error) {
 	n.Loop = loop.New(loop.Config{
 		Name: "notify", Run: n.runOnce, Signal: n.wake, Interval: interval, MinInterval: restInterval, Retry: 2 * time.Second, Jitter: 0.2, Log: config.Log,
 	})
+	n.status = loop.New(loop.Config{Name: "notify status", Run: n.report, Interval: statusInterval, Jitter: 0.2, OnError: n.notReported, Log: config.Log})
 	return n, nil
+}
+
+func (n *Notifier) notReported(err error, retryIn time.Duration) {
+	n.Log.Info("status of channels or policies not written, will retry", "retryIn", retryIn.String(), "error", err.Error())
 }
 
 // Wake says that there may be something to tell. It never blocks.
@@ -140,6 +152,7 @@ func (n *Notifier) Watch(ctx context.Context, informers cache.Informers) error {
 func (n *Notifier) Start(ctx context.Context) error {
 	defer n.client.Close()
 	defer n.sending.Wait()
+	n.sending.Go(func() { _ = n.status.Start(ctx) }) // it was not started before
 	return n.Loop.Start(ctx)
 }
 
@@ -148,20 +161,7 @@ func (n *Notifier) runOnce(ctx context.Context) (time.Duration, error) {
 	if err := n.release(ctx); err != nil {
 		return 0, err
 	}
-	if err := n.tell(ctx); err != nil {
-		return 0, err
-	}
-	if err := n.send(ctx); err != nil {
-		return 0, err
-	}
-	if time.Since(n.statusAt) < statusInterval {
-		return 0, nil
-	}
-	n.statusAt = time.Now()
-	if err := n.report(ctx); err != nil && ctx.Err() == nil { // which nothing that is sent waits for
-		n.Log.Info("status of channels or policies not written, will retry", "error", err.Error())
-	}
-	return 0, nil
+	return 0, errors.Join(n.tell(ctx), n.send(ctx)) // what is due does not wait for what can't be told
 }
 
 // release gives back what this replica was sending when it was ended.
@@ -192,17 +192,19 @@ func (n *Notifier) tell(ctx context.Context) error {
 		return n.skip(ctx)
 	}
 	more := true
-	for range mostBatches {
+	for range maxBatches {
 		if !more {
 			return nil
 		}
 		err := n.withRows(func() (err error) {
-			more, err = n.Rows.TellEvents(ctx, batch, &teller{targets: targets, labels: n.labelsOf(ctx), failed: n.policyFailed})
+			more, err = n.Rows.TellEvents(ctx, max(batch>>n.halved, 1), &teller{targets: targets, labels: n.labelsOf(ctx), failed: n.policyFailed})
 			return err
 		})
 		if err != nil {
+			n.halved = min(n.halved+1, maxHalved) // what takes too long together may not alone
 			return err
 		}
+		n.halved = 0
 	}
 	n.Wake()
 	return nil

@@ -79,6 +79,9 @@ func (n *Notifier) secret(ctx context.Context, channel v1alpha1.NotificationChan
 	case err != nil:
 		return nil, fmt.Errorf("read Secret %s: %w", key.Name, err)
 	}
+	if secret.Type != "" && secret.Type != corev1.SecretTypeOpaque {
+		return nil, fmt.Errorf("the Secret %s is of type %s and holds what is not meant for a receiver: name one of type %s", key.Name, secret.Type, corev1.SecretTypeOpaque)
+	}
 	data := secretData{}
 	for key, value := range secret.Data {
 		data[key] = bytes.TrimRight(value, "\r\n") // what a file ends with is no part of a token, a password or a URL

@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
+	"github.com/penstock-cd/penstock/pkg/bounded"
 	"github.com/penstock-cd/penstock/pkg/clip"
 	"github.com/penstock-cd/penstock/pkg/store"
 )
@@ -24,36 +25,50 @@ const (
 	// calmInterval is the least time between two writes of one status whose condition is the
 	// same.
 	calmInterval = 15 * time.Second
-	// writeTimeout bounds one write, waiting for the API's token bucket included.
-	writeTimeout = 10 * time.Second
+	// writeTimeout bounds one write, waiting for the API's token bucket included, of which so
+	// many are made at once.
+	writeTimeout, writers = 30 * time.Second, 4
 	// maxMessage bounds a condition's message, in bytes.
 	maxMessage = 1024
 )
 
 // report measures the outbox, and writes the status of channels and policies.
-func (n *Notifier) report(ctx context.Context) error {
-	var counts map[types.NamespacedName]store.ChannelCount
-	err := n.withRows(func() (err error) {
-		counts, err = n.Rows.ChannelCounts(ctx)
-		return err
-	})
-	if err != nil {
-		return err
-	}
+func (n *Notifier) report(ctx context.Context) (time.Duration, error) {
 	var channels v1alpha1.NotificationChannelList
 	if err := n.Cache.List(ctx, &channels); err != nil {
-		return fmt.Errorf("list NotificationChannels: %w", err)
+		return 0, fmt.Errorf("list NotificationChannels: %w", err)
+	}
+	counts, err := n.counts(ctx, len(channels.Items))
+	if err != nil {
+		return 0, err
 	}
 	measure(counts, channels.Items)
 	known := map[types.NamespacedName]bool{}
-	var failed []error
 	for i := range channels.Items {
-		channel := &channels.Items[i]
-		known[client.ObjectKeyFromObject(channel)] = true
-		failed = append(failed, n.reportChannel(ctx, channel, counts[client.ObjectKeyFromObject(channel)]))
+		known[client.ObjectKeyFromObject(&channels.Items[i])] = true
+	}
+	var failed []error
+	for i, err := range bounded.ForEach(ctx, writers, writeTimeout, channels.Items, func(ctx context.Context, channel v1alpha1.NotificationChannel) error {
+		return n.reportChannel(ctx, &channel, counts[client.ObjectKeyFromObject(&channel)])
+	}) {
+		if err != nil {
+			failed = append(failed, fmt.Errorf("NotificationChannel %s/%s: %w", channels.Items[i].Namespace, channels.Items[i].Name, err))
+		}
 	}
 	n.forget(known)
-	return errors.Join(errors.Join(failed...), n.reportPolicies(ctx, known))
+	return 0, errors.Join(errors.Join(failed...), n.reportPolicies(ctx, known))
+}
+
+// counts asks for nothing where there are no channels.
+func (n *Notifier) counts(ctx context.Context, channels int) (counts map[types.NamespacedName]store.ChannelCount, err error) {
+	if channels == 0 {
+		return nil, nil
+	}
+	err = n.withRows(func() (err error) {
+		counts, err = n.Rows.ChannelCounts(ctx)
+		return err
+	})
+	return counts, err
 }
 
 // forget drops what is known of channels that are gone and idle.
@@ -203,8 +218,6 @@ func (n *Notifier) policyCondition(policy *v1alpha1.NotificationPolicy, channels
 
 // patch writes a status. One that has changed since it was read is looked at again.
 func (n *Notifier) patch(ctx context.Context, changed, original client.Object) error {
-	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
-	defer cancel()
 	patch := client.MergeFromWithOptions(original, client.MergeFromWithOptimisticLock{})
 	err := n.Writer.Status().Patch(ctx, changed, patch)
 	if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {

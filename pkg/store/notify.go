@@ -120,21 +120,50 @@ func (s *Store) SkipEvents(ctx context.Context, before Horizon) (now Horizon, er
 	return now, nil
 }
 
-// lockCursor makes the cursor at its first use.
-func (s *Store) lockCursor(ctx context.Context, queries *dbsqlc.Queries, server string) (dbsqlc.LockCursorRow, error) {
-	rows, err := queries.LockCursor(ctx, s.watched())
-	if err == nil && len(rows) == 0 {
-		if err = queries.AddCursor(ctx, dbsqlc.AddCursorParams{Watched: s.watched(), Server: server}); err == nil {
-			rows, err = queries.LockCursor(ctx, s.watched())
+// lockCursor makes the cursor at its first use. Where others of the same namespaces have one,
+// from when other namespaces were watched, it goes on where the furthest of them was.
+func (s *Store) lockCursor(ctx context.Context, queries *dbsqlc.Queries, server string) (dbsqlc.LockCursorsRow, error) {
+	for range 2 { // the second time it is there
+		rows, err := queries.LockCursors(ctx)
+		if err != nil {
+			return dbsqlc.LockCursorsRow{}, err
+		}
+		rows = slices.DeleteFunc(rows, func(row dbsqlc.LockCursorsRow) bool { return !overlap(row.Watched, s.watched()) })
+		if len(rows) == 0 {
+			if err := queries.AddCursor(ctx, dbsqlc.AddCursorParams{Watched: s.watched(), Server: server}); err != nil {
+				return dbsqlc.LockCursorsRow{}, err
+			}
+			continue
+		}
+		return rows[0], s.takeCursor(ctx, queries, rows)
+	}
+	return dbsqlc.LockCursorsRow{}, errors.New("the cursor is gone")
+}
+
+// takeCursor makes the first the only one of these namespaces.
+func (s *Store) takeCursor(ctx context.Context, queries *dbsqlc.Queries, rows []dbsqlc.LockCursorsRow) error {
+	var others []string
+	for _, row := range rows[1:] {
+		others = append(others, row.Watched)
+	}
+	if len(others) > 0 {
+		if err := queries.DeleteCursors(ctx, others); err != nil {
+			return err
 		}
 	}
-	if err != nil {
-		return dbsqlc.LockCursorRow{}, err
+	if rows[0].Watched == s.watched() {
+		return nil
 	}
-	if len(rows) == 0 {
-		return dbsqlc.LockCursorRow{}, errors.New("the cursor is gone")
+	return queries.TakeCursor(ctx, dbsqlc.TakeCursorParams{Watched: s.watched(), WatchedBefore: rows[0].Watched})
+}
+
+// overlap tells whether two lists of namespaces have one in common; an empty one is all.
+func overlap(a, b string) bool {
+	if a == "" || b == "" {
+		return true
 	}
-	return rows[0], nil
+	others := strings.Split(b, ",")
+	return slices.ContainsFunc(strings.Split(a, ","), func(namespace string) bool { return slices.Contains(others, namespace) })
 }
 
 // watched names the cursor of those who watch the same namespaces.
@@ -142,17 +171,17 @@ func (s *Store) watched() string {
 	return strings.Join(slices.Sorted(slices.Values(s.namespaces)), ",")
 }
 
-func (s *Store) cursorOf(row dbsqlc.LockCursorRow) dbsqlc.MoveCursorParams {
+func (s *Store) cursorOf(row dbsqlc.LockCursorsRow) dbsqlc.MoveCursorParams {
 	return dbsqlc.MoveCursorParams{Watched: s.watched(), Server: row.Server, Xid: row.Xid, ID: row.ID, FloorID: row.FloorID}
 }
 
 // isMoved tells whether the tables have come from another server.
-func isMoved(cursor dbsqlc.LockCursorRow, server string) bool {
+func isMoved(cursor dbsqlc.LockCursorsRow, server string) bool {
 	return cursor.Server != server || cursor.IsAhead
 }
 
 // untold reads the events after the cursor, and where it is to be moved to.
-func (s *Store) untold(ctx context.Context, queries *dbsqlc.Queries, cursor dbsqlc.LockCursorRow, server string, most int) ([]dbsqlc.UntoldEventsRow, dbsqlc.MoveCursorParams, error) {
+func (s *Store) untold(ctx context.Context, queries *dbsqlc.Queries, cursor dbsqlc.LockCursorsRow, server string, most int) ([]dbsqlc.UntoldEventsRow, dbsqlc.MoveCursorParams, error) {
 	end := s.cursorOf(cursor)
 	if isMoved(cursor, server) {
 		return s.moved(ctx, queries, cursor, server, most)
@@ -169,7 +198,7 @@ func (s *Store) untold(ctx context.Context, queries *dbsqlc.Queries, cursor dbsq
 
 // moved reads what a dump held and was not told, in the order of ids, and when that is done
 // lets the cursor follow the transaction ids of the server that it was restored into.
-func (s *Store) moved(ctx context.Context, queries *dbsqlc.Queries, cursor dbsqlc.LockCursorRow, server string, most int) ([]dbsqlc.UntoldEventsRow, dbsqlc.MoveCursorParams, error) {
+func (s *Store) moved(ctx context.Context, queries *dbsqlc.Queries, cursor dbsqlc.LockCursorsRow, server string, most int) ([]dbsqlc.UntoldEventsRow, dbsqlc.MoveCursorParams, error) {
 	end := s.cursorOf(cursor)
 	last, err := queries.EventsEnd(ctx) // before what is read, so that what comes meanwhile is read later
 	if err != nil {
@@ -199,7 +228,7 @@ func comesAfter(end dbsqlc.MoveCursorParams, isMoved bool) dbsqlc.BuildsToTellPa
 	if isMoved {
 		return nothingLater
 	}
-	return dbsqlc.BuildsToTellParams{AfterXid: end.Xid, AfterID: end.ID}
+	return dbsqlc.BuildsToTellParams{AfterXid: end.Xid, AfterID: end.ID, FloorID: end.FloorID}
 }
 
 // items are the events that can be told, of the namespaces that are watched, with what is

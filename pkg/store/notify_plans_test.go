@@ -6,10 +6,12 @@ func notifying(h history) map[string]plan {
 	groups := joined(of(100, "policies=policy"), arguments{
 		"namespaces": array(h.old(100), as("ns-%d")), "channels": array(h.old(100), as("channel-%d")), "group_keys": array(h.old(100), as("build/b-%d")),
 	})
-	builds := arguments{"namespaces": array(h.old(100), func(n int) string { return as("ns-%d")(n % 100) }), "build_names": array(h.old(100), as("build-%d"))}
+	builds := arguments{"floor_id": "0", "namespaces": array(h.old(100), func(n int) string { return as("ns-%d")(n % 100) }), "build_names": array(h.old(100), as("build-%d"))}
 	sending := arguments{"busy": "{ns-1/channel-1}", "namespaces": "{}", "channel": "channel-0", "namespace": "ns-0"}
 	return map[string]plan{
-		"LockCursor":            {pages: one, arguments: arguments{"watched": ""}},
+		"LockCursors":           {pages: one},
+		"TakeCursor":            {pages: one, arguments: arguments{"watched": "a", "watched_before": ""}},
+		"DeleteCursors":         {pages: one, arguments: arguments{"watched": "{a}"}},
 		"AddCursor":             {pages: all, arguments: arguments{"watched": "", "server": "s"}},
 		"MoveCursor":            {pages: one, arguments: arguments{"watched": "", "server": "s", "xid": "180", "floor_id": "0"}},
 		"SkipEvents":            {pages: one, arguments: arguments{"watched": "", "server": "s", "end_xid": "180", "end_id": "1"}},

@@ -67,7 +67,7 @@ func listen(t testing.TB, s *store.Store, l *listener, most int) []string {
 			require.NoError(t, err)
 		}
 		return count(t, s, untold) == 0
-	}, 20*time.Second, 10*time.Millisecond)
+	}, time.Minute, 10*time.Millisecond)
 	return l.heard[before:]
 }
 
@@ -357,4 +357,27 @@ func TestOldNotificationsArePruned(t *testing.T) {
 	require.NoError(t, err)
 	require.EqualValues(t, 1, page.Deleted)
 	require.Equal(t, []string{"due", "young"}, table(t, s, "SELECT channel FROM notification ORDER BY channel"))
+}
+
+func TestWhoWatchesOtherNamespacesGoesOnWhereItWas(t *testing.T) {
+	t.Parallel()
+	config := store.Config{URL: postgres.NewTestDatabase(t), Schema: schema, MaxConns: 4}
+	watching := func(namespaces ...string) *store.Store {
+		config.Namespaces = namespaces
+		return openStore(t, config)
+	}
+	a, ab, all := watching("a"), watching("a", "b"), watching()
+	failed := func(name string) {
+		execute(t, all, "INSERT INTO event (kind, namespace, build_name, state) VALUES ('Build', 'a', $1, 'Failed')", name)
+	}
+	l := &listener{}
+	failed("first")
+	require.Equal(t, []string{"BuildFailed first "}, listen(t, a, l, 10))
+	failed("second")
+	require.Equal(t, []string{"BuildFailed second "}, listen(t, ab, l, 10))
+	require.Empty(t, listen(t, a, l, 10), "it was told meanwhile")
+	failed("third")
+	require.Equal(t, []string{"BuildFailed third "}, listen(t, all, l, 10))
+	require.Equal(t, []string{""}, table(t, all, "SELECT watched FROM notification_cursor"))
+	require.Empty(t, listen(t, a, l, 10))
 }

@@ -164,7 +164,7 @@ func (p *previewer) explain(notifications []route.Notification) {
 	case len(p.Items) == 0:
 		p.note("nothing is told: nothing has happened to the build that a policy can tell of")
 	case p.matched == 0 && !told:
-		p.note("nothing is told: spec.on is %s, and what has happened is %s", strings.Join(on, ", "), strings.Join(order, ", "))
+		p.note("nothing is told: spec.events is %s, and what has happened is %s", strings.Join(on, ", "), strings.Join(order, ", "))
 	case p.matched == 0:
 		p.note("nothing is told: spec.selector or spec.filter lets none of the build's events pass")
 	case happened[v1alpha1.EventTriggersCompleted] == 0 && p.Build.Triggers.Total > 0:

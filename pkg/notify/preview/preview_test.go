@@ -62,7 +62,7 @@ func TestPreview(t *testing.T) {
 			policy: policy(func(spec *v1alpha1.NotificationPolicySpec) {
 				spec.Group = v1alpha1.NotificationGroup{By: v1alpha1.GroupByNone, Interval: &metav1.Duration{Duration: time.Hour}}
 			}, failed),
-			titles: []string{"web: run 1 of build b1 failed: WorkflowFailed (2 times since 12:01 UTC)"},
+			titles: []string{"web: 2 runs failed since 12:01 UTC: WorkflowFailed"},
 		},
 		"a title of the policy's own": {
 			policy: policy(func(spec *v1alpha1.NotificationPolicySpec) {
@@ -74,7 +74,7 @@ func TestPreview(t *testing.T) {
 			policy: policy(func(spec *v1alpha1.NotificationPolicySpec) { spec.Template.Title = `message.nothing` }, failed),
 			titles: []string{"shop (build b1): 2 of 3 deployed, 1 failed: web"}, note: "the title is that of every policy, since spec.template.title fails: no such key: nothing",
 		},
-		"an event that has not happened": {policy: policy(nil, held), note: "nothing is told: spec.on is RunHeld, and what has happened is RunSucceeded, RunFailed, TriggersCompleted"},
+		"an event that has not happened": {policy: policy(nil, held), note: "nothing is told: spec.events is RunHeld, and what has happened is RunSucceeded, RunFailed, TriggersCompleted"},
 		"a filter that lets nothing pass": {
 			policy: policy(func(spec *v1alpha1.NotificationPolicySpec) { spec.Filter = `event.pipeline == "db"` }, failed),
 			note:   "nothing is told: spec.selector or spec.filter lets none of the build's events pass",

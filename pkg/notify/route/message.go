@@ -30,7 +30,7 @@ type Build struct {
 // Message is what a notification says. build is that of a group of one build, and nil where it
 // is not known, or where the group is another.
 func (n Notification) Message(build *Build) notify.Message {
-	if strings.HasPrefix(n.Group, "commit/") { // a status is that of the last event
+	if strings.HasPrefix(n.Group, "commit/") && len(n.Items) > 0 { // a status is that of the last event
 		n.Items, n.Events = n.Items[len(n.Items)-1:], 1
 	}
 	message := notify.Message{
@@ -41,7 +41,7 @@ func (n Notification) Message(build *Build) notify.Message {
 		message.Level, message.Title = notify.Info, fmt.Sprintf("Penstock: this is a test of the channel %s", n.Channel)
 	case build != nil && len(n.Items) > 0 && strings.HasPrefix(n.Group, "build/"):
 		n.tellBuild(&message, *build)
-	case strings.HasPrefix(n.Group, "cluster/"):
+	case strings.HasPrefix(n.Group, "cluster/") && len(n.Items) > 0:
 		n.tellCluster(&message)
 	default:
 		n.tellItems(&message)
@@ -53,8 +53,11 @@ func (n Notification) level(build *Build) notify.Level {
 	if n.hasFailed(build) {
 		return notify.Failure
 	}
-	if build != nil && build.Phase == "Succeeded" && n.IsComplete {
-		return notify.Success
+	if t := build; t != nil && t.Triggers.Total > 0 {
+		if t.Triggers.Succeeded == t.Triggers.Total {
+			return notify.Success
+		}
+		return notify.Info // some are under way, or were ended
 	}
 	for _, item := range n.Items {
 		if item.Type != v1alpha1.EventRunSucceeded && item.Type != v1alpha1.EventBuildSucceeded && item.Type != v1alpha1.EventTriggersCompleted {
@@ -118,7 +121,7 @@ func (n Notification) tellBuild(message *notify.Message, build Build) {
 	if item.Application == "" {
 		what = "build " + item.Build
 	}
-	message.Title = what + ": " + progress(build, n.IsComplete)
+	message.Title = what + ": " + progress(build)
 	message.Details = slices.Concat(build.Failures, build.Waits)
 	if more := int(build.Triggers.Failed) - len(build.Failures); more > 0 {
 		message.Omitted = more
@@ -126,13 +129,11 @@ func (n Notification) tellBuild(message *notify.Message, build Build) {
 	message.Commands = []string{fmt.Sprintf("kubectl penstock builds %s -n %s", item.Build, n.Namespace)}
 }
 
-func progress(build Build, isComplete bool) string {
+func progress(build Build) string {
 	t := build.Triggers
 	switch {
 	case isFailure(build.Phase):
 		return "the build " + map[string]string{"Failed": "failed", "Error": "failed", "Cancelled": "was cancelled"}[build.Phase]
-	case t.Total == 0 && isComplete:
-		return "the build succeeded, nothing was to be deployed"
 	case t.Total == 0:
 		return "the build succeeded"
 	}
@@ -168,10 +169,10 @@ func names(of []string, more bool) string {
 func (n Notification) tellCluster(message *notify.Message) {
 	first, last := n.Items[0], n.Items[len(n.Items)-1]
 	if n.IsComplete {
-		message.Title = fmt.Sprintf("cluster %s is well again, after %s", first.Cluster, last.At.Sub(first.At).Round(time.Second))
+		message.Title = fmt.Sprintf("cluster %s is reachable again, after %s", first.Cluster, last.At.Sub(first.At).Round(time.Second))
 		return
 	}
-	message.Title = fmt.Sprintf("cluster %s is not reachable: %s", first.Cluster, last.Reason)
+	message.Title = last.sentence()
 	message.Details = []notify.Detail{{Name: first.Cluster, Text: last.Message}}
 	message.Commands = []string{"kubectl penstock clusters"}
 }
@@ -198,7 +199,7 @@ func (n Notification) tellItems(message *notify.Message) {
 	message.Omitted = int(n.Events) - len(n.Items)
 	parts := make([]string, 0, len(order)+1)
 	for _, event := range order {
-		parts = append(parts, fmt.Sprintf("%d %s", counts[event], event))
+		parts = append(parts, counted(counts[event], event))
 	}
 	if message.Omitted > 0 {
 		parts = append(parts, fmt.Sprintf("%d more", message.Omitted))
@@ -207,10 +208,32 @@ func (n Notification) tellItems(message *notify.Message) {
 	case n.Type == TypeStorm:
 		message.Title = fmt.Sprintf("too much to tell one by one: %d events in a minute (%s)", n.Events, strings.Join(parts, ", "))
 	case kind == "each":
-		message.Title = fmt.Sprintf("%s (%d times since %s)", n.Items[0].sentence(), n.Events, n.Items[0].At.UTC().Format("15:04 MST"))
+		first := n.Items[0]
+		message.Title = fmt.Sprintf("%s: %s since %s: %s", first.name(), counted(int(n.Events), first.Type), first.At.UTC().Format("15:04 MST"), first.Reason)
+	case of == "":
+		message.Title = fmt.Sprintf("no %s: %s", kind, strings.Join(parts, ", "))
 	default:
 		message.Title = fmt.Sprintf("%s %s: %s", kind, of, strings.Join(parts, ", "))
 	}
+}
+
+// verbs say what became of one and of several, behind the word for them.
+var verbs = map[v1alpha1.NotificationEvent][2]string{
+	v1alpha1.EventBuildSucceeded: {"build succeeded", "builds succeeded"}, v1alpha1.EventBuildFailed: {"build failed", "builds failed"},
+	v1alpha1.EventTriggersCompleted: {"build is done", "builds are done"}, v1alpha1.EventRunSucceeded: {"run succeeded", "runs succeeded"},
+	v1alpha1.EventRunFailed: {"run failed", "runs failed"}, v1alpha1.EventRunCancelled: {"run was ended", "runs were ended"},
+	v1alpha1.EventRunDelayed: {"run is delayed", "runs are delayed"}, v1alpha1.EventRunHeld: {"run waits", "runs wait"},
+}
+
+func counted(n int, event v1alpha1.NotificationEvent) string {
+	words, known := verbs[event]
+	switch {
+	case !known:
+		return fmt.Sprintf("%d %s", n, event)
+	case n == 1:
+		return "1 " + words[0]
+	}
+	return fmt.Sprintf("%d %s", n, words[1])
 }
 
 // name is of what an item tells.
@@ -258,9 +281,12 @@ func (i Item) sentence() string {
 	case v1alpha1.EventRunHeld:
 		return fmt.Sprintf("%s: run %d of build %s waits%s%s", i.Pipeline, i.Run, i.Build, at, because)
 	case v1alpha1.EventClusterUnreachable:
+		if i.Reason == string(v1alpha1.ReasonUnauthorized) {
+			return fmt.Sprintf("cluster %s refuses the credentials", i.Cluster)
+		}
 		return fmt.Sprintf("cluster %s is not reachable%s", i.Cluster, because)
 	case v1alpha1.EventClusterRecovered:
-		return fmt.Sprintf("cluster %s is well again", i.Cluster)
+		return fmt.Sprintf("cluster %s is reachable again", i.Cluster)
 	}
 	return string(i.Type)
 }

@@ -44,7 +44,7 @@ func TestWhatIsToldOfABuild(t *testing.T) {
 		}), notify.Failure},
 		"shop (build shop-1): 1 of 4 deployed, 1 cancelled, 1 superseded by newer builds, 1 held": {group(run(v1alpha1.EventRunHeld, "web")), build(func(b *route.Build) {
 			b.Triggers, b.FailedPipelines = v1alpha1.TriggerSummary{Total: 4, Succeeded: 1, Cancelled: 1, Superseded: 1, Held: 1}, nil
-		}), notify.Success},
+		}), notify.Info},
 		"shop (build shop-1): the build was cancelled": {group(route.Item{Type: v1alpha1.EventBuildFailed, Build: "shop-1", BuildUID: "u1", Application: "shop"}),
 			&route.Build{Phase: "Cancelled"}, notify.Failure},
 		"shop (build shop-1): the build succeeded": {func() route.Notification {
@@ -82,13 +82,13 @@ func TestWhatIsToldOfOtherGroups(t *testing.T) {
 	status := by(v1alpha1.GroupByBuild, failed, other)
 	status.Key = target(func(t *route.Target) { t.Type = v1alpha1.ChannelCommitStatus }).Key(failed)
 	for want, n := range map[string]route.Notification{
-		"web: run 1 of build shop-1 failed at stage DEPLOY: WorkflowFailed":                           by(v1alpha1.GroupByNone, failed),
-		"web: run 1 of build shop-1 failed at stage DEPLOY: WorkflowFailed (3 times since 12:00 UTC)": by(v1alpha1.GroupByNone, failed, failed, failed),
-		"environment prod: 2 RunFailed, 1 RunHeld":                                                    by(v1alpha1.GroupByEnvironment, failed, failed, other),
-		"cluster edge is well again, after 1m30s":                                                     group(down, well),
-		"too much to tell one by one: 31 events in a minute (20 RunFailed, 11 more)":                  storm,
-		"api: run 1 of build shop-1 waits: Person":                                                    status,
-		"Penstock: this is a test of the channel c":                                                   {Key: route.Key{Namespace: "team", Channel: "c", Group: "test/1"}, Type: route.TypeTest, Items: []route.Item{{Type: route.TypeTest}}},
+		"web: run 1 of build shop-1 failed at stage DEPLOY: WorkflowFailed":            by(v1alpha1.GroupByNone, failed),
+		"web: 3 runs failed since 12:00 UTC: WorkflowFailed":                           by(v1alpha1.GroupByNone, failed, failed, failed),
+		"environment prod: 2 runs failed, 1 run waits":                                 by(v1alpha1.GroupByEnvironment, failed, failed, other),
+		"cluster edge is reachable again, after 1m30s":                                 group(down, well),
+		"too much to tell one by one: 31 events in a minute (20 runs failed, 11 more)": storm,
+		"api: run 1 of build shop-1 waits: Person":                                     status,
+		"Penstock: this is a test of the channel c":                                    {Key: route.Key{Namespace: "team", Channel: "c", Group: "test/1"}, Type: route.TypeTest, Items: []route.Item{{Type: route.TypeTest}}},
 	} {
 		require.Equal(t, want, n.Message(nil).Title)
 	}

@@ -100,15 +100,15 @@ func (q *Queries) BegunNotifications(ctx context.Context, arg BegunNotifications
 }
 
 const buildsToTell = `-- name: BuildsToTell :many
-SELECT DISTINCT ON (b.namespace, b.build_name) b.namespace, b.build_name, b.build_uid, b.ci_pipeline, b.revision, b.phase, b.cause,
+SELECT DISTINCT ON (b.namespace, b.build_name) b.namespace, b.build_name, b.build_uid, b.ci_pipeline, b.revision,
        (b.planned_at IS NOT NULL)::boolean AS is_planned, COALESCE(p.application, '')::text AS application,
        (SELECT count(*) FROM cd_workflow w WHERE w.build_uid = b.build_uid) AS runs,
        (SELECT count(*) FROM cd_workflow w WHERE w.build_uid = b.build_uid AND w.outcome IS NULL) AS running,
        (SELECT count(*) FROM trigger_decision d WHERE d.build_uid = b.build_uid AND d.outcome = 'Waiting') AS waiting,
        EXISTS (SELECT FROM event e WHERE e.namespace = b.namespace AND e.build_name = b.build_name AND (e.xid, e.id) > (($1::text)::xid8, $2::bigint)
-           AND (e.kind = 'Decision' OR (e.kind = 'Run' AND e.state <> 'Reopened')))::boolean AS has_more,
+           AND e.id > $3::bigint AND (e.kind = 'Decision' OR (e.kind = 'Run' AND e.state <> 'Reopened')))::boolean AS has_more,
        COALESCE((SELECT max(w.finished_at) FROM cd_workflow w WHERE w.build_uid = b.build_uid), now())::timestamptz AS finished_at
-FROM (SELECT unnest($3::text[]) AS namespace, unnest($4::text[]) AS build_name) n
+FROM (SELECT unnest($4::text[]) AS namespace, unnest($5::text[]) AS build_name) n
 JOIN ci_build b ON b.namespace = n.namespace AND b.build_name = n.build_name
 LEFT JOIN ci_pipeline p ON p.namespace = b.namespace AND p.pipeline = b.ci_pipeline AND p.deleted_at IS NULL
 ORDER BY b.namespace, b.build_name, b.seq DESC
@@ -117,6 +117,7 @@ ORDER BY b.namespace, b.build_name, b.seq DESC
 type BuildsToTellParams struct {
 	AfterXid   string
 	AfterID    int64
+	FloorID    int64
 	Namespaces []string
 	BuildNames []string
 }
@@ -127,8 +128,6 @@ type BuildsToTellRow struct {
 	BuildUid    string
 	CiPipeline  string
 	Revision    string
-	Phase       string
-	Cause       string
 	IsPlanned   bool
 	Application string
 	Runs        int64
@@ -144,6 +143,7 @@ func (q *Queries) BuildsToTell(ctx context.Context, arg BuildsToTellParams) ([]B
 	rows, err := q.db.Query(ctx, buildsToTell,
 		arg.AfterXid,
 		arg.AfterID,
+		arg.FloorID,
 		arg.Namespaces,
 		arg.BuildNames,
 	)
@@ -160,8 +160,6 @@ func (q *Queries) BuildsToTell(ctx context.Context, arg BuildsToTellParams) ([]B
 			&i.BuildUid,
 			&i.CiPipeline,
 			&i.Revision,
-			&i.Phase,
-			&i.Cause,
 			&i.IsPlanned,
 			&i.Application,
 			&i.Runs,
@@ -232,7 +230,7 @@ WHERE n.id = (
     WHERE o.namespace = $3 AND o.channel = $4 AND o.due_at <= now() AND (o.lease_until IS NULL OR o.lease_until < now())
     ORDER BY o.due_at, o.id
     LIMIT 1)
-  AND (n.lease_until IS NULL OR n.lease_until < now())
+  AND n.due_at <= now() AND (n.lease_until IS NULL OR n.lease_until < now())
 RETURNING n.id, n.namespace, n.policy, n.channel, n.group_key, n.seq, n.type, n.build_uid, n.items, n.events, n.is_complete, n.wanted, n.sent, n.state, n.attempts, n.tried_since, n.due_at, n.claimed_by, n.lease_until, n.reference, n.error, n.created_at, n.changed_at, n.sent_at, n.closes_at
 `
 
@@ -308,7 +306,7 @@ WHERE n.id IN (
     ) d
     ORDER BY d.due_at, d.id
     LIMIT $5)
-  AND (n.lease_until IS NULL OR n.lease_until < now())
+  AND n.due_at <= now() AND (n.lease_until IS NULL OR n.lease_until < now())
 RETURNING n.id, n.namespace, n.policy, n.channel, n.group_key, n.seq, n.type, n.build_uid, n.items, n.events, n.is_complete, n.wanted, n.sent, n.state, n.attempts, n.tried_since, n.due_at, n.claimed_by, n.lease_until, n.reference, n.error, n.created_at, n.changed_at, n.sent_at, n.closes_at
 `
 
@@ -374,6 +372,15 @@ func (q *Queries) ClaimNotifications(ctx context.Context, arg ClaimNotifications
 	return items, nil
 }
 
+const deleteCursors = `-- name: DeleteCursors :exec
+DELETE FROM notification_cursor WHERE watched = ANY($1::text[])
+`
+
+func (q *Queries) DeleteCursors(ctx context.Context, watched []string) error {
+	_, err := q.db.Exec(ctx, deleteCursors, watched)
+	return err
+}
+
 const eventsEnd = `-- name: EventsEnd :one
 SELECT ((pg_snapshot_xmin(pg_current_snapshot())::text)::bigint - 1)::text AS xid, COALESCE(max(id), 0)::bigint AS id FROM event
 `
@@ -391,12 +398,14 @@ func (q *Queries) EventsEnd(ctx context.Context) (EventsEndRow, error) {
 	return i, err
 }
 
-const lockCursor = `-- name: LockCursor :many
+const lockCursors = `-- name: LockCursors :many
 
-SELECT c.server, c.xid::text AS xid, c.id, c.floor_id, now()::timestamptz AS at, (c.xid > pg_snapshot_xmax(pg_current_snapshot()))::boolean AS is_ahead FROM notification_cursor c WHERE c.watched = $1 FOR UPDATE
+SELECT c.watched, c.server, c.xid::text AS xid, c.id, c.floor_id, now()::timestamptz AS at, (c.xid > pg_snapshot_xmax(pg_current_snapshot()))::boolean AS is_ahead
+FROM notification_cursor c ORDER BY c.xid DESC, c.id DESC FOR UPDATE
 `
 
-type LockCursorRow struct {
+type LockCursorsRow struct {
+	Watched string
 	Server  string
 	Xid     string
 	ID      int64
@@ -406,17 +415,18 @@ type LockCursorRow struct {
 }
 
 // Notifications: events become rows of the outbox, and these are claimed, sent and recorded.
-// It is ahead where its transaction is none of this server's yet.
-func (q *Queries) LockCursor(ctx context.Context, watched string) ([]LockCursorRow, error) {
-	rows, err := q.db.Query(ctx, lockCursor, watched)
+// The furthest first. One is ahead where its transaction is none of this server's yet.
+func (q *Queries) LockCursors(ctx context.Context) ([]LockCursorsRow, error) {
+	rows, err := q.db.Query(ctx, lockCursors)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var items []LockCursorRow
+	var items []LockCursorsRow
 	for rows.Next() {
-		var i LockCursorRow
+		var i LockCursorsRow
 		if err := rows.Scan(
+			&i.Watched,
 			&i.Server,
 			&i.Xid,
 			&i.ID,
@@ -637,7 +647,7 @@ const pruneNotifications = `-- name: PruneNotifications :one
 WITH page AS (
     SELECT n.id, n.namespace, n.due_at, n.changed_at < now() - $2::interval AS is_old FROM notification n WHERE n.id > $3::bigint ORDER BY n.id LIMIT $1::bigint
 ), gone AS (
-    DELETE FROM notification WHERE notification.id IN (
+    DELETE FROM notification WHERE notification.due_at IS NULL AND notification.id IN (
         SELECT p.id FROM page p
         WHERE p.is_old AND p.due_at IS NULL AND (cardinality($4::text[]) = 0 OR p.namespace = ANY($4::text[])))
     RETURNING notification.id
@@ -735,8 +745,8 @@ SET claimed_by = '', lease_until = NULL,
     sent = CASE WHEN $1::text = 'Sent' THEN $2::integer ELSE n.sent END,
     sent_at = CASE WHEN $1::text = 'Sent' THEN now() ELSE n.sent_at END,
     reference = CASE WHEN $1::text = 'Sent' THEN $3::text ELSE n.reference END,
-    attempts = CASE WHEN $1::text = 'Sent' THEN 0 ELSE n.attempts END,
-    tried_since = CASE WHEN $1::text = 'Sent' THEN NULL ELSE n.tried_since END,
+    attempts = CASE WHEN $1::text = 'Sent' OR ($1::text = 'GivenUp' AND n.wanted > $2::integer) THEN 0 ELSE n.attempts END,
+    tried_since = CASE WHEN $1::text = 'Sent' OR ($1::text = 'GivenUp' AND n.wanted > $2::integer) THEN NULL ELSE n.tried_since END,
     error = $4::text,
     due_at = CASE WHEN $1::text = 'Waiting' THEN now() + $5::interval
                   WHEN n.wanted > $2::integer THEN n.due_at END,
@@ -874,6 +884,21 @@ func (q *Queries) SkipEvents(ctx context.Context, arg SkipEventsParams) error {
 		arg.Server,
 		arg.Watched,
 	)
+	return err
+}
+
+const takeCursor = `-- name: TakeCursor :exec
+UPDATE notification_cursor SET watched = $1 WHERE watched = $2
+`
+
+type TakeCursorParams struct {
+	Watched       string
+	WatchedBefore string
+}
+
+// Whoever watches other namespaces from now on goes on where the cursor of others was.
+func (q *Queries) TakeCursor(ctx context.Context, arg TakeCursorParams) error {
+	_, err := q.db.Exec(ctx, takeCursor, arg.Watched, arg.WatchedBefore)
 	return err
 }
 

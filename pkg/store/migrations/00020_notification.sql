@@ -67,7 +67,7 @@ CREATE TABLE notification (
     closes_at   timestamptz,
     UNIQUE (namespace, policy, channel, group_key, seq)
 );
-CREATE INDEX notification_due ON notification (due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX notification_due ON notification (namespace, channel, due_at, id) WHERE due_at IS NOT NULL;
 CREATE INDEX notification_of_channel ON notification (namespace, channel, created_at);
 CREATE INDEX notification_newest ON notification (namespace, id DESC);
 CREATE INDEX notification_given_up ON notification (namespace, channel) WHERE state = 'GivenUp';

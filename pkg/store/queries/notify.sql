@@ -1,8 +1,16 @@
 -- Notifications: events become rows of the outbox, and these are claimed, sent and recorded.
 
--- name: LockCursor :many
--- It is ahead where its transaction is none of this server's yet.
-SELECT c.server, c.xid::text AS xid, c.id, c.floor_id, now()::timestamptz AS at, (c.xid > pg_snapshot_xmax(pg_current_snapshot()))::boolean AS is_ahead FROM notification_cursor c WHERE c.watched = @watched FOR UPDATE;
+-- name: LockCursors :many
+-- The furthest first. One is ahead where its transaction is none of this server's yet.
+SELECT c.watched, c.server, c.xid::text AS xid, c.id, c.floor_id, now()::timestamptz AS at, (c.xid > pg_snapshot_xmax(pg_current_snapshot()))::boolean AS is_ahead
+FROM notification_cursor c ORDER BY c.xid DESC, c.id DESC FOR UPDATE;
+
+-- name: TakeCursor :exec
+-- Whoever watches other namespaces from now on goes on where the cursor of others was.
+UPDATE notification_cursor SET watched = @watched WHERE watched = @watched_before;
+
+-- name: DeleteCursors :exec
+DELETE FROM notification_cursor WHERE watched = ANY(@watched::text[]);
 
 -- name: AddCursor :exec
 -- What has happened in the last minute is told: a policy may have come with Penstock itself.
@@ -52,13 +60,13 @@ LIMIT @most;
 -- name: BuildsToTell :many
 -- How far builds are, by name: of equal names the newest. The rows are newer than the events
 -- that are read: has_more tells of one that is still to come, after which it is looked again.
-SELECT DISTINCT ON (b.namespace, b.build_name) b.namespace, b.build_name, b.build_uid, b.ci_pipeline, b.revision, b.phase, b.cause,
+SELECT DISTINCT ON (b.namespace, b.build_name) b.namespace, b.build_name, b.build_uid, b.ci_pipeline, b.revision,
        (b.planned_at IS NOT NULL)::boolean AS is_planned, COALESCE(p.application, '')::text AS application,
        (SELECT count(*) FROM cd_workflow w WHERE w.build_uid = b.build_uid) AS runs,
        (SELECT count(*) FROM cd_workflow w WHERE w.build_uid = b.build_uid AND w.outcome IS NULL) AS running,
        (SELECT count(*) FROM trigger_decision d WHERE d.build_uid = b.build_uid AND d.outcome = 'Waiting') AS waiting,
        EXISTS (SELECT FROM event e WHERE e.namespace = b.namespace AND e.build_name = b.build_name AND (e.xid, e.id) > ((@after_xid::text)::xid8, @after_id::bigint)
-           AND (e.kind = 'Decision' OR (e.kind = 'Run' AND e.state <> 'Reopened')))::boolean AS has_more,
+           AND e.id > @floor_id::bigint AND (e.kind = 'Decision' OR (e.kind = 'Run' AND e.state <> 'Reopened')))::boolean AS has_more,
        COALESCE((SELECT max(w.finished_at) FROM cd_workflow w WHERE w.build_uid = b.build_uid), now())::timestamptz AS finished_at
 FROM (SELECT unnest(@namespaces::text[]) AS namespace, unnest(@build_names::text[]) AS build_name) n
 JOIN ci_build b ON b.namespace = n.namespace AND b.build_name = n.build_name
@@ -131,7 +139,7 @@ WHERE n.id IN (
     ) d
     ORDER BY d.due_at, d.id
     LIMIT @most)
-  AND (n.lease_until IS NULL OR n.lease_until < now())
+  AND n.due_at <= now() AND (n.lease_until IS NULL OR n.lease_until < now())
 RETURNING n.*;
 
 -- name: ClaimNextNotification :many
@@ -143,7 +151,7 @@ WHERE n.id = (
     WHERE o.namespace = @namespace AND o.channel = @channel AND o.due_at <= now() AND (o.lease_until IS NULL OR o.lease_until < now())
     ORDER BY o.due_at, o.id
     LIMIT 1)
-  AND (n.lease_until IS NULL OR n.lease_until < now())
+  AND n.due_at <= now() AND (n.lease_until IS NULL OR n.lease_until < now())
 RETURNING n.*;
 
 -- name: RecordNotification :execrows
@@ -155,8 +163,8 @@ SET claimed_by = '', lease_until = NULL,
     sent = CASE WHEN @outcome::text = 'Sent' THEN @version::integer ELSE n.sent END,
     sent_at = CASE WHEN @outcome::text = 'Sent' THEN now() ELSE n.sent_at END,
     reference = CASE WHEN @outcome::text = 'Sent' THEN @reference::text ELSE n.reference END,
-    attempts = CASE WHEN @outcome::text = 'Sent' THEN 0 ELSE n.attempts END,
-    tried_since = CASE WHEN @outcome::text = 'Sent' THEN NULL ELSE n.tried_since END,
+    attempts = CASE WHEN @outcome::text = 'Sent' OR (@outcome::text = 'GivenUp' AND n.wanted > @version::integer) THEN 0 ELSE n.attempts END,
+    tried_since = CASE WHEN @outcome::text = 'Sent' OR (@outcome::text = 'GivenUp' AND n.wanted > @version::integer) THEN NULL ELSE n.tried_since END,
     error = @error::text,
     due_at = CASE WHEN @outcome::text = 'Waiting' THEN now() + @delay::interval
                   WHEN n.wanted > @version::integer THEN n.due_at END,
@@ -200,7 +208,7 @@ LIMIT @most;
 WITH page AS (
     SELECT n.id, n.namespace, n.due_at, n.changed_at < now() - @age::interval AS is_old FROM notification n WHERE n.id > @after::bigint ORDER BY n.id LIMIT @most::bigint
 ), gone AS (
-    DELETE FROM notification WHERE notification.id IN (
+    DELETE FROM notification WHERE notification.due_at IS NULL AND notification.id IN (
         SELECT p.id FROM page p
         WHERE p.is_old AND p.due_at IS NULL AND (cardinality(@namespaces::text[]) = 0 OR p.namespace = ANY(@namespaces::text[])))
     RETURNING notification.id
