@@ -92,7 +92,7 @@ func TestListAndGetNotifications(t *testing.T) {
 	got, all := list("")
 	require.Equal(t, []int64{ids[3], ids[2], ids[1], ids[0]}, got, "the newest first, of this namespace")
 	require.Empty(t, all.Next)
-	require.Equal(t, "build b1: 1 RunFailed, 1 TriggersCompleted", all.Items[3].Title)
+	require.Equal(t, "build b1: 1 run failed, 1 build is done", all.Items[3].Title)
 	require.Equal(t, "web: run 7 of build b1 failed at stage DEPLOY: WorkflowFailed", all.Items[2].Title)
 	require.Equal(t, "web: run 7 of build b1 failed at stage DEPLOY: WorkflowFailed", all.Items[1].Title, "a commit's status is that of its last event")
 	require.Equal(t, "Test", all.Items[0].Title)

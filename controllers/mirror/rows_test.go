@@ -88,7 +88,7 @@ func row(name string) string { return name + " " + uidOf(name) }
 func finished(name string) *v1alpha1.CiBuild {
 	made := build(name)
 	made.CreationTimestamp = metav1.NewTime(time.Date(2024, 5, 17, 12, 0, 0, 0, time.UTC))
-	made.Status.Phase = v1alpha1.BuildSucceeded
+	made.Status.Phase = v1alpha1.BuildRunning
 	return made
 }
 
@@ -101,7 +101,7 @@ func TestObjectsBecomeRowsAndRowsFollowThem(t *testing.T) {
 	const all = `SELECT concat_ws(' ', build_name, ci_pipeline, revision, cause, phase, planned_at) FROM ci_build
 		UNION ALL SELECT concat_ws(' ', pipeline, application, parent_kind, parent_name, policy, suspended, held) FROM cd_pipeline
 		UNION ALL SELECT concat_ws(' ', pipeline, suspended) FROM ci_pipeline ORDER BY 1`
-	require.Equal(t, []string{"b1 ci re\uFFFDvision API Succeeded", "ci f", "web web CiPipeline ci Latest f t"}, k.table(all))
+	require.Equal(t, []string{"b1 ci re\uFFFDvision API Running", "ci f", "web web CiPipeline ci Latest f t"}, k.table(all))
 
 	versions := `SELECT xmin::text FROM ci_build UNION ALL SELECT xmin::text FROM cd_pipeline UNION ALL SELECT xmin::text FROM ci_pipeline`
 	before := k.table(versions)

@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"time"
 
@@ -49,6 +50,28 @@ func notifyCalls() map[string]call {
 		"ReleaseNotifications": {store.WriteTimeout, func(ctx context.Context, s *store.Store) error { return s.ReleaseNotifications(ctx, "w") }},
 		"ClaimNotifications": {store.ClaimTimeout, func(ctx context.Context, s *store.Store) error {
 			_, err := s.ClaimNotifications(ctx, "w", time.Minute, []types.NamespacedName{{Namespace: "x", Name: "x"}}, 1)
+			return err
+		}},
+		"ClaimNextNotification": {store.ClaimTimeout, func(ctx context.Context, s *store.Store) error {
+			_, _, err := s.ClaimNextNotification(ctx, "w", time.Minute, types.NamespacedName{Namespace: "x", Name: "x"})
+			return err
+		}},
+		"TestChannel": {store.WriteTimeout, func(ctx context.Context, s *store.Store) error {
+			_, err := s.TestChannel(ctx, "x", "x", rand.Text())
+			return err
+		}},
+		"AskTest": {store.WriteTimeout, func(ctx context.Context, s *store.Store) error {
+			_, err := s.AskTest(ctx, "x", "x", rand.Text())
+			return err
+		}},
+		"AskResend": {store.WriteTimeout, func(ctx context.Context, s *store.Store) error {
+			if err := s.AskResend(ctx, "elsewhere", 1); !errors.Is(err, store.ErrNoNotification) {
+				return err
+			}
+			return nil
+		}},
+		"ToldOfBuild": {store.ReadTimeout, func(ctx context.Context, s *store.Store) error {
+			_, err := s.ToldOfBuild(ctx, "x", "x", "x", 10)
 			return err
 		}},
 		"RecordDelivery": {store.WriteTimeout, func(ctx context.Context, s *store.Store) error {
