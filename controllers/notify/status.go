@@ -89,24 +89,26 @@ func (n *Notifier) reportChannel(ctx context.Context, channel *v1alpha1.Notifica
 	condition := n.channelCondition(channel, status)
 	condition.ObservedGeneration = channel.Generation
 	isSame := !meta.SetStatusCondition(&status.Conditions, condition)
-	if equality.Semantic.DeepEqual(channel.Status, changed.Status) || (isSame && n.isCalm(channel)) {
+	if equality.Semantic.DeepEqual(channel.Status, changed.Status) || (isSame && n.waits(channel)) {
 		return nil
 	}
 	return n.patch(ctx, changed, channel)
 }
 
-// isCalm tells whether the status was written a moment ago.
-func (n *Notifier) isCalm(channel *v1alpha1.NotificationChannel) bool {
+// waits tells whether the status was written a moment ago, and notes that it is written now
+// where it was not.
+func (n *Notifier) waits(channel *v1alpha1.NotificationChannel) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	health := n.channels[client.ObjectKeyFromObject(channel)]
-	if health == nil || time.Since(health.written) > calmInterval {
-		if health != nil {
-			health.written = time.Now()
-		}
-		return false
+	key := client.ObjectKeyFromObject(channel)
+	if n.channels[key] == nil {
+		n.channels[key] = &health{}
 	}
-	return true
+	if time.Since(n.channels[key].written) < calmInterval {
+		return true
+	}
+	n.channels[key].written = time.Now()
+	return false
 }
 
 // channelCondition adds to the status what this process knows, and says how the channel does.

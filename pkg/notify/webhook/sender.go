@@ -99,7 +99,24 @@ func deliveryID(message notify.Message) string {
 	return fmt.Sprintf("%s.%d", message.ID, message.Version)
 }
 
+// body leaves details out until what is left is small enough; what the user's own form makes is
+// refused where it is not.
 func (s *Sender) body(message notify.Message) (body []byte, contentType string, err error) {
+	for {
+		body, contentType, err = s.encode(message)
+		if err != nil || len(body) <= maxBody {
+			return body, contentType, err
+		}
+		if s.config.Body != nil || len(message.Details) == 0 {
+			return nil, "", notify.Refuse("webhook: the body has %d bytes, at most %d are sent", len(body), maxBody)
+		}
+		kept := len(message.Details) / 2
+		message.Omitted += len(message.Details) - kept
+		message.Details = message.Details[:kept]
+	}
+}
+
+func (s *Sender) encode(message notify.Message) (body []byte, contentType string, err error) {
 	var content any = message
 	contentType = "application/json"
 	switch {
@@ -113,9 +130,6 @@ func (s *Sender) body(message notify.Message) (body []byte, contentType string, 
 	body, err = json.Marshal(content)
 	if err != nil {
 		return nil, "", notify.Refuse("webhook: the body is no JSON: %s", err)
-	}
-	if len(body) > maxBody {
-		return nil, "", notify.Refuse("webhook: the body has %d bytes, at most %d are sent", len(body), maxBody)
 	}
 	return body, contentType, nil
 }

@@ -167,3 +167,29 @@ func TestAnAnswerIsFinalOrNot(t *testing.T) {
 		require.NotContains(t, err.Error(), "secret")
 	}
 }
+
+func TestWhatIsTooLargeIsSentWithFewerDetails(t *testing.T) {
+	t.Parallel()
+	for _, format := range []Format{JSON, CloudEvents} {
+		url, got := receiver(t, http.StatusOK)
+		large := message()
+		large.Omitted, large.Details = 2, nil
+		for range 40 {
+			large.Details = append(large.Details, notify.Detail{Name: "web", Text: strings.Repeat("<", 300)}) // of which JSON makes six bytes each
+		}
+		_, err := sender(t, url, func(c *Config) { c.Format = format }).Send(t.Context(), large, "")
+		require.NoError(t, err)
+		request := <-got
+		require.LessOrEqual(t, len(request.body), maxBody)
+		told := notify.Message{}
+		if format == JSON {
+			require.NoError(t, json.Unmarshal(request.body, &told))
+		} else {
+			event := struct{ Data notify.Message }{}
+			require.NoError(t, json.Unmarshal(request.body, &event))
+			told = event.Data
+		}
+		require.Len(t, told.Details, 10)
+		require.Equal(t, 32, told.Omitted)
+	}
+}
