@@ -12,7 +12,7 @@ import (
 const (
 	// slowAfter is how long a send takes that makes its channel a slow one. What is slow keeps no
 	// worker from others: it is counted apart, up to slowShare times the number of workers.
-	slowAfter, slowShare = time.Second, 4
+	slowAfter, slowShare = 500 * time.Millisecond, 4
 	// slackPace is how far two messages to Slack are apart: one a second for each channel
 	// (docs.slack.dev/apis/web-api/rate-limits).
 	slackPace = time.Second
