@@ -70,6 +70,8 @@ func TestTheGrantedRightsAreEnoughAndAllOfThemAreUsed(t *testing.T) {
 		Data:       map[string]string{"KUBE_API_QPS": "many"},
 	}))
 	addCluster(t, w, quiet)
+	channel, policy := given.WebhookChannel("hook", "https://nowhere.invalid"), given.Policy("team", []v1alpha1.NotificationEvent{v1alpha1.EventBuildFailed}, "hook")
+	w.Create(channel, policy)
 	w.Succeed("b1")
 	w.Succeed("b2")
 	w.RowsAre(2, "Error")
@@ -86,6 +88,10 @@ func TestTheGrantedRightsAreEnoughAndAllOfThemAreUsed(t *testing.T) {
 	w.Eventually("a probed cluster", func(ctx context.Context) bool {
 		var cluster v1alpha1.TargetCluster
 		return w.Everywhere.Get(ctx, client.ObjectKey{Name: "elsewhere"}, &cluster) == nil && cluster.Status.Phase == v1alpha1.ClusterHealthy
+	})
+	w.Eventually("conditions of a channel and a policy", func(ctx context.Context) bool {
+		return w.Cluster.Get(ctx, client.ObjectKeyFromObject(channel), channel) == nil && len(channel.Status.Conditions) > 0 &&
+			w.Cluster.Get(ctx, client.ObjectKeyFromObject(policy), policy) == nil && len(policy.Status.Conditions) > 0
 	})
 	w.Eventually("the end of a build that is kept no longer", func(ctx context.Context) bool {
 		return apierrors.IsNotFound(w.Cluster.Get(ctx, types.NamespacedName{Namespace: w.Namespace, Name: "b2"}, &v1alpha1.CiBuild{}))
