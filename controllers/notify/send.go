@@ -29,8 +29,6 @@ const (
 	// minAttempts is how often a notification is tried before it is given up: nobody may have
 	// tried while the channel was suspended.
 	minAttempts = 20
-	// maxTitle bounds a title that a template makes, in bytes.
-	maxTitle = 300
 	// maxNote bounds an error in an event, in bytes.
 	maxNote = 700
 )
@@ -262,5 +260,5 @@ func (n *Notifier) title(policy *v1alpha1.NotificationPolicy, message sending.Me
 		n.policyFailed(policy, fmt.Errorf("spec.template.title: %w", err))
 		return message.Title
 	}
-	return clip.Text(title, maxTitle)
+	return title
 }

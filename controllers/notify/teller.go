@@ -3,9 +3,7 @@ package notify
 import (
 	"context"
 	"fmt"
-	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -13,11 +11,6 @@ import (
 	"github.com/penstock-cd/penstock/api/v1alpha1"
 	"github.com/penstock-cd/penstock/pkg/notify/route"
 	"github.com/penstock-cd/penstock/pkg/store"
-)
-
-const (
-	defaultWait, defaultInterval = 10 * time.Second, 5 * time.Minute
-	defaultPerMinute             = 30
 )
 
 // policyTargets are a policy and its channels.
@@ -55,33 +48,11 @@ func (n *Notifier) targets(ctx context.Context) (map[string][]policyTargets, err
 // target is a channel of a policy. One that does not exist may come: what is to be told waits
 // for it.
 func (n *Notifier) target(ctx context.Context, policy *v1alpha1.NotificationPolicy, name string) route.Target {
-	group := policy.Spec.Group
-	target := route.Target{
-		Namespace: policy.Namespace, Policy: policy.Name, Channel: name, By: group.By,
-		Wait: durationOr(group.Wait, defaultWait), Interval: durationOr(group.Interval, defaultInterval), PerMinute: defaultPerMinute,
-	}
-	for _, event := range policy.Spec.Tells() {
-		target.TellsRecovery = target.TellsRecovery || event == v1alpha1.EventClusterRecovered
-	}
-	if target.By == "" {
-		target.By = v1alpha1.GroupByBuild
-	}
 	var channel v1alpha1.NotificationChannel
 	if err := n.Cache.Get(ctx, types.NamespacedName{Namespace: policy.Namespace, Name: name}, &channel); err != nil {
-		return target
+		return route.NewTarget(policy, name, v1alpha1.NotificationChannelSpec{})
 	}
-	target.Type, target.Updates = channel.Spec.Type, channel.Spec.Updates()
-	if limit := channel.Spec.RateLimit; limit != nil && limit.PerMinute > 0 {
-		target.PerMinute = limit.PerMinute
-	}
-	return target
-}
-
-func durationOr(given *metav1.Duration, otherwise time.Duration) time.Duration {
-	if given == nil {
-		return otherwise
-	}
-	return given.Duration
+	return route.NewTarget(policy, name, channel.Spec)
 }
 
 // labelsOf returns the labels of what an event is about: of its CdPipeline, its CiPipeline, or

@@ -14,9 +14,6 @@ import (
 	"github.com/penstock-cd/penstock/pkg/store/dbsqlc"
 )
 
-// maxTitle bounds the title of a notification, in bytes.
-const maxTitle = 300
-
 // NotificationFilter selects notifications. The zero value of a field selects all.
 type NotificationFilter struct {
 	Namespace string // required
@@ -80,7 +77,7 @@ func titleOf(n route.Notification) string {
 	if strings.HasPrefix(n.Group, "build/") {
 		n.Group = "build/" + n.Items[0].Build
 	}
-	return clip.Text(n.Message(nil).Title, maxTitle)
+	return clip.Text(n.Message(nil).Title, route.MaxTitle)
 }
 
 func unlessZero(at time.Time) *time.Time {

@@ -6,13 +6,11 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
-	"github.com/penstock-cd/penstock/pkg/clip"
 	"github.com/penstock-cd/penstock/pkg/notify"
 	"github.com/penstock-cd/penstock/pkg/notify/route"
 )
@@ -20,10 +18,6 @@ import (
 const (
 	// MaxMessages is how many messages are made, and maxNotes how many notes.
 	MaxMessages, maxNotes = 100, 20
-	// maxTitle bounds a title that a template makes, in bytes, as when it is sent.
-	maxTitle = 300
-	// interval is how long a group is open that does not say so.
-	interval = 5 * time.Minute
 )
 
 // Input is a policy and what it is tried on.
@@ -96,13 +90,8 @@ func (p *previewer) note(format string, args ...any) {
 // fold adds each event to its group at the time at which it happened. The channel is one
 // without a name, which changes what it has sent.
 func (p *previewer) fold(ctx context.Context, policy *route.Policy) ([]route.Notification, error) {
-	target := route.Target{Namespace: p.Policy.Namespace, By: p.Policy.Spec.Group.By, Updates: true, Interval: interval}
-	if target.By == "" {
-		target.By = v1alpha1.GroupByBuild
-	}
-	if given := p.Policy.Spec.Group.Interval; given != nil {
-		target.Interval = given.Duration
-	}
+	target := route.NewTarget(p.Policy, "", v1alpha1.NotificationChannelSpec{})
+	target.Updates = true
 	var order []route.Notification
 	last := map[route.Key]int{} // the place of each group's newest
 	for _, item := range p.Items {
@@ -189,7 +178,7 @@ func (p *previewer) render(ctx context.Context, notifications []route.Notificati
 			if err != nil { // as when it is sent
 				p.note("the title is that of every policy, since spec.template.title fails: %s", err)
 			} else {
-				message.Title = clip.Text(title, maxTitle)
+				message.Title = title
 			}
 		}
 		p.result.Messages = append(p.result.Messages, Message{Message: message, Group: groupOf(notification), Events: notification.Events})

@@ -88,6 +88,35 @@ type Target struct {
 	TellsRecovery bool
 }
 
+// What a policy or a channel has that says nothing else, as the API server would set it.
+const (
+	defaultWait, defaultInterval = 10 * time.Second, 5 * time.Minute
+	defaultPerMinute             = 30
+)
+
+// NewTarget is a channel of a policy. The zero spec is that of a channel that does not exist yet.
+func NewTarget(policy *v1alpha1.NotificationPolicy, channel string, spec v1alpha1.NotificationChannelSpec) Target {
+	group := policy.Spec.Group
+	target := Target{
+		Namespace: policy.Namespace, Policy: policy.Name, Channel: channel, Type: spec.Type, Updates: spec.Updates(), By: group.By,
+		Wait: defaultWait, Interval: defaultInterval, PerMinute: defaultPerMinute,
+		TellsRecovery: slices.Contains(policy.Spec.Tells(), v1alpha1.EventClusterRecovered),
+	}
+	if target.By == "" {
+		target.By = v1alpha1.GroupByBuild
+	}
+	if group.Wait != nil {
+		target.Wait = group.Wait.Duration
+	}
+	if group.Interval != nil {
+		target.Interval = group.Interval.Duration
+	}
+	if spec.RateLimit != nil && spec.RateLimit.PerMinute > 0 {
+		target.PerMinute = spec.RateLimit.PerMinute
+	}
+	return target
+}
+
 // Key is the group of an event in the target's channel.
 func (t Target) Key(item Item) Key {
 	return Key{Namespace: t.Namespace, Policy: t.Policy, Channel: t.Channel, Group: t.group(item)}

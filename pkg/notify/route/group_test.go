@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
 	"github.com/penstock-cd/penstock/pkg/notify/route"
@@ -223,4 +224,21 @@ func TestWhatAnEventIsToPeople(t *testing.T) {
 		require.Equal(t, want, got, row)
 		require.Equal(t, want != "", isTold, row)
 	}
+}
+
+func TestATargetIsWhatPolicyAndChannelSayOrTheDefaults(t *testing.T) {
+	t.Parallel()
+	policy := &v1alpha1.NotificationPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: "team", Name: "p"}}
+	want := route.Target{Namespace: "team", Policy: "p", Channel: "c", By: v1alpha1.GroupByBuild, Wait: 10 * time.Second, Interval: 5 * time.Minute, PerMinute: 30}
+	require.Equal(t, want, route.NewTarget(policy, "c", v1alpha1.NotificationChannelSpec{}), "a channel that does not exist yet")
+
+	policy.Spec = v1alpha1.NotificationPolicySpec{
+		On:    []v1alpha1.NotificationEvent{v1alpha1.EventClusterRecovered},
+		Group: v1alpha1.NotificationGroup{By: v1alpha1.GroupByNone, Wait: &metav1.Duration{}, Interval: &metav1.Duration{Duration: time.Hour}},
+	}
+	want.By, want.Wait, want.Interval, want.TellsRecovery = v1alpha1.GroupByNone, 0, time.Hour, true
+	want.Type, want.Updates, want.PerMinute = v1alpha1.ChannelSlack, true, 7
+	require.Equal(t, want, route.NewTarget(policy, "c", v1alpha1.NotificationChannelSpec{
+		Type: v1alpha1.ChannelSlack, Slack: &v1alpha1.SlackChannel{}, RateLimit: &v1alpha1.ChannelRateLimit{PerMinute: 7},
+	}))
 }

@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
+	"github.com/penstock-cd/penstock/pkg/clip"
 	"github.com/penstock-cd/penstock/pkg/expression"
 	"github.com/penstock-cd/penstock/pkg/notify"
 )
@@ -88,7 +89,11 @@ func isOneOf(list []string, value string) bool {
 	return len(list) == 0 || slices.Contains(list, value)
 }
 
-// Title evaluates an expression over a message that yields a text.
+// MaxTitle bounds a title that a template makes, in bytes.
+const MaxTitle = 300
+
+// Title evaluates an expression over a message that yields a text, of which it returns MaxTitle
+// bytes at most.
 func (e *Expressions) Title(text string, message notify.Message) (string, error) {
 	value, err := e.evaluate(text, message)
 	if err != nil {
@@ -98,7 +103,7 @@ func (e *Expressions) Title(text string, message notify.Message) (string, error)
 	if !isText {
 		return "", fmt.Errorf("yields %s, want a string", value.Type().TypeName())
 	}
-	return title, nil
+	return clip.Text(title, MaxTitle), nil
 }
 
 // JSON evaluates an expression over a message that yields what can be JSON.

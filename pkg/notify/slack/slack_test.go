@@ -2,14 +2,12 @@ package slack
 
 import (
 	"encoding/json"
-	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
-	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
@@ -17,6 +15,7 @@ import (
 	"github.com/penstock-cd/penstock/pkg/notify"
 	"github.com/penstock-cd/penstock/pkg/outbound"
 	"github.com/penstock-cd/penstock/test/loopback"
+	"github.com/penstock-cd/penstock/test/receiver"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -61,32 +60,15 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err := json.Unmarshal([]byte(blocks), &got.blocks); err != nil {
 		f.t.Errorf("blocks: %s: %s", err, blocks)
 	}
-	check(f.t, got)
+	if err := receiver.CheckSlack(got.text, blocks); err != nil {
+		f.t.Error(err)
+	}
 	f.requests <- got
 	status, body := f.answer(got)
 	w.Header().Set("Retry-After", "30")
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	_, _ = io.WriteString(w, body)
-}
-
-// check is docs.slack.dev/reference/block-kit/blocks: at most 50 blocks, a header of 150
-// characters of plain text, a section of 3,000.
-func check(t *testing.T, got request) {
-	if len(got.blocks) == 0 || len(got.blocks) > 50 {
-		t.Errorf("%d blocks", len(got.blocks))
-	}
-	if characters := utf8.RuneCountInString(got.text); characters == 0 || characters > 4000 {
-		t.Errorf("text of %d characters", characters)
-	}
-	for _, block := range got.blocks {
-		text := block["text"].(map[string]any)
-		limits := map[any]int{"header plain_text": 150, "section mrkdwn": 3000}
-		limit, known := limits[fmt.Sprint(block["type"], " ", text["type"])]
-		if characters := utf8.RuneCountInString(text["text"].(string)); !known || characters == 0 || characters > limit {
-			t.Errorf("a %s of %s has %d characters", block["type"], text["type"], characters)
-		}
-	}
 }
 
 func start(t *testing.T, answer func(request) (int, string)) (*fake, string, *outbound.Client) {
