@@ -94,7 +94,7 @@ type CdPipelineSpec struct {
 	Priority int32 `json:"priority,omitempty"`
 
 	// Filter is a CEL expression over artifact {image, digest}, build {name,
-	// namespace, pipeline, revision, cause} and pipeline {name, namespace,
+	// namespace, pipeline, revision, ref, cause} and pipeline {name, namespace,
 	// application, environment}. The pipeline is triggered where it yields true.
 	// Empty means always.
 	// +optional

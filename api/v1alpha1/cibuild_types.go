@@ -46,6 +46,14 @@ type CiBuildSpec struct {
 	// +kubebuilder:validation:XValidation:rule="!self.contains('{{') && !self.contains('}}')",message="revision must hold neither {{ nor }}: Argo would evaluate what stands between them"
 	Revision string `json:"revision,omitempty"`
 
+	// Ref is the branch or tag that the revision was built of, without refs/heads/ or
+	// refs/tags/. Builds of one ref take turns, as the pipeline's concurrencyPolicy says.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^[^\x00-\x1f\x7f]*$`
+	// +kubebuilder:validation:XValidation:rule="!self.contains('{{') && !self.contains('}}')",message="ref must hold neither {{ nor }}: Argo would evaluate what stands between them"
+	Ref string `json:"ref,omitempty"`
+
 	// Cause is why this build exists.
 	// +optional
 	Cause *BuildCause `json:"cause,omitempty"`
@@ -152,6 +160,18 @@ type CiBuildStatus struct {
 	// +optional
 	Phase BuildPhase `json:"phase,omitempty"`
 
+	// Reason is why the phase is what it is, in one CamelCase word, where whoever runs the
+	// build says so.
+	// +optional
+	// +kubebuilder:validation:MaxLength=128
+	// +kubebuilder:validation:Pattern=`^([A-Za-z]([A-Za-z0-9_]*[A-Za-z0-9])?)?$`
+	Reason string `json:"reason,omitempty"`
+
+	// Message says the same for people.
+	// +optional
+	// +kubebuilder:validation:MaxLength=4096
+	Message string `json:"message,omitempty"`
+
 	// Artifacts are what the build produced: at least one when it Succeeded, each
 	// image and digest once. Every child is triggered once for each.
 	// +optional
@@ -203,6 +223,9 @@ type CiBuildStatus struct {
 // +kubebuilder:printcolumn:name="Cancelled",type=integer,JSONPath=`.status.triggers.cancelled`,priority=1
 // +kubebuilder:printcolumn:name="Superseded",type=integer,JSONPath=`.status.triggers.superseded`,priority=1
 // +kubebuilder:printcolumn:name="Skipped",type=integer,JSONPath=`.status.triggers.skipped`,priority=1
+// +kubebuilder:printcolumn:name="Revision",type=string,JSONPath=`.spec.revision`,priority=1
+// +kubebuilder:printcolumn:name="Message",type=string,JSONPath=`.status.message`,priority=1
+// +kubebuilder:printcolumn:name="Ref",type=string,JSONPath=`.spec.ref`,priority=1
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type CiBuild struct {
 	metav1.TypeMeta   `json:",inline"`

@@ -150,6 +150,10 @@ const (
 	ReasonReplaced Reason = "Replaced"
 	// ReasonCancelled: a RunRequest cancelled it.
 	ReasonCancelled Reason = "Cancelled"
+	// ReasonBuildDeleted: the CiBuild was deleted.
+	ReasonBuildDeleted Reason = "BuildDeleted"
+	// ReasonNoArtifacts: the Workflow of a build succeeded, and did not say what it produced.
+	ReasonNoArtifacts Reason = "NoArtifacts"
 	// ReasonAdopted: its Workflow ran when the database knew nothing of it.
 	ReasonAdopted Reason = "Adopted"
 	// ReasonWorkflowRetried: it goes on, since its Workflow was retried in Argo; or, of an
@@ -214,7 +218,7 @@ const (
 	LabelTimeout = "penstock.dev/timeout"
 	// LabelIdentity is the task's identity, of which the Workflow's name holds a part.
 	LabelIdentity = "penstock.dev/identity"
-	// LabelStage is pre, deploy or post.
+	// LabelStage is pre, deploy or post; build for the Workflow of a build.
 	LabelStage = "penstock.dev/stage"
 	// LabelPipeline is the CdPipeline's name, shortened to a label's length.
 	LabelPipeline = "penstock.dev/pipeline"

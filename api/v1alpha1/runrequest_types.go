@@ -22,11 +22,11 @@ const (
 	ActionRollback Action = "Rollback"
 )
 
-// ObjectReference names an object that is not a pipeline: a BaseImage in the same
-// namespace, or a TargetCluster.
+// ObjectReference names an object that is not a pipeline: a CiBuild or a BaseImage in the
+// same namespace, or a TargetCluster.
 type ObjectReference struct {
 	// Kind of the object.
-	// +kubebuilder:validation:Enum=BaseImage;TargetCluster
+	// +kubebuilder:validation:Enum=CiBuild;BaseImage;TargetCluster
 	Kind string `json:"kind"`
 
 	// Name of the object.
@@ -40,7 +40,7 @@ type ObjectReference struct {
 //
 // +kubebuilder:validation:XValidation:rule="self == oldSelf",message="spec is immutable: create a new RunRequest instead"
 // +kubebuilder:validation:XValidation:rule="has(self.pipelineRef) != has(self.target)",message="set exactly one of pipelineRef and target"
-// +kubebuilder:validation:XValidation:rule="!has(self.target) || self.action in ['Resume','Cancel']",message="target can only be used with the actions Resume and Cancel: change action, or set pipelineRef instead",fieldPath=".target"
+// +kubebuilder:validation:XValidation:rule="!has(self.target) || self.action == 'Cancel' || self.action == (self.target.kind == 'CiBuild' ? 'Retry' : 'Resume')",message="target can only be used with Cancel, with Retry for a CiBuild, and with Resume for a BaseImage or TargetCluster: change action, or set pipelineRef instead",fieldPath=".target"
 // +kubebuilder:validation:XValidation:rule="!has(self.target) || (!has(self.buildRef) && !has(self.run) && !has(self.stage))",message="buildRef, run and stage cannot be used with target: remove them, or set pipelineRef instead of target"
 // +kubebuilder:validation:XValidation:rule="self.action != 'Trigger' || has(self.buildRef)",message="the action Trigger needs buildRef: name the CiBuild to run the pipeline for",fieldPath=".buildRef",reason=FieldValueRequired
 // +kubebuilder:validation:XValidation:rule="self.action != 'Trigger' || !has(self.run)",message="the action Trigger makes a new run: remove run",fieldPath=".run"
@@ -90,7 +90,8 @@ type RunRequestSpec struct {
 	By string `json:"by,omitempty"`
 
 	// Target names the object that the action is about where that is not a pipeline: a
-	// BaseImage (its wave of rebuilds) or a TargetCluster.
+	// CiBuild (Cancel ends it, Retry makes it anew), a BaseImage (its wave of rebuilds) or a
+	// TargetCluster.
 	// +optional
 	Target *ObjectReference `json:"target,omitempty"`
 }

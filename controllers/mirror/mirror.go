@@ -262,7 +262,7 @@ func newObject(kind kind) client.Object {
 func mirroredBuild(build *v1alpha1.CiBuild) store.MirroredBuild {
 	return store.MirroredBuild{
 		UID: string(build.UID), Namespace: build.Namespace, Name: build.Name, CiPipeline: build.Spec.PipelineRef.Name,
-		Revision: build.Spec.Revision, Cause: string(build.Cause()), Phase: string(build.Status.Phase),
+		Revision: build.Spec.Revision, Ref: build.Spec.Ref, Cause: string(build.Cause()), Phase: string(build.Status.Phase),
 		CreatedAt: build.CreationTimestamp.Time, SpecHash: hash(build.Spec),
 	}
 }

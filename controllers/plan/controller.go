@@ -274,7 +274,7 @@ func (c *Controller) parent(ctx context.Context, build *v1alpha1.CiBuild) (*v1al
 func Facts(build *v1alpha1.CiBuild) trigger.Build {
 	return trigger.Build{
 		UID: string(build.UID), Namespace: build.Namespace, Name: build.Name,
-		CiPipeline: build.Spec.PipelineRef.Name, Revision: build.Spec.Revision,
+		CiPipeline: build.Spec.PipelineRef.Name, Revision: build.Spec.Revision, Ref: build.Spec.Ref,
 		Cause: string(build.Cause()), Phase: build.Status.Phase, CreatedAt: build.CreationTimestamp.Time,
 	}
 }

@@ -117,10 +117,17 @@ func buildStatus(build *v1alpha1.CiBuild, summary *store.Summary, hasParent bool
 }
 
 func completeCondition(build *v1alpha1.CiBuild) metav1.Condition {
-	return metav1.Condition{
+	condition := metav1.Condition{
 		Type: v1alpha1.ConditionComplete, Status: metav1.ConditionTrue,
 		Reason: "Build" + string(build.Status.Phase), Message: fmt.Sprintf("the build ended as %s", build.Status.Phase),
 	}
+	if build.Status.Reason != "" {
+		condition.Reason = build.Status.Reason
+	}
+	if build.Status.Message != "" {
+		condition.Message += ": " + build.Status.Message
+	}
+	return condition
 }
 
 // unplannedCondition says why an ended build is not planned.

@@ -158,6 +158,9 @@ type mending struct{ set, correct string }
 // mend says where a parameter comes from, and so what to do.
 func (c checked) mend(parameter string) mending {
 	inTemplate := "correct the template's enum"
+	if c.stage == trigger.StageBuild {
+		return mendBuild(parameter)
+	}
 	switch parameter {
 	case "environment", "application":
 		return mending{"set spec." + parameter, "correct spec." + parameter + " or the template's enum"}
@@ -170,6 +173,22 @@ func (c checked) mend(parameter string) mending {
 	}
 	field := "spec." + stageFields[c.stage] + ".workflow.parameters"
 	return mending{"set it in " + field, "correct " + field + " or the template's enum"}
+}
+
+// mendBuild is mend for a build.
+func mendBuild(parameter string) mending {
+	const inTemplate = "correct the template's enum"
+	switch parameter {
+	case "url":
+		return mending{"set spec.source.url of the CiPipeline", "correct spec.source.url of the CiPipeline or the template's enum"}
+	case "revision":
+		return mending{"set spec.revision in new CiBuilds, or spec.source.revision of the CiPipeline", "build another revision, or " + inTemplate}
+	case "ref":
+		return mending{"set spec.ref in new CiBuilds", "build another ref, or " + inTemplate}
+	case "build", "cause", "baseImages":
+		return mending{"", inTemplate}
+	}
+	return mending{"set it in spec.workflow.parameters of the CiPipeline", "correct spec.workflow.parameters of the CiPipeline or the template's enum"}
 }
 
 var stageFields = map[trigger.Stage]string{trigger.StagePre: "preDeploy", trigger.StageDeploy: "deploy", trigger.StagePost: "postDeploy"}

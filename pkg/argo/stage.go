@@ -179,12 +179,6 @@ func owner(claim store.Claim) metav1.OwnerReference {
 // parameters are the pipeline's own, then those that Penstock sets. What nobody set is not
 // passed.
 func parameters(claim store.Claim, pipeline *v1alpha1.CdPipeline, stage *v1alpha1.StageSpec) []wfv1.Parameter {
-	list := make([]wfv1.Parameter, 0, len(stage.Workflow.Parameters)+8)
-	for _, parameter := range stage.Workflow.Parameters {
-		if parameter.Value != nil {
-			list = append(list, wfv1.Parameter{Name: parameter.Name, Value: wfv1.AnyStringPtr(*parameter.Value)})
-		}
-	}
 	set := [][2]string{
 		{"image", claim.Inputs.Image},
 		{"digest", claim.Inputs.Digest},
@@ -197,11 +191,22 @@ func parameters(claim store.Claim, pipeline *v1alpha1.CdPipeline, stage *v1alpha
 	if claim.Inputs.All {
 		set = append(set, [2]string{"artifacts", artifactList(claim.Inputs.Artifacts)})
 	}
-	for _, parameter := range set {
-		if parameter[1] == "" {
-			continue // the template's default holds
+	return passed(stage.Workflow.Parameters, set)
+}
+
+// passed are the parameters that have a value: a pipeline's own, and then those that Penstock
+// sets.
+func passed(own []v1alpha1.Parameter, set [][2]string) []wfv1.Parameter {
+	list := make([]wfv1.Parameter, 0, len(own)+len(set))
+	for _, parameter := range own {
+		if parameter.Value != nil {
+			list = append(list, wfv1.Parameter{Name: parameter.Name, Value: wfv1.AnyStringPtr(*parameter.Value)})
 		}
-		list = append(list, wfv1.Parameter{Name: parameter[0], Value: wfv1.AnyStringPtr(parameter[1])})
+	}
+	for _, parameter := range set {
+		if parameter[1] != "" { // else the template's default holds
+			list = append(list, wfv1.Parameter{Name: parameter[0], Value: wfv1.AnyStringPtr(parameter[1])})
+		}
 	}
 	return list
 }

@@ -28,6 +28,10 @@ const (
 	StopBeforePatch      Name = "stop/before-patch"
 	ReportBeforeStatus   Name = "report/before-status"
 	ReportAfterStatus    Name = "report/after-status"
+	BuildBeforeCommit    Name = "build/before-commit"
+	BuildAfterCommit     Name = "build/after-commit"
+	BuildBeforeStatus    Name = "build/before-status"
+	BuildAfterStatus     Name = "build/after-status"
 	NotifyBeforeCommit   Name = "notify/before-commit"
 	NotifyBeforeSend     Name = "notify/before-send"
 	NotifyBeforeRecord   Name = "notify/before-record"
@@ -56,6 +60,10 @@ func Points() map[Name]bool {
 		StopBeforePatch:      false,
 		ReportBeforeStatus:   false,
 		ReportAfterStatus:    false,
+		BuildBeforeCommit:    true,
+		BuildAfterCommit:     false,
+		BuildBeforeStatus:    false,
+		BuildAfterStatus:     false,
 		NotifyBeforeCommit:   true,
 		NotifyBeforeSend:     false,
 		NotifyBeforeRecord:   false,

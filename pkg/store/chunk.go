@@ -132,7 +132,7 @@ func (s *Store) OpenPlans(ctx context.Context, most int, passedOver []string) ([
 		return OpenPlan{
 			Build: trigger.Build{
 				UID: row.BuildUid, Namespace: row.Namespace, Name: row.BuildName, CiPipeline: row.CiPipeline,
-				Revision: row.Revision, Cause: row.Cause, Phase: v1alpha1.BuildPhase(row.Phase), CreatedAt: row.CreatedAt.Time,
+				Revision: row.Revision, Ref: row.Ref, Cause: row.Cause, Phase: v1alpha1.BuildPhase(row.Phase), CreatedAt: row.CreatedAt.Time,
 			},
 			Suspended: row.Suspended, Artifacts: int(row.Artifacts), FilterCost: uint64(row.FilterCost), //nolint:gosec // a sum of costs
 		}

@@ -112,7 +112,7 @@ func ended(row dbsqlc.UnfollowedRow) Ended {
 		Reopened: row.Reopened, Ahead: row.Ahead, UnderWay: row.UnderWay, Worst: Status(row.Worst), Overtaken: row.Overtaken,
 		Build: trigger.Build{
 			UID: row.BuildUid, Namespace: row.Namespace, Name: row.BuildName, CiPipeline: row.CiPipeline,
-			Revision: row.Revision, Cause: row.Cause, Phase: v1alpha1.BuildPhase(row.Phase),
+			Revision: row.Revision, Ref: row.Ref, Cause: row.Cause, Phase: v1alpha1.BuildPhase(row.Phase),
 		},
 	}
 }

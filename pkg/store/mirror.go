@@ -10,7 +10,7 @@ import (
 
 // MirroredBuild is what the tables keep of a CiBuild that exists.
 type MirroredBuild struct {
-	UID, Namespace, Name, CiPipeline, Revision, Cause, Phase, SpecHash string
+	UID, Namespace, Name, CiPipeline, Revision, Ref, Cause, Phase, SpecHash string
 	CreatedAt                                                          time.Time
 }
 
@@ -39,6 +39,7 @@ func (s *Store) MirrorBuilds(ctx context.Context, builds []MirroredBuild) error 
 		params.BuildNames = append(params.BuildNames, build.Name)
 		params.CiPipelines = append(params.CiPipelines, build.CiPipeline)
 		params.Revisions = append(params.Revisions, clean(build.Revision))
+		params.Refs = append(params.Refs, clean(build.Ref))
 		params.Causes = append(params.Causes, build.Cause)
 		params.Phases = append(params.Phases, build.Phase)
 		params.SpecHashes = append(params.SpecHashes, build.SpecHash)

@@ -93,7 +93,7 @@ func (s *Store) Plan(ctx context.Context, plan BuildPlan) (bool, error) {
 func planBuildParams(build trigger.Build) dbsqlc.PlanBuildParams {
 	return dbsqlc.PlanBuildParams{
 		BuildUid: build.UID, Namespace: build.Namespace, BuildName: build.Name,
-		CiPipeline: build.CiPipeline, Revision: clean(build.Revision), Cause: build.Cause,
+		CiPipeline: build.CiPipeline, Revision: clean(build.Revision), Ref: clean(build.Ref), Cause: build.Cause,
 		Phase: string(build.Phase), CreatedAt: timestamp(build.CreatedAt),
 	}
 }

@@ -117,7 +117,7 @@ func (s *Store) FindBuild(ctx context.Context, namespace, name string) (*Finishe
 func finishedBuild(namespace string, row dbsqlc.RequestedBuildRow) *FinishedBuild {
 	return &FinishedBuild{
 		Build: trigger.Build{
-			UID: row.BuildUid, Namespace: namespace, Name: row.BuildName, CiPipeline: row.CiPipeline, Revision: row.Revision,
+			UID: row.BuildUid, Namespace: namespace, Name: row.BuildName, CiPipeline: row.CiPipeline, Revision: row.Revision, Ref: row.Ref,
 			Cause: row.Cause, Phase: v1alpha1.BuildPhase(row.Phase), CreatedAt: row.CreatedAt.Time,
 		},
 		Place: placeOf(row.CreatedAt, row.Seq),

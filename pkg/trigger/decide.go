@@ -18,6 +18,8 @@ type Build struct {
 	Name       string
 	CiPipeline string
 	Revision   string
+	// Ref is the branch or tag; empty where the CiBuild does not say.
+	Ref        string
 	Cause      string
 	Phase      v1alpha1.BuildPhase
 	// CreatedAt is the CiBuild's creation: builds of a pipeline are ordered by it.

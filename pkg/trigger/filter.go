@@ -24,6 +24,7 @@ type FilterBuild struct {
 	Namespace string `cel:"namespace"`
 	Pipeline  string `cel:"pipeline"`
 	Revision  string `cel:"revision"`
+	Ref       string `cel:"ref"`
 	Cause     string `cel:"cause"`
 }
 
@@ -134,7 +135,7 @@ func filterInput(build Build, artifact v1alpha1.Artifact, pipeline *v1alpha1.CdP
 		"artifact": FilterArtifact{Image: artifact.Image, Digest: artifact.Digest},
 		"build": FilterBuild{
 			Name: build.Name, Namespace: build.Namespace, Pipeline: build.CiPipeline,
-			Revision: build.Revision, Cause: build.Cause,
+			Revision: build.Revision, Ref: build.Ref, Cause: build.Cause,
 		},
 		"pipeline": FilterPipeline{
 			Name: pipeline.Name, Namespace: pipeline.Namespace,

@@ -34,6 +34,9 @@ type Inputs struct {
 	All bool `json:"all,omitempty"`
 	// Before is how the stage's attempt before ended; empty for its first attempt.
 	Before string `json:"before,omitempty"`
+	// BuildUID and Ref are those of the CiBuild that a task of the kind ci runs.
+	BuildUID string `json:"build_uid,omitempty"`
+	Ref      string `json:"ref,omitempty"`
 	// Artifacts are those of a run with All. They are no part of the task.
 	Artifacts []v1alpha1.Artifact `json:"-"`
 }

@@ -63,6 +63,12 @@ func HasDerivedName(name, hash string) bool {
 	return len(hash) >= suffixLength && strings.HasSuffix(name, "-"+hash[:suffixLength])
 }
 
+// IsBuildName tells whether the Workflow of this name runs a build.
+func IsBuildName(workflow string) bool {
+	before, _ := strings.CutSuffix(workflow[:max(len(workflow)-suffixLength, 0)], "-")
+	return strings.HasSuffix(before, "-"+strings.ToLower(string(StageBuild)))
+}
+
 // maxRuns and maxAttempts bound what FindIdentity tries.
 const maxRuns, maxAttempts = 20, 40
 

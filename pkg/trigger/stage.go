@@ -12,6 +12,9 @@ const (
 	StagePost   Stage = "POST"
 )
 
+// StageBuild stands in the names of Workflows of builds, where a run's have their stage.
+const StageBuild Stage = "BUILD"
+
 // StageSpec returns what the pipeline runs at a stage, or nil where it has no
 // such stage.
 func StageSpec(pipeline *v1alpha1.CdPipeline, stage Stage) *v1alpha1.StageSpec {

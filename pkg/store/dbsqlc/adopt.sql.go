@@ -12,8 +12,8 @@ import (
 )
 
 const ensureBuild = `-- name: EnsureBuild :exec
-INSERT INTO ci_build (build_uid, namespace, build_name, ci_pipeline, revision, cause, phase, created_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+INSERT INTO ci_build (build_uid, namespace, build_name, ci_pipeline, revision, ref, cause, phase, created_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 ON CONFLICT (build_uid) DO NOTHING
 `
 
@@ -23,6 +23,7 @@ type EnsureBuildParams struct {
 	BuildName  string
 	CiPipeline string
 	Revision   string
+	Ref        string
 	Cause      string
 	Phase      string
 	CreatedAt  pgtype.Timestamptz
@@ -36,6 +37,7 @@ func (q *Queries) EnsureBuild(ctx context.Context, arg EnsureBuildParams) error 
 		arg.BuildName,
 		arg.CiPipeline,
 		arg.Revision,
+		arg.Ref,
 		arg.Cause,
 		arg.Phase,
 		arg.CreatedAt,

@@ -13,13 +13,13 @@ import (
 
 const beginPlan = `-- name: BeginPlan :execrows
 
-INSERT INTO ci_build (build_uid, namespace, build_name, ci_pipeline, revision, cause, phase, created_at)
-SELECT $1::text, $2::text, $3::text, $4::text, $5::text, $6::text, $7::text, $8::timestamptz
+INSERT INTO ci_build (build_uid, namespace, build_name, ci_pipeline, revision, ref, cause, phase, created_at)
+SELECT $1::text, $2::text, $3::text, $4::text, $5::text, $6::text, $7::text, $8::text, $9::timestamptz
 WHERE NOT EXISTS (
     SELECT FROM plan p
     WHERE p.build_uid = $1 OR (p.namespace = $2 AND p.ci_pipeline = $4 AND p.moved_at > now() - interval '1 minute'))
 ON CONFLICT (build_uid) DO UPDATE
-SET phase = excluded.phase, revision = excluded.revision, cause = excluded.cause, created_at = excluded.created_at
+SET phase = excluded.phase, revision = excluded.revision, ref = excluded.ref, cause = excluded.cause, created_at = excluded.created_at
 WHERE ci_build.planned_at IS NULL
 `
 
@@ -29,6 +29,7 @@ type BeginPlanParams struct {
 	BuildName  string
 	CiPipeline string
 	Revision   string
+	Ref        string
 	Cause      string
 	Phase      string
 	CreatedAt  pgtype.Timestamptz
@@ -44,6 +45,7 @@ func (q *Queries) BeginPlan(ctx context.Context, arg BeginPlanParams) (int64, er
 		arg.BuildName,
 		arg.CiPipeline,
 		arg.Revision,
+		arg.Ref,
 		arg.Cause,
 		arg.Phase,
 		arg.CreatedAt,
@@ -275,7 +277,7 @@ func (q *Queries) NextChunk(ctx context.Context, arg NextChunkParams) ([]NextChu
 
 const openPlans = `-- name: OpenPlans :many
 SELECT p.build_uid, p.namespace, p.ci_pipeline, p.suspended, p.filter_cost,
-       b.build_name, b.revision, b.cause, b.phase, b.created_at,
+       b.build_name, b.revision, b.ref, b.cause, b.phase, b.created_at,
        (SELECT count(*) FROM ci_artifact a WHERE a.build_uid = p.build_uid) AS artifacts
 FROM plan p JOIN ci_build b ON b.build_uid = p.build_uid
 WHERE (cardinality($1::text[]) = 0 OR p.namespace = ANY($1::text[])) AND p.build_uid <> ALL($2::text[])
@@ -297,6 +299,7 @@ type OpenPlansRow struct {
 	FilterCost int64
 	BuildName  string
 	Revision   string
+	Ref        string
 	Cause      string
 	Phase      string
 	CreatedAt  pgtype.Timestamptz
@@ -321,6 +324,7 @@ func (q *Queries) OpenPlans(ctx context.Context, arg OpenPlansParams) ([]OpenPla
 			&i.FilterCost,
 			&i.BuildName,
 			&i.Revision,
+			&i.Ref,
 			&i.Cause,
 			&i.Phase,
 			&i.CreatedAt,

@@ -396,7 +396,7 @@ SELECT t.id, r.id AS stage_id, r.cd_workflow_id, r.stage, r.attempt, t.status, t
        w.turn_id, w.namespace, w.pipeline, w.pipeline_uid, w.run, w.artifacts, w.also, w.descends, w.again, w.whole, w.overtaken,
        o.reopened, o.ahead, o.under_way, o.worst, o.later,
        a.image, a.digest,
-       b.build_uid, b.build_name, b.ci_pipeline, b.revision, b.cause, b.phase
+       b.build_uid, b.build_name, b.ci_pipeline, b.revision, b.ref, b.cause, b.phase
 FROM ended t
 JOIN cd_workflow_runner r ON r.task_id = t.id
 JOIN cd_workflow w ON w.id = r.cd_workflow_id
@@ -457,6 +457,7 @@ type UnfollowedRow struct {
 	BuildName    string
 	CiPipeline   string
 	Revision     string
+	Ref          string
 	Cause        string
 	Phase        string
 }
@@ -509,6 +510,7 @@ func (q *Queries) Unfollowed(ctx context.Context, arg UnfollowedParams) ([]Unfol
 			&i.BuildName,
 			&i.CiPipeline,
 			&i.Revision,
+			&i.Ref,
 			&i.Cause,
 			&i.Phase,
 		); err != nil {

@@ -39,11 +39,11 @@ WITH alone AS (
 ), known AS (
     SELECT build_uid FROM ci_build WHERE build_uid = ANY($1::text[]) ORDER BY build_uid FOR NO KEY UPDATE
 )
-INSERT INTO ci_build (build_uid, namespace, build_name, ci_pipeline, revision, cause, phase, created_at, spec_hash)
-SELECT n.build_uid, n.namespace, n.build_name, n.ci_pipeline, n.revision, n.cause, n.phase, n.created_at, n.spec_hash
+INSERT INTO ci_build (build_uid, namespace, build_name, ci_pipeline, revision, ref, cause, phase, created_at, spec_hash)
+SELECT n.build_uid, n.namespace, n.build_name, n.ci_pipeline, n.revision, n.ref, n.cause, n.phase, n.created_at, n.spec_hash
 FROM (SELECT unnest($1::text[]) AS build_uid, unnest($2::text[]) AS namespace, unnest($3::text[]) AS build_name,
-             unnest($4::text[]) AS ci_pipeline, unnest($5::text[]) AS revision, unnest($6::text[]) AS cause,
-             unnest($7::text[]) AS phase, unnest($8::timestamptz[]) AS created_at, unnest($9::text[]) AS spec_hash, unnest($10::integer[]) AS place) n
+             unnest($4::text[]) AS ci_pipeline, unnest($5::text[]) AS revision, unnest($6::text[]) AS ref, unnest($7::text[]) AS cause,
+             unnest($8::text[]) AS phase, unnest($9::timestamptz[]) AS created_at, unnest($10::text[]) AS spec_hash, unnest($11::integer[]) AS place) n
 WHERE (SELECT count(*) FROM alone) = 1 AND (SELECT count(*) FROM known) >= 0
 ORDER BY n.place
 ON CONFLICT (build_uid) DO UPDATE
@@ -61,6 +61,7 @@ type MirrorBuildsParams struct {
 	BuildNames  []string
 	CiPipelines []string
 	Revisions   []string
+	Refs        []string
 	Causes      []string
 	Phases      []string
 	CreatedAts  []pgtype.Timestamptz
@@ -81,6 +82,7 @@ func (q *Queries) MirrorBuilds(ctx context.Context, arg MirrorBuildsParams) erro
 		arg.BuildNames,
 		arg.CiPipelines,
 		arg.Revisions,
+		arg.Refs,
 		arg.Causes,
 		arg.Phases,
 		arg.CreatedAts,

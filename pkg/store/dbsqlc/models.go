@@ -8,6 +8,13 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
+type BuildTurn struct {
+	PipelineUid string
+	Ref         string
+	NewestAt    pgtype.Timestamptz
+	NewestSeq   int64
+}
+
 type CdPipeline struct {
 	PipelineUid string
 	Namespace   string
@@ -85,6 +92,7 @@ type CiBuild struct {
 	CreatedAt  pgtype.Timestamptz
 	SpecHash   string
 	DeletedAt  pgtype.Timestamptz
+	Ref        string
 }
 
 type CiPipeline struct {

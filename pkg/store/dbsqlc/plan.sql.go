@@ -215,13 +215,13 @@ func (q *Queries) InsertStages(ctx context.Context, arg InsertStagesParams) erro
 }
 
 const planBuild = `-- name: PlanBuild :one
-INSERT INTO ci_build (build_uid, namespace, build_name, ci_pipeline, revision, cause, phase, created_at, planned_at)
-SELECT $1::text, $2::text, $3::text, $4::text, $5::text, $6::text, $7::text, $8::timestamptz, now()
+INSERT INTO ci_build (build_uid, namespace, build_name, ci_pipeline, revision, ref, cause, phase, created_at, planned_at)
+SELECT $1::text, $2::text, $3::text, $4::text, $5::text, $6::text, $7::text, $8::text, $9::timestamptz, now()
 WHERE NOT EXISTS (
     SELECT FROM plan p
     WHERE p.build_uid = $1 OR (p.namespace = $2 AND p.ci_pipeline = $4 AND p.moved_at > now() - interval '1 minute'))
 ON CONFLICT (build_uid) DO UPDATE
-SET planned_at = now(), phase = excluded.phase, revision = excluded.revision, cause = excluded.cause, created_at = excluded.created_at
+SET planned_at = now(), phase = excluded.phase, revision = excluded.revision, ref = excluded.ref, cause = excluded.cause, created_at = excluded.created_at
 WHERE ci_build.planned_at IS NULL
 RETURNING COALESCE(seq, 0)::bigint AS seq, EXISTS (SELECT FROM trigger_decision d WHERE d.build_uid = ci_build.build_uid)::boolean AS decided
 `
@@ -232,6 +232,7 @@ type PlanBuildParams struct {
 	BuildName  string
 	CiPipeline string
 	Revision   string
+	Ref        string
 	Cause      string
 	Phase      string
 	CreatedAt  pgtype.Timestamptz
@@ -252,6 +253,7 @@ func (q *Queries) PlanBuild(ctx context.Context, arg PlanBuildParams) (PlanBuild
 		arg.BuildName,
 		arg.CiPipeline,
 		arg.Revision,
+		arg.Ref,
 		arg.Cause,
 		arg.Phase,
 		arg.CreatedAt,

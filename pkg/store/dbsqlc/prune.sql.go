@@ -346,7 +346,7 @@ func (q *Queries) PruneRuns(ctx context.Context, arg PruneRunsParams) (PruneRuns
 const pruneTasks = `-- name: PruneTasks :one
 WITH page AS (
     SELECT t.id, t.namespace, t.inputs, t.created_at,
-           (t.kind = 'cd' AND t.settled_at IS NOT NULL AND t.finished_at < now() - $2::interval
+           (t.settled_at IS NOT NULL AND t.finished_at < now() - $2::interval
                AND t.status IN ('Succeeded', 'Failed', 'Error', 'Cancelled', 'Superseded')) AS is_old
     FROM task t WHERE t.id > $3::bigint ORDER BY t.id LIMIT $1::bigint
 ), gone AS (
@@ -354,7 +354,8 @@ WITH page AS (
         SELECT p.id FROM page p
         WHERE p.is_old AND (cardinality($4::text[]) = 0 OR p.namespace = ANY($4::text[]))
           AND NOT EXISTS (SELECT FROM cd_workflow_runner r WHERE r.task_id = p.id)
-          AND NOT EXISTS (SELECT FROM cd_workflow w WHERE w.id = (p.inputs->>'run')::bigint))
+          AND NOT EXISTS (SELECT FROM cd_workflow w WHERE w.id = (p.inputs->>'run')::bigint)
+          AND NOT EXISTS (SELECT FROM ci_build b WHERE b.build_uid = p.inputs->>'build_uid' AND b.deleted_at IS NULL))
     RETURNING task.id
 )
 SELECT COALESCE(max(p.id), 0)::bigint AS last, (SELECT count(*) FROM gone) AS deleted,
@@ -375,7 +376,8 @@ type PruneTasksRow struct {
 	More    bool
 }
 
-// Tasks that no stage points to, since it was tried again, and whose run is gone.
+// Tasks that no stage points to, since it was tried again, and whose run is gone; and those of
+// builds, as long as their CiBuild does not exist.
 func (q *Queries) PruneTasks(ctx context.Context, arg PruneTasksParams) (PruneTasksRow, error) {
 	row := q.db.QueryRow(ctx, pruneTasks,
 		arg.Most,

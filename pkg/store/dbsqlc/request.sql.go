@@ -12,7 +12,7 @@ import (
 )
 
 const buildBefore = `-- name: BuildBefore :many
-SELECT b.build_uid, b.build_name, b.ci_pipeline, b.revision, b.cause, b.phase, b.created_at, COALESCE(b.seq, 0)::bigint AS seq
+SELECT b.build_uid, b.build_name, b.ci_pipeline, b.revision, b.ref, b.cause, b.phase, b.created_at, COALESCE(b.seq, 0)::bigint AS seq
 FROM ci_build b
 WHERE b.build_uid IN (
     SELECT w.build_uid FROM cd_workflow w
@@ -36,6 +36,7 @@ type BuildBeforeRow struct {
 	BuildName  string
 	CiPipeline string
 	Revision   string
+	Ref        string
 	Cause      string
 	Phase      string
 	CreatedAt  pgtype.Timestamptz
@@ -58,6 +59,7 @@ func (q *Queries) BuildBefore(ctx context.Context, arg BuildBeforeParams) ([]Bui
 			&i.BuildName,
 			&i.CiPipeline,
 			&i.Revision,
+			&i.Ref,
 			&i.Cause,
 			&i.Phase,
 			&i.CreatedAt,
@@ -309,7 +311,7 @@ func (q *Queries) InsertRequest(ctx context.Context, arg InsertRequestParams) ([
 }
 
 const requestedBuild = `-- name: RequestedBuild :many
-SELECT build_uid, build_name, ci_pipeline, revision, cause, phase, created_at, COALESCE(seq, 0)::bigint AS seq
+SELECT build_uid, build_name, ci_pipeline, revision, ref, cause, phase, created_at, COALESCE(seq, 0)::bigint AS seq
 FROM ci_build WHERE namespace = $1 AND build_name = $2 AND planned_at IS NOT NULL
 ORDER BY ci_build.seq DESC LIMIT 1
 `
@@ -324,6 +326,7 @@ type RequestedBuildRow struct {
 	BuildName  string
 	CiPipeline string
 	Revision   string
+	Ref        string
 	Cause      string
 	Phase      string
 	CreatedAt  pgtype.Timestamptz
@@ -345,6 +348,7 @@ func (q *Queries) RequestedBuild(ctx context.Context, arg RequestedBuildParams) 
 			&i.BuildName,
 			&i.CiPipeline,
 			&i.Revision,
+			&i.Ref,
 			&i.Cause,
 			&i.Phase,
 			&i.CreatedAt,

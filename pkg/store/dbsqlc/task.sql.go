@@ -1136,7 +1136,7 @@ const openTasks = `-- name: OpenTasks :many
 SELECT t.namespace, t.workflow_name
 FROM (SELECT unnest($1::text[]) AS namespace, unnest($2::text[]) AS workflow_name) w
 JOIN task t ON t.namespace = w.namespace AND t.workflow_name = w.workflow_name AND t.cluster = $3::text
-WHERE t.status NOT IN ('Succeeded', 'Failed', 'Error', 'Cancelled', 'Superseded')
+WHERE t.status NOT IN ('Succeeded', 'Failed', 'Error', 'Cancelled', 'Superseded') OR (t.kind = 'ci' AND t.settled_at IS NULL)
 `
 
 type OpenTasksParams struct {
@@ -1150,7 +1150,8 @@ type OpenTasksRow struct {
 	WorkflowName string
 }
 
-// Those of the Workflows that are of a task which has not ended.
+// Those of the Workflows that are of a task which has not ended, or of a build whose outputs
+// may not have been read yet.
 func (q *Queries) OpenTasks(ctx context.Context, arg OpenTasksParams) ([]OpenTasksRow, error) {
 	rows, err := q.db.Query(ctx, openTasks, arg.Namespaces, arg.WorkflowNames, arg.Cluster)
 	if err != nil {

@@ -9,8 +9,8 @@ WHERE NOT EXISTS (
 
 -- name: EnsureBuild :exec
 -- A build that the tables do not know is noted as not planned: its plan is lost.
-INSERT INTO ci_build (build_uid, namespace, build_name, ci_pipeline, revision, cause, phase, created_at)
-VALUES (@build_uid, @namespace, @build_name, @ci_pipeline, @revision, @cause, @phase, @created_at)
+INSERT INTO ci_build (build_uid, namespace, build_name, ci_pipeline, revision, ref, cause, phase, created_at)
+VALUES (@build_uid, @namespace, @build_name, @ci_pipeline, @revision, @ref, @cause, @phase, @created_at)
 ON CONFLICT (build_uid) DO NOTHING;
 
 -- name: SetOvertaken :exec

@@ -3,13 +3,13 @@
 -- name: BeginPlan :execrows
 -- Notes a build whose plan is about to be committed in chunks, unless another build of its
 -- CiPipeline is planned so just now.
-INSERT INTO ci_build (build_uid, namespace, build_name, ci_pipeline, revision, cause, phase, created_at)
-SELECT @build_uid::text, @namespace::text, @build_name::text, @ci_pipeline::text, @revision::text, @cause::text, @phase::text, @created_at::timestamptz
+INSERT INTO ci_build (build_uid, namespace, build_name, ci_pipeline, revision, ref, cause, phase, created_at)
+SELECT @build_uid::text, @namespace::text, @build_name::text, @ci_pipeline::text, @revision::text, @ref::text, @cause::text, @phase::text, @created_at::timestamptz
 WHERE NOT EXISTS (
     SELECT FROM plan p
     WHERE p.build_uid = @build_uid OR (p.namespace = @namespace AND p.ci_pipeline = @ci_pipeline AND p.moved_at > now() - interval '1 minute'))
 ON CONFLICT (build_uid) DO UPDATE
-SET phase = excluded.phase, revision = excluded.revision, cause = excluded.cause, created_at = excluded.created_at
+SET phase = excluded.phase, revision = excluded.revision, ref = excluded.ref, cause = excluded.cause, created_at = excluded.created_at
 WHERE ci_build.planned_at IS NULL;
 
 -- name: InsertPlan :execrows
@@ -25,7 +25,7 @@ FROM (SELECT unnest(@places::integer[]) AS place, unnest(@pipeline_uids::text[])
 -- name: OpenPlans :many
 -- The plans that are under way, the one first that has waited longest, but for some.
 SELECT p.build_uid, p.namespace, p.ci_pipeline, p.suspended, p.filter_cost,
-       b.build_name, b.revision, b.cause, b.phase, b.created_at,
+       b.build_name, b.revision, b.ref, b.cause, b.phase, b.created_at,
        (SELECT count(*) FROM ci_artifact a WHERE a.build_uid = p.build_uid) AS artifacts
 FROM plan p JOIN ci_build b ON b.build_uid = p.build_uid
 WHERE (cardinality(@namespaces::text[]) = 0 OR p.namespace = ANY(@namespaces::text[])) AND p.build_uid <> ALL(@passed_over::text[])

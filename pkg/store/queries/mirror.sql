@@ -11,10 +11,10 @@ WITH alone AS (
 ), known AS (
     SELECT build_uid FROM ci_build WHERE build_uid = ANY(@build_uids::text[]) ORDER BY build_uid FOR NO KEY UPDATE
 )
-INSERT INTO ci_build (build_uid, namespace, build_name, ci_pipeline, revision, cause, phase, created_at, spec_hash)
-SELECT n.build_uid, n.namespace, n.build_name, n.ci_pipeline, n.revision, n.cause, n.phase, n.created_at, n.spec_hash
+INSERT INTO ci_build (build_uid, namespace, build_name, ci_pipeline, revision, ref, cause, phase, created_at, spec_hash)
+SELECT n.build_uid, n.namespace, n.build_name, n.ci_pipeline, n.revision, n.ref, n.cause, n.phase, n.created_at, n.spec_hash
 FROM (SELECT unnest(@build_uids::text[]) AS build_uid, unnest(@namespaces::text[]) AS namespace, unnest(@build_names::text[]) AS build_name,
-             unnest(@ci_pipelines::text[]) AS ci_pipeline, unnest(@revisions::text[]) AS revision, unnest(@causes::text[]) AS cause,
+             unnest(@ci_pipelines::text[]) AS ci_pipeline, unnest(@revisions::text[]) AS revision, unnest(@refs::text[]) AS ref, unnest(@causes::text[]) AS cause,
              unnest(@phases::text[]) AS phase, unnest(@created_ats::timestamptz[]) AS created_at, unnest(@spec_hashes::text[]) AS spec_hash, unnest(@places::integer[]) AS place) n
 WHERE (SELECT count(*) FROM alone) = 1 AND (SELECT count(*) FROM known) >= 0
 ORDER BY n.place

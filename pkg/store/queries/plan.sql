@@ -2,13 +2,13 @@
 -- Makes planning happen once: a second plan of the same build finds it planned, and
 -- writes nothing. A plan that is committed in chunks goes before other builds of its
 -- CiPipeline, as if it were one transaction, unless it has not moved for a while.
-INSERT INTO ci_build (build_uid, namespace, build_name, ci_pipeline, revision, cause, phase, created_at, planned_at)
-SELECT @build_uid::text, @namespace::text, @build_name::text, @ci_pipeline::text, @revision::text, @cause::text, @phase::text, @created_at::timestamptz, now()
+INSERT INTO ci_build (build_uid, namespace, build_name, ci_pipeline, revision, ref, cause, phase, created_at, planned_at)
+SELECT @build_uid::text, @namespace::text, @build_name::text, @ci_pipeline::text, @revision::text, @ref::text, @cause::text, @phase::text, @created_at::timestamptz, now()
 WHERE NOT EXISTS (
     SELECT FROM plan p
     WHERE p.build_uid = @build_uid OR (p.namespace = @namespace AND p.ci_pipeline = @ci_pipeline AND p.moved_at > now() - interval '1 minute'))
 ON CONFLICT (build_uid) DO UPDATE
-SET planned_at = now(), phase = excluded.phase, revision = excluded.revision, cause = excluded.cause, created_at = excluded.created_at
+SET planned_at = now(), phase = excluded.phase, revision = excluded.revision, ref = excluded.ref, cause = excluded.cause, created_at = excluded.created_at
 WHERE ci_build.planned_at IS NULL
 RETURNING COALESCE(seq, 0)::bigint AS seq, EXISTS (SELECT FROM trigger_decision d WHERE d.build_uid = ci_build.build_uid)::boolean AS decided;
 

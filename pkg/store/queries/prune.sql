@@ -100,10 +100,11 @@ SELECT COALESCE(max(p.id), 0)::bigint AS last,
 FROM page p;
 
 -- name: PruneTasks :one
--- Tasks that no stage points to, since it was tried again, and whose run is gone.
+-- Tasks that no stage points to, since it was tried again, and whose run is gone; and those of
+-- builds, as long as their CiBuild does not exist.
 WITH page AS (
     SELECT t.id, t.namespace, t.inputs, t.created_at,
-           (t.kind = 'cd' AND t.settled_at IS NOT NULL AND t.finished_at < now() - @age::interval
+           (t.settled_at IS NOT NULL AND t.finished_at < now() - @age::interval
                AND t.status IN ('Succeeded', 'Failed', 'Error', 'Cancelled', 'Superseded')) AS is_old
     FROM task t WHERE t.id > @after::bigint ORDER BY t.id LIMIT @most::bigint
 ), gone AS (
@@ -111,7 +112,8 @@ WITH page AS (
         SELECT p.id FROM page p
         WHERE p.is_old AND (cardinality(@namespaces::text[]) = 0 OR p.namespace = ANY(@namespaces::text[]))
           AND NOT EXISTS (SELECT FROM cd_workflow_runner r WHERE r.task_id = p.id)
-          AND NOT EXISTS (SELECT FROM cd_workflow w WHERE w.id = (p.inputs->>'run')::bigint))
+          AND NOT EXISTS (SELECT FROM cd_workflow w WHERE w.id = (p.inputs->>'run')::bigint)
+          AND NOT EXISTS (SELECT FROM ci_build b WHERE b.build_uid = p.inputs->>'build_uid' AND b.deleted_at IS NULL))
     RETURNING task.id
 )
 SELECT COALESCE(max(p.id), 0)::bigint AS last, (SELECT count(*) FROM gone) AS deleted,

@@ -19,7 +19,7 @@ SELECT at FROM recorded;
 
 -- name: RequestedBuild :many
 -- The newest build of that name that was planned.
-SELECT build_uid, build_name, ci_pipeline, revision, cause, phase, created_at, COALESCE(seq, 0)::bigint AS seq
+SELECT build_uid, build_name, ci_pipeline, revision, ref, cause, phase, created_at, COALESCE(seq, 0)::bigint AS seq
 FROM ci_build WHERE namespace = @namespace AND build_name = @build_name AND planned_at IS NOT NULL
 ORDER BY ci_build.seq DESC LIMIT 1;
 
@@ -99,7 +99,7 @@ LIMIT 1;
 -- name: BuildBefore :many
 -- The newest build before the given one that the pipeline has deployed, and of which a run
 -- has succeeded to its end: one that POST has found bad is nothing to go back to.
-SELECT b.build_uid, b.build_name, b.ci_pipeline, b.revision, b.cause, b.phase, b.created_at, COALESCE(b.seq, 0)::bigint AS seq
+SELECT b.build_uid, b.build_name, b.ci_pipeline, b.revision, b.ref, b.cause, b.phase, b.created_at, COALESCE(b.seq, 0)::bigint AS seq
 FROM ci_build b
 WHERE b.build_uid IN (
     SELECT w.build_uid FROM cd_workflow w

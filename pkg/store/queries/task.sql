@@ -339,11 +339,12 @@ SELECT w.id, w.workflow_name, w.status, w.namespace, '', '', '', true
 FROM wanted w WHERE w.id NOT IN (SELECT locked.id FROM locked);
 
 -- name: OpenTasks :many
--- Those of the Workflows that are of a task which has not ended.
+-- Those of the Workflows that are of a task which has not ended, or of a build whose outputs
+-- may not have been read yet.
 SELECT t.namespace, t.workflow_name
 FROM (SELECT unnest(@namespaces::text[]) AS namespace, unnest(@workflow_names::text[]) AS workflow_name) w
 JOIN task t ON t.namespace = w.namespace AND t.workflow_name = w.workflow_name AND t.cluster = @cluster::text
-WHERE t.status NOT IN ('Succeeded', 'Failed', 'Error', 'Cancelled', 'Superseded');
+WHERE t.status NOT IN ('Succeeded', 'Failed', 'Error', 'Cancelled', 'Superseded') OR (t.kind = 'ci' AND t.settled_at IS NULL);
 
 -- name: EndedTasks :many
 -- Those of the Workflows whose task has ended, and whether it ever had one. What has taken
