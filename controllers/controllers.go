@@ -5,7 +5,6 @@ package controllers
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -18,6 +17,7 @@ import (
 
 	"github.com/penstock-cd/penstock/controllers/adapt"
 	"github.com/penstock-cd/penstock/controllers/backlog"
+	"github.com/penstock-cd/penstock/controllers/build"
 	"github.com/penstock-cd/penstock/controllers/cluster"
 	"github.com/penstock-cd/penstock/controllers/dispatch"
 	"github.com/penstock-cd/penstock/controllers/gauge"
@@ -67,8 +67,6 @@ type Dependencies struct {
 	// Namespace is where Penstock itself lives, with its settings and the kubeconfigs of
 	// other clusters; without one there are none.
 	Namespace string
-	// Builders make the Workflows of tasks of further kinds than LaneCd's. Optional.
-	Builders argo.Builders
 	// Replica names this replica in the database, also after a restart.
 	Replica string
 	Log     logr.Logger
@@ -100,6 +98,8 @@ type loops struct {
 	horizon    *gauge.Horizon
 	restored   *restored.Comparer
 	notifier   *notify.Notifier
+	building   *build.Controller
+	ender      *build.Ender
 }
 
 // Add adds every loop to the manager.
@@ -176,6 +176,7 @@ func newLoops(mgr manager.Manager, deps Dependencies, decider trigger.Decider) *
 	l.pickup = pickup.New(pickup.Config{
 		Rows: deps.Store, Cache: mgr.GetCache(), Timeout: deps.Config.PickupTimeout, Moved: l.moved, Log: deps.Log.WithName("pickup"),
 	})
+	l.addBuilding(mgr, deps)
 	l.mirror = mirror.New(mirror.Config{Cache: mgr.GetCache(), Rows: deps.Store, Log: deps.Log.WithName("mirror")})
 	l.sweeper = sweep.New(sweep.Config{
 		Cache: mgr.GetCache(), Live: mgr.GetAPIReader(), Writer: mgr.GetClient(), Events: mgr.GetEventRecorder("penstock"), Rows: deps.Store,
@@ -200,6 +201,16 @@ func (l *loops) addPlanning(mgr manager.Manager, deps Dependencies, decider trig
 	}
 	l.planner, l.follower = plan.New(planning), plan.NewFollower(planning, deps.Log.WithName("follow"))
 	l.chunks = plan.NewChunks(planning, deps.Log.WithName("plan"))
+}
+
+// addBuilding makes the loops that run CiBuilds.
+func (l *loops) addBuilding(mgr manager.Manager, deps Dependencies) {
+	building := build.Config{
+		Cache: mgr.GetCache(), Live: mgr.GetAPIReader(), Writer: mgr.GetClient(), Rows: deps.Store, Events: mgr.GetEventRecorder("penstock"),
+		TemplateWait: deps.Config.TemplateWait, Compared: l.restored.Compared, OnCommit: l.wake, Recorded: l.releaser.Recorded,
+		Log: deps.Log.WithName("build"),
+	}
+	l.building, l.ender = build.New(building), build.NewEnder(building)
 }
 
 // newProber makes the loop that probes TargetClusters.
@@ -228,10 +239,11 @@ func newNotifier(mgr manager.Manager, deps Dependencies) (*notify.Notifier, erro
 
 // newDispatcher returns the dispatcher of one lane.
 func (l *loops) newDispatcher(mgr manager.Manager, deps Dependencies, worker *dispatch.Worker, lane store.Lane, inFlight int) *dispatch.Dispatcher {
-	builders := argo.Builders{store.KindCd: argo.Stages{
-		Freeze: l.freeze.get, Labels: deps.Config.Labels(), TTL: time.Duration(deps.Config.WorkflowTTL),
-	}}
-	maps.Copy(builders, deps.Builders)
+	labels, ttl := deps.Config.Labels(), time.Duration(deps.Config.WorkflowTTL)
+	builders := argo.Builders{
+		store.KindCd: argo.Stages{Freeze: l.freeze.get, Labels: labels, TTL: ttl},
+		store.KindCi: argo.Builds{Labels: labels, TTL: ttl},
+	}
 	submitter := &argo.Submitter{
 		Builders: builders,
 		Cache:    mgr.GetCache(), Live: deps.TriggerClients[lane],
@@ -287,8 +299,10 @@ func (l *loops) suspended(tasks []int64) {
 func (l *loops) moved(tasks []store.Moved) {
 	l.reporter.Feed.Wake()
 	l.holder.Moved(tasks)
+	l.building.Moved(tasks)
 	if slices.ContainsFunc(tasks, store.Moved.HasEnded) {
 		l.follower.Wake()
+		l.ender.Wake()
 	}
 }
 
@@ -298,6 +312,7 @@ func (l *loops) wake() {
 	l.builds.Wake()
 	l.follower.Wake()
 	l.stopper.Wake()
+	l.ender.Wake()
 	l.reporter.Feed.Wake()
 }
 
@@ -308,6 +323,9 @@ func (l *loops) register(ctx context.Context, mgr manager.Manager, loadLimits fu
 	if err := l.requests.Register(mgr); err != nil {
 		return err
 	}
+	if err := l.building.Register(mgr); err != nil {
+		return err
+	}
 	for _, watch := range []func(context.Context, cache.Informers) error{
 		l.reporter.Watch, l.tracker.Watch, l.holder.Watch, l.mirror.Watch, l.clusters.Members.Watch, l.notifier.Watch,
 	} {
@@ -316,7 +334,7 @@ func (l *loops) register(ctx context.Context, mgr manager.Manager, loadLimits fu
 		}
 	}
 	for _, loop := range []manager.Runnable{
-		limited{l.dispatcher, loadLimits}, limited{l.builds, loadLimits}, limited{l.history, loadLimits}, l.surplus, l.adapter, l.backlog, limited{l.follower, l.restored.Compared}, limited{l.chunks, l.restored.Compared}, limited{l.holder, l.restored.Compared}, l.tracker, l.stopper, l.releaser, l.pickup,
+		limited{l.dispatcher, loadLimits}, limited{l.builds, loadLimits}, limited{l.history, loadLimits}, l.surplus, l.adapter, l.backlog, limited{l.follower, l.restored.Compared}, limited{l.chunks, l.restored.Compared}, limited{l.holder, l.restored.Compared}, limited{l.ender, l.restored.Compared}, l.tracker, l.stopper, l.releaser, l.pickup,
 		l.reporter.Feed, limited{l.reporter, l.restored.Compared}, l.mirror, limited{l.sweeper, l.restored.Compared}, l.queue, l.horizon, l.clusters, l.notifier,
 	} {
 		if err := mgr.Add(loop); err != nil {

@@ -147,7 +147,7 @@ func newManager(ctx context.Context, cluster *rest.Config, settings config.Confi
 	}
 	return made, controllers.Add(ctx, gated{mgr, migrator.done}, controllers.Dependencies{
 		Config: settings, Store: database, Bucket: bucket, TriggerClients: triggers, Answers: answers,
-		Home: clients.home, Builders: moreBuilders(),
+		Home:      clients.home,
 		Namespace: podNamespace(settings), Replica: replica, Log: log,
 	})
 }

@@ -25,6 +25,7 @@ import (
 	"github.com/penstock-cd/penstock/pkg/crash"
 	"github.com/penstock-cd/penstock/pkg/failpoint"
 	"github.com/penstock-cd/penstock/pkg/store"
+	"github.com/penstock-cd/penstock/pkg/trigger"
 )
 
 // +kubebuilder:rbac:groups=argoproj.io,resources=workflows,verbs=get;list;watch
@@ -263,7 +264,7 @@ func (t *Tracker) recorded(ctx context.Context, sightings []sighting, moved []st
 	for _, seen := range sightings {
 		switch {
 		case seen.held.Name == "":
-		case taken[seen.held]:
+		case taken[seen.held] && !trigger.IsBuildName(seen.held.Name): // a build's outputs are read first
 			release = append(release, seen.held)
 		default:
 			doubtful = append(doubtful, seen.held)

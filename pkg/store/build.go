@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgtype"
 
@@ -239,6 +240,8 @@ type BuildTask struct {
 	// HadWorkflow tells that its Workflow was created.
 	HadWorkflow           bool
 	StartedAt, FinishedAt pgtype.Timestamptz
+	// For is how long it has stood there, by the database's clock.
+	For time.Duration
 }
 
 // BuildTasks returns the tasks of builds, by the UID of their CiBuild.
@@ -254,10 +257,22 @@ func (s *Store) BuildTasks(ctx context.Context, buildUIDs ...string) (map[string
 		tasks[row.BuildUid] = BuildTask{
 			ID: row.ID, BuildUID: row.BuildUid, Status: Status(row.Status), Reason: v1alpha1.Reason(row.Reason), Message: row.Message,
 			WorkflowName: row.WorkflowName, WorkflowUID: row.WorkflowUid, HadWorkflow: row.SubmittedAt.Valid,
-			StartedAt: row.StartedAt, FinishedAt: row.FinishedAt,
+			StartedAt: row.StartedAt, FinishedAt: row.FinishedAt, For: time.Duration(row.ForSeconds * float64(time.Second)),
 		}
 	}
 	return tasks, nil
+}
+
+// EndTemplateWait ends a build that has waited too long for its template.
+func (s *Store) EndTemplateWait(ctx context.Context, task int64, message string) error {
+	ctx, cancel := context.WithTimeout(ctx, WriteTimeout)
+	defer cancel()
+	var move dbsqlc.MoveHeldBuildsParams
+	addMove(&move, task, StatusError, v1alpha1.ReasonTemplateNotFound, clean(message))
+	if err := s.queries.MoveHeldBuilds(ctx, move); err != nil {
+		return fmt.Errorf("end build that waits for its template: %w", err)
+	}
+	return nil
 }
 
 // EndedBuild is a build whose task has ended.

@@ -11,7 +11,7 @@ import (
 // MirroredBuild is what the tables keep of a CiBuild that exists.
 type MirroredBuild struct {
 	UID, Namespace, Name, CiPipeline, Revision, Ref, Cause, Phase, SpecHash string
-	CreatedAt                                                          time.Time
+	CreatedAt                                                               time.Time
 }
 
 // MirroredCdPipeline is what the tables keep of a CdPipeline that exists.

@@ -19,9 +19,9 @@ type Build struct {
 	CiPipeline string
 	Revision   string
 	// Ref is the branch or tag; empty where the CiBuild does not say.
-	Ref        string
-	Cause      string
-	Phase      v1alpha1.BuildPhase
+	Ref   string
+	Cause string
+	Phase v1alpha1.BuildPhase
 	// CreatedAt is the CiBuild's creation: builds of a pipeline are ordered by it.
 	CreatedAt time.Time
 }

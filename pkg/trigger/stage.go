@@ -15,6 +15,18 @@ const (
 // StageBuild stands in the names of Workflows of builds, where a run's have their stage.
 const StageBuild Stage = "BUILD"
 
+// rebuildPriority is that of builds that a base image asks for: builds that people wait for go
+// first.
+const rebuildPriority = -100
+
+// BuildPriority is the place of a build in the queue: higher goes first.
+func BuildPriority(build *v1alpha1.CiBuild) int32 {
+	if build.Cause() == v1alpha1.CauseBaseImage {
+		return rebuildPriority
+	}
+	return 0
+}
+
 // StageSpec returns what the pipeline runs at a stage, or nil where it has no
 // such stage.
 func StageSpec(pipeline *v1alpha1.CdPipeline, stage Stage) *v1alpha1.StageSpec {

@@ -2,13 +2,12 @@ package e2e
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"strings"
 	"testing"
 	"time"
 
+	wfv1 "github.com/argoproj/argo-workflows/v3/pkg/apis/workflow/v1alpha1"
 	"github.com/stretchr/testify/require"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
@@ -22,30 +21,22 @@ import (
 // poolSize is the default of CI_SUCCESS_AUTO_TRIGGER_BATCH_SIZE and of CI_BATCH_SIZE.
 const poolSize = 5
 
-// newLanes is a world with pipelines and a build of them that has not ended. It is narrow,
-// since nothing in the product makes Workflows of the kind ci yet: its controller is a binary
-// of the tests, which has a builder for them.
+// newLanes is a world with pipelines and a build of them that has not ended, and a pipeline of
+// which builds run here. It is narrow, since its controller reaches the API server through a
+// proxy, or at a rate of its own.
 func newLanes(t *testing.T, pipelines int, with func(*v1alpha1.CdPipeline), settings ...string) *world.World {
 	t.Helper()
 	w := newNarrowWorld(t, settings...)
 	w.CreateFamily(given.CdPipelines(pipelines, "cd", with))
-	w.Create(given.WorkflowTemplate("ci-build", time.Second), given.CiPipeline(given.CI), given.CiBuild("app-1"))
+	w.Create(given.Declares(given.BuildTemplate("build", builtImage, time.Second), wfv1.Parameter{Name: "build"}), given.CiPipeline(given.CI), given.CiBuild("app-1"),
+		given.CiPipeline("ci-here", given.Builds("build"), given.BuildPolicy(v1alpha1.ConcurrencyAllow)))
 	return w
 }
 
-// queueBuilds puts tasks of the kind ci into the queue, as their producer will.
-func queueBuilds(t *testing.T, w *world.World, tasks int) {
-	t.Helper()
-	for n := range tasks {
-		digest := sha256.Sum256(fmt.Appendf(nil, "%s build %d", w.Namespace, n))
-		identity := hex.EncodeToString(digest[:20])
-		_, err := w.Database.Exec(t.Context(), `
-			WITH queued AS (
-				INSERT INTO task (kind, namespace, owner_kind, owner_name, owner_uid, identity, workflow_name, inputs, status, priority, fair_at)
-				VALUES ('ci', $1, 'CiBuild', $2, $2, $3, $4, '{}', 'Pending', 0, now()) RETURNING id)
-			INSERT INTO event (kind, namespace, task_id, state) SELECT 'Task', $1, id, 'Pending' FROM queued`,
-			w.Namespace, fmt.Sprintf("ci-%03d", n), identity, fmt.Sprintf("ci-%03d-%s", n, identity[:16]))
-		require.NoError(t, err)
+// queueBuilds creates builds that run here.
+func queueBuilds(w *world.World, builds int) {
+	for n := range builds {
+		w.Create(given.CiBuild(fmt.Sprintf("here-%03d", n), given.BuildOf("ci-here")))
 	}
 }
 
@@ -78,9 +69,9 @@ func TestALaneWhoseSlotsAllHangHoldsUpNoOther(t *testing.T) {
 			require.NoError(t, err)
 			t.Cleanup(proxy.Close)
 			proxy.Break(hang(test.hangs))
-			w.StartWith(env.ControllerOptions{Binary: "penstock-failpoints", Cluster: proxy.Through(apart.ConfigFor(env.Penstock))})
+			w.StartWith(env.ControllerOptions{Cluster: proxy.Through(apart.ConfigFor(env.Penstock))})
 			w.Limits.InFlight = 2 * poolSize
-			queue := map[string]func(){"cd": func() { w.Succeed("app-1") }, "ci": func() { queueBuilds(t, w, all) }}
+			queue := map[string]func(){"cd": func() { w.Succeed("app-1") }, "ci": func() { queueBuilds(w, all) }}
 			queue[test.hangs]()
 			w.Eventually("every slot hangs", func(context.Context) bool {
 				hung := 0
@@ -109,11 +100,11 @@ func TestLanesTakeTurnsAtTheAPI(t *testing.T) {
 	w := newLanes(t, deployments, given.Runs("slow"), "KUBE_API_QPS=6", "KUBE_API_BURST=1")
 	// Deployments do not end meanwhile: the look at what hangs below one takes a token too.
 	w.Create(given.WorkflowTemplate("slow", 20*time.Second))
-	w.StartWith(env.ControllerOptions{Binary: "penstock-failpoints"})
+	w.Start()
 	w.Limits.InFlight = 2 * poolSize
 	w.Succeed("app-1")
 	w.Eventually("deployments are under way", func(context.Context) bool { return tasks(w, "cd", "Submitted", "Running", "Succeeded") > 0 })
-	queueBuilds(t, w, builds)
+	queueBuilds(w, builds)
 	w.RowsAre(builds+deployments, "Succeeded")
 
 	// While builds were created, so were about as many deployments.

@@ -1,6 +1,7 @@
 package given
 
 import (
+	"fmt"
 	"time"
 
 	wfv1 "github.com/argoproj/argo-workflows/v3/pkg/apis/workflow/v1alpha1"
@@ -40,4 +41,22 @@ func workflowTemplate(name string, main wfv1.Template) *wfv1.WorkflowTemplate {
 		ObjectMeta: metav1.ObjectMeta{Namespace: Namespace, Name: name},
 		Spec:       wfv1.WorkflowSpec{Entrypoint: main.Name, Templates: []wfv1.Template{main}},
 	}
+}
+
+// BuildTemplate is a template of builds that needs no pod: after that long it gives the image,
+// tagged with the build's name, and a digest that depends on the build's name.
+func BuildTemplate(name, image string, takes time.Duration) *wfv1.WorkflowTemplate {
+	output := func(parameter, expression string) wfv1.Parameter {
+		return wfv1.Parameter{Name: parameter, GlobalName: parameter, ValueFrom: &wfv1.ValueFrom{Expression: expression}}
+	}
+	template := workflowTemplate(name, wfv1.Template{
+		Inputs: wfv1.Inputs{Parameters: []wfv1.Parameter{{Name: "build", Value: wfv1.AnyStringPtr("{{workflow.parameters.build}}")}}},
+		Steps:  []wfv1.ParallelSteps{{Steps: []wfv1.WorkflowStep{{Name: "wait", Template: "wait"}}}},
+		Outputs: wfv1.Outputs{Parameters: []wfv1.Parameter{
+			output("image", fmt.Sprintf("'%s:' + inputs.parameters.build", image)),
+			output("digest", "'sha256:' + sprig.sha256sum(inputs.parameters.build)"),
+		}},
+	})
+	template.Spec.Templates = append(template.Spec.Templates, wfv1.Template{Name: "wait", Suspend: &wfv1.SuspendTemplate{Duration: takes.String()}})
+	return template
 }

@@ -77,7 +77,7 @@ const (
 
 const (
 	waitingTasks = `status IN ('Pending', 'Submitting')`
-	unsettled    = `kind = 'cd' AND settled_at IS NULL AND status IN ` + endStates
+	unsettled    = `settled_at IS NULL AND status IN ` + endStates
 	countOf      = `SELECT count(*) FROM task WHERE `
 	underWay     = countOf + waitingTasks + ` OR (` + unsettled + `)`
 )

@@ -33,7 +33,15 @@ var rules = []struct{ promise, query string }{
 		SELECT w.pipeline FROM cd_workflow w
 		WHERE NOT EXISTS (SELECT FROM cd_workflow_runner r WHERE r.cd_workflow_id = w.id)`},
 	{"I1: a task has ended, and what follows was not committed", `
-		SELECT workflow_name FROM task WHERE kind = 'cd' AND settled_at IS NULL AND status IN ` + endStates},
+		SELECT workflow_name FROM task WHERE settled_at IS NULL AND status IN ` + endStates},
+	{"I2: a build has two tasks", `
+		SELECT min(inputs->>'build') FROM task WHERE kind = 'ci' GROUP BY inputs->>'build_uid' HAVING count(*) > 1`},
+	{"I8: an older build was let start after a newer one of its ref, by their tasks", `
+		SELECT o.inputs->>'build' FROM task o JOIN ci_build ob ON ob.build_uid = o.inputs->>'build_uid'
+		JOIN task n ON n.kind = 'ci' AND n.owner_uid = o.owner_uid AND n.inputs->>'ref' IS NOT DISTINCT FROM o.inputs->>'ref'
+		JOIN ci_build nb ON nb.build_uid = n.inputs->>'build_uid'
+		WHERE o.kind = 'ci' AND (ob.created_at, ob.seq) < (nb.created_at, nb.seq) AND o.submitted_at > n.submitted_at
+			AND EXISTS (SELECT FROM build_turn t WHERE t.pipeline_uid = o.owner_uid AND t.newest_seq > 0)`},
 	{"I1: a run has not ended, but none of its stages goes on or is held", `
 		SELECT w.pipeline FROM cd_workflow w
 		WHERE w.outcome IS NULL AND NOT EXISTS (

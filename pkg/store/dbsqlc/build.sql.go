@@ -12,7 +12,8 @@ import (
 )
 
 const buildTasks = `-- name: BuildTasks :many
-SELECT id, (inputs->>'build_uid')::text AS build_uid, status, reason, message, workflow_name, workflow_uid, submitted_at, started_at, finished_at
+SELECT id, (inputs->>'build_uid')::text AS build_uid, status, reason, message, workflow_name, workflow_uid, submitted_at, started_at, finished_at,
+       EXTRACT(EPOCH FROM now() - changed_at)::float8 AS for_seconds
 FROM task WHERE kind = 'ci' AND inputs->>'build_uid' = ANY($1::text[])
 `
 
@@ -27,6 +28,7 @@ type BuildTasksRow struct {
 	SubmittedAt  pgtype.Timestamptz
 	StartedAt    pgtype.Timestamptz
 	FinishedAt   pgtype.Timestamptz
+	ForSeconds   float64
 }
 
 // The tasks of builds.
@@ -50,6 +52,7 @@ func (q *Queries) BuildTasks(ctx context.Context, buildUids []string) ([]BuildTa
 			&i.SubmittedAt,
 			&i.StartedAt,
 			&i.FinishedAt,
+			&i.ForSeconds,
 		); err != nil {
 			return nil, err
 		}

@@ -1,0 +1,280 @@
+// Package build observes CiBuilds whose CiPipeline has a workflow and the tasks that run them,
+// and writes those tasks and the status of the CiBuilds.
+package build
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-logr/logr"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/client-go/util/workqueue"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	"github.com/penstock-cd/penstock/api/v1alpha1"
+	"github.com/penstock-cd/penstock/controllers/lookup"
+	"github.com/penstock-cd/penstock/controllers/plan"
+	"github.com/penstock-cd/penstock/pkg/argo"
+	"github.com/penstock-cd/penstock/pkg/failpoint"
+	"github.com/penstock-cd/penstock/pkg/store"
+	"github.com/penstock-cd/penstock/pkg/trigger"
+)
+
+const (
+	// concurrency is how many builds are looked at at once, each with one database connection.
+	concurrency = 2
+	// retryFirst and retryMost bound the pause after an error.
+	retryFirst, retryMost = 100 * time.Millisecond, 5 * time.Second
+	// templatePause is how often a build is looked at that waits for its template.
+	templatePause = 5 * time.Second
+	// writeTimeout bounds one status write, waiting for the API's token bucket included.
+	writeTimeout = 30 * time.Second
+)
+
+// +kubebuilder:rbac:groups=penstock.dev,resources=cibuilds,verbs=get;list;watch
+// +kubebuilder:rbac:groups=penstock.dev,resources=cibuilds/status,verbs=patch
+// +kubebuilder:rbac:groups=penstock.dev,resources=cipipelines,verbs=get;list;watch
+
+// Rows is what building reads and writes.
+type Rows interface {
+	// QueueBuild commits the task of a build, once, and gives turns.
+	QueueBuild(ctx context.Context, queued store.QueuedBuild, templateExists bool) error
+	// GiveBuildTurns gives the turns of a pipeline and ref anew.
+	GiveBuildTurns(ctx context.Context, pipeline store.PipelineRef, ref string, templateExists bool) error
+	// BuildTasks returns the tasks of builds, by the UID of their CiBuild.
+	BuildTasks(ctx context.Context, buildUIDs ...string) (map[string]store.BuildTask, error)
+	// EndTemplateWait ends a build that has waited too long for its template.
+	EndTemplateWait(ctx context.Context, task int64, message string) error
+	// EndedBuilds returns builds whose task has ended and is not settled, but for some.
+	EndedBuilds(ctx context.Context, most int, passedOver []int64) ([]store.EndedBuild, error)
+	// SettleBuilds notes that the CiBuilds of these tasks say how they ended.
+	SettleBuilds(ctx context.Context, ids []int64) error
+	// StopDeletedBuilds ends what is under way of builds whose CiBuild was deleted.
+	StopDeletedBuilds(ctx context.Context, most int) (int64, error)
+}
+
+// Config is what the package's loops need.
+type Config struct {
+	// Cache reads objects from memory; Live at the API server.
+	Cache, Live client.Reader
+	// Writer patches the status of CiBuilds and CiPipelines.
+	Writer client.Client
+	Rows   Rows
+	// Events records events on CiBuilds.
+	Events events.EventRecorder
+	// TemplateWait is how long a build waits for a template that does not exist.
+	TemplateWait time.Duration
+	// Compared waits until what Kubernetes tells of earlier runs was compared with the rows.
+	// Optional.
+	Compared func(ctx context.Context) error
+	// OnCommit is called after tasks were committed.
+	OnCommit func()
+	// Recorded is told of Workflows whose outputs are not needed any more.
+	Recorded func([]types.NamespacedName)
+	Log      logr.Logger
+}
+
+// Controller queues builds, and tells how those stand that have not ended.
+type Controller struct {
+	Config
+	queue atomic.Pointer[workqueue.TypedRateLimitingInterface[reconcile.Request]]
+}
+
+// New returns a controller.
+func New(config Config) *Controller { return &Controller{Config: config} }
+
+// Register adds the controller to the manager. A build is looked at when it changes, when its
+// task moves, and when its CiPipeline changes.
+func (c *Controller) Register(manager ctrl.Manager) error {
+	keep := source.Func(func(_ context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
+		c.queue.Store(&queue)
+		return nil
+	})
+	err := ctrl.NewControllerManagedBy(manager).
+		Named("build").
+		For(&v1alpha1.CiBuild{}).
+		Watches(&v1alpha1.CiPipeline{}, handler.EnqueueRequestsFromMapFunc(c.openBuilds)).
+		WatchesRawSource(keep).
+		WithOptions(controller.Options{
+			MaxConcurrentReconciles: concurrency,
+			RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](retryFirst, retryMost),
+		}).
+		Complete(c)
+	if err != nil {
+		return fmt.Errorf("register build: %w", err)
+	}
+	return nil
+}
+
+// Moved looks again at builds of which the task moved. It never blocks.
+func (c *Controller) Moved(tasks []store.Moved) {
+	queue := c.queue.Load()
+	if queue == nil {
+		return // the start looks at all
+	}
+	for _, task := range tasks {
+		if trigger.IsBuildName(task.WorkflowName) {
+			(*queue).Add(reconcile.Request{NamespacedName: types.NamespacedName{Namespace: task.Namespace, Name: task.BuildName}})
+		}
+	}
+}
+
+// Reconcile queues a build that has to run here, once, and tells how it stands. What has ended
+// is the Ender's.
+func (c *Controller) Reconcile(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
+	build, pipeline, err := c.read(ctx, request.NamespacedName)
+	if err != nil || pipeline == nil {
+		return reconcile.Result{}, err
+	}
+	if c.Compared != nil {
+		if err := c.Compared(ctx); err != nil {
+			return reconcile.Result{}, nil //nolint:nilerr // it ends with the process alone
+		}
+	}
+	task, err := c.task(ctx, build, pipeline)
+	if err != nil {
+		return reconcile.Result{}, err
+	}
+	status := underWay(build, pipeline, task)
+	if err := c.write(ctx, build, status); err != nil {
+		return reconcile.Result{}, err
+	}
+	if task != nil && task.Status == store.StatusHeld && task.Reason == v1alpha1.ReasonTemplate {
+		return reconcile.Result{RequeueAfter: templatePause}, nil
+	}
+	return reconcile.Result{}, nil
+}
+
+// read returns the build and its pipeline; none where it has ended or runs elsewhere.
+func (c *Controller) read(ctx context.Context, key types.NamespacedName) (*v1alpha1.CiBuild, *v1alpha1.CiPipeline, error) {
+	build, pipeline := &v1alpha1.CiBuild{}, &v1alpha1.CiPipeline{}
+	if err := c.Cache.Get(ctx, key, build); err != nil {
+		return nil, nil, client.IgnoreNotFound(err)
+	}
+	if build.Status.Phase.IsTerminal() || !build.DeletionTimestamp.IsZero() {
+		return nil, nil, nil
+	}
+	if err := c.Cache.Get(ctx, types.NamespacedName{Namespace: key.Namespace, Name: build.Spec.PipelineRef.Name}, pipeline); err != nil {
+		return nil, nil, client.IgnoreNotFound(err)
+	}
+	if pipeline.Spec.Workflow == nil {
+		return nil, nil, nil
+	}
+	return build, pipeline, nil
+}
+
+// task returns the build's task, which it commits where there is none; nil where the pipeline
+// is suspended.
+func (c *Controller) task(ctx context.Context, build *v1alpha1.CiBuild, pipeline *v1alpha1.CiPipeline) (*store.BuildTask, error) {
+	task, err := c.find(ctx, build)
+	if err != nil {
+		return nil, err
+	}
+	waits := task != nil && task.Status == store.StatusHeld && task.Reason == v1alpha1.ReasonTemplate
+	if (task != nil && !waits) || (task == nil && pipeline.Spec.Suspend) {
+		return task, nil
+	}
+	exists, err := c.templateExists(ctx, pipeline)
+	if err != nil {
+		return nil, err
+	}
+	ref := refOf(pipeline)
+	switch {
+	case task == nil:
+		err = c.Rows.QueueBuild(ctx, store.QueuedBuild{Build: plan.Facts(build), Pipeline: ref, Priority: trigger.BuildPriority(build)}, exists)
+		failpoint.Hit(failpoint.BuildAfterCommit)
+	case exists:
+		err = c.Rows.GiveBuildTurns(ctx, ref, build.Spec.Ref, true)
+	case task.For >= c.TemplateWait:
+		err = c.Rows.EndTemplateWait(ctx, task.ID, c.overdue(pipeline))
+	default:
+		return task, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	c.OnCommit()
+	return c.find(ctx, build)
+}
+
+func (c *Controller) find(ctx context.Context, build *v1alpha1.CiBuild) (*store.BuildTask, error) {
+	tasks, err := c.Rows.BuildTasks(ctx, string(build.UID))
+	if err != nil {
+		return nil, err
+	}
+	if task, exists := tasks[string(build.UID)]; exists {
+		return &task, nil
+	}
+	return nil, nil
+}
+
+func (c *Controller) templateExists(ctx context.Context, pipeline *v1alpha1.CiPipeline) (bool, error) {
+	hold, err := argo.TemplateHold(ctx, c.Cache, pipeline.Namespace, pipeline.Spec.Workflow.TemplateRef)
+	return hold == (trigger.Hold{}), err
+}
+
+func (c *Controller) overdue(pipeline *v1alpha1.CiPipeline) string {
+	kind, key := argo.TemplateKey(pipeline.Namespace, pipeline.Spec.Workflow.TemplateRef)
+	return fmt.Sprintf("%s %s did not appear within %s (TEMPLATE_WAIT): create it, or correct spec.workflow.templateRef of CiPipeline %s, and build again",
+		kind, key.Name, c.TemplateWait, pipeline.Name)
+}
+
+// refOf is the pipeline as the rows know it.
+func refOf(pipeline *v1alpha1.CiPipeline) store.PipelineRef {
+	return store.PipelineRef{
+		UID: string(pipeline.UID), Namespace: pipeline.Namespace, Name: pipeline.Name,
+		Policy: cmp.Or(pipeline.Spec.ConcurrencyPolicy, v1alpha1.ConcurrencyLatest),
+	}
+}
+
+// write patches the status where it has changed. The patch is refused where the build has
+// changed since it was read: that has it looked at again.
+func (c *Controller) write(ctx context.Context, build *v1alpha1.CiBuild, status v1alpha1.CiBuildStatus) error {
+	if equality.Semantic.DeepEqual(build.Status, status) {
+		return nil
+	}
+	err := patchStatus(ctx, c.Writer, build, status)
+	if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
+		return nil
+	}
+	return err
+}
+
+// patchStatus fails with a conflict where the build has changed since it was read.
+func patchStatus(ctx context.Context, writer client.Client, build *v1alpha1.CiBuild, status v1alpha1.CiBuildStatus) error {
+	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
+	defer cancel()
+	changed := build.DeepCopy()
+	changed.Status = status
+	patch := client.MergeFromWithOptions(build, client.MergeFromWithOptimisticLock{})
+	if err := writer.Status().Patch(ctx, changed, patch); err != nil {
+		return fmt.Errorf("patch status of CiBuild %s: %w", build.Name, err)
+	}
+	return nil
+}
+
+// openBuilds returns the builds of a CiPipeline that have not ended.
+func (c *Controller) openBuilds(ctx context.Context, pipeline client.Object) []reconcile.Request {
+	open := func(build *v1alpha1.CiBuild) bool { return !build.Status.Phase.IsTerminal() }
+	names, err := lookup.Builds(ctx, c.Cache, client.ObjectKeyFromObject(pipeline), open)
+	if err != nil && ctx.Err() == nil {
+		log.FromContext(ctx).Error(err, "builds not found in cache, their next change has them looked at")
+	}
+	requests := make([]reconcile.Request, len(names))
+	for i, name := range names {
+		requests[i] = reconcile.Request{NamespacedName: name}
+	}
+	return requests
+}
