@@ -167,7 +167,11 @@ func addMove(moves *dbsqlc.MoveHeldBuildsParams, id int64, status Status, reason
 	moves.Messages = append(moves.Messages, message)
 }
 
+// take notes the place of a build that takes its turn. Builds without an order have none.
 func (b *buildTurns) take(ctx context.Context, place trigger.Place) error {
+	if b.pipeline.Policy == v1alpha1.ConcurrencyAllow {
+		return nil
+	}
 	return b.queries.RaiseBuildTurn(ctx, dbsqlc.RaiseBuildTurnParams{
 		PipelineUid: b.pipeline.UID, Ref: b.ref, NewestAt: timestamp(place.CreatedAt), NewestSeq: place.Seq,
 	})
