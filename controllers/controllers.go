@@ -99,6 +99,7 @@ type loops struct {
 	restored   *restored.Comparer
 	notifier   *notify.Notifier
 	building   *build.Controller
+	standing   *build.Teller
 	ender      *build.Ender
 }
 
@@ -210,6 +211,8 @@ func (l *loops) addBuilding(mgr manager.Manager, deps Dependencies) {
 		TemplateWait: deps.Config.TemplateWait, Compared: l.restored.Compared, OnCommit: l.wake, Recorded: l.releaser.Recorded,
 		Log: deps.Log.WithName("build"),
 	}
+	l.standing = build.NewTeller(building)
+	building.OnQueued = l.standing.Look
 	l.building, l.ender = build.New(building), build.NewEnder(building)
 }
 
@@ -299,7 +302,7 @@ func (l *loops) suspended(tasks []int64) {
 func (l *loops) moved(tasks []store.Moved) {
 	l.reporter.Feed.Wake()
 	l.holder.Moved(tasks)
-	l.building.Moved(tasks)
+	l.standing.Moved(tasks)
 	if slices.ContainsFunc(tasks, store.Moved.HasEnded) {
 		l.follower.Wake()
 		l.ender.Wake()
@@ -324,6 +327,9 @@ func (l *loops) register(ctx context.Context, mgr manager.Manager, loadLimits fu
 		return err
 	}
 	if err := l.building.Register(mgr); err != nil {
+		return err
+	}
+	if err := l.standing.Register(mgr); err != nil {
 		return err
 	}
 	for _, watch := range []func(context.Context, cache.Informers) error{

@@ -6,12 +6,9 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"sync/atomic"
 	"time"
 
 	"github.com/go-logr/logr"
-	"k8s.io/apimachinery/pkg/api/equality"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/client-go/util/workqueue"
@@ -21,7 +18,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
-	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
 	"github.com/penstock-cd/penstock/controllers/lookup"
@@ -39,8 +35,6 @@ const (
 	retryFirst, retryMost = 100 * time.Millisecond, 5 * time.Second
 	// templatePause is how often a build is looked at that waits for its template.
 	templatePause = 5 * time.Second
-	// writeTimeout bounds one status write, waiting for the API's token bucket included.
-	writeTimeout = 30 * time.Second
 )
 
 // +kubebuilder:rbac:groups=penstock.dev,resources=cibuilds,verbs=get;list;watch
@@ -79,38 +73,28 @@ type Config struct {
 	// Compared waits until what Kubernetes tells of earlier runs was compared with the rows.
 	// Optional.
 	Compared func(ctx context.Context) error
-	// OnCommit is called after tasks were committed.
+	// OnCommit is called after tasks were committed, and OnQueued with the build of one.
 	OnCommit func()
+	OnQueued func(build types.NamespacedName)
 	// Recorded is told of Workflows whose outputs are not needed any more.
 	Recorded func([]types.NamespacedName)
 	Log      logr.Logger
 }
 
-// Controller queues builds, and tells how those stand that have not ended.
-type Controller struct {
-	Config
-	queue atomic.Pointer[workqueue.TypedRateLimitingInterface[reconcile.Request]]
-}
+// Controller queues builds.
+type Controller struct{ Config }
 
 // New returns a controller.
 func New(config Config) *Controller { return &Controller{Config: config} }
 
-// Register adds the controller to the manager. A build is looked at when it changes, when its
-// task moves, and when its CiPipeline changes.
+// Register adds the controller to the manager. A build is looked at when it changes, and when
+// its CiPipeline changes.
 func (c *Controller) Register(manager ctrl.Manager) error {
-	keep := source.Func(func(_ context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
-		c.queue.Store(&queue)
-		return nil
-	})
 	err := ctrl.NewControllerManagedBy(manager).
 		Named("build").
 		For(&v1alpha1.CiBuild{}).
 		Watches(&v1alpha1.CiPipeline{}, handler.EnqueueRequestsFromMapFunc(c.openBuilds)).
-		WatchesRawSource(keep).
-		WithOptions(controller.Options{
-			MaxConcurrentReconciles: concurrency,
-			RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](retryFirst, retryMost),
-		}).
+		WithOptions(options()).
 		Complete(c)
 	if err != nil {
 		return fmt.Errorf("register build: %w", err)
@@ -118,21 +102,15 @@ func (c *Controller) Register(manager ctrl.Manager) error {
 	return nil
 }
 
-// Moved looks again at builds of which the task moved. It never blocks.
-func (c *Controller) Moved(tasks []store.Moved) {
-	queue := c.queue.Load()
-	if queue == nil {
-		return // the start looks at all
-	}
-	for _, task := range tasks {
-		if trigger.IsBuildName(task.WorkflowName) {
-			(*queue).Add(reconcile.Request{NamespacedName: types.NamespacedName{Namespace: task.Namespace, Name: task.BuildName}})
-		}
+func options() controller.Options {
+	return controller.Options{
+		MaxConcurrentReconciles: concurrency,
+		RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](retryFirst, retryMost),
 	}
 }
 
-// Reconcile queues a build that has to run here, once, and tells how it stands. What has ended
-// is the Ender's.
+// Reconcile queues a build that has to run here, once, and lets it go on when the template
+// that it waits for is there.
 func (c *Controller) Reconcile(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
 	build, pipeline, err := c.read(ctx, request.NamespacedName)
 	if err != nil || pipeline == nil {
@@ -143,22 +121,15 @@ func (c *Controller) Reconcile(ctx context.Context, request reconcile.Request) (
 			return reconcile.Result{}, nil //nolint:nilerr // it ends with the process alone
 		}
 	}
-	task, err := c.task(ctx, build, pipeline)
-	if err != nil {
+	waits, err := c.queue(ctx, build, pipeline)
+	if err != nil || !waits {
 		return reconcile.Result{}, err
 	}
-	status := underWay(build, pipeline, task)
-	if err := c.write(ctx, build, status); err != nil {
-		return reconcile.Result{}, err
-	}
-	if task != nil && task.Status == store.StatusHeld && task.Reason == v1alpha1.ReasonTemplate {
-		return reconcile.Result{RequeueAfter: templatePause}, nil
-	}
-	return reconcile.Result{}, nil
+	return reconcile.Result{RequeueAfter: templatePause}, nil
 }
 
 // read returns the build and its pipeline; none where it has ended or runs elsewhere.
-func (c *Controller) read(ctx context.Context, key types.NamespacedName) (*v1alpha1.CiBuild, *v1alpha1.CiPipeline, error) {
+func (c Config) read(ctx context.Context, key types.NamespacedName) (*v1alpha1.CiBuild, *v1alpha1.CiPipeline, error) {
 	build, pipeline := &v1alpha1.CiBuild{}, &v1alpha1.CiPipeline{}
 	if err := c.Cache.Get(ctx, key, build); err != nil {
 		return nil, nil, client.IgnoreNotFound(err)
@@ -175,41 +146,42 @@ func (c *Controller) read(ctx context.Context, key types.NamespacedName) (*v1alp
 	return build, pipeline, nil
 }
 
-// task returns the build's task, which it commits where there is none; nil where the pipeline
-// is suspended.
-func (c *Controller) task(ctx context.Context, build *v1alpha1.CiBuild, pipeline *v1alpha1.CiPipeline) (*store.BuildTask, error) {
+// queue commits the build's task where there is none and the pipeline is not suspended. It
+// returns whether the build waits for its template.
+func (c *Controller) queue(ctx context.Context, build *v1alpha1.CiBuild, pipeline *v1alpha1.CiPipeline) (waits bool, err error) {
 	task, err := c.find(ctx, build)
 	if err != nil {
-		return nil, err
+		return false, err
 	}
-	waits := task != nil && task.Status == store.StatusHeld && task.Reason == v1alpha1.ReasonTemplate
+	waits = task != nil && task.Status == store.StatusHeld && task.Reason == v1alpha1.ReasonTemplate
 	if (task != nil && !waits) || (task == nil && pipeline.Spec.Suspend) {
-		return task, nil
+		return false, nil
 	}
 	exists, err := c.templateExists(ctx, pipeline)
 	if err != nil {
-		return nil, err
+		return false, err
 	}
-	ref := refOf(pipeline)
 	switch {
 	case task == nil:
-		err = c.Rows.QueueBuild(ctx, store.QueuedBuild{Build: plan.Facts(build), Pipeline: ref, Priority: trigger.BuildPriority(build)}, exists)
+		queued := store.QueuedBuild{Build: plan.Facts(build), Pipeline: refOf(pipeline), Priority: trigger.BuildPriority(build)}
+		err = c.Rows.QueueBuild(ctx, queued, exists)
 		failpoint.Hit(failpoint.BuildAfterCommit)
 	case exists:
-		err = c.Rows.GiveBuildTurns(ctx, ref, build.Spec.Ref, true)
+		err = c.Rows.GiveBuildTurns(ctx, refOf(pipeline), build.Spec.Ref, true)
 	case task.For >= c.TemplateWait:
 		err = c.Rows.EndTemplateWait(ctx, task.ID, c.overdue(pipeline))
 	default:
-		return task, nil
+		return true, nil
 	}
 	if err != nil {
-		return nil, err
+		return false, err
 	}
 	c.OnCommit()
-	return c.find(ctx, build)
+	c.OnQueued(client.ObjectKeyFromObject(build))
+	return !exists, nil
 }
 
-func (c *Controller) find(ctx context.Context, build *v1alpha1.CiBuild) (*store.BuildTask, error) {
+func (c Config) find(ctx context.Context, build *v1alpha1.CiBuild) (*store.BuildTask, error) {
 	tasks, err := c.Rows.BuildTasks(ctx, string(build.UID))
 	if err != nil {
 		return nil, err
@@ -239,34 +211,8 @@ func refOf(pipeline *v1alpha1.CiPipeline) store.PipelineRef {
 	}
 }
 
-// write patches the status where it has changed. The patch is refused where the build has
-// changed since it was read: that has it looked at again.
-func (c *Controller) write(ctx context.Context, build *v1alpha1.CiBuild, status v1alpha1.CiBuildStatus) error {
-	if equality.Semantic.DeepEqual(build.Status, status) {
-		return nil
-	}
-	err := patchStatus(ctx, c.Writer, build, status)
-	if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
-		return nil
-	}
-	return err
-}
-
-// patchStatus fails with a conflict where the build has changed since it was read.
-func patchStatus(ctx context.Context, writer client.Client, build *v1alpha1.CiBuild, status v1alpha1.CiBuildStatus) error {
-	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
-	defer cancel()
-	changed := build.DeepCopy()
-	changed.Status = status
-	patch := client.MergeFromWithOptions(build, client.MergeFromWithOptimisticLock{})
-	if err := writer.Status().Patch(ctx, changed, patch); err != nil {
-		return fmt.Errorf("patch status of CiBuild %s: %w", build.Name, err)
-	}
-	return nil
-}
-
 // openBuilds returns the builds of a CiPipeline that have not ended.
-func (c *Controller) openBuilds(ctx context.Context, pipeline client.Object) []reconcile.Request {
+func (c Config) openBuilds(ctx context.Context, pipeline client.Object) []reconcile.Request {
 	open := func(build *v1alpha1.CiBuild) bool { return !build.Status.Phase.IsTerminal() }
 	names, err := lookup.Builds(ctx, c.Cache, client.ObjectKeyFromObject(pipeline), open)
 	if err != nil && ctx.Err() == nil {
