@@ -100,6 +100,7 @@ type loops struct {
 	notifier   *notify.Notifier
 	building   *build.Controller
 	standing   *build.Teller
+	pipelines  *build.Pipelines
 	ender      *build.Ender
 }
 
@@ -159,6 +160,7 @@ func newLoops(mgr manager.Manager, deps Dependencies, decider trigger.Decider) *
 	l.requests = request.New(request.Config{
 		Cache: mgr.GetCache(), Live: mgr.GetAPIReader(), Writer: mgr.GetClient(), Rows: deps.Store, Decider: decider,
 		Events: mgr.GetEventRecorder("penstock"), OnCommit: l.wake, Compared: l.restored.Compared,
+		Targets: map[string]request.Target{"CiBuild": build.Target{Live: mgr.GetAPIReader(), Writer: mgr.GetClient(), Rows: deps.Store}},
 	})
 	l.holder = hold.New(hold.Config{
 		Cache: mgr.GetCache(), Live: mgr.GetAPIReader(), Rows: deps.Store,
@@ -213,7 +215,7 @@ func (l *loops) addBuilding(mgr manager.Manager, deps Dependencies) {
 	}
 	l.standing = build.NewTeller(building)
 	building.OnQueued = l.standing.Look
-	l.building, l.ender = build.New(building), build.NewEnder(building)
+	l.building, l.ender, l.pipelines = build.New(building), build.NewEnder(building), build.NewPipelines(building)
 }
 
 // newProber makes the loop that probes TargetClusters.
@@ -320,17 +322,10 @@ func (l *loops) wake() {
 }
 
 func (l *loops) register(ctx context.Context, mgr manager.Manager, loadLimits func(context.Context) error) error {
-	if err := l.planner.Register(mgr); err != nil {
-		return err
-	}
-	if err := l.requests.Register(mgr); err != nil {
-		return err
-	}
-	if err := l.building.Register(mgr); err != nil {
-		return err
-	}
-	if err := l.standing.Register(mgr); err != nil {
-		return err
+	for _, controller := range []interface{ Register(manager.Manager) error }{l.planner, l.requests, l.building, l.standing, l.pipelines} {
+		if err := controller.Register(mgr); err != nil {
+			return err
+		}
 	}
 	for _, watch := range []func(context.Context, cache.Informers) error{
 		l.reporter.Watch, l.tracker.Watch, l.holder.Watch, l.mirror.Watch, l.clusters.Members.Watch, l.notifier.Watch,

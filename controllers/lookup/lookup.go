@@ -100,6 +100,26 @@ func Builds(ctx context.Context, cache client.Reader, pipeline types.NamespacedN
 	return names, nil
 }
 
+// NewestBuild returns the CiBuild of a CiPipeline that was created last, or nil. It is shared
+// with the cache: do not change it.
+func NewestBuild(ctx context.Context, cache client.Reader, pipeline types.NamespacedName) (*v1alpha1.CiBuild, error) {
+	var list v1alpha1.CiBuildList
+	err := cache.List(ctx, &list, client.InNamespace(pipeline.Namespace),
+		client.MatchingFields{pipelineIndex: pipeline.Name}, client.UnsafeDisableDeepCopy)
+	if err != nil {
+		return nil, fmt.Errorf("list builds of CiPipeline: %w", err)
+	}
+	var newest *v1alpha1.CiBuild
+	for i := range list.Items {
+		build := &list.Items[i]
+		if newest == nil || newest.CreationTimestamp.Before(&build.CreationTimestamp) ||
+			(newest.CreationTimestamp.Equal(&build.CreationTimestamp) && newest.Name < build.Name) {
+			newest = build
+		}
+	}
+	return newest, nil
+}
+
 // Family walks pipelines of one namespace in the cache. It is trigger.Parents and
 // trigger.Children; an error of the cache, which can only be that it has not
 // started, is kept in Err.

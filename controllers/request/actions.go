@@ -23,6 +23,24 @@ func (r *refusal) Error() string { return r.message }
 
 func refuse(format string, args ...any) error { return &refusal{fmt.Sprintf(format, args...)} }
 
+// Refuse is why a target does not carry a request out.
+func Refuse(format string, args ...any) error { return refuse(format, args...) }
+
+// Target carries out requests about one kind of object that is no pipeline.
+type Target interface {
+	// CarryOut does what the request asks for, once, and records it. An error of Refuse means
+	// that it never will; any other may pass.
+	CarryOut(ctx context.Context, object *v1alpha1.RunRequest, request store.Request) (store.Answer, error)
+}
+
+// buildNamed is the build that a target is; empty where it is something else.
+func buildNamed(target v1alpha1.ObjectReference) string {
+	if target.Kind != "CiBuild" {
+		return ""
+	}
+	return target.Name
+}
+
 // asked is a request, and the pipeline that it is about.
 type asked struct {
 	store.Request
@@ -32,8 +50,13 @@ type asked struct {
 
 // carryOut does what the request asks for, or returns a *refusal.
 func (c *Controller) carryOut(ctx context.Context, object *v1alpha1.RunRequest, request store.Request) (store.Answer, error) {
-	if object.Spec.Target != nil {
-		return store.Answer{}, refuse("%s %s: this version of Penstock knows no request for this kind", object.Spec.Target.Kind, object.Spec.Target.Name)
+	if named := object.Spec.Target; named != nil {
+		request.BuildName = buildNamed(*named)
+		target, known := c.Targets[named.Kind]
+		if !known {
+			return store.Answer{}, refuse("%s %s: this version of Penstock knows no request for this kind", named.Kind, named.Name)
+		}
+		return target.CarryOut(ctx, object, request)
 	}
 	pipeline, err := c.pipeline(ctx, object.Namespace, object.Spec.PipelineRef.Name)
 	if err != nil {

@@ -75,6 +75,8 @@ type Config struct {
 	// Compared waits until what Kubernetes tells of earlier runs was compared with the rows.
 	// Optional.
 	Compared func(ctx context.Context) error
+	// Targets carry out requests about what is no pipeline, by its kind.
+	Targets map[string]Target
 	// Events records events on RunRequests.
 	Events events.EventRecorder
 	// OnCommit is called after a request was carried out.

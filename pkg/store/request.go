@@ -70,6 +70,12 @@ func (s *Store) Refuse(ctx context.Context, request Request, message string) (An
 	})
 }
 
+// Record records what became of a request that was carried out elsewhere, such as at the API
+// server.
+func (s *Store) Record(ctx context.Context, request Request, answer Answer) (Answer, error) {
+	return s.carryOut(ctx, request, func(context.Context, *dbsqlc.Queries) (Answer, error) { return answer, nil })
+}
+
 // carryOut does what a request asks for, and records it, in one transaction. Where it was
 // carried out before, that answer is returned and nothing is done.
 func (s *Store) carryOut(ctx context.Context, request Request, do func(context.Context, *dbsqlc.Queries) (Answer, error)) (Answer, error) {
