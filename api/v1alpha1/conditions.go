@@ -124,6 +124,30 @@ const (
 	ReasonChannelNotFound Reason = "ChannelNotFound"
 )
 
+// Reasons of the condition Ready of a BaseImage, beside Suspended, Forbidden and InvalidSpec.
+const (
+	// ReasonChecked: the digest is that of the last check.
+	ReasonChecked Reason = "Checked"
+	// ReasonUnchecked: no check has ended yet, or no build has made the image.
+	ReasonUnchecked Reason = "Unchecked"
+	// ReasonRegistryRefused: the registry does not accept the credentials or the request.
+	ReasonRegistryRefused Reason = "RegistryRefused"
+	// ReasonRegistryUnreachable: the registry does not answer, or is out of order.
+	ReasonRegistryUnreachable Reason = "RegistryUnreachable"
+	// ReasonRateLimited: the registry asks to be left alone for a while.
+	ReasonRateLimited Reason = "RateLimited"
+	// ReasonImageNotFound: the registry knows no such repository or tag.
+	ReasonImageNotFound Reason = "NotFound"
+	// ReasonInvalidAnswer: the registry's answer names no digest, or is not understood.
+	ReasonInvalidAnswer Reason = "InvalidAnswer"
+	// ReasonSecretNotFound: the pull Secret does not exist.
+	ReasonSecretNotFound Reason = "SecretNotFound"
+	// ReasonInvalidSecret: the pull Secret holds no credentials for the image.
+	ReasonInvalidSecret Reason = "InvalidSecret"
+	// ReasonRing: base images are built on each other.
+	ReasonRing Reason = "Ring"
+)
+
 // Reasons of a task that is Held.
 const (
 	// ReasonStageBefore: the stage before has not succeeded yet.

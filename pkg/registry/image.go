@@ -1,0 +1,57 @@
+package registry
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/google/go-containerregistry/pkg/name"
+)
+
+// Image is a tag of a repository.
+type Image struct {
+	// Registry is the host, with the port where it has one. That of docker.io is
+	// index.docker.io.
+	Registry string
+	// Repository is its whole name, such as index.docker.io/library/debian: two images of one
+	// repository have the same.
+	Repository string
+	// Tag is latest where the image names none.
+	Tag string
+}
+
+// ErrImage means that a text is no image, or one with a digest.
+var ErrImage = errors.New("not an image with a tag")
+
+// ParseImage reads an image as Kubernetes does: debian:12 is that of Docker Hub.
+func ParseImage(image string) (Image, error) {
+	if strings.Contains(image, "@") {
+		return Image{}, fmt.Errorf("%w: it has a digest: %s", ErrImage, image)
+	}
+	tag, err := name.NewTag(image)
+	if err != nil {
+		return Image{}, fmt.Errorf("%w: %w", ErrImage, err)
+	}
+	host := hostOf(strings.ToLower(tag.RegistryStr()))
+	repository, err := name.NewRepository(host + "/" + tag.RepositoryStr())
+	if err != nil {
+		return Image{}, fmt.Errorf("%w: %w", ErrImage, err)
+	}
+	return Image{Registry: host, Repository: repository.Name(), Tag: tag.TagStr()}, nil
+}
+
+// path is the repository without its registry.
+func (i Image) path() string { return strings.TrimPrefix(i.Repository, i.Registry+"/") }
+
+// hostOf returns the one name of a registry that has several.
+func hostOf(registry string) string {
+	switch registry {
+	case "docker.io", "registry-1.docker.io", "registry.hub.docker.com":
+		return name.DefaultRegistry
+	}
+	return registry
+}
+
+// digestPattern is what a digest looks like: sha256, sha384 or sha512 in lower-case hexadecimal.
+var digestPattern = regexp.MustCompile(`^(sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128})$`)

@@ -1,0 +1,119 @@
+package registry
+
+import (
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/registry"
+	"github.com/google/go-containerregistry/pkg/v1/random"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/stretchr/testify/require"
+
+	"github.com/penstock-cd/penstock/pkg/outbound"
+)
+
+// Guard is one that lets tests reach what they listen on.
+func Guard() *outbound.Guard {
+	return outbound.New(outbound.Config{AllowedNetworks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
+}
+
+// Server is a registry. It is safe for concurrent use.
+type Server struct {
+	// Host is where it listens, as the first part of an image.
+	Host   string
+	images http.Handler
+
+	mu       sync.Mutex
+	before   func(http.ResponseWriter, *http.Request) bool
+	token    *tokens
+	requests []string
+}
+
+// New starts a registry that ends with the test. It speaks no TLS.
+func New(t testing.TB) *Server {
+	t.Helper()
+	s := &Server{images: registry.New(registry.Logger(log.New(io.Discard, "", 0)))}
+	server := httptest.NewServer(s)
+	t.Cleanup(server.Close)
+	s.Host = strings.TrimPrefix(server.URL, "http://")
+	return s
+}
+
+// ServeHTTP implements http.Handler.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	before, token := s.before, s.token
+	s.requests = append(s.requests, r.Method+" "+r.URL.Path)
+	s.mu.Unlock()
+	if before != nil && before(w, r) {
+		return
+	}
+	if token != nil && token.handle(w, r) {
+		return
+	}
+	s.images.ServeHTTP(w, r)
+}
+
+// Before has each request handled by a function first, which returns whether it has answered.
+// Nil undoes that.
+func (s *Server) Before(handle func(http.ResponseWriter, *http.Request) bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.before = handle
+}
+
+// Requests returns what was asked since the last call, such as HEAD /v2/java/manifests/17.
+func (s *Server) Requests() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	seen := s.requests
+	s.requests = nil
+	return seen
+}
+
+// Count returns how many of these requests came since the last call of Requests.
+func (s *Server) Count(request string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(slices.DeleteFunc(slices.Clone(s.requests), func(one string) bool { return one != request }))
+}
+
+// Push stores another image of these platforms under a tag, and returns its digest. Of several
+// platforms it is that of the index.
+func (s *Server) Push(t testing.TB, repositoryAndTag string, platforms int) string {
+	t.Helper()
+	tag, err := name.NewTag(s.Host + "/" + repositoryAndTag)
+	require.NoError(t, err)
+	seen := s.Requests()
+	s.mu.Lock()
+	before, token := s.before, s.token
+	s.before, s.token = nil, nil
+	s.mu.Unlock()
+	defer func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.before, s.token, s.requests = before, token, seen
+	}()
+	if platforms > 1 {
+		index, err := random.Index(64, 1, int64(platforms))
+		require.NoError(t, err)
+		require.NoError(t, remote.WriteIndex(tag, index))
+		digest, err := index.Digest()
+		require.NoError(t, err)
+		return digest.String()
+	}
+	image, err := random.Image(64, 1)
+	require.NoError(t, err)
+	require.NoError(t, remote.Write(tag, image))
+	digest, err := image.Digest()
+	require.NoError(t, err)
+	return digest.String()
+}
