@@ -30,6 +30,7 @@ func addKnownTypes(scheme *runtime.Scheme) error {
 		&TargetCluster{}, &TargetClusterList{},
 		&NotificationChannel{}, &NotificationChannelList{},
 		&NotificationPolicy{}, &NotificationPolicyList{},
+		&BaseImage{}, &BaseImageList{},
 	)
 	metav1.AddToGroupVersion(scheme, GroupVersion)
 	return nil

@@ -27,7 +27,7 @@ func TestEveryKindHasAShortNameAndACategory(t *testing.T) {
 	}
 	for name, short := range map[string]string{
 		"cipipelines": "cip", "cibuilds": "cib", "cdpipelines": "cdp", "runrequests": "rr", "targetclusters": "tc",
-		"notificationchannels": "nch", "notificationpolicies": "npol",
+		"notificationchannels": "nch", "notificationpolicies": "npol", "baseimages": "bi",
 	} {
 		require.Equal(t, []string{short}, found[name].ShortNames, name)
 		require.Equal(t, []string{"penstock"}, found[name].Categories, name)
@@ -39,6 +39,7 @@ func TestEveryKindHasAShortNameAndACategory(t *testing.T) {
 	require.Contains(t, found, "targetclusters/status")
 	require.Contains(t, found, "notificationchannels/status")
 	require.Contains(t, found, "notificationpolicies/status")
+	require.Contains(t, found, "baseimages/status")
 }
 
 // table is what `kubectl get` prints, with its columns of lower priority left out

@@ -101,6 +101,7 @@ func Kinds() []Kind {
 		{groupPenstock, v1alpha1, "targetclusters", "TargetCluster", penstockCRDs},
 		{groupPenstock, v1alpha1, "notificationchannels", "NotificationChannel", penstockCRDs},
 		{groupPenstock, v1alpha1, "notificationpolicies", "NotificationPolicy", penstockCRDs},
+		{groupPenstock, v1alpha1, "baseimages", "BaseImage", penstockCRDs},
 		{groupArgo, v1alpha1, "workflows", "Workflow", argoCRDs},
 		{groupArgo, v1alpha1, "workflowtemplates", "WorkflowTemplate", argoCRDs},
 		{groupArgo, v1alpha1, "clusterworkflowtemplates", "ClusterWorkflowTemplate", argoCRDs},

@@ -28,7 +28,9 @@ func TestWhatKubectlInstallsIsAcceptedByTheAPIServerAndItsPodIsLetIn(t *testing.
 		"customresourcedefinition.apiextensions.k8s.io/cibuilds.penstock.dev created",
 		"customresourcedefinition.apiextensions.k8s.io/notificationchannels.penstock.dev created",
 		"customresourcedefinition.apiextensions.k8s.io/notificationpolicies.penstock.dev created",
+		"customresourcedefinition.apiextensions.k8s.io/baseimages.penstock.dev created",
 		"clusterrole.rbac.authorization.k8s.io/penstock-notifications created",
+		"clusterrole.rbac.authorization.k8s.io/penstock-base-images created",
 		"clusterrole.rbac.authorization.k8s.io/penstock created", "role.rbac.authorization.k8s.io/penstock created",
 		"serviceaccount/penstock created", "deployment.apps/penstock created",
 	} {
