@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -44,10 +45,31 @@ func ParseImage(image string) (Image, error) {
 // path is the repository without its registry.
 func (i Image) path() string { return strings.TrimPrefix(i.Repository, i.Registry+"/") }
 
+// Spellings are all that the repository is written as, in lower case.
+func (i Image) Spellings() []string {
+	if i.Registry != name.DefaultRegistry {
+		return []string{i.Repository}
+	}
+	paths := []string{i.path()}
+	if short, isLibrary := strings.CutPrefix(i.path(), "library/"); isLibrary {
+		paths = append(paths, short)
+	}
+	var spellings []string
+	for _, path := range paths {
+		spellings = append(spellings, path)
+		for _, host := range append([]string{name.DefaultRegistry}, aliases...) {
+			spellings = append(spellings, host+"/"+path)
+		}
+	}
+	return spellings
+}
+
+// aliases are the other names of Docker Hub.
+var aliases = []string{"docker.io", "registry-1.docker.io", "registry.hub.docker.com"}
+
 // hostOf returns the one name of a registry that has several.
 func hostOf(registry string) string {
-	switch registry {
-	case "docker.io", "registry-1.docker.io", "registry.hub.docker.com":
+	if slices.Contains(aliases, registry) {
 		return name.DefaultRegistry
 	}
 	return registry

@@ -136,3 +136,15 @@ func TestAnImageHasOneRepositoryHoweverItIsWritten(t *testing.T) {
 		require.ErrorIs(t, err, registry.ErrImage, image)
 	}
 }
+
+func TestAnImageIsFoundHoweverItsRepositoryIsWritten(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, []string{"ghcr.io/acme/java"}, imageOf(t, "GHCR.io/acme/java:17").Spellings())
+	for _, image := range []string{"debian:12", "docker.io/debian", "docker.io/library/debian:12", "index.docker.io/library/debian"} {
+		for _, spelling := range imageOf(t, image).Spellings() {
+			require.Equal(t, "index.docker.io/library/debian", imageOf(t, spelling).Repository)
+		}
+		require.Contains(t, imageOf(t, image).Spellings(), "debian")
+	}
+	require.NotContains(t, imageOf(t, "acme/java").Spellings(), "java")
+}

@@ -38,7 +38,7 @@ const all, one = 6000, 100
 func plansOf(h history) map[string]plan {
 	plans := map[string]plan{}
 	for _, some := range []map[string]plan{
-		dispatched(h), tracked(h), followed(h), planning(h), chunked(h), reported(h), asked(h), mirroring(h), pruned(h), viewed(h), notifying(h), toldPeople(),
+		dispatched(h), tracked(h), followed(h), planning(h), chunked(h), reported(h), asked(h), mirroring(h), pruned(h), viewed(h), notifying(h), toldPeople(), basedOn(),
 	} {
 		maps.Copy(plans, some)
 	}
@@ -323,5 +323,27 @@ func viewed(h history) map[string]plan {
 		"ViewEventsOfBuildBefore": {pages: one, arguments: arguments{"kind": "", "pipeline": ""}},
 		"ViewEventsOfBuildAfter":  {pages: one, arguments: arguments{"after_xid": "0", "run_id": "0"}},
 		"ViewEventsAfter":         {pages: one},
+	}
+}
+
+// Base images are as many as there are objects.
+func basedOn() map[string]plan {
+	numbers := make([]int, 100)
+	for i := range numbers {
+		numbers[i] = i
+	}
+	images := of(100, "image_uids=i", "image_namespaces=ns-1", "names=debian", "images=debian:12", "repositories=debian", "tags=12", "digests=sha256:a",
+		"previous_digests=", "befores=", "wanted_ats=2024-05-17", "settles=30 s")
+	images["image_uids"] = array(numbers, as("i-%d"))
+	wanted := arguments{"namespace": "ns-1", "repository": "debian", "tag": "12"}
+	built := joined(of(100, "image_namespaces=ns-1", "ci_pipelines=ci-1", "spellings=debian docker.io/debian"), arguments{"places": array(numbers, as("%d"))})
+	return map[string]plan{
+		"MirrorBaseImages":      {pages: all, arguments: images},
+		"BaseImageStates":       {pages: one, arguments: images},
+		"RecordBaseImageChecks": {pages: one, arguments: images},
+		"WantedBaseImages":      {pages: one},
+		"WantBaseImageChecks":   {pages: one, arguments: wanted},
+		"ForgetBaseImages":      {pages: one, arguments: arguments{"existing": images["image_uids"]}},
+		"BuiltDigests":          {pages: 6 * all, arguments: built},
 	}
 }

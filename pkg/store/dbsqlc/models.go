@@ -8,6 +8,24 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
+type BaseImage struct {
+	ImageUid       string
+	Namespace      string
+	Name           string
+	Image          string
+	Repository     string
+	Tag            string
+	Digest         string
+	PreviousDigest string
+	CheckedAt      pgtype.Timestamptz
+	ChangedAt      pgtype.Timestamptz
+	CheckWantedAt  pgtype.Timestamptz
+	WaveDueAt      pgtype.Timestamptz
+	WaveDigest     string
+	Wave           int64
+	DeletedAt      pgtype.Timestamptz
+}
+
 type BuildTurn struct {
 	PipelineUid string
 	Ref         string
