@@ -17,6 +17,7 @@ import (
 
 	"github.com/penstock-cd/penstock/controllers/adapt"
 	"github.com/penstock-cd/penstock/controllers/backlog"
+	"github.com/penstock-cd/penstock/controllers/baseimage"
 	"github.com/penstock-cd/penstock/controllers/build"
 	"github.com/penstock-cd/penstock/controllers/cluster"
 	"github.com/penstock-cd/penstock/controllers/dispatch"
@@ -102,6 +103,7 @@ type loops struct {
 	standing   *build.Teller
 	pipelines  *build.Pipelines
 	ender      *build.Ender
+	baseImages *baseimage.Checker
 }
 
 // Add adds every loop to the manager.
@@ -120,6 +122,7 @@ func Add(ctx context.Context, mgr manager.Manager, deps Dependencies) error {
 	if l.notifier, err = newNotifier(mgr, deps); err != nil {
 		return err
 	}
+	l.baseImages = newBaseImages(mgr, deps)
 	limits := limits{bucket: deps.Bucket, dispatcher: l.dispatcher, builds: l.builds, adapter: l.adapter, history: l.history, freeze: &l.freeze, holder: l.holder}
 	limits.apply(deps.Config)
 	load, err := watchSettings(mgr, deps, limits.apply)
@@ -242,6 +245,14 @@ func newNotifier(mgr manager.Manager, deps Dependencies) (*notify.Notifier, erro
 	})
 }
 
+// newBaseImages makes the loop that checks BaseImages.
+func newBaseImages(mgr manager.Manager, deps Dependencies) *baseimage.Checker {
+	return baseimage.New(baseimage.Config{
+		Cache: mgr.GetCache(), Live: mgr.GetAPIReader(), Writer: mgr.GetClient(), Rows: deps.Store, Events: mgr.GetEventRecorder("penstock"),
+		Guard: outbound.New(deps.Config.Outbound()), Log: deps.Log.WithName("baseimage"),
+	})
+}
+
 // newDispatcher returns the dispatcher of one lane.
 func (l *loops) newDispatcher(mgr manager.Manager, deps Dependencies, worker *dispatch.Worker, lane store.Lane, inFlight int) *dispatch.Dispatcher {
 	labels, ttl := deps.Config.Labels(), time.Duration(deps.Config.WorkflowTTL)
@@ -328,7 +339,7 @@ func (l *loops) register(ctx context.Context, mgr manager.Manager, loadLimits fu
 		}
 	}
 	for _, watch := range []func(context.Context, cache.Informers) error{
-		l.reporter.Watch, l.tracker.Watch, l.holder.Watch, l.mirror.Watch, l.clusters.Members.Watch, l.notifier.Watch,
+		l.reporter.Watch, l.tracker.Watch, l.holder.Watch, l.mirror.Watch, l.clusters.Members.Watch, l.notifier.Watch, l.baseImages.Watch,
 	} {
 		if err := watch(ctx, mgr.GetCache()); err != nil {
 			return err
@@ -336,7 +347,7 @@ func (l *loops) register(ctx context.Context, mgr manager.Manager, loadLimits fu
 	}
 	for _, loop := range []manager.Runnable{
 		limited{l.dispatcher, loadLimits}, limited{l.builds, loadLimits}, limited{l.history, loadLimits}, l.surplus, l.adapter, l.backlog, limited{l.follower, l.restored.Compared}, limited{l.chunks, l.restored.Compared}, limited{l.holder, l.restored.Compared}, limited{l.ender, l.restored.Compared}, l.tracker, l.stopper, l.releaser, l.pickup,
-		l.reporter.Feed, limited{l.reporter, l.restored.Compared}, l.mirror, limited{l.sweeper, l.restored.Compared}, l.queue, l.horizon, l.clusters, l.notifier,
+		l.reporter.Feed, limited{l.reporter, l.restored.Compared}, l.mirror, limited{l.sweeper, l.restored.Compared}, l.queue, l.horizon, l.clusters, l.notifier, l.baseImages,
 	} {
 		if err := mgr.Add(loop); err != nil {
 			return fmt.Errorf("add %T: %w", loop, err)

@@ -60,6 +60,8 @@ func Rights() []Right {
 		verbs(Right{Group: groupPenstock, Resource: "notificationpolicies"}, "list", "watch"),
 		verbs(Right{Group: groupPenstock, Resource: "notificationchannels/status"}, "patch"),
 		verbs(Right{Group: groupPenstock, Resource: "notificationpolicies/status"}, "patch"),
+		verbs(Right{Group: groupPenstock, Resource: "baseimages"}, "list", "watch"),
+		verbs(Right{Group: groupPenstock, Resource: "baseimages/status"}, "patch"),
 		verbs(Right{Resource: "secrets", Own: true}, "get", "list", "watch"),
 		verbs(Right{Resource: "configmaps", Name: "penstock-settings", Own: true}, "list", "watch"),
 		verbs(Right{Group: groupLeases, Resource: "leases", Own: true}, "create", "get", "update"),
