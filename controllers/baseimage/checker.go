@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -80,6 +81,7 @@ type Checker struct {
 	registry *registry.Client
 	pool     *bounded.Pool[attempt]
 	wake     loop.Signal
+	started  atomic.Bool
 
 	// The loop alone uses these.
 	hasForgotten bool
@@ -120,6 +122,9 @@ func (c *Checker) Watch(ctx context.Context, informers cache.Informers) error {
 // Start checks until the context ends, and returns when no check is under way and no connection
 // is open.
 func (c *Checker) Start(ctx context.Context) error {
+	if c.started.Swap(true) {
+		return loop.ErrStarted
+	}
 	err := c.Loop.Start(ctx)
 	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 	defer cancel()
