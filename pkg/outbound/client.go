@@ -50,6 +50,18 @@ func (g *Guard) NewClient() *Client {
 // WithoutURL.
 func (c *Client) HTTP() *http.Client { return c.http }
 
+// RoundTrip implements http.RoundTripper, for libraries that put something above it.
+func (c *Client) RoundTrip(request *http.Request) (*http.Response, error) {
+	return c.http.Transport.RoundTrip(request)
+}
+
+// Through is a client as HTTP whose requests go through a round tripper that ends at this one.
+func (c *Client) Through(above http.RoundTripper) *http.Client {
+	through := *c.http
+	through.Transport = above
+	return &through
+}
+
 // Close closes the idle connections.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 
@@ -100,6 +101,24 @@ func TestATokenIsAskedForOnceAndAgainWhenItHasExpired(t *testing.T) {
 	ask("GET /v2/", "GET /token", head17)
 }
 
+func TestARegistryIsAskedOverOneConnectionOfTLS(t *testing.T) {
+	t.Parallel()
+	server := fake.NewTLS(t)
+	client, _ := newClient(t)
+	server.Before(func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Method == http.MethodHead {
+			w.Header().Set("Docker-Content-Digest", "sha256:"+strings.Repeat("a", 64))
+		}
+		return r.Method == http.MethodHead
+	})
+	for i := range 5 {
+		_, err := client.Digest(t.Context(), imageOf(t, fmt.Sprintf("%s/base/java:%d", server.Host, i)), login(t, server.Host, "ann", "hunter2-hunter2"))
+		require.NoError(t, err)
+	}
+	require.Len(t, server.Requests(), 6, "the registry's terms, and five times HEAD")
+	require.Equal(t, 1, server.Connections())
+}
+
 func TestManyQuestionsAtOnceShareOneToken(t *testing.T) {
 	t.Parallel()
 	server := fake.New(t)
@@ -111,7 +130,7 @@ func TestManyQuestionsAtOnceShareOneToken(t *testing.T) {
 	for range 8 {
 		asking.Go(func() {
 			_, err := client.Digest(t.Context(), image, nil)
-			require.NoError(t, err) //nolint:testifylint // the test fails all the same
+			assert.NoError(t, err)
 		})
 	}
 	asking.Wait()
@@ -304,10 +323,11 @@ func TestAQuestionEndsWithItsContext(t *testing.T) {
 		<-release
 		return true
 	})
+	image := imageOf(t, server.Host+"/base/java:17")
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() {
-		_, err := client.Digest(ctx, imageOf(t, server.Host+"/base/java:17"), nil)
+		_, err := client.Digest(ctx, image, nil)
 		ended <- err
 	}()
 	<-asked

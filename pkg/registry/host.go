@@ -58,7 +58,7 @@ func (h *host) RoundTrip(request *http.Request) (*http.Response, error) {
 	if err := h.bucket.Wait(request.Context()); err != nil {
 		return nil, h.busy(request, err)
 	}
-	response, err := h.client.HTTP().Transport.RoundTrip(request)
+	response, err := h.client.RoundTrip(request)
 	if err != nil {
 		return nil, err
 	}

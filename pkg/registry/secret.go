@@ -21,7 +21,7 @@ const maxHostsTold = 5
 type entry struct {
 	Auth          string `json:"auth"`
 	Username      string `json:"username"`
-	Password      string `json:"password"` //nolint:gosec // the format's name, no value
+	Password      string `json:"password"`
 	IdentityToken string `json:"identitytoken"`
 	RegistryToken string `json:"registrytoken"`
 }

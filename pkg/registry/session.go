@@ -102,8 +102,7 @@ func (s *session) head(ctx context.Context, image Image) (string, error) {
 		return "", err
 	}
 	request.Header.Set("Accept", accepted)
-	client := http.Client{Transport: s.transport, CheckRedirect: s.host.client.HTTP().CheckRedirect}
-	response, err := client.Do(request)
+	response, err := s.host.client.Through(s.transport).Do(request)
 	if err != nil {
 		return "", err
 	}

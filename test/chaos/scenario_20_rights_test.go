@@ -72,6 +72,8 @@ func TestTheGrantedRightsAreEnoughAndAllOfThemAreUsed(t *testing.T) {
 	addCluster(t, w, quiet)
 	channel, policy := given.WebhookChannel("hook", "https://nowhere.invalid"), given.Policy("team", []v1alpha1.NotificationEvent{v1alpha1.EventBuildFailed}, "hook")
 	w.Create(channel, policy)
+	image := given.BaseImage("java", "127.0.0.1:1/base/java:17") // which is no public address, and not connected to
+	w.Create(image)
 	w.Succeed("b1")
 	w.Succeed("b2")
 	w.RowsAre(2, "Error")
@@ -92,6 +94,9 @@ func TestTheGrantedRightsAreEnoughAndAllOfThemAreUsed(t *testing.T) {
 	w.Eventually("conditions of a channel and a policy", func(ctx context.Context) bool {
 		return w.Cluster.Get(ctx, client.ObjectKeyFromObject(channel), channel) == nil && len(channel.Status.Conditions) > 0 &&
 			w.Cluster.Get(ctx, client.ObjectKeyFromObject(policy), policy) == nil && len(policy.Status.Conditions) > 0
+	})
+	w.Eventually("a condition of a base image", func(ctx context.Context) bool {
+		return w.Cluster.Get(ctx, client.ObjectKeyFromObject(image), image) == nil && len(image.Status.Conditions) > 0
 	})
 	w.Eventually("the end of a build that is kept no longer", func(ctx context.Context) bool {
 		return apierrors.IsNotFound(w.Cluster.Get(ctx, types.NamespacedName{Namespace: w.Namespace, Name: "b2"}, &v1alpha1.CiBuild{}))

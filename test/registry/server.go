@@ -3,12 +3,13 @@ package registry
 import (
 	"io"
 	"log"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"slices"
-	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -31,6 +32,8 @@ type Server struct {
 	Host   string
 	images http.Handler
 
+	connections atomic.Int64
+
 	mu       sync.Mutex
 	before   func(http.ResponseWriter, *http.Request) bool
 	token    *tokens
@@ -40,10 +43,29 @@ type Server struct {
 // New starts a registry that ends with the test. It speaks no TLS.
 func New(t testing.TB) *Server {
 	t.Helper()
+	return start(t, (*httptest.Server).Start)
+}
+
+// NewTLS starts one that speaks TLS alone, with a certificate that nobody knows but who trusts
+// that of net/http/httptest.
+func NewTLS(t testing.TB) *Server {
+	t.Helper()
+	return start(t, (*httptest.Server).StartTLS)
+}
+
+func start(t testing.TB, begin func(*httptest.Server)) *Server {
+	t.Helper()
 	s := &Server{images: registry.New(registry.Logger(log.New(io.Discard, "", 0)))}
-	server := httptest.NewServer(s)
+	server := httptest.NewUnstartedServer(s)
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			s.connections.Add(1)
+		}
+	}
+	begin(server)
 	t.Cleanup(server.Close)
-	s.Host = strings.TrimPrefix(server.URL, "http://")
+	s.Host = server.Listener.Addr().String()
 	return s
 }
 
@@ -69,6 +91,9 @@ func (s *Server) Before(handle func(http.ResponseWriter, *http.Request) bool) {
 	defer s.mu.Unlock()
 	s.before = handle
 }
+
+// Connections returns how many connections were made to it.
+func (s *Server) Connections() int { return int(s.connections.Load()) }
 
 // Requests returns what was asked since the last call, such as HEAD /v2/java/manifests/17.
 func (s *Server) Requests() []string {
