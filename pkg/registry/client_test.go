@@ -441,3 +441,17 @@ func TestAnErrorIsNoSecretAndNamesTheRegistry(t *testing.T) {
 	err := error(&registry.Error{Class: registry.Refused, Registry: "registry.example.org", Words: "403 Forbidden"})
 	require.EqualError(t, err, "registry.example.org: 403 Forbidden")
 }
+
+func TestARegistryThatChangesItsTermsIsAskedForThem(t *testing.T) {
+	t.Parallel()
+	server := fake.New(t)
+	server.Push(t, "base/java:17", 1)
+	client, _ := newClient(t)
+	image, ann := imageOf(t, server.Host+"/base/java:17"), login(t, server.Host, "ann", "hunter2-hunter2")
+	_, err := client.Digest(t.Context(), image, ann)
+	require.NoError(t, err)
+	server.RequireToken("ann", "hunter2-hunter2")
+	require.Equal(t, registry.Refused, failure(t, client, image, ann).Class, "it wanted no token before")
+	_, err = client.Digest(t.Context(), image, ann)
+	require.NoError(t, err)
+}
