@@ -50,8 +50,9 @@ type scene struct {
 // rows counts the looks of the checker, and fails to note checks while it is told to.
 type rows struct {
 	*store.Store
-	looks atomic.Int64
-	fails atomic.Bool
+	looks  atomic.Int64
+	fails  atomic.Bool
+	failed atomic.Int64
 }
 
 func (r *rows) WantedBaseImages(ctx context.Context) (map[string]time.Time, error) {
@@ -61,6 +62,7 @@ func (r *rows) WantedBaseImages(ctx context.Context) (map[string]time.Time, erro
 
 func (r *rows) RecordBaseImageChecks(ctx context.Context, checks []store.BaseImageCheck) (map[string]store.BaseImageState, error) {
 	if r.fails.Load() {
+		r.failed.Add(1)
 		return nil, errors.New("the database is away")
 	}
 	return r.Store.RecordBaseImageChecks(ctx, checks)
