@@ -31,18 +31,6 @@ type attempt struct {
 	verdict *verdict
 }
 
-// verdict is what a check came to.
-type verdict struct {
-	reason  v1alpha1.Reason
-	message string
-	// digest is what was found, where reason is Checked.
-	digest string
-	// until is when the registry may be asked again that asks for a pause.
-	until time.Time
-	// isOwn: Penstock itself has failed, which says nothing of the image.
-	isOwn bool
-}
-
 // finished is a check that has ended and is not noted yet.
 type finished struct {
 	attempt
@@ -87,8 +75,6 @@ func (c *Checker) check(ctx context.Context, one attempt) error {
 	}
 	return nil
 }
-
-const checkedMessage = "the registry answers, and the digest is that of the last check"
 
 // checked keeps what a check came to until it is noted.
 func (c *Checker) checked(one attempt, err error) {
@@ -136,29 +122,6 @@ func (c *Checker) credentials(ctx context.Context, one attempt) (_ *registry.Cre
 	}
 	return credentials, verdict{}, nil
 }
-
-// refused is the verdict of a registry's refusal, with what to do.
-func refused(failure *registry.Error) verdict {
-	if failure.Class == registry.RateLimited {
-		v := paused(failure.Registry, failure.Until)
-		v.message = failure.Error() + ": " + v.message
-		return v
-	}
-	advice := map[registry.Class]string{
-		registry.NotFound:      "check the repository and the tag in spec.image",
-		registry.Refused:       "check spec.pullSecretRef, and that the repository exists: registries refuse what they do not show",
-		registry.Unreachable:   "check spec.image, and that Penstock reaches the registry",
-		registry.InvalidAnswer: "check that spec.image is of a registry of container images",
-	}[failure.Class]
-	return verdict{reason: failure.Class, message: failure.Error() + ": " + advice}
-}
-
-// paused is the verdict of images of a registry that asks to be left alone.
-func paused(host string, until time.Time) verdict {
-	return verdict{reason: v1alpha1.ReasonRateLimited, until: until, message: fmt.Sprintf("%s is asked nothing until %s, since it has asked for a pause", host, clockOf(until))}
-}
-
-func clockOf(at time.Time) string { return at.UTC().Format("15:04:05 UTC") }
 
 // noted is what the row of an image is told of a check.
 func (f finished) noted() store.BaseImageCheck {
