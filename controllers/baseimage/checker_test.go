@@ -1,15 +1,19 @@
 package baseimage
 
 import (
+	"context"
+	"errors"
 	"net/http"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/require"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
@@ -153,6 +157,61 @@ func TestAPullSecretIsReadWhenItIsUsed(t *testing.T) {
 	s.heads("base/java", "17", 1)
 	s.looks()
 	s.becomes("java", v1alpha1.ReasonChecked, digest)
+}
+
+func TestASecretThatMayNotBeReadIsToldWithTheRightThatIsMissing(t *testing.T) {
+	t.Parallel()
+	nobody := rest.CopyConfig(local.Config)
+	nobody.Impersonate.UserName = "nobody"
+	live, err := client.New(nobody, client.Options{})
+	require.NoError(t, err)
+	s := newScene(t, func(c *Config) { c.Live = live })
+	s.secret("registry", "ann", "hunter2-hunter2")
+	s.add("java", "base/java:17", given.PulledWith("registry"))
+	s.becomes("java", v1alpha1.ReasonForbidden, "")
+	s.tells("java", "not allowed to read the Secret registry in namespace "+s.namespace+": bind the ClusterRole penstock-base-images there")
+	require.Empty(t, s.registry.Requests())
+}
+
+// broken fails to read as long as it is told to.
+type broken struct {
+	client.Reader
+	fails, panics atomic.Bool
+	reads         atomic.Int64
+}
+
+func (b *broken) Get(ctx context.Context, key client.ObjectKey, object client.Object, options ...client.GetOption) error {
+	defer b.reads.Add(1)
+	if b.panics.Load() {
+		panic("broken")
+	}
+	if b.fails.Load() {
+		return errors.New("the API server is away")
+	}
+	return b.Reader.Get(ctx, key, object, options...)
+}
+
+func TestAFailureOfPenstocksOwnSaysNothingOfTheImage(t *testing.T) {
+	t.Parallel()
+	live := &broken{}
+	s := newScene(t, func(c *Config) { live.Reader = c.Live; c.Live = live })
+	digest := s.registry.Push(t, "base/java:17", 1)
+	s.secret("registry", "ann", "hunter2-hunter2")
+	s.add("java", "base/java:17", given.PulledWith("registry"))
+	s.becomes("java", v1alpha1.ReasonChecked, digest)
+	next := s.registry.Push(t, "base/java:17", 1)
+	for i, failure := range []*atomic.Bool{&live.fails, &live.panics} {
+		failure.Store(true)
+		before := live.reads.Load()
+		s.pass(6 * time.Minute)
+		require.Eventually(t, func() bool { return live.reads.Load() > before }, patience, 10*time.Millisecond)
+		s.looks()
+		failure.Store(false)
+		s.becomes("java", v1alpha1.ReasonChecked, digest)
+		require.Equal(t, before+1, live.reads.Load(), "failure %d is tried again after a while", i)
+	}
+	s.pass(ownRetry)
+	s.becomes("java", v1alpha1.ReasonChecked, next)
 }
 
 func TestASecretThatIsForAnotherRegistryIsNotUsed(t *testing.T) {

@@ -21,7 +21,7 @@ type dependents struct {
 // countDependents counts the pipelines that are built on the images, now and then.
 func (c *Checker) countDependents(ctx context.Context, images []v1alpha1.BaseImage) error {
 	now := c.Now()
-	if now.Sub(c.dependents.at) < dependentsInterval {
+	if len(images) == 0 || now.Sub(c.dependents.at) < dependentsInterval {
 		return nil
 	}
 	var pipelines v1alpha1.CiPipelineList
