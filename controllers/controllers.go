@@ -36,6 +36,7 @@ import (
 	"github.com/penstock-cd/penstock/controllers/stop"
 	"github.com/penstock-cd/penstock/controllers/sweep"
 	"github.com/penstock-cd/penstock/controllers/track"
+	"github.com/penstock-cd/penstock/controllers/wave"
 	"github.com/penstock-cd/penstock/pkg/argo"
 	"github.com/penstock-cd/penstock/pkg/config"
 	"github.com/penstock-cd/penstock/pkg/fleet"
@@ -104,6 +105,7 @@ type loops struct {
 	pipelines  *build.Pipelines
 	ender      *build.Ender
 	baseImages *baseimage.Checker
+	waves      *wave.Waver
 }
 
 // Add adds every loop to the manager.
@@ -163,7 +165,10 @@ func newLoops(mgr manager.Manager, deps Dependencies, decider trigger.Decider) *
 	l.requests = request.New(request.Config{
 		Cache: mgr.GetCache(), Live: mgr.GetAPIReader(), Writer: mgr.GetClient(), Rows: deps.Store, Decider: decider,
 		Events: mgr.GetEventRecorder("penstock"), OnCommit: l.wake, Compared: l.restored.Compared,
-		Targets: map[string]request.Target{"CiBuild": build.Target{Live: mgr.GetAPIReader(), Writer: mgr.GetClient(), Rows: deps.Store}},
+		Targets: map[string]request.Target{
+			"CiBuild":   build.Target{Live: mgr.GetAPIReader(), Writer: mgr.GetClient(), Rows: deps.Store},
+			"BaseImage": wave.Target{Live: mgr.GetAPIReader(), Rows: deps.Store},
+		},
 	})
 	l.holder = hold.New(hold.Config{
 		Cache: mgr.GetCache(), Live: mgr.GetAPIReader(), Rows: deps.Store,
@@ -218,6 +223,9 @@ func (l *loops) addBuilding(mgr manager.Manager, deps Dependencies) {
 	}
 	l.standing = build.NewTeller(building)
 	building.OnQueued = l.standing.Look
+	l.waves = wave.New(wave.Config{
+		Cache: mgr.GetCache(), Writer: mgr.GetClient(), Rows: deps.Store, Events: mgr.GetEventRecorder("penstock"), Log: deps.Log.WithName("wave"),
+	})
 	l.building, l.ender, l.pipelines = build.New(building), build.NewEnder(building), build.NewPipelines(building)
 }
 
@@ -258,7 +266,7 @@ func (l *loops) newDispatcher(mgr manager.Manager, deps Dependencies, worker *di
 	labels, ttl := deps.Config.Labels(), time.Duration(deps.Config.WorkflowTTL)
 	builders := argo.Builders{
 		store.KindCd: argo.Stages{Freeze: l.freeze.get, Labels: labels, TTL: ttl},
-		store.KindCi: argo.Builds{Labels: labels, TTL: ttl},
+		store.KindCi: argo.Builds{Labels: labels, TTL: ttl, BaseImages: baseImagesOf(deps.Store)},
 	}
 	submitter := &argo.Submitter{
 		Builders: builders,
@@ -329,6 +337,7 @@ func (l *loops) wake() {
 	l.follower.Wake()
 	l.stopper.Wake()
 	l.ender.Wake()
+	l.waves.Wake()
 	l.reporter.Feed.Wake()
 }
 
@@ -347,7 +356,7 @@ func (l *loops) register(ctx context.Context, mgr manager.Manager, loadLimits fu
 	}
 	for _, loop := range []manager.Runnable{
 		limited{l.dispatcher, loadLimits}, limited{l.builds, loadLimits}, limited{l.history, loadLimits}, l.surplus, l.adapter, l.backlog, limited{l.follower, l.restored.Compared}, limited{l.chunks, l.restored.Compared}, limited{l.holder, l.restored.Compared}, limited{l.ender, l.restored.Compared}, l.tracker, l.stopper, l.releaser, l.pickup,
-		l.reporter.Feed, limited{l.reporter, l.restored.Compared}, l.mirror, limited{l.sweeper, l.restored.Compared}, l.queue, l.horizon, l.clusters, l.notifier, l.baseImages,
+		l.reporter.Feed, limited{l.reporter, l.restored.Compared}, l.mirror, limited{l.sweeper, l.restored.Compared}, l.queue, l.horizon, l.clusters, l.notifier, l.baseImages, limited{l.waves, l.restored.Compared},
 	} {
 		if err := mgr.Add(loop); err != nil {
 			return fmt.Errorf("add %T: %w", loop, err)

@@ -14,6 +14,8 @@ const (
 	// ConditionReady on a pipeline: nothing in its spec or its parents keeps it
 	// from being triggered.
 	ConditionReady = "Ready"
+	// ConditionRebuilds on a BaseImage: a change rebuilds what is built on it.
+	ConditionRebuilds = "Rebuilds"
 )
 
 // Outcome is what was decided for one pipeline when a build finished.

@@ -32,6 +32,10 @@ const (
 	BuildAfterCommit     Name = "build/after-commit"
 	BuildBeforeStatus    Name = "build/before-status"
 	BuildAfterStatus     Name = "build/after-status"
+	WaveBeforeCommit     Name = "wave/before-commit"
+	WaveAfterCommit      Name = "wave/after-commit"
+	WaveBeforeCreate     Name = "wave/before-create"
+	WaveAfterCreate      Name = "wave/after-create"
 	NotifyBeforeCommit   Name = "notify/before-commit"
 	NotifyBeforeSend     Name = "notify/before-send"
 	NotifyBeforeRecord   Name = "notify/before-record"
@@ -64,6 +68,10 @@ func Points() map[Name]bool {
 		BuildAfterCommit:     false,
 		BuildBeforeStatus:    false,
 		BuildAfterStatus:     false,
+		WaveBeforeCommit:     true,
+		WaveAfterCommit:      false,
+		WaveBeforeCreate:     false,
+		WaveAfterCreate:      false,
 		NotifyBeforeCommit:   true,
 		NotifyBeforeSend:     false,
 		NotifyBeforeRecord:   false,

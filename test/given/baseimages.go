@@ -46,3 +46,10 @@ func AllowedIn(namespaces ...string) func(*v1alpha1.BaseImage) {
 func Settled(settle time.Duration) func(*v1alpha1.BaseImage) {
 	return func(base *v1alpha1.BaseImage) { base.Spec.Rebuild.Settle = &metav1.Duration{Duration: settle} }
 }
+
+// Rebuilding bounds the waves: how many builds at once, and how many may fail.
+func Rebuilding(parallel, failures int32) func(*v1alpha1.BaseImage) {
+	return func(base *v1alpha1.BaseImage) {
+		base.Spec.Rebuild.MaxParallel, base.Spec.Rebuild.MaxFailures = parallel, &failures
+	}
+}

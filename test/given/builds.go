@@ -25,3 +25,12 @@ func OfRef(ref string) func(*v1alpha1.CiBuild) {
 func Because(cause v1alpha1.CauseType) func(*v1alpha1.CiBuild) {
 	return func(build *v1alpha1.CiBuild) { build.Spec.Cause = &v1alpha1.BuildCause{Type: cause} }
 }
+
+// BuiltOn names BaseImages of the pipeline's namespace.
+func BuiltOn(bases ...string) func(*v1alpha1.CiPipeline) {
+	return func(pipeline *v1alpha1.CiPipeline) {
+		for _, base := range bases {
+			pipeline.Spec.BaseImages = append(pipeline.Spec.BaseImages, v1alpha1.BaseImageReference{Name: base})
+		}
+	}
+}

@@ -300,6 +300,30 @@ type Turn struct {
 	EndedAt     pgtype.Timestamptz
 }
 
+type Wave struct {
+	ImageUid  string
+	Number    int64
+	Digest    string
+	State     string
+	Message   string
+	Forgiven  int32
+	StartedAt pgtype.Timestamptz
+	EndedAt   pgtype.Timestamptz
+}
+
+type WaveItem struct {
+	ImageUid    string
+	Number      int64
+	PipelineUid string
+	Namespace   string
+	Pipeline    string
+	BuildName   string
+	BuildUid    string
+	State       string
+	Message     string
+	EndedAt     pgtype.Timestamptz
+}
+
 type Worker struct {
 	Name      string
 	Replica   string
