@@ -48,7 +48,7 @@ func settles(event dbsqlc.UntoldEventsRow) bool {
 }
 
 func item(event dbsqlc.UntoldEventsRow) (item route.Item, pipelineUID string, isTold bool) {
-	kind, isTold := route.TypeOf(event.Kind, event.State, event.Reason)
+	kind, isTold := route.TypeOf(event.Kind, event.Stage, event.State, event.Reason)
 	if kind == v1alpha1.EventBuildFailed {
 		event.Reason = event.State // Failed, Error or Cancelled
 	}

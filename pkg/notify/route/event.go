@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
+	"github.com/penstock-cd/penstock/pkg/trigger"
 )
 
 // Item is an event that can be told, with what was known of its objects when it was read.
@@ -33,8 +34,13 @@ type Item struct {
 }
 
 // TypeOf tells what a row of the event table is to people, and false where it is not told.
-// Kind, state and reason are the row's.
-func TypeOf(kind, state, reason string) (v1alpha1.NotificationEvent, bool) {
+// Kind, stage, state and reason are the row's. Of a build that runs here its end is told, but
+// for one that a newer build has overtaken.
+func TypeOf(kind, stage, state, reason string) (v1alpha1.NotificationEvent, bool) {
+	overtaken := reason == string(v1alpha1.ReasonSuperseded) || reason == string(v1alpha1.ReasonReplaced)
+	if stage == string(trigger.StageBuild) || (kind == "Build" && overtaken) {
+		return "", false
+	}
 	switch kind {
 	case "Build":
 		return pick(state, buildEvents)

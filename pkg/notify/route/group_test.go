@@ -200,27 +200,31 @@ func TestADeliveryHasOneIDWhateverItsVersion(t *testing.T) {
 
 func TestWhatAnEventIsToPeople(t *testing.T) {
 	t.Parallel()
-	for row, want := range map[[3]string]v1alpha1.NotificationEvent{
-		{"Build", "Succeeded", ""}:                       v1alpha1.EventBuildSucceeded,
-		{"Build", "Cancelled", ""}:                       v1alpha1.EventBuildFailed,
-		{"Run", "Error", ""}:                             v1alpha1.EventRunFailed,
-		{"Run", "Superseded", ""}:                        v1alpha1.EventRunCancelled,
-		{"Run", "Reopened", ""}:                          "",
-		{"Task", "Held", "Person"}:                       v1alpha1.EventRunHeld,
-		{"Task", "Held", "StageBefore"}:                  "",
-		{"Task", "Held", "Turn"}:                         "",
-		{"Task", "Pending", "QuotaExceeded"}:             v1alpha1.EventRunDelayed,
-		{"Task", "Pending", ""}:                          "",
-		{"Task", "Submitted", "NotTakenUp"}:              v1alpha1.EventRunDelayed,
-		{"Task", "Running", ""}:                          "",
-		{"Cluster", "Unauthorized", "Unauthorized"}:      v1alpha1.EventClusterUnreachable,
-		{"Cluster", "Healthy", ""}:                       v1alpha1.EventClusterRecovered,
-		{"Cluster", "Degraded", "NotReady"}:              "",
-		{"Decision", "Skipped", "FilteredOut"}:           "",
-		{"Request", "Refused", "Trigger"}:                "",
-		{"SomethingOfALaterVersion", "Whatever", "Else"}: "",
+	for row, want := range map[[4]string]v1alpha1.NotificationEvent{
+		{"Build", "", "Succeeded", ""}:                       v1alpha1.EventBuildSucceeded,
+		{"Build", "", "Cancelled", ""}:                       v1alpha1.EventBuildFailed,
+		{"Build", "", "Cancelled", "Cancelled"}:              v1alpha1.EventBuildFailed,
+		{"Build", "", "Cancelled", "Superseded"}:             "",
+		{"Build", "", "Cancelled", "Replaced"}:               "",
+		{"Task", "BUILD", "Held", "Template"}:                "",
+		{"Run", "", "Error", ""}:                             v1alpha1.EventRunFailed,
+		{"Run", "", "Superseded", ""}:                        v1alpha1.EventRunCancelled,
+		{"Run", "", "Reopened", ""}:                          "",
+		{"Task", "", "Held", "Person"}:                       v1alpha1.EventRunHeld,
+		{"Task", "", "Held", "StageBefore"}:                  "",
+		{"Task", "", "Held", "Turn"}:                         "",
+		{"Task", "", "Pending", "QuotaExceeded"}:             v1alpha1.EventRunDelayed,
+		{"Task", "", "Pending", ""}:                          "",
+		{"Task", "", "Submitted", "NotTakenUp"}:              v1alpha1.EventRunDelayed,
+		{"Task", "", "Running", ""}:                          "",
+		{"Cluster", "", "Unauthorized", "Unauthorized"}:      v1alpha1.EventClusterUnreachable,
+		{"Cluster", "", "Healthy", ""}:                       v1alpha1.EventClusterRecovered,
+		{"Cluster", "", "Degraded", "NotReady"}:              "",
+		{"Decision", "", "Skipped", "FilteredOut"}:           "",
+		{"Request", "", "Refused", "Trigger"}:                "",
+		{"SomethingOfALaterVersion", "", "Whatever", "Else"}: "",
 	} {
-		got, isTold := route.TypeOf(row[0], row[1], row[2])
+		got, isTold := route.TypeOf(row[0], row[1], row[2], row[3])
 		require.Equal(t, want, got, row)
 		require.Equal(t, want != "", isTold, row)
 	}

@@ -14,6 +14,17 @@ CREATE TABLE IF NOT EXISTS build_turn (
     PRIMARY KEY (pipeline_uid, ref)
 );
 
+-- Why a build has ended that ran here is part of its event.
+-- +goose StatementBegin
+CREATE OR REPLACE FUNCTION penstock_build_ended() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO event (kind, namespace, build_name, state, reason)
+    VALUES ('Build', NEW.namespace, NEW.build_name, NEW.phase,
+            COALESCE((SELECT t.reason FROM task t WHERE t.kind = 'ci' AND t.inputs->>'build_uid' = NEW.build_uid), ''));
+    RETURN NULL;
+END $$;
+-- +goose StatementEnd
+
 -- The task of a build, and the tasks of builds that have not ended.
 DROP INDEX CONCURRENTLY IF EXISTS task_of_build;
 CREATE INDEX CONCURRENTLY task_of_build ON task ((inputs->>'build_uid')) WHERE kind = 'ci';
@@ -22,6 +33,13 @@ CREATE INDEX CONCURRENTLY task_open_build ON task (owner_uid, id)
     WHERE kind = 'ci' AND status IN ('Held', 'Pending', 'Submitting', 'Submitted', 'Running');
 
 -- +goose Down
+-- +goose StatementBegin
+CREATE OR REPLACE FUNCTION penstock_build_ended() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO event (kind, namespace, build_name, state) VALUES ('Build', NEW.namespace, NEW.build_name, NEW.phase);
+    RETURN NULL;
+END $$;
+-- +goose StatementEnd
 DROP INDEX CONCURRENTLY IF EXISTS task_open_build;
 DROP INDEX CONCURRENTLY IF EXISTS task_of_build;
 DROP TABLE IF EXISTS build_turn;
