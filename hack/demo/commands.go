@@ -66,13 +66,14 @@ Everything is still running. To play with it:
   export PATH=$PWD/bin:$PATH
   kubectl -n %s get cibuilds,cdpipelines
   kubectl -n %s describe cibuild %s
+  kubectl -n %s get baseimages,cipipelines
   kubectl penstock status %s -n %s
   kubectl penstock clusters
   kubectl penstock get pods,deploy -A --clusters all
   psql "$DATABASE_URL" -c 'SELECT outcome, reason, count(*) FROM penstock.trigger_decision GROUP BY 1, 2'
 
 make demo-down ends it.
-`, local.Kubeconfig, env.PlaygroundURL(local.DatabaseURL), namespace, namespace, buildName, cart, namespace)
+`, local.Kubeconfig, env.PlaygroundURL(local.DatabaseURL), namespace, namespace, buildName, namespace, cart, namespace)
 }
 
 func downCommand(*cobra.Command, []string) error {
@@ -109,7 +110,7 @@ func play(ctx context.Context, local *env.Environment) error {
 	if err := readHome(ctx, local); err != nil {
 		return err
 	}
-	if _, err := local.StartController(ctx, env.ControllerOptions{}); err != nil {
+	if _, err := local.StartController(ctx, env.ControllerOptions{Env: []string{rebuildsReach}}); err != nil {
 		return err
 	}
 	if err := stage.applySamples(ctx, local); err != nil {
@@ -136,6 +137,9 @@ func play(ctx context.Context, local *env.Environment) error {
 		return err
 	}
 	if facts.steered, err = stage.steer(ctx); err != nil {
+		return err
+	}
+	if facts.rebuilds, err = stage.rebuild(ctx); err != nil {
 		return err
 	}
 	if facts.seen, err = stage.show(ctx, local); err != nil {

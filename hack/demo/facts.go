@@ -32,6 +32,7 @@ type facts struct {
 	dispatchConns    int
 	conns            int
 	steered          steered
+	rebuilds         rebuilds
 	seen             seen
 }
 
