@@ -4,7 +4,7 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 // NotificationEvent is what a policy tells of.
 //
-// +kubebuilder:validation:Enum=BuildSucceeded;BuildFailed;TriggersCompleted;RunSucceeded;RunFailed;RunCancelled;RunDelayed;RunHeld;ClusterUnreachable;ClusterRecovered
+// +kubebuilder:validation:Enum=BuildSucceeded;BuildFailed;TriggersCompleted;RunSucceeded;RunFailed;RunCancelled;RunDelayed;RunHeld;ClusterUnreachable;ClusterRecovered;WaveStopped;WaveFinished
 type NotificationEvent string
 
 // What a policy can tell of.
@@ -29,6 +29,10 @@ const (
 	EventClusterUnreachable NotificationEvent = "ClusterUnreachable"
 	// EventClusterRecovered: a TargetCluster of which that was told is well again.
 	EventClusterRecovered NotificationEvent = "ClusterRecovered"
+	// EventWaveStopped: too many rebuilds of a wave have failed, and it waits for a person.
+	EventWaveStopped NotificationEvent = "WaveStopped"
+	// EventWaveFinished: a wave of rebuilds has ended, well or badly.
+	EventWaveFinished NotificationEvent = "WaveFinished"
 )
 
 // NotificationSelector says what a policy is about. What is left out selects everything.

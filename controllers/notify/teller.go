@@ -55,8 +55,8 @@ func (n *Notifier) target(ctx context.Context, policy *v1alpha1.NotificationPoli
 	return route.NewTarget(policy, name, channel.Spec)
 }
 
-// labelsOf returns the labels of what an event is about: of its CdPipeline, its CiPipeline, or
-// its TargetCluster.
+// labelsOf returns the labels of what an event is about: of its CdPipeline, its CiPipeline, its
+// BaseImage, or its TargetCluster.
 func (n *Notifier) labelsOf(ctx context.Context) func(route.Item) labels.Set {
 	return func(item route.Item) labels.Set {
 		var object client.Object
@@ -64,6 +64,8 @@ func (n *Notifier) labelsOf(ctx context.Context) func(route.Item) labels.Set {
 		switch {
 		case item.Cluster != "":
 			object, key.Name = &v1alpha1.TargetCluster{}, item.Cluster
+		case item.BaseImage != "":
+			object, key.Name = &v1alpha1.BaseImage{}, item.BaseImage
 		case item.Pipeline != "":
 			object, key.Name = &v1alpha1.CdPipeline{}, item.Pipeline
 		default:

@@ -52,6 +52,12 @@ func item(event dbsqlc.UntoldEventsRow) (item route.Item, pipelineUID string, is
 	if kind == v1alpha1.EventBuildFailed {
 		event.Reason = event.State // Failed, Error or Cancelled
 	}
+	if event.Kind == "Wave" {
+		return route.Item{
+			Type: kind, At: event.At.Time, Namespace: event.Namespace, BaseImage: event.Pipeline, Wave: event.RunID,
+			Reason: event.State, Message: event.Message, Actor: event.Actor,
+		}, "", isTold
+	}
 	return route.Item{
 		Type: kind, At: event.At.Time, Namespace: event.Namespace, Pipeline: event.Pipeline, Build: event.BuildName,
 		Run: event.RunID, Stage: event.Stage, Reason: event.Reason, Message: event.Message, Actor: event.Actor, Cluster: event.Cluster,

@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
 	"github.com/penstock-cd/penstock/test/given"
+	"github.com/penstock-cd/penstock/test/receiver"
 	"github.com/penstock-cd/penstock/test/registry"
 	"github.com/penstock-cd/penstock/test/world"
 )
@@ -98,12 +100,20 @@ func TestAWaveStopsWhenTooManyBuildsFailAndAPersonDecides(t *testing.T) {
 	for n := range 5 {
 		w.Create(given.CiPipeline(fmt.Sprintf("bad-%d", n), given.Builds("failing-pod"), given.BuiltOn("go")))
 	}
+	w.MayReadSecrets()
+	slack := receiver.NewSlack(t)
+	w.Create(given.Secret("slack", map[string]string{"token": "xoxb-1"}), given.SlackChannel("chat", "slack", slack.URL()),
+		given.Policy("team", []v1alpha1.NotificationEvent{v1alpha1.EventWaveStopped, v1alpha1.EventWaveFinished}, "chat"))
 	w.Start()
 	checkNow(t, w, "go", first)
 	checkNow(t, w, "go", images.Push(t, "base/go:1", 1))
 	stopped := waveIs(t, w, "go", 1, v1alpha1.WaveStopped)
 	require.EqualValues(t, 2, stopped.Failed)
 	require.EqualValues(t, 3, stopped.Pending)
+	w.Eventually("Slack tells that it has stopped", func(context.Context) bool {
+		requests := slack.Requests()
+		return len(requests) == 1 && strings.Contains(requests[0].Text, "wave 1 of BaseImage go has stopped: 0 of 5 built, 2 failed, 0 skipped")
+	})
 	w.Create(given.RunRequest("go-on", v1alpha1.ActionResume, given.OfTarget("BaseImage", "go")))
 	answered(t, w, "go-on", v1alpha1.RequestDone, "wave 1 of BaseImage go goes on")
 	w.Eventually("it stops again", func(context.Context) bool {
@@ -114,6 +124,11 @@ func TestAWaveStopsWhenTooManyBuildsFailAndAPersonDecides(t *testing.T) {
 	answered(t, w, "give-up", v1alpha1.RequestDone, "is given up")
 	cancelled := waveIs(t, w, "go", 1, v1alpha1.WaveCancelled)
 	require.EqualValues(t, 1, cancelled.Skipped)
+	w.Eventually("Slack tells of the end in the same message", func(context.Context) bool {
+		requests := slack.Requests()
+		last := requests[len(requests)-1]
+		return last.Method == "chat.update" && strings.Contains(last.Text, "wave 1 of BaseImage go has ended as Cancelled")
+	})
 	w.Create(given.RunRequest("too-late", v1alpha1.ActionResume, given.OfTarget("BaseImage", "go")))
 	answered(t, w, "too-late", v1alpha1.RequestRefused, "has not stopped: it is Cancelled")
 	w.Judge()

@@ -31,6 +31,9 @@ type Item struct {
 	Message    string `json:"message,omitempty" cel:"message"`
 	Actor      string `json:"actor,omitempty" cel:"actor"`
 	Cluster    string `json:"cluster,omitempty" cel:"cluster"`
+	// BaseImage is whose wave of rebuilds it is, and Wave the wave's number.
+	BaseImage string `json:"baseImage,omitempty" cel:"baseImage"`
+	Wave      int64  `json:"wave,omitempty" cel:"wave"`
 }
 
 // TypeOf tells what a row of the event table is to people, and false where it is not told.
@@ -48,6 +51,8 @@ func TypeOf(kind, stage, state, reason string) (v1alpha1.NotificationEvent, bool
 		return pick(state, runEvents)
 	case "Cluster":
 		return pick(state, clusterEvents)
+	case "Wave":
+		return pick(state, waveEvents)
 	case "Task":
 		return typeOfTask(state, v1alpha1.Reason(reason))
 	}
@@ -63,6 +68,11 @@ var (
 		"Succeeded": v1alpha1.EventRunSucceeded,
 		"Failed":    v1alpha1.EventRunFailed, "Error": v1alpha1.EventRunFailed,
 		"Cancelled": v1alpha1.EventRunCancelled, "Superseded": v1alpha1.EventRunCancelled,
+	}
+	waveEvents = map[string]v1alpha1.NotificationEvent{
+		string(v1alpha1.WaveStopped):   v1alpha1.EventWaveStopped,
+		string(v1alpha1.WaveSucceeded): v1alpha1.EventWaveFinished, string(v1alpha1.WaveFailed): v1alpha1.EventWaveFinished,
+		string(v1alpha1.WaveCancelled): v1alpha1.EventWaveFinished,
 	}
 	clusterEvents = map[string]v1alpha1.NotificationEvent{
 		string(v1alpha1.ClusterUnreachable): v1alpha1.EventClusterUnreachable, string(v1alpha1.ClusterUnauthorized): v1alpha1.EventClusterUnreachable,

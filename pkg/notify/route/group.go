@@ -126,6 +126,8 @@ func (t Target) group(item Item) string {
 	switch {
 	case item.Cluster != "":
 		return "cluster/" + item.Cluster
+	case item.BaseImage != "":
+		return fmt.Sprintf("wave/%s/%d", item.BaseImage, item.Wave)
 	case t.Type == v1alpha1.ChannelCommitStatus:
 		return "commit/" + item.BuildUID + "/" + item.Pipeline
 	}
@@ -198,6 +200,8 @@ func (t Target) Add(last *Notification, item Item, begins bool, now time.Time) (
 	switch {
 	case item.Cluster != "":
 		t.addCluster(&n, item, now)
+	case item.BaseImage != "":
+		n.wantAt(now)
 	case t.Type == v1alpha1.ChannelCommitStatus:
 		n.wantAt(now)
 	case t.By == v1alpha1.GroupByBuild:

@@ -43,6 +43,8 @@ func (n Notification) Message(build *Build) notify.Message {
 		n.tellBuild(&message, *build)
 	case strings.HasPrefix(n.Group, "cluster/") && len(n.Items) > 0:
 		n.tellCluster(&message)
+	case strings.HasPrefix(n.Group, "wave/") && len(n.Items) > 0:
+		n.tellWave(&message)
 	default:
 		n.tellItems(&message)
 	}
@@ -60,6 +62,9 @@ func (n Notification) level(build *Build) notify.Level {
 		return notify.Info // some are under way, or were ended
 	}
 	for _, item := range n.Items {
+		if item.Type == v1alpha1.EventWaveFinished && item.Reason == string(v1alpha1.WaveSucceeded) {
+			continue
+		}
 		if item.Type != v1alpha1.EventRunSucceeded && item.Type != v1alpha1.EventBuildSucceeded && item.Type != v1alpha1.EventTriggersCompleted {
 			return notify.Info
 		}
@@ -70,6 +75,9 @@ func (n Notification) level(build *Build) notify.Level {
 func (n Notification) hasFailed(build *Build) bool {
 	if strings.HasPrefix(n.Group, "cluster/") {
 		return !n.IsComplete
+	}
+	if strings.HasPrefix(n.Group, "wave/") && len(n.Items) > 0 {
+		return n.hasFailedWave()
 	}
 	isOfAll := strings.HasPrefix(n.Group, "build/") || (len(n.Items) == 1 && n.Items[0].Type == v1alpha1.EventTriggersCompleted)
 	if isOfAll && build != nil {
@@ -177,6 +185,19 @@ func (n Notification) tellCluster(message *notify.Message) {
 	message.Commands = []string{"kubectl penstock clusters"}
 }
 
+// tellWave tells where a wave stands now.
+func (n Notification) tellWave(message *notify.Message) {
+	last := n.Items[len(n.Items)-1]
+	message.Title = last.sentence()
+	message.Commands = []string{fmt.Sprintf("kubectl penstock waves %s -n %s", last.BaseImage, last.Namespace)}
+}
+
+// hasFailedWave tells whether a wave has stopped, or has ended badly.
+func (n Notification) hasFailedWave() bool {
+	last := n.Items[len(n.Items)-1]
+	return last.Type == v1alpha1.EventWaveStopped || last.Reason == string(v1alpha1.WaveFailed)
+}
+
 // tellItems tells one event, or counts several and names the first.
 func (n Notification) tellItems(message *notify.Message) {
 	if n.Events == 1 && len(n.Items) == 1 {
@@ -238,7 +259,7 @@ func counted(n int, event v1alpha1.NotificationEvent) string {
 
 // name is of what an item tells.
 func (i Item) name() string {
-	for _, name := range []string{i.Cluster, i.Pipeline, i.Build} {
+	for _, name := range []string{i.Cluster, i.BaseImage, i.Pipeline, i.Build} {
 		if name != "" {
 			return name
 		}
@@ -287,6 +308,10 @@ func (i Item) sentence() string {
 		return fmt.Sprintf("cluster %s is not reachable%s", i.Cluster, because)
 	case v1alpha1.EventClusterRecovered:
 		return fmt.Sprintf("cluster %s is reachable again", i.Cluster)
+	case v1alpha1.EventWaveStopped:
+		return fmt.Sprintf("wave %d of BaseImage %s has stopped: %s", i.Wave, i.BaseImage, i.Message)
+	case v1alpha1.EventWaveFinished:
+		return fmt.Sprintf("wave %d of BaseImage %s has ended as %s: %s", i.Wave, i.BaseImage, i.Reason, i.Message)
 	}
 	return string(i.Type)
 }

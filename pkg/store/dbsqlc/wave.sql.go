@@ -194,12 +194,22 @@ func (q *Queries) LockNewestWave(ctx context.Context, imageUid string) ([]LockNe
 }
 
 const moveWave = `-- name: MoveWave :execrows
-UPDATE wave SET state = $1::text, message = $2::text,
-       ended_at = CASE WHEN $1::text IN ('Succeeded', 'Failed', 'Cancelled') THEN now() END
-WHERE image_uid = $3 AND number = $4 AND state = $5::text
+WITH moved AS (
+    UPDATE wave SET state = $2::text, message = $3::text,
+           ended_at = CASE WHEN $2::text IN ('Succeeded', 'Failed', 'Cancelled') THEN now() END
+    WHERE wave.image_uid = $4 AND wave.number = $5 AND wave.state = $6::text
+    RETURNING wave.image_uid, wave.number, wave.state
+)
+INSERT INTO event (kind, namespace, pipeline, run_id, state, message, actor)
+SELECT 'Wave', b.namespace, b.name, m.number, m.state,
+       (SELECT format('%s of %s built, %s failed, %s skipped', count(*) FILTER (WHERE i.state = 'Succeeded'), count(*),
+                      count(*) FILTER (WHERE i.state = 'Failed'), count(*) FILTER (WHERE i.state = 'Skipped'))
+        FROM wave_item i WHERE i.image_uid = m.image_uid AND i.number = m.number), $1::text
+FROM moved m JOIN base_image b ON b.image_uid = m.image_uid
 `
 
 type MoveWaveParams struct {
+	Actor    string
 	State    string
 	Message  string
 	ImageUid string
@@ -209,6 +219,7 @@ type MoveWaveParams struct {
 
 func (q *Queries) MoveWave(ctx context.Context, arg MoveWaveParams) (int64, error) {
 	result, err := q.db.Exec(ctx, moveWave,
+		arg.Actor,
 		arg.State,
 		arg.Message,
 		arg.ImageUid,

@@ -1,5 +1,10 @@
 -- +goose Up
 
+-- What becomes of waves is an event as well: pipeline is the base image, run_id the wave's
+-- number. What is there complies already.
+ALTER TABLE event DROP CONSTRAINT event_kind_check;
+ALTER TABLE event ADD CONSTRAINT event_kind_check CHECK (kind IN ('Task', 'Decision', 'Run', 'Request', 'Turn', 'Build', 'Cluster', 'Wave')) NOT VALID;
+
 -- The waves of a base image: each builds what is built on it, for one digest. forgiven is how
 -- many failures a person has let pass.
 CREATE TABLE wave (
@@ -36,3 +41,6 @@ CREATE INDEX wave_item_of_pipeline ON wave_item (pipeline_uid);
 -- +goose Down
 DROP TABLE wave_item;
 DROP TABLE wave;
+DELETE FROM event WHERE kind = 'Wave';
+ALTER TABLE event DROP CONSTRAINT event_kind_check;
+ALTER TABLE event ADD CONSTRAINT event_kind_check CHECK (kind IN ('Task', 'Decision', 'Run', 'Request', 'Turn', 'Build', 'Cluster')) NOT VALID;

@@ -85,9 +85,18 @@ WHERE i.image_uid = alive.image_uid AND i.number = alive.number AND i.pipeline_u
 RETURNING i.pipeline_uid;
 
 -- name: MoveWave :execrows
-UPDATE wave SET state = @state::text, message = @message::text,
-       ended_at = CASE WHEN @state::text IN ('Succeeded', 'Failed', 'Cancelled') THEN now() END
-WHERE image_uid = @image_uid AND number = @number AND state = @was::text;
+WITH moved AS (
+    UPDATE wave SET state = @state::text, message = @message::text,
+           ended_at = CASE WHEN @state::text IN ('Succeeded', 'Failed', 'Cancelled') THEN now() END
+    WHERE wave.image_uid = @image_uid AND wave.number = @number AND wave.state = @was::text
+    RETURNING wave.image_uid, wave.number, wave.state
+)
+INSERT INTO event (kind, namespace, pipeline, run_id, state, message, actor)
+SELECT 'Wave', b.namespace, b.name, m.number, m.state,
+       (SELECT format('%s of %s built, %s failed, %s skipped', count(*) FILTER (WHERE i.state = 'Succeeded'), count(*),
+                      count(*) FILTER (WHERE i.state = 'Failed'), count(*) FILTER (WHERE i.state = 'Skipped'))
+        FROM wave_item i WHERE i.image_uid = m.image_uid AND i.number = m.number), @actor::text
+FROM moved m JOIN base_image b ON b.image_uid = m.image_uid;
 
 -- name: SkipWaveItems :exec
 -- What has not begun of a wave never will.
