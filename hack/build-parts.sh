@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Builds the real parts that tests, demo and benchmarks run against into bin/:
 # etcd, kube-apiserver, kube-controller-manager, kubectl, Argo's
-# workflow-controller with its CRDs, and kwok; and makes sure of Postgres.
+# workflow-controller with its CRDs, and kwok; copies what GitHub and GitLab send,
+# for the tests of webhooks; and makes sure of Postgres.
 #
 # A part is built again only when its go.mod, its go.sum or the Go version
 # changed. Two runs at once wait for each other.
@@ -81,6 +82,28 @@ copy_argo_crds() {
   say "argo-crds: copied"
 }
 
+# copy_payloads: what GitHub sends, from an npm package, and GitLab, from a Go module.
+copy_payloads() {
+  local module name version integrity
+  if [[ -e $bin/payloads && -e $stamps/payloads && $(<"$stamps/payloads") == $(payloads_fingerprint) ]]; then
+    say "payloads: up to date"
+    return
+  fi
+  mkdir "$work/payloads"
+  module=$(cd "$root/hack/payloads" && go mod download gitlab.com/gitlab-org/api/client-go && go list -m -f '{{.Dir}}' gitlab.com/gitlab-org/api/client-go)
+  install -D -m 0644 -t "$work/payloads/gitlab" "$module"/testdata/webhooks/*.json
+  read -r name version integrity <"$root/hack/payloads/npm.txt"
+  (cd "$root" && GOFLAGS=-buildvcs=false go run ./hack/npmfiles "$name" "$version" "$integrity" api.github.com/index.json "$work/payloads/github.json")
+  rm -rf "$bin/payloads"
+  mv "$work/payloads" "$bin/payloads"
+  payloads_fingerprint >"$stamps/payloads"
+  say "payloads: copied"
+}
+
+payloads_fingerprint() {
+  cat "$root"/hack/payloads/* | sha256sum | cut -d' ' -f1
+}
+
 postgres_present() {
   local candidate
   for candidate in "$(command -v initdb || true)" /usr/lib/postgresql/*/bin/initdb; do
@@ -150,3 +173,4 @@ build kube-controller-manager controlplane k8s.io/kubernetes/cmd/kube-controller
 build workflow-controller argo github.com/argoproj/argo-workflows/v3/cmd/workflow-controller "4 minutes"
 copy_argo_crds
 build kwok kwok sigs.k8s.io/kwok/cmd/kwok "2 minutes"
+copy_payloads
