@@ -31,6 +31,7 @@ func addKnownTypes(scheme *runtime.Scheme) error {
 		&NotificationChannel{}, &NotificationChannelList{},
 		&NotificationPolicy{}, &NotificationPolicyList{},
 		&BaseImage{}, &BaseImageList{},
+		&Receiver{}, &ReceiverList{},
 	)
 	metav1.AddToGroupVersion(scheme, GroupVersion)
 	return nil
