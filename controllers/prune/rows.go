@@ -81,16 +81,24 @@ func (r *Rows) SetRetention(age time.Duration) {
 
 // runOnce goes over every part once.
 func (r *Rows) runOnce(ctx context.Context) (time.Duration, error) {
-	age := time.Duration(r.retention.Load())
-	if age <= 0 {
-		return 0, nil
-	}
 	for _, part := range store.Histories() {
+		age := ageOf(part, time.Duration(r.retention.Load()))
+		if age <= 0 {
+			continue
+		}
 		if err := r.prune(ctx, part, age); err != nil {
 			return 0, err
 		}
 	}
 	return 0, nil
+}
+
+// ageOf is how old the rows of a part may become; 0 keeps them.
+func ageOf(part store.History, retention time.Duration) time.Duration {
+	if part == store.HistoryDeliveries {
+		return store.DeliveriesAge
+	}
+	return retention
 }
 
 // prune goes over one part, until its rows are younger than the age.

@@ -15,8 +15,8 @@ import (
 	"github.com/penstock-cd/penstock/pkg/store/dbsqlc"
 )
 
-// ErrMayNotWrite means that the database takes no write of notifications from this process.
-var ErrMayNotWrite = errors.New("the database takes no change of notifications from penstock server: grant its role INSERT and UPDATE on the table notification, and connect it to a server that is no standby")
+// ErrMayNotWrite means that the database takes no write from this process.
+var ErrMayNotWrite = errors.New("the database takes no change from penstock server: grant its role INSERT and UPDATE on the tables notification and webhook_delivery, and connect it to a server that is no standby")
 
 // AskResend is ResendNotification in a session that is read-only otherwise. It returns
 // ErrNoNotification, or ErrMayNotWrite.
@@ -38,7 +38,7 @@ func (s *Store) AskTest(ctx context.Context, namespace, channel, token string) (
 }
 
 // writable runs fn in one transaction that may write, whatever Config.ReadOnly says. It is for
-// AskResend and AskTest alone.
+// what server/api and server/hooks are asked to write, and nothing else.
 func (s *Store) writable(ctx context.Context, fn func(*Store) error) error {
 	ctx, cancel := context.WithTimeout(ctx, WriteTimeout)
 	defer cancel()

@@ -10,6 +10,10 @@ import (
 	"github.com/penstock-cd/penstock/pkg/store/dbsqlc"
 )
 
+// DeliveriesAge is how long what was received by webhooks is kept: its bodies are large, and of
+// use only while its sender may send it again.
+const DeliveriesAge = 7 * 24 * time.Hour
+
 // PruneTimeout bounds deleting one page of history.
 const PruneTimeout = 10 * time.Second
 
@@ -19,16 +23,18 @@ type History string
 // The parts of the history, in the order in which they can be pruned: what refers to others
 // goes first.
 const (
-	HistoryEvents    History = "event"
-	HistoryClusters  History = "cluster_event"
-	HistoryTold      History = "notification"
-	HistoryDeployed  History = "deployed"
-	HistoryRuns      History = "cd_workflow"
-	HistoryTasks     History = "task"
-	HistoryDecisions History = "trigger_decision"
-	HistoryTurns     History = "turn"
-	HistoryArtifacts History = "ci_artifact"
-	HistoryBuilds    History = "ci_build"
+	HistoryEvents   History = "event"
+	HistoryClusters History = "cluster_event"
+	HistoryTold     History = "notification"
+	// HistoryDeliveries are kept for DeliveriesAge, whatever the retention is.
+	HistoryDeliveries History = "webhook_delivery"
+	HistoryDeployed   History = "deployed"
+	HistoryRuns       History = "cd_workflow"
+	HistoryTasks      History = "task"
+	HistoryDecisions  History = "trigger_decision"
+	HistoryTurns      History = "turn"
+	HistoryArtifacts  History = "ci_artifact"
+	HistoryBuilds     History = "ci_build"
 )
 
 // pruner deletes one page of a part.
@@ -43,6 +49,7 @@ var histories = []struct {
 	{HistoryEvents, prunedRows, pruning((*dbsqlc.Queries).PruneEvents)},
 	{HistoryClusters, prunedRows, pruneClusters},
 	{HistoryTold, prunedRows, pruning((*dbsqlc.Queries).PruneNotifications)},
+	{HistoryDeliveries, prunedRows, pruning((*dbsqlc.Queries).PruneDeliveries)},
 	{HistoryDeployed, prunedRows, pruning((*dbsqlc.Queries).PruneDeployed)},
 	{HistoryRuns, prunedRuns, pruning((*dbsqlc.Queries).PruneRuns)},
 	{HistoryTasks, prunedRows, pruning((*dbsqlc.Queries).PruneTasks)},

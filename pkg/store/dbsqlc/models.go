@@ -222,6 +222,18 @@ type PlanPipeline struct {
 	Root        string
 }
 
+type Receiver struct {
+	ReceiverUid string
+	Namespace   string
+	Name        string
+	Path        string
+	Type        string
+	Spec        []byte
+	Generation  int64
+	Suspended   bool
+	DeletedAt   pgtype.Timestamptz
+}
+
 type RunRequest struct {
 	Namespace string
 	Name      string
@@ -322,6 +334,32 @@ type WaveItem struct {
 	State       string
 	Message     string
 	EndedAt     pgtype.Timestamptz
+}
+
+type WebhookDelivery struct {
+	ID           int64
+	ReceiverUid  string
+	Namespace    string
+	Receiver     string
+	DeliveryID   string
+	BodyHash     string
+	BodyKey      *string
+	Type         string
+	Event        string
+	Headers      []byte
+	Body         []byte
+	Repository   string
+	ReceivedAt   pgtype.Timestamptz
+	Repeats      int32
+	Status       string
+	Outcome      string
+	Message      string
+	Attempts     int32
+	DueAt        pgtype.Timestamptz
+	ClaimedBy    string
+	LeaseUntil   pgtype.Timestamptz
+	FinishedAt   pgtype.Timestamptz
+	RedeliveryOf *int64
 }
 
 type Worker struct {

@@ -1,0 +1,113 @@
+-- Webhooks: the receivers that exist, and what they received.
+
+-- name: PutReceiver :one
+-- The path that is given counts only where the receiver has none.
+INSERT INTO receiver AS r (receiver_uid, namespace, name, path, type, spec, generation, suspended)
+VALUES (@receiver_uid, @namespace, @name, @path, @type, (@spec::text)::jsonb, @generation, @suspended)
+ON CONFLICT (receiver_uid) DO UPDATE
+SET type = excluded.type, spec = excluded.spec, generation = excluded.generation, suspended = excluded.suspended, deleted_at = NULL
+RETURNING r.path;
+
+-- name: ForgetReceivers :exec
+-- Notes that receivers are gone, and deletes those that have been for long.
+WITH gone AS (
+    DELETE FROM receiver r WHERE r.deleted_at < now() - interval '30 days'
+)
+UPDATE receiver SET deleted_at = now()
+WHERE deleted_at IS NULL AND receiver_uid <> ALL(@existing::text[]) AND (cardinality(@namespaces::text[]) = 0 OR namespace = ANY(@namespaces::text[]));
+
+-- name: Receivers :many
+-- All that exist, each with what came of the delivery that was worked off last.
+SELECT r.receiver_uid, r.generation, r.path, COALESCE(d.id, 0)::bigint AS last_id, COALESCE(d.received_at, 'epoch')::timestamptz AS last_at,
+       COALESCE(d.outcome, '')::text AS last_outcome, COALESCE(d.message, '')::text AS last_message
+FROM receiver r
+LEFT JOIN LATERAL (
+    SELECT w.id, w.received_at, w.outcome, w.message FROM webhook_delivery w
+    WHERE w.receiver_uid = r.receiver_uid AND w.status IN ('Done', 'Failed')
+    ORDER BY w.id DESC LIMIT 1
+) d ON true
+WHERE r.deleted_at IS NULL AND (cardinality(@namespaces::text[]) = 0 OR r.namespace = ANY(@namespaces::text[]));
+
+-- name: ReceiverAt :many
+SELECT receiver_uid, namespace, name, type, spec, generation, suspended FROM receiver WHERE path = @path AND deleted_at IS NULL;
+
+-- name: AddDelivery :many
+-- Nothing where it was received before.
+INSERT INTO webhook_delivery (receiver_uid, namespace, receiver, delivery_id, body_hash, body_key, type, event, headers, body, repository)
+SELECT @receiver_uid::text, @namespace::text, @receiver::text, @delivery_id::text, @body_hash::text, to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD ') || @body_hash::text,
+       @type::text, @event::text, (@headers::text)::jsonb, @body::bytea, @repository::text
+WHERE NOT EXISTS (
+    SELECT FROM webhook_delivery d
+    WHERE d.receiver_uid = @receiver_uid::text AND d.body_hash = @body_hash::text AND d.received_at > now() - interval '1 day' AND d.redelivery_of IS NULL)
+ON CONFLICT DO NOTHING
+RETURNING id;
+
+-- name: RepeatDelivery :many
+-- Counts what was received before, and returns which that was.
+UPDATE webhook_delivery SET repeats = repeats + 1
+WHERE id = (
+    SELECT min(f.id) FROM (
+        SELECT d.id FROM webhook_delivery d WHERE d.receiver_uid = @receiver_uid AND d.delivery_id = @delivery_id
+        UNION ALL
+        SELECT b.id FROM webhook_delivery b
+        WHERE b.receiver_uid = @receiver_uid AND b.body_hash = @body_hash AND b.received_at > now() - interval '1 day' AND b.redelivery_of IS NULL
+    ) f)
+RETURNING id;
+
+-- name: ClaimDeliveries :many
+-- Takes the first that is open of each receiver and repository, where it is due. A lease that
+-- has run out is that of a process that ended while it worked.
+UPDATE webhook_delivery w
+SET status = 'Working', claimed_by = @worker, lease_until = now() + @lease::interval, attempts = w.attempts + 1
+WHERE w.id IN (
+    SELECT f.id FROM (
+        SELECT DISTINCT ON (o.receiver_uid, o.repository) o.id, o.due_at, o.lease_until FROM webhook_delivery o
+        WHERE o.status IN ('Received', 'Working') AND (cardinality(@namespaces::text[]) = 0 OR o.namespace = ANY(@namespaces::text[]))
+        ORDER BY o.receiver_uid, o.repository, o.id
+    ) f
+    WHERE f.due_at <= now() AND (f.lease_until IS NULL OR f.lease_until < now())
+    ORDER BY f.id
+    LIMIT @most)
+  AND w.status IN ('Received', 'Working') AND w.due_at <= now() AND (w.lease_until IS NULL OR w.lease_until < now())
+RETURNING w.*;
+
+-- name: FinishDelivery :execrows
+UPDATE webhook_delivery
+SET status = @status, outcome = @outcome, message = @message, finished_at = now(), lease_until = NULL, claimed_by = ''
+WHERE id = @id AND status = 'Working' AND claimed_by = @worker AND attempts = @attempts;
+
+-- name: RetryDelivery :execrows
+UPDATE webhook_delivery
+SET status = 'Received', message = @message, due_at = now() + @delay::interval, lease_until = NULL, claimed_by = ''
+WHERE id = @id AND status = 'Working' AND claimed_by = @worker AND attempts = @attempts;
+
+-- name: ReleaseDeliveries :exec
+-- Gives back what a process of this name was working on when it ended.
+UPDATE webhook_delivery SET status = 'Received', lease_until = NULL, claimed_by = ''
+WHERE status = 'Working' AND claimed_by = @worker;
+
+-- name: OpenDeliveries :one
+SELECT count(*) AS open, COALESCE(EXTRACT(epoch FROM now() - min(received_at)), 0)::float8 AS oldest_seconds
+FROM webhook_delivery WHERE status IN ('Received', 'Working') AND (cardinality(@namespaces::text[]) = 0 OR namespace = ANY(@namespaces::text[]));
+
+-- name: Redeliver :many
+-- Has a delivery worked off again, as one of its own.
+INSERT INTO webhook_delivery (receiver_uid, namespace, receiver, delivery_id, body_hash, type, event, headers, body, repository, redelivery_of)
+SELECT d.receiver_uid, d.namespace, d.receiver, 'redelivery ' || @token::text, d.body_hash, d.type, d.event, d.headers, d.body, d.repository, d.id
+FROM webhook_delivery d WHERE d.id = @id AND d.namespace = @namespace
+ON CONFLICT DO NOTHING
+RETURNING id;
+
+-- name: PruneDeliveries :one
+-- Deliveries that are worked off.
+WITH page AS (
+    SELECT d.id, d.namespace, d.status, d.received_at FROM webhook_delivery d WHERE d.id > @after::bigint ORDER BY d.id LIMIT @most::bigint
+), gone AS (
+    DELETE FROM webhook_delivery WHERE webhook_delivery.id IN (
+        SELECT p.id FROM page p
+        WHERE p.received_at < now() - @age::interval AND p.status IN ('Done', 'Failed') AND (cardinality(@namespaces::text[]) = 0 OR p.namespace = ANY(@namespaces::text[])))
+    RETURNING webhook_delivery.id
+)
+SELECT COALESCE(max(p.id), 0)::bigint AS last, (SELECT count(*) FROM gone) AS deleted,
+    (count(*) = @most::bigint AND max(p.received_at) < now() - @age::interval)::boolean AS more
+FROM page p;
