@@ -13,6 +13,9 @@ type measures struct {
 	durations *prometheus.HistogramVec
 	refusals  *prometheus.CounterVec
 	streams   prometheus.Gauge
+	hooks     *prometheus.CounterVec
+	// hookDurations are of what was accepted alone: what is refused waits on purpose.
+	hookDurations *prometheus.HistogramVec
 }
 
 func newMeasures(stat func() *pgxpool.Stat) *measures {
@@ -31,8 +34,15 @@ func newMeasures(stat func() *pgxpool.Stat) *measures {
 		streams: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "penstock_server_streams", Help: "Streams that are open.",
 		}),
+		hooks: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "penstock_server_webhooks_total", Help: "Webhooks that were answered, by the receiver's type, which is unknown for what was not verified, and HTTP status.",
+		}, []string{"type", "code"}),
+		hookDurations: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "penstock_server_webhook_duration_seconds", Help: "Time from a webhook's headers to its answer, in seconds, by the receiver's type, of those that were accepted.",
+			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5},
+		}, []string{"type"}),
 	}
-	m.registry.MustRegister(m.requests, m.durations, m.refusals, m.streams, connections{stat},
+	m.registry.MustRegister(m.requests, m.durations, m.refusals, m.streams, m.hooks, m.hookDurations, connections{stat},
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }

@@ -45,6 +45,7 @@ type scene struct {
 	kube    *kubernetes.Clientset
 	rows    *store.Store // reads and writes, as the controller does
 	address string
+	hooks   string // where webhooks are received
 	roots   *x509.CertPool
 	client  *http.Client
 	log     *lines
@@ -114,7 +115,7 @@ func openRows(t testing.TB, url string) *store.Store {
 func (s *scene) start(o options) {
 	s.t.Helper()
 	environ := map[string]string{
-		"DATABASE_URL": o.databaseURL, "DATABASE_MAX_CONNS": "4", "SERVER_BIND_ADDRESS": "127.0.0.1:0", "METRICS_BIND_ADDRESS": "0", "SHUTDOWN_GRACE_PERIOD": "5s",
+		"DATABASE_URL": o.databaseURL, "DATABASE_MAX_CONNS": "4", "SERVER_BIND_ADDRESS": "127.0.0.1:0", "METRICS_BIND_ADDRESS": "0", "WEBHOOK_BIND_ADDRESS": "127.0.0.1:0", "SHUTDOWN_GRACE_PERIOD": "5s",
 	}
 	for name, value := range o.environ {
 		environ[name] = value
@@ -130,7 +131,7 @@ func (s *scene) start(o options) {
 		Log: funcr.New(s.log.add, funcr.Options{}),
 	})
 	require.NoError(s.t, err)
-	s.address = answering.Address()
+	s.address, s.hooks = answering.Address(), answering.HooksAddress()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(s.t.Context()))
 	ended := make(chan error, 1)
 	go func() { ended <- answering.Run(ctx) }()

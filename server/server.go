@@ -1,6 +1,6 @@
 // Package server answers questions about what Penstock does, over HTTP and with the
 // caller's own rights. It reads Postgres and the target clusters, and writes nothing there but
-// that a notification is to be sent.
+// that a notification is to be sent, and what webhooks bring.
 package server
 
 import (
@@ -53,6 +53,7 @@ type Config struct {
 type Server struct {
 	config        Config
 	listener      net.Listener
+	hooks         net.Listener // nil where webhooks are not received
 	authenticator *identity.Authenticator
 	rights        *rights.Reviewer
 	streams       *stream.Hub
@@ -64,6 +65,7 @@ type Server struct {
 	users         *buckets
 	failures      *buckets
 	loops         []*loop.Loop
+	core          corev1.CoreV1Interface
 }
 
 // New returns a server that listens and answers nothing before Run.
@@ -98,6 +100,10 @@ func New(config Config) (*Server, error) {
 		return nil, fmt.Errorf("listen at SERVER_BIND_ADDRESS: %w", err)
 	}
 	s.listener = newLimited(listener, maxConnections)
+	if err := s.listenForHooks(); err != nil {
+		_ = listener.Close()
+		return nil, err
+	}
 	return s, nil
 }
 
@@ -122,6 +128,7 @@ func (s *Server) addReviews() error {
 	if err != nil {
 		return fmt.Errorf("create client for ConfigMaps and Secrets: %w", err)
 	}
+	s.core = core
 	s.rights = rights.New(rights.Config{
 		Client: authorization.SubjectAccessReviews(), Size: maxReviews, TTL: reviewTTL, Timeout: reviewTimeout,
 		AtOnce: reviewsAtOnce, MaxNamespaces: maxNamespaces,
@@ -187,23 +194,26 @@ func (s *Server) Run(ctx context.Context) error {
 		group.Go(func() error { return one.Start(running) })
 	}
 	group.Go(func() error { return s.streams.Start(running) })
-	group.Go(func() error { return s.serve(running) })
+	group.Go(func() error { return s.serve(running, s.listener, s.handler(), s.tls()) })
+	if s.hooks != nil {
+		group.Go(func() error { return s.serve(running, s.hooks, s.hooksHandler(), s.hooksTLS()) })
+	}
 	if address := s.config.Settings.MetricsBindAddress; address != "0" {
 		group.Go(func() error { return s.serveMetricsAt(running, address) })
 	}
 	return group.Wait()
 }
 
-func (s *Server) serve(ctx context.Context) error {
+func (s *Server) serve(ctx context.Context, listener net.Listener, handler http.Handler, encrypted *tls.Config) error {
 	server := &http.Server{
-		Handler:           s.handler(),
-		TLSConfig:         s.tls(),
+		Handler:           handler,
+		TLSConfig:         encrypted,
 		ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
 		MaxHeaderBytes: maxHeaderBytes,
 		HTTP2:          &http.HTTP2Config{MaxConcurrentStreams: maxRequestsPerConnection},
 		ErrorLog:       stdlog.New(quiet{s.config.Log.WithName("http")}, "", 0),
 	}
-	return s.until(ctx, server, func() error { return server.ServeTLS(s.listener, "", "") })
+	return s.until(ctx, server, func() error { return server.ServeTLS(listener, "", "") })
 }
 
 // tls asks for a client certificate and lets the handler judge it, since a token does as

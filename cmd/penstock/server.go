@@ -20,9 +20,9 @@ func serverCommand() *cobra.Command {
 		Use:   "server",
 		Short: "Run the HTTP API",
 		Long: "Answer questions about builds, runs and the queue over HTTP, with the caller's own rights, until\n" +
-			"SIGTERM or SIGINT. It reads Postgres and the target clusters, and migrates nothing: it is not ready before the controller has.\n" +
+			"SIGTERM or SIGINT. It reads Postgres and the target clusters, keeps what webhooks bring, and migrates nothing: it is not ready before the controller has.\n" +
 			"It is configured from the environment; of these, DATABASE_URL, DATABASE_MAX_CONNS and\n" +
-			"DATABASE_SCHEMA, LOG_*, METRICS_BIND_ADDRESS, POD_NAMESPACE, RESOURCE_*, SHUTDOWN_GRACE_PERIOD and SERVER_* count:\n\n" +
+			"DATABASE_SCHEMA, LOG_*, METRICS_BIND_ADDRESS, POD_NAMESPACE, RESOURCE_*, SHUTDOWN_GRACE_PERIOD, SERVER_* and WEBHOOK_* count:\n\n" +
 			config.Describe() + "\n" +
 			"The cluster is the one that it runs in, or that of --kubeconfig, or of $KUBECONFIG.",
 		Args: cobra.NoArgs,
@@ -65,6 +65,6 @@ func runServer(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	log.Info("starting server", "version", version, "address", answering.Address(), "databaseMaxConns", settings.DatabaseMaxConns)
+	log.Info("starting server", "version", version, "address", answering.Address(), "webhooks", answering.HooksAddress(), "databaseMaxConns", settings.DatabaseMaxConns)
 	return answering.Run(ctx)
 }

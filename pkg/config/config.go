@@ -164,6 +164,10 @@ type Config struct {
 	// ServerBindAddress is where `penstock server` answers, with TLS.
 	ServerBindAddress string `env:"SERVER_BIND_ADDRESS" envDefault:":8443" format:"listener" meaning:"penstock server: where it answers, with TLS"`
 
+	// WebhookBindAddress is where `penstock server` receives webhooks, with TLS and the same
+	// certificate. "0" receives none.
+	WebhookBindAddress string `env:"WEBHOOK_BIND_ADDRESS" envDefault:":9444" format:"address" meaning:"penstock server: where webhooks are received, with TLS; 0 is nowhere"`
+
 	// ServerURL is how users reach `penstock server`. It is published, and a self-signed
 	// certificate is for its host too. Empty means the Service inside the cluster.
 	ServerURL string `env:"SERVER_URL" format:"https" meaning:"penstock server: URL at which users reach it; empty is its Service"`

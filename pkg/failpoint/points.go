@@ -39,6 +39,10 @@ const (
 	NotifyBeforeCommit   Name = "notify/before-commit"
 	NotifyBeforeSend     Name = "notify/before-send"
 	NotifyBeforeRecord   Name = "notify/before-record"
+	HookAfterInsert      Name = "hook/after-insert"
+	DeliveryAfterClaim   Name = "delivery/after-claim"
+	DeliveryAfterCreate  Name = "delivery/after-create"
+	DeliveryBeforeRecord Name = "delivery/before-record"
 )
 
 // Points returns every step, and whether it can return an error.
@@ -75,5 +79,9 @@ func Points() map[Name]bool {
 		NotifyBeforeCommit:   true,
 		NotifyBeforeSend:     false,
 		NotifyBeforeRecord:   false,
+		HookAfterInsert:      false,
+		DeliveryAfterClaim:   false,
+		DeliveryAfterCreate:  false,
+		DeliveryBeforeRecord: false,
 	}
 }

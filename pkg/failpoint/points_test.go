@@ -36,7 +36,7 @@ func constants(t *testing.T) map[string]Name {
 func calls(t *testing.T) map[string][]string {
 	t.Helper()
 	found := map[string][]string{}
-	for _, dir := range []string{"cmd", "controllers", "pkg"} {
+	for _, dir := range []string{"cmd", "controllers", "pkg", "server"} {
 		require.NoError(t, filepath.WalkDir(filepath.Join("..", "..", dir), func(path string, entry fs.DirEntry, err error) error {
 			if err != nil || entry.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
 				return err

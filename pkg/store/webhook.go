@@ -82,25 +82,25 @@ func (s *Store) Receivers(ctx context.Context) (map[types.UID]ReceiverState, err
 	return states, nil
 }
 
-// ErrNoReceiver means that nothing receives at a path.
-var ErrNoReceiver = errors.New("no receiver at this path")
-
-// ReceiverAt returns the Receiver with a path, or ErrNoReceiver.
-func (s *Store) ReceiverAt(ctx context.Context, path string) (Receiver, error) {
-	ctx, cancel := context.WithTimeout(ctx, PingTimeout)
+// ReceiversByPath returns all Receivers that exist, in every namespace.
+func (s *Store) ReceiversByPath(ctx context.Context) (map[string]Receiver, error) {
+	ctx, cancel := context.WithTimeout(ctx, ClaimTimeout)
 	defer cancel()
-	rows, err := s.queries.ReceiverAt(ctx, path)
+	rows, err := s.queries.ReceiversByPath(ctx)
 	if err != nil {
-		return Receiver{}, fmt.Errorf("look for a receiver: %w", err)
+		return nil, fmt.Errorf("read Receivers: %w", err)
 	}
-	if len(rows) == 0 {
-		return Receiver{}, ErrNoReceiver
+	receivers := make(map[string]Receiver, len(rows))
+	for _, row := range rows {
+		receiver := Receiver{
+			NamespacedName: types.NamespacedName{Namespace: row.Namespace, Name: row.Name}, UID: types.UID(row.ReceiverUid), Generation: row.Generation,
+		}
+		if err := json.Unmarshal(row.Spec, &receiver.Spec); err != nil {
+			return nil, fmt.Errorf("decode Receiver %s: %w", receiver.NamespacedName, err)
+		}
+		receivers[row.Path] = receiver
 	}
-	row := rows[0]
-	receiver := Receiver{
-		NamespacedName: types.NamespacedName{Namespace: row.Namespace, Name: row.Name}, UID: types.UID(row.ReceiverUid), Generation: row.Generation,
-	}
-	return receiver, wrap(json.Unmarshal(row.Spec, &receiver.Spec), "decode Receiver "+receiver.String())
+	return receivers, nil
 }
 
 // WebhookDelivery is what a Receiver received.

@@ -37,6 +37,8 @@ type Server struct {
 	CA []byte
 	// MetricsURL is where it serves /metrics.
 	MetricsURL string
+	// HooksURL is where it receives webhooks; the path of a Receiver follows.
+	HooksURL string
 	process    *process
 }
 
@@ -68,17 +70,21 @@ func (e *Environment) StartServer(ctx context.Context, o ServerOptions) (*Server
 	if err != nil {
 		return nil, err
 	}
+	hooks, err := e.leasePort()
+	if err != nil {
+		return nil, err
+	}
 	p, err := e.spawn(tierClients, command{
 		name: name, path: path, args: []string{"server"},
 		env: append([]string{
 			"KUBECONFIG=" + kubeconfig, "DATABASE_URL=" + cmp.Or(o.DatabaseURL, e.DatabaseURL),
-			"SERVER_BIND_ADDRESS=" + listen.address(), "SERVER_URL=https://" + listen.address(), "METRICS_BIND_ADDRESS=" + metrics.address(), "POD_NAMESPACE=" + ControllerNamespace,
+			"SERVER_BIND_ADDRESS=" + listen.address(), "SERVER_URL=https://" + listen.address(), "METRICS_BIND_ADDRESS=" + metrics.address(), "WEBHOOK_BIND_ADDRESS=" + hooks.address(), "POD_NAMESPACE=" + ControllerNamespace,
 		}, o.Env...),
 	})
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{URL: "https://" + listen.address(), MetricsURL: "http://" + metrics.address() + "/metrics", process: p}
+	s := &Server{URL: "https://" + listen.address(), MetricsURL: "http://" + metrics.address() + "/metrics", HooksURL: "https://" + hooks.address(), process: p}
 	if err := s.waitReady(ctx, e); err != nil {
 		return nil, errors.Join(err, s.Stop())
 	}

@@ -285,48 +285,6 @@ func (q *Queries) PutReceiver(ctx context.Context, arg PutReceiverParams) (strin
 	return path, err
 }
 
-const receiverAt = `-- name: ReceiverAt :many
-SELECT receiver_uid, namespace, name, type, spec, generation, suspended FROM receiver WHERE path = $1 AND deleted_at IS NULL
-`
-
-type ReceiverAtRow struct {
-	ReceiverUid string
-	Namespace   string
-	Name        string
-	Type        string
-	Spec        []byte
-	Generation  int64
-	Suspended   bool
-}
-
-func (q *Queries) ReceiverAt(ctx context.Context, path string) ([]ReceiverAtRow, error) {
-	rows, err := q.db.Query(ctx, receiverAt, path)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []ReceiverAtRow
-	for rows.Next() {
-		var i ReceiverAtRow
-		if err := rows.Scan(
-			&i.ReceiverUid,
-			&i.Namespace,
-			&i.Name,
-			&i.Type,
-			&i.Spec,
-			&i.Generation,
-			&i.Suspended,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
 const receivers = `-- name: Receivers :many
 SELECT r.receiver_uid, r.generation, r.path, COALESCE(d.id, 0)::bigint AS last_id, COALESCE(d.received_at, 'epoch')::timestamptz AS last_at,
        COALESCE(d.outcome, '')::text AS last_outcome, COALESCE(d.message, '')::text AS last_message
@@ -367,6 +325,46 @@ func (q *Queries) Receivers(ctx context.Context, namespaces []string) ([]Receive
 			&i.LastAt,
 			&i.LastOutcome,
 			&i.LastMessage,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const receiversByPath = `-- name: ReceiversByPath :many
+SELECT receiver_uid, namespace, name, path, spec, generation FROM receiver WHERE deleted_at IS NULL
+`
+
+type ReceiversByPathRow struct {
+	ReceiverUid string
+	Namespace   string
+	Name        string
+	Path        string
+	Spec        []byte
+	Generation  int64
+}
+
+func (q *Queries) ReceiversByPath(ctx context.Context) ([]ReceiversByPathRow, error) {
+	rows, err := q.db.Query(ctx, receiversByPath)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ReceiversByPathRow
+	for rows.Next() {
+		var i ReceiversByPathRow
+		if err := rows.Scan(
+			&i.ReceiverUid,
+			&i.Namespace,
+			&i.Name,
+			&i.Path,
+			&i.Spec,
+			&i.Generation,
 		); err != nil {
 			return nil, err
 		}
@@ -489,4 +487,137 @@ func (q *Queries) RetryDelivery(ctx context.Context, arg RetryDeliveryParams) (i
 		return 0, err
 	}
 	return result.RowsAffected(), nil
+}
+
+const viewDeliveries = `-- name: ViewDeliveries :many
+SELECT d.id, d.receiver, d.delivery_id, d.type, d.event, d.repository, d.received_at, d.repeats, d.status, d.outcome, d.message, d.attempts, d.due_at, d.finished_at,
+       COALESCE(d.redelivery_of, 0)::bigint AS redelivery_of
+FROM webhook_delivery d
+WHERE d.namespace = $1 AND d.id < $2::bigint
+  AND ($3::text = '' OR d.receiver = $3::text)
+  AND (NOT $4::boolean OR d.status = 'Failed')
+ORDER BY d.id DESC
+LIMIT $5
+`
+
+type ViewDeliveriesParams struct {
+	Namespace string
+	BeforeID  int64
+	Receiver  string
+	Failed    bool
+	Most      int32
+}
+
+type ViewDeliveriesRow struct {
+	ID           int64
+	Receiver     string
+	DeliveryID   string
+	Type         string
+	Event        string
+	Repository   string
+	ReceivedAt   pgtype.Timestamptz
+	Repeats      int32
+	Status       string
+	Outcome      string
+	Message      string
+	Attempts     int32
+	DueAt        pgtype.Timestamptz
+	FinishedAt   pgtype.Timestamptz
+	RedeliveryOf int64
+}
+
+// The newest first, without their bodies.
+func (q *Queries) ViewDeliveries(ctx context.Context, arg ViewDeliveriesParams) ([]ViewDeliveriesRow, error) {
+	rows, err := q.db.Query(ctx, viewDeliveries,
+		arg.Namespace,
+		arg.BeforeID,
+		arg.Receiver,
+		arg.Failed,
+		arg.Most,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ViewDeliveriesRow
+	for rows.Next() {
+		var i ViewDeliveriesRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.Receiver,
+			&i.DeliveryID,
+			&i.Type,
+			&i.Event,
+			&i.Repository,
+			&i.ReceivedAt,
+			&i.Repeats,
+			&i.Status,
+			&i.Outcome,
+			&i.Message,
+			&i.Attempts,
+			&i.DueAt,
+			&i.FinishedAt,
+			&i.RedeliveryOf,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const viewDelivery = `-- name: ViewDelivery :many
+SELECT d.id, d.receiver_uid, d.namespace, d.receiver, d.delivery_id, d.body_hash, d.body_key, d.type, d.event, d.headers, d.body, d.repository, d.received_at, d.repeats, d.status, d.outcome, d.message, d.attempts, d.due_at, d.claimed_by, d.lease_until, d.finished_at, d.redelivery_of FROM webhook_delivery d WHERE d.id = $1 AND d.namespace = $2
+`
+
+type ViewDeliveryParams struct {
+	ID        int64
+	Namespace string
+}
+
+func (q *Queries) ViewDelivery(ctx context.Context, arg ViewDeliveryParams) ([]WebhookDelivery, error) {
+	rows, err := q.db.Query(ctx, viewDelivery, arg.ID, arg.Namespace)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []WebhookDelivery
+	for rows.Next() {
+		var i WebhookDelivery
+		if err := rows.Scan(
+			&i.ID,
+			&i.ReceiverUid,
+			&i.Namespace,
+			&i.Receiver,
+			&i.DeliveryID,
+			&i.BodyHash,
+			&i.BodyKey,
+			&i.Type,
+			&i.Event,
+			&i.Headers,
+			&i.Body,
+			&i.Repository,
+			&i.ReceivedAt,
+			&i.Repeats,
+			&i.Status,
+			&i.Outcome,
+			&i.Message,
+			&i.Attempts,
+			&i.DueAt,
+			&i.ClaimedBy,
+			&i.LeaseUntil,
+			&i.FinishedAt,
+			&i.RedeliveryOf,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }

@@ -28,8 +28,8 @@ LEFT JOIN LATERAL (
 ) d ON true
 WHERE r.deleted_at IS NULL AND (cardinality(@namespaces::text[]) = 0 OR r.namespace = ANY(@namespaces::text[]));
 
--- name: ReceiverAt :many
-SELECT receiver_uid, namespace, name, type, spec, generation, suspended FROM receiver WHERE path = @path AND deleted_at IS NULL;
+-- name: ReceiversByPath :many
+SELECT receiver_uid, namespace, name, path, spec, generation FROM receiver WHERE deleted_at IS NULL;
 
 -- name: AddDelivery :many
 -- Nothing where it was received before.
@@ -97,6 +97,20 @@ SELECT d.receiver_uid, d.namespace, d.receiver, 'redelivery ' || @token::text, d
 FROM webhook_delivery d WHERE d.id = @id AND d.namespace = @namespace
 ON CONFLICT DO NOTHING
 RETURNING id;
+
+-- name: ViewDeliveries :many
+-- The newest first, without their bodies.
+SELECT d.id, d.receiver, d.delivery_id, d.type, d.event, d.repository, d.received_at, d.repeats, d.status, d.outcome, d.message, d.attempts, d.due_at, d.finished_at,
+       COALESCE(d.redelivery_of, 0)::bigint AS redelivery_of
+FROM webhook_delivery d
+WHERE d.namespace = @namespace AND d.id < @before_id::bigint
+  AND (@receiver::text = '' OR d.receiver = @receiver::text)
+  AND (NOT @failed::boolean OR d.status = 'Failed')
+ORDER BY d.id DESC
+LIMIT @most;
+
+-- name: ViewDelivery :many
+SELECT d.* FROM webhook_delivery d WHERE d.id = @id AND d.namespace = @namespace;
 
 -- name: PruneDeliveries :one
 -- Deliveries that are worked off.
