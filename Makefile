@@ -143,6 +143,7 @@ manifests: generators ## Write the CRDs and the RBAC role from the markers in th
 	cp config/server/role.yaml config/server/people.yaml charts/penstock/files/server/
 	cp config/notifications/role.yaml charts/penstock/files/notifications.yaml
 	cp config/base-images/role.yaml charts/penstock/files/base-images.yaml
+	cp config/webhooks/role.yaml charts/penstock/files/webhooks.yaml
 	mkdir -p charts/penstock/files/admission
 	cp config/admission/policy.yaml config/admission/builds.yaml config/admission/people.yaml charts/penstock/files/admission/
 	{ printf '%s\n' 'apiVersion: monitoring.coreos.com/v1' 'kind: PrometheusRule' 'metadata:' '  name: penstock' 'spec:'; \

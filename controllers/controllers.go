@@ -20,6 +20,7 @@ import (
 	"github.com/penstock-cd/penstock/controllers/baseimage"
 	"github.com/penstock-cd/penstock/controllers/build"
 	"github.com/penstock-cd/penstock/controllers/cluster"
+	"github.com/penstock-cd/penstock/controllers/delivery"
 	"github.com/penstock-cd/penstock/controllers/dispatch"
 	"github.com/penstock-cd/penstock/controllers/gauge"
 	"github.com/penstock-cd/penstock/controllers/hold"
@@ -29,6 +30,7 @@ import (
 	"github.com/penstock-cd/penstock/controllers/pickup"
 	"github.com/penstock-cd/penstock/controllers/plan"
 	"github.com/penstock-cd/penstock/controllers/prune"
+	"github.com/penstock-cd/penstock/controllers/receiver"
 	"github.com/penstock-cd/penstock/controllers/release"
 	"github.com/penstock-cd/penstock/controllers/report"
 	"github.com/penstock-cd/penstock/controllers/request"
@@ -106,6 +108,8 @@ type loops struct {
 	ender      *build.Ender
 	baseImages *baseimage.Checker
 	waves      *wave.Waver
+	receivers  *receiver.Controller
+	deliveries *delivery.Worker
 }
 
 // Add adds every loop to the manager.
@@ -125,6 +129,9 @@ func Add(ctx context.Context, mgr manager.Manager, deps Dependencies) error {
 		return err
 	}
 	l.baseImages = newBaseImages(mgr, deps)
+	if err := l.addWebhooks(mgr, deps); err != nil {
+		return err
+	}
 	limits := limits{bucket: deps.Bucket, dispatcher: l.dispatcher, builds: l.builds, adapter: l.adapter, history: l.history, freeze: &l.freeze, holder: l.holder}
 	limits.apply(deps.Config)
 	load, err := watchSettings(mgr, deps, limits.apply)
@@ -261,6 +268,19 @@ func newBaseImages(mgr manager.Manager, deps Dependencies) *baseimage.Checker {
 	})
 }
 
+// addWebhooks makes the loops that tell where webhooks are received, and work off what came.
+func (l *loops) addWebhooks(mgr manager.Manager, deps Dependencies) (err error) {
+	l.receivers, err = receiver.New(receiver.Config{Cache: mgr.GetCache(), Writer: mgr.GetClient(), Rows: deps.Store, Log: deps.Log.WithName("receiver")})
+	if err != nil {
+		return err
+	}
+	l.deliveries, err = delivery.New(delivery.Config{
+		Cache: mgr.GetCache(), Live: mgr.GetAPIReader(), Writer: mgr.GetClient(), Rows: deps.Store, Checks: deps.Store, Worker: deps.Replica,
+		Log: deps.Log.WithName("delivery"),
+	})
+	return err
+}
+
 // newDispatcher returns the dispatcher of one lane.
 func (l *loops) newDispatcher(mgr manager.Manager, deps Dependencies, worker *dispatch.Worker, lane store.Lane, inFlight int) *dispatch.Dispatcher {
 	labels, ttl := deps.Config.Labels(), time.Duration(deps.Config.WorkflowTTL)
@@ -348,7 +368,7 @@ func (l *loops) register(ctx context.Context, mgr manager.Manager, loadLimits fu
 		}
 	}
 	for _, watch := range []func(context.Context, cache.Informers) error{
-		l.reporter.Watch, l.tracker.Watch, l.holder.Watch, l.mirror.Watch, l.clusters.Members.Watch, l.notifier.Watch, l.baseImages.Watch,
+		l.reporter.Watch, l.tracker.Watch, l.holder.Watch, l.mirror.Watch, l.clusters.Members.Watch, l.notifier.Watch, l.baseImages.Watch, l.receivers.Watch,
 	} {
 		if err := watch(ctx, mgr.GetCache()); err != nil {
 			return err
@@ -356,7 +376,7 @@ func (l *loops) register(ctx context.Context, mgr manager.Manager, loadLimits fu
 	}
 	for _, loop := range []manager.Runnable{
 		limited{l.dispatcher, loadLimits}, limited{l.builds, loadLimits}, limited{l.history, loadLimits}, l.surplus, l.adapter, l.backlog, limited{l.follower, l.restored.Compared}, limited{l.chunks, l.restored.Compared}, limited{l.holder, l.restored.Compared}, limited{l.ender, l.restored.Compared}, l.tracker, l.stopper, l.releaser, l.pickup,
-		l.reporter.Feed, limited{l.reporter, l.restored.Compared}, l.mirror, limited{l.sweeper, l.restored.Compared}, l.queue, l.horizon, l.clusters, l.notifier, l.baseImages, limited{l.waves, l.restored.Compared},
+		l.reporter.Feed, limited{l.reporter, l.restored.Compared}, l.mirror, limited{l.sweeper, l.restored.Compared}, l.queue, l.horizon, l.clusters, l.notifier, l.baseImages, limited{l.waves, l.restored.Compared}, l.receivers, limited{l.deliveries, l.restored.Compared},
 	} {
 		if err := mgr.Add(loop); err != nil {
 			return fmt.Errorf("add %T: %w", loop, err)

@@ -105,7 +105,7 @@ const (
 	ReasonParentCycle   Reason = "ParentCycle"
 )
 
-// Reasons of the condition Ready of a NotificationChannel or NotificationPolicy, beside Ready,
+// Reasons of the condition Ready of a NotificationChannel, NotificationPolicy or Receiver, beside Ready,
 // Suspended and InvalidFilter.
 const (
 	// ReasonUntried: nothing was sent yet.
@@ -256,4 +256,6 @@ const (
 	AnnotationBuild = "penstock.dev/build"
 	// AnnotationImage is the image and digest that the Workflow handles.
 	AnnotationImage = "penstock.dev/image"
+	// AnnotationDelivery is the number of the webhook's delivery that a CiBuild was made for.
+	AnnotationDelivery = "penstock.dev/delivery"
 )

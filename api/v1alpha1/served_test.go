@@ -27,7 +27,7 @@ func TestEveryKindHasAShortNameAndACategory(t *testing.T) {
 	}
 	for name, short := range map[string]string{
 		"cipipelines": "cip", "cibuilds": "cib", "cdpipelines": "cdp", "runrequests": "rr", "targetclusters": "tc",
-		"notificationchannels": "nch", "notificationpolicies": "npol", "baseimages": "bi",
+		"notificationchannels": "nch", "notificationpolicies": "npol", "baseimages": "bi", "receivers": "rcv",
 	} {
 		require.Equal(t, []string{short}, found[name].ShortNames, name)
 		require.Equal(t, []string{"penstock"}, found[name].Categories, name)
@@ -40,6 +40,7 @@ func TestEveryKindHasAShortNameAndACategory(t *testing.T) {
 	require.Contains(t, found, "notificationchannels/status")
 	require.Contains(t, found, "notificationpolicies/status")
 	require.Contains(t, found, "baseimages/status")
+	require.Contains(t, found, "receivers/status")
 }
 
 // table is what `kubectl get` prints, with its columns of lower priority left out

@@ -110,8 +110,9 @@ type WebhookDelivery struct {
 	// Receiver is the name of the Receiver, and ReceiverUID which one of that name.
 	Namespace, Receiver string
 	ReceiverUID         types.UID
-	// DeliveryID is the sender's own.
-	DeliveryID string
+	// DeliveryID is the sender's own, and unique; Origin is that of the first of those that a
+	// person had worked off again.
+	DeliveryID, Origin string
 	Type       v1alpha1.ReceiverType
 	Event      string
 	// Header are the headers that are needed to parse it; none holds a secret.
@@ -184,7 +185,7 @@ func (s *Store) ClaimDeliveries(ctx context.Context, worker string, lease time.D
 
 func webhookDeliveryOf(row dbsqlc.WebhookDelivery) (WebhookDelivery, error) {
 	delivery := WebhookDelivery{
-		ID: row.ID, Namespace: row.Namespace, Receiver: row.Receiver, ReceiverUID: types.UID(row.ReceiverUid), DeliveryID: row.DeliveryID,
+		ID: row.ID, Namespace: row.Namespace, Receiver: row.Receiver, ReceiverUID: types.UID(row.ReceiverUid), DeliveryID: row.DeliveryID, Origin: row.Origin,
 		Type: v1alpha1.ReceiverType(row.Type), Event: row.Event, Body: row.Body, Repository: row.Repository, ReceivedAt: row.ReceivedAt.Time, Attempts: row.Attempts,
 	}
 	return delivery, wrap(json.Unmarshal(row.Headers, &delivery.Header), fmt.Sprintf("decode the headers of delivery %d", row.ID))

@@ -254,6 +254,7 @@ func TestADeliveryIsWorkedOffAgainWhereAPersonAsks(t *testing.T) {
 	again := claimedDeliveries(t, s, "w", 1)
 	require.Equal(t, made, again[0].ID)
 	require.Equal(t, []byte("a"), again[0].Body)
+	require.Equal(t, "a", again[0].Origin)
 	_, err = s.AskRedelivery(t.Context(), "elsewhere", id, "other token")
 	require.ErrorIs(t, err, store.ErrNoDelivery)
 	_, repeated, err := s.AddDelivery(t.Context(), received("a", "x"))

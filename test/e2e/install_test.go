@@ -29,6 +29,7 @@ func TestWhatKubectlInstallsIsAcceptedByTheAPIServerAndItsPodIsLetIn(t *testing.
 		"customresourcedefinition.apiextensions.k8s.io/notificationchannels.penstock.dev created",
 		"customresourcedefinition.apiextensions.k8s.io/notificationpolicies.penstock.dev created",
 		"customresourcedefinition.apiextensions.k8s.io/baseimages.penstock.dev created",
+		"customresourcedefinition.apiextensions.k8s.io/receivers.penstock.dev created",
 		"clusterrole.rbac.authorization.k8s.io/penstock-notifications created",
 		"clusterrole.rbac.authorization.k8s.io/penstock-base-images created",
 		"clusterrole.rbac.authorization.k8s.io/penstock created", "role.rbac.authorization.k8s.io/penstock created",

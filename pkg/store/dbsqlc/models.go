@@ -342,6 +342,7 @@ type WebhookDelivery struct {
 	Namespace    string
 	Receiver     string
 	DeliveryID   string
+	Origin       string
 	BodyHash     string
 	BodyKey      *string
 	Type         string

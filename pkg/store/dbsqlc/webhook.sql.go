@@ -12,8 +12,8 @@ import (
 )
 
 const addDelivery = `-- name: AddDelivery :many
-INSERT INTO webhook_delivery (receiver_uid, namespace, receiver, delivery_id, body_hash, body_key, type, event, headers, body, repository)
-SELECT $1::text, $2::text, $3::text, $4::text, $5::text, to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD ') || $5::text,
+INSERT INTO webhook_delivery (receiver_uid, namespace, receiver, delivery_id, origin, body_hash, body_key, type, event, headers, body, repository)
+SELECT $1::text, $2::text, $3::text, $4::text, $4::text, $5::text, to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD ') || $5::text,
        $6::text, $7::text, ($8::text)::jsonb, $9::bytea, $10::text
 WHERE NOT EXISTS (
     SELECT FROM webhook_delivery d
@@ -80,7 +80,7 @@ WHERE w.id IN (
     ORDER BY f.id
     LIMIT $4)
   AND w.status IN ('Received', 'Working') AND w.due_at <= now() AND (w.lease_until IS NULL OR w.lease_until < now())
-RETURNING w.id, w.receiver_uid, w.namespace, w.receiver, w.delivery_id, w.body_hash, w.body_key, w.type, w.event, w.headers, w.body, w.repository, w.received_at, w.repeats, w.status, w.outcome, w.message, w.attempts, w.due_at, w.claimed_by, w.lease_until, w.finished_at, w.redelivery_of
+RETURNING w.id, w.receiver_uid, w.namespace, w.receiver, w.delivery_id, w.origin, w.body_hash, w.body_key, w.type, w.event, w.headers, w.body, w.repository, w.received_at, w.repeats, w.status, w.outcome, w.message, w.attempts, w.due_at, w.claimed_by, w.lease_until, w.finished_at, w.redelivery_of
 `
 
 type ClaimDeliveriesParams struct {
@@ -112,6 +112,7 @@ func (q *Queries) ClaimDeliveries(ctx context.Context, arg ClaimDeliveriesParams
 			&i.Namespace,
 			&i.Receiver,
 			&i.DeliveryID,
+			&i.Origin,
 			&i.BodyHash,
 			&i.BodyKey,
 			&i.Type,
@@ -377,8 +378,8 @@ func (q *Queries) ReceiversByPath(ctx context.Context) ([]ReceiversByPathRow, er
 }
 
 const redeliver = `-- name: Redeliver :many
-INSERT INTO webhook_delivery (receiver_uid, namespace, receiver, delivery_id, body_hash, type, event, headers, body, repository, redelivery_of)
-SELECT d.receiver_uid, d.namespace, d.receiver, 'redelivery ' || $1::text, d.body_hash, d.type, d.event, d.headers, d.body, d.repository, d.id
+INSERT INTO webhook_delivery (receiver_uid, namespace, receiver, delivery_id, origin, body_hash, type, event, headers, body, repository, redelivery_of)
+SELECT d.receiver_uid, d.namespace, d.receiver, 'redelivery ' || $1::text, d.origin, d.body_hash, d.type, d.event, d.headers, d.body, d.repository, d.id
 FROM webhook_delivery d WHERE d.id = $2 AND d.namespace = $3
 ON CONFLICT DO NOTHING
 RETURNING id
@@ -570,7 +571,7 @@ func (q *Queries) ViewDeliveries(ctx context.Context, arg ViewDeliveriesParams) 
 }
 
 const viewDelivery = `-- name: ViewDelivery :many
-SELECT d.id, d.receiver_uid, d.namespace, d.receiver, d.delivery_id, d.body_hash, d.body_key, d.type, d.event, d.headers, d.body, d.repository, d.received_at, d.repeats, d.status, d.outcome, d.message, d.attempts, d.due_at, d.claimed_by, d.lease_until, d.finished_at, d.redelivery_of FROM webhook_delivery d WHERE d.id = $1 AND d.namespace = $2
+SELECT d.id, d.receiver_uid, d.namespace, d.receiver, d.delivery_id, d.origin, d.body_hash, d.body_key, d.type, d.event, d.headers, d.body, d.repository, d.received_at, d.repeats, d.status, d.outcome, d.message, d.attempts, d.due_at, d.claimed_by, d.lease_until, d.finished_at, d.redelivery_of FROM webhook_delivery d WHERE d.id = $1 AND d.namespace = $2
 `
 
 type ViewDeliveryParams struct {
@@ -593,6 +594,7 @@ func (q *Queries) ViewDelivery(ctx context.Context, arg ViewDeliveryParams) ([]W
 			&i.Namespace,
 			&i.Receiver,
 			&i.DeliveryID,
+			&i.Origin,
 			&i.BodyHash,
 			&i.BodyKey,
 			&i.Type,

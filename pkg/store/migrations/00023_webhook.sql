@@ -18,7 +18,8 @@ CREATE INDEX receiver_of_namespace ON receiver (namespace, name) WHERE deleted_a
 -- What was received: a row is committed before the sender is told that it is. What is sent again
 -- under the same id, or with the same body within a day, adds to repeats. body_key is the day
 -- and the hash of the body, so that two equal bodies at the same moment make one row; it is
--- null where a person has a delivery worked off again. headers hold no secret. Rows of one
+-- null where a person has a delivery worked off again, whose origin is the id of the first: what
+-- was made for that is not made again. headers hold no secret. Rows of one
 -- receiver and repository are worked off in the order of their ids.
 CREATE TABLE webhook_delivery (
     id            bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -26,6 +27,7 @@ CREATE TABLE webhook_delivery (
     namespace     text NOT NULL,
     receiver      text NOT NULL,
     delivery_id   text NOT NULL,
+    origin        text NOT NULL,
     body_hash     text NOT NULL,
     body_key      text,
     type          text NOT NULL,

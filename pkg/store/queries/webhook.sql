@@ -33,8 +33,8 @@ SELECT receiver_uid, namespace, name, path, spec, generation FROM receiver WHERE
 
 -- name: AddDelivery :many
 -- Nothing where it was received before.
-INSERT INTO webhook_delivery (receiver_uid, namespace, receiver, delivery_id, body_hash, body_key, type, event, headers, body, repository)
-SELECT @receiver_uid::text, @namespace::text, @receiver::text, @delivery_id::text, @body_hash::text, to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD ') || @body_hash::text,
+INSERT INTO webhook_delivery (receiver_uid, namespace, receiver, delivery_id, origin, body_hash, body_key, type, event, headers, body, repository)
+SELECT @receiver_uid::text, @namespace::text, @receiver::text, @delivery_id::text, @delivery_id::text, @body_hash::text, to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD ') || @body_hash::text,
        @type::text, @event::text, (@headers::text)::jsonb, @body::bytea, @repository::text
 WHERE NOT EXISTS (
     SELECT FROM webhook_delivery d
@@ -92,8 +92,8 @@ FROM webhook_delivery WHERE status IN ('Received', 'Working') AND (cardinality(@
 
 -- name: Redeliver :many
 -- Has a delivery worked off again, as one of its own.
-INSERT INTO webhook_delivery (receiver_uid, namespace, receiver, delivery_id, body_hash, type, event, headers, body, repository, redelivery_of)
-SELECT d.receiver_uid, d.namespace, d.receiver, 'redelivery ' || @token::text, d.body_hash, d.type, d.event, d.headers, d.body, d.repository, d.id
+INSERT INTO webhook_delivery (receiver_uid, namespace, receiver, delivery_id, origin, body_hash, type, event, headers, body, repository, redelivery_of)
+SELECT d.receiver_uid, d.namespace, d.receiver, 'redelivery ' || @token::text, d.origin, d.body_hash, d.type, d.event, d.headers, d.body, d.repository, d.id
 FROM webhook_delivery d WHERE d.id = @id AND d.namespace = @namespace
 ON CONFLICT DO NOTHING
 RETURNING id;
