@@ -66,6 +66,11 @@ func (e *Environment) InstallNotifications(ctx context.Context) error {
 	return e.install(ctx, "notifications")
 }
 
+// InstallWebhooks applies config/webhooks, which lets nobody do anything before it is bound.
+func (e *Environment) InstallWebhooks(ctx context.Context) error {
+	return e.install(ctx, "webhooks")
+}
+
 // install applies a folder of config. Of two that apply at once one would find that the other
 // has created.
 func (e *Environment) install(ctx context.Context, folder string) error {
