@@ -92,7 +92,7 @@ func New(config Config) (*Server, error) {
 		return nil, fmt.Errorf("evaluate policies of notifications: %w", err)
 	}
 	s.backend = &api.Backend{
-		View: rows, Rights: s.rights, Namespaces: known, Streams: s.streams, Clusters: s.clusters, Outbox: config.Rows, Expressions: expressions, MaxPreviews: maxPreviews, Identify: s.identify, OnRefused: s.refused, RetryAfter: retryAfter, Log: config.Log,
+		View: rows, Rights: s.rights, Namespaces: known, Streams: s.streams, Clusters: s.clusters, Outbox: config.Rows, Deliveries: config.Rows, Expressions: expressions, MaxPreviews: maxPreviews, Identify: s.identify, OnRefused: s.refused, RetryAfter: retryAfter, Log: config.Log,
 	}
 	s.addLoop("database", databaseInterval, s.ready.look)
 	listener, err := net.Listen("tcp", config.Settings.ServerBindAddress)

@@ -73,6 +73,8 @@ var commands = []func(*options) *cobra.Command{
 	clustersCommand,
 	getCommand,
 	notifyCommand,
+	webhookDeliveriesCommand,
+	redeliverCommand,
 	versionCommand,
 }
 

@@ -136,7 +136,7 @@ func (b *Backend) failure(ctx context.Context, user identity.User, err error) er
 	case errors.Is(err, store.ErrMayNotWrite):
 		b.Log.Error(err, "notification not changed", "user", user.String())
 		return problem.New(http.StatusServiceUnavailable, store.ErrMayNotWrite.Error())
-	case errors.Is(err, view.ErrNotFound), errors.Is(err, store.ErrNoNotification):
+	case errors.Is(err, view.ErrNotFound), errors.Is(err, store.ErrNoNotification), errors.Is(err, store.ErrNoDelivery):
 		return problem.New(http.StatusNotFound, err.Error())
 	case errors.Is(err, stream.ErrTooManyOfUser):
 		return problem.Later(http.StatusTooManyRequests, b.RetryAfter, err.Error()+": close one, or try again later")

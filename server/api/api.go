@@ -1,6 +1,7 @@
 // Package api answers the requests under /api/v1 from Postgres, and from the target
 // clusters. Each endpoint has a file of its own, which states the rights that it needs
-// beside its parameters. It writes nothing, but that a notification is to be sent.
+// beside its parameters. It writes nothing, but that a notification is to be sent,
+// or a delivery to be worked off again.
 package api
 
 import (
@@ -36,6 +37,8 @@ type Backend struct {
 	Outbox      Outbox
 	Expressions *route.Expressions
 	MaxPreviews int
+	// Deliveries are what webhooks brought.
+	Deliveries Deliveries
 	// Identify tells again who sends a request, while a stream is open.
 	Identify func(*http.Request) (identity.User, error)
 	// OnRefused is told of every refusal. It must not block.
@@ -56,6 +59,13 @@ type Outbox interface {
 	ToldOfBuild(ctx context.Context, namespace, build, buildUID string, most int) (store.ToldOfBuild, error)
 }
 
+// Deliveries is what the API asks of the deliveries beside reading them.
+type Deliveries interface {
+	// AskRedelivery has a delivery worked off again, and returns the id of the new one. token is
+	// unique. It returns store.ErrNoDelivery where there is none, or store.ErrMayNotWrite.
+	AskRedelivery(ctx context.Context, namespace string, id int64, token string) (int64, error)
+}
+
 // endpoints are all that is served under /api/v1, in the order of the documentation.
 var endpoints = []func(huma.API, *Backend){
 	listApplications,
@@ -74,6 +84,9 @@ var endpoints = []func(huma.API, *Backend){
 	testChannel,
 	resendNotification,
 	previewNotifications,
+	listDeliveries,
+	getDelivery,
+	redeliver,
 }
 
 // Register adds every endpoint to a mux, and the document at /openapi.json.
