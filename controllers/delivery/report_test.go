@@ -82,15 +82,31 @@ func TestAGitLabPipelineEndsTheBuildWhoseJobsReportedTheirArtifacts(t *testing.T
 	require.Equal(t, []v1alpha1.Artifact{artifact}, s.build("shop-1").Status.Artifacts)
 }
 
+func baseImage(name, image string) *v1alpha1.BaseImage {
+	return &v1alpha1.BaseImage{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: v1alpha1.BaseImageSpec{Image: image}}
+}
+
 func TestAPushedImageHasBaseImagesChecked(t *testing.T) {
 	t.Parallel()
-	s := newScene(t, receiver("hook", v1alpha1.ReceiverSpec{Type: v1alpha1.ReceiverUnsigned}))
-	require.Equal(t, "NoMatch|NoMatch: no BaseImage here is docker.io/library/debian:12", s.outcome(s.send(`{"push_data":{"tag":"12"},"repository":{"repo_name":"library/debian"}}`)))
+	s := newScene(t, receiver("hook", v1alpha1.ReceiverSpec{Type: v1alpha1.ReceiverUnsigned}),
+		baseImage("debian", "debian:12"), baseImage("old", "debian:11"), baseImage("web", "quay.io/team/web:latest"))
 	wanted := &checks{}
 	s.config.Checks = wanted
 	require.Equal(t, "CheckWanted|CheckWanted debian", s.outcome(s.send(`{"push_data":{"tag":"12"},"repository":{"repo_name":"debian"}}`)))
 	require.Equal(t, "NoMatch|NoMatch: no BaseImage here is quay.io/team/web:1", s.outcome(s.send(`{"docker_url":"quay.io/team/web","updated_tags":["1"]}`)))
-	require.Equal(t, []string{s.namespace + " index.docker.io/library/debian 12", s.namespace + " quay.io/team/web 1"}, wanted.wanted)
+	require.Equal(t, "CheckWanted|CheckWanted web", s.outcome(s.send(`{"docker_url":"quay.io/team/web","updated_tags":["1","latest"]}`)))
+	require.Equal(t, []string{s.namespace + " index.docker.io/library/debian 12", s.namespace + " quay.io/team/web latest"}, wanted.wanted)
+}
+
+func TestAPushedImageOfAnyRegistryIsAboutTheTargets(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, receiver("hook", v1alpha1.ReceiverSpec{Type: v1alpha1.ReceiverHarbor, Targets: []v1alpha1.ReceiverTarget{{Kind: "BaseImage", Name: "one"}, {Kind: "BaseImage", Name: "two"}}}),
+		baseImage("one", "a.example.com/team/web:1"), baseImage("two", "b.example.com:5000/team/web:2"), baseImage("other", "c.example.com/team/web:1"))
+	push := func(tag string) string {
+		return `{"type":"PUSH_ARTIFACT","event_data":{"resources":[{"tag":"` + tag + `","digest":"` + digest + `"}],"repository":{"repo_full_name":"team/web"}}}`
+	}
+	require.Equal(t, "CheckWanted|CheckWanted one", s.outcome(s.send(push("1"))))
+	require.Equal(t, "CheckWanted|CheckWanted one, two", s.outcome(s.send(push(digest))), "which tag it has is not said")
 }
 
 func TestWhatFailsForAReasonThatMayPassIsTriedAgain(t *testing.T) {

@@ -47,8 +47,7 @@ type Rows interface {
 // Checks are what finds out about base images.
 type Checks interface {
 	// WantBaseImageChecks brings the checks forward of a namespace's base images of a
-	// repository, and of one tag where it is not "". It returns their names. The host of
-	// Docker Hub is index.docker.io; a repository without a host is that of any registry.
+	// repository and tag, as package registry has them. It returns their names.
 	WantBaseImageChecks(ctx context.Context, namespace, repository, tag string) ([]string, error)
 }
 
@@ -59,7 +58,6 @@ type Config struct {
 	// Writer creates builds and patches their status.
 	Writer client.Client
 	Rows   Rows
-	// Checks is nil where nobody checks base images.
 	Checks Checks
 	// Worker names this replica, also after a restart.
 	Worker string

@@ -113,8 +113,8 @@ type WebhookDelivery struct {
 	// DeliveryID is the sender's own, and unique; Origin is that of the first of those that a
 	// person had worked off again.
 	DeliveryID, Origin string
-	Type       v1alpha1.ReceiverType
-	Event      string
+	Type               v1alpha1.ReceiverType
+	Event              string
 	// Header are the headers that are needed to parse it; none holds a secret.
 	Header http.Header
 	Body   []byte

@@ -39,7 +39,7 @@ type Server struct {
 	MetricsURL string
 	// HooksURL is where it receives webhooks; the path of a Receiver follows.
 	HooksURL string
-	process    *process
+	process  *process
 }
 
 // InstallServer applies config/server, without which the server may do nothing.
