@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -80,14 +81,19 @@ func (w *Worker) work(ctx context.Context, delivery store.WebhookDelivery) (resu
 	if err != nil {
 		return result{}, fmt.Errorf("get Receiver: %w", err)
 	}
-	event, err := w.understand(delivery, receiver.Spec)
-	switch {
-	case errors.Is(err, webhook.ErrMalformed):
-		return result{Malformed, "Malformed: " + err.Error()}, nil
-	case err != nil:
-		return result{Failed, "Failed: " + err.Error()}, nil
+	event, notUnderstood := w.understand(delivery, receiver.Spec)
+	if notUnderstood != nil { // for ever: to try again is no use
+		return misunderstood(notUnderstood), nil
 	}
 	return w.act(ctx, job{delivery: delivery, receiver: &receiver, event: event})
+}
+
+// misunderstood is the outcome of a delivery that can't be parsed, filtered or mapped.
+func misunderstood(err error) result {
+	if errors.Is(err, webhook.ErrMalformed) {
+		return result{Malformed, "Malformed: " + strings.TrimPrefix(err.Error(), webhook.ErrMalformed.Error()+": ")}
+	}
+	return result{Failed, "Failed: " + err.Error()}
 }
 
 // understand parses a delivery as the Receiver is now, whatever it was when it came.

@@ -73,7 +73,7 @@ func TestAPushThatBuildsNothingSaysWhy(t *testing.T) {
 	require.Equal(t, "NoMatch|NoMatch: branch paused is built by pipelines that are suspended alone: c", s.outcome(s.push("refs/heads/paused")))
 	require.Equal(t, "NoMatch|NoMatch: no CiPipeline here has the source github.com/team/web",
 		s.outcome(s.send(`{"ref":"refs/heads/main","after":"`+commit+`","repository":{"clone_url":"https://github.com/team/web"}}`, "X-Github-Event", "push")))
-	require.Equal(t, "Malformed|Malformed: malformed: the push names no repository", s.outcome(s.send(`{"ref":"refs/heads/main","after":"`+commit+`"}`, "X-Github-Event", "push")))
+	require.Equal(t, "Malformed|Malformed: the push names no repository", s.outcome(s.send(`{"ref":"refs/heads/main","after":"`+commit+`"}`, "X-Github-Event", "push")))
 	require.Empty(t, s.builds())
 }
 

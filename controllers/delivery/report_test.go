@@ -117,11 +117,11 @@ func TestWhatFailsForAReasonThatMayPassIsTriedAgain(t *testing.T) {
 	controller, err := local.NewClient(env.Penstock)
 	require.NoError(t, err)
 	s.config.Writer = interceptor.NewClient(controller, interceptor.Funcs{
-		Create: func(ctx context.Context, real client.WithWatch, object client.Object, options ...client.CreateOption) error {
+		Create: func(ctx context.Context, inner client.WithWatch, object client.Object, options ...client.CreateOption) error {
 			if away {
 				return errors.New("the API server is away")
 			}
-			return real.Create(ctx, object, options...)
+			return inner.Create(ctx, object, options...)
 		},
 	})
 	worker := s.worker()

@@ -71,6 +71,12 @@ var historyStatements = []string{
 	        CASE WHEN n % 1000 = 0 THEN 'Waiting' WHEN n % 1000 = 1 THEN 'GivenUp' ELSE 'Sent' END, CASE n % 1000 WHEN 0 THEN now() - interval '1 minute' END,
 	        now() - interval '1 day' + n * interval '1 ms', now() - interval '1 day'
 	 FROM generate_series(1, $1::integer / 10) n`,
+	`INSERT INTO receiver (receiver_uid, namespace, name, path, type, spec, generation, suspended)
+	 SELECT 'r-' || n, 'ns-' || n % 100, 'receiver-' || n, 'path-' || n, 'github', '{}', 1, false FROM generate_series(0, 199) n`,
+	`INSERT INTO webhook_delivery (receiver_uid, namespace, receiver, delivery_id, origin, body_hash, body_key, type, event, headers, body, repository, received_at, status, due_at, claimed_by)
+	 SELECT 'r-' || n % 200, 'ns-' || n % 100, 'receiver-' || n % 200, 'd-' || n, 'd-' || n, 'hash-' || n, 'day hash-' || n, 'github', 'push', '{}', 'body', 'repository-' || n % 20,
+	        now() - interval '6 days', CASE WHEN n % 1000 = 0 THEN 'Received' WHEN n % 50 = 1 THEN 'Failed' ELSE 'Done' END, now() - interval '6 days', ''
+	 FROM generate_series(1, $1::integer / 10) n`,
 	`INSERT INTO worker (name, replica) VALUES ('w', 'r')`,
 }
 

@@ -38,7 +38,7 @@ const all, one = 6000, 100
 func plansOf(h history) map[string]plan {
 	plans := map[string]plan{}
 	for _, some := range []map[string]plan{
-		dispatched(h), tracked(h), followed(h), planning(h), chunked(h), reported(h), asked(h), mirroring(h), pruned(h), viewed(h), notifying(h), toldPeople(), basedOn(),
+		dispatched(h), tracked(h), followed(h), planning(h), chunked(h), reported(h), asked(h), mirroring(h), pruned(h), viewed(h), notifying(h), receiving(), toldPeople(), basedOn(),
 	} {
 		maps.Copy(plans, some)
 	}

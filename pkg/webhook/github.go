@@ -22,8 +22,7 @@ func (github) Verify(request Request, secrets [][]byte) error {
 
 // Payload implements Sender: GitHub sends JSON, or a form with JSON in the field payload.
 func (github) Payload(request Request) ([]byte, error) {
-	kind, _, err := mime.ParseMediaType(request.Header.Get("Content-Type"))
-	if err != nil || kind != "application/x-www-form-urlencoded" {
+	if kind, _, _ := mime.ParseMediaType(request.Header.Get("Content-Type")); kind != "application/x-www-form-urlencoded" {
 		return request.Body, nil
 	}
 	form, err := url.ParseQuery(string(request.Body))

@@ -31,7 +31,6 @@ func TestARepositoryIsTheSameWhateverFormItsURLHas(t *testing.T) {
 		"git://git.example.com:9418/team/shop.git":          "git.example.com/team/shop",
 		"https://git.example.com/Team/Shop":                 "git.example.com/Team/Shop",
 		"https://git.example.com/team/my%20shop":            "git.example.com/team/my shop",
-		" https://git.example.com/team/shop\n":              "git.example.com/team/shop",
 		"ssh://git@ssh.github.com:443/team/shop.git":        "github.com/team/shop",
 		"https://[2001:db8::1]:443/team/shop":               "[2001:db8::1]/team/shop",
 		"https://git.example.com/team/shop.git.git":         "git.example.com/team/shop.git",
@@ -44,6 +43,13 @@ func TestARepositoryIsTheSameWhateverFormItsURLHas(t *testing.T) {
 			require.Equal(t, want, repository.Name)
 		})
 	}
+}
+
+func TestSpaceAroundAURLIsNotPartOfIt(t *testing.T) {
+	t.Parallel()
+	repository, found := webhook.ParseRepository(" https://git.example.com/team/shop\n")
+	require.True(t, found)
+	require.Equal(t, "git.example.com/team/shop", repository.Name)
 }
 
 func TestWhatIsOnNoOtherMachineIsNoRepository(t *testing.T) {
