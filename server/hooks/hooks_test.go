@@ -40,16 +40,17 @@ const (
 // scene is a handler, and what it reads and writes.
 type scene struct {
 	*hooks.Handler
-	mu        sync.Mutex
-	receivers map[string]store.Receiver
-	kept      []store.WebhookDelivery
-	repeats   int64 // what AddDelivery says it repeats
-	rowsErr   error
-	secret    map[string][]byte
-	secretErr error
-	loads     int
-	reads     int
-	answers   []string
+	mu         sync.Mutex
+	receivers  map[string]store.Receiver
+	kept       []store.WebhookDelivery
+	repeats    int64 // what AddDelivery says it repeats
+	rowsErr    error
+	secret     map[string][]byte
+	secretErr  error
+	secretType corev1.SecretType
+	loads      int
+	reads      int
+	answers    []string
 }
 
 func (s *scene) ReceiversByPath(context.Context) (map[string]store.Receiver, error) {
@@ -76,12 +77,12 @@ func (s *scene) read(context.Context, string, string) (*corev1.Secret, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.reads++
-	return &corev1.Secret{Data: s.secret}, s.secretErr
+	return &corev1.Secret{Type: s.secretType, Data: s.secret}, s.secretErr
 }
 
 func newScene(t *testing.T, changes ...func(*v1alpha1.ReceiverSpec)) *scene {
 	t.Helper()
-	s := &scene{secret: map[string][]byte{"token": []byte("new\n"), "previousToken": []byte("old")}}
+	s := &scene{secretType: corev1.SecretTypeOpaque, secret: map[string][]byte{"token": []byte("new\n"), "previousToken": []byte("old")}}
 	s.Handler = hooks.New(hooks.Config{
 		Rows: s, Secret: s.read, RetryAfter: 5 * time.Second, Log: testr.New(t),
 		OnAnswer: func(kind string, status int, _ time.Duration) {
@@ -155,9 +156,10 @@ func TestWhoKnowsNoSecretLearnsNothing(t *testing.T) {
 		"the signature is missing": {func() *http.Request {
 			return httptest.NewRequest(http.MethodPost, hooks.Prefix+path, strings.NewReader(body))
 		}, nil},
-		"the Secret is missing":      {func() *http.Request { return push(path, "new") }, func(s *scene) { s.secretErr = notFound }},
-		"the Secret may not be read": {func() *http.Request { return push(path, "new") }, func(s *scene) { s.secretErr = forbidden }},
-		"the Secret has no token":    {func() *http.Request { return push(path, "") }, func(s *scene) { s.secret = nil }},
+		"the Secret is missing":         {func() *http.Request { return push(path, "new") }, func(s *scene) { s.secretErr = notFound }},
+		"the Secret may not be read":    {func() *http.Request { return push(path, "new") }, func(s *scene) { s.secretErr = forbidden }},
+		"the Secret is not made for it": {func() *http.Request { return push(path, "new") }, func(s *scene) { s.secretType = corev1.SecretTypeServiceAccountToken }},
+		"the Secret has no token":       {func() *http.Request { return push(path, "") }, func(s *scene) { s.secret = nil }},
 		"the receiver is suspended too": {func() *http.Request { return push(path, "wrong") }, func(s *scene) {
 			receiver := s.receivers[path]
 			receiver.Spec.Suspend = true

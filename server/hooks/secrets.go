@@ -79,10 +79,13 @@ func (s *secrets) readAgain(ctx context.Context, namespace, name string) ([][]by
 	return result.(kept).values, result.(kept).err
 }
 
-// valuesOf are the token and the one before. A line feed at the end, which editors and echo
-// leave there, is not part of them.
+// valuesOf are the token and the one before, of a Secret of type Opaque: others are not made for
+// this. A line feed at the end, which editors and echo leave there, is not part of them.
 func valuesOf(secret *corev1.Secret) [][]byte {
 	var values [][]byte
+	if secret.Type != corev1.SecretTypeOpaque {
+		return nil
+	}
 	for _, key := range []string{v1alpha1.SecretToken, v1alpha1.SecretPreviousToken} {
 		if value := bytes.TrimRight(secret.Data[key], "\r\n"); len(value) > 0 {
 			values = append(values, value)
