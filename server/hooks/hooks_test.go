@@ -274,8 +274,8 @@ func TestReceiversAreReadOnceASecondWhateverIsAskedFor(t *testing.T) {
 		group.Wait()
 		require.Equal(t, 1, s.loads)
 		s.receivers = map[string]store.Receiver{"moved": s.receivers[path]}
-		time.Sleep(time.Second)
-		require.Equal(t, http.StatusAccepted, s.answer(push("moved", "new")).Code)
+		require.Equal(t, http.StatusAccepted, s.answer(push("moved", "new")).Code, "a path that was just made is found")
+		require.Equal(t, 2, s.loads)
 		require.Equal(t, http.StatusNotFound, s.answer(push(path, "new")).Code)
 	})
 }

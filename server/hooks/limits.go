@@ -20,8 +20,9 @@ const (
 	// refusalTime is how long the answer takes to who knows no path, or not its secret. It is
 	// above what it takes to read a Secret.
 	refusalTime = 300 * time.Millisecond
-	// receiversAge is how old the list of Receivers may be.
-	receiversAge = time.Second
+	// receiversAge is how old the list of Receivers may be, and unknownAge where a path is not
+	// in it: its Receiver may just have been made.
+	receiversAge, unknownAge = time.Second, 200 * time.Millisecond
 	// secretAge is how old a Secret may be; secretTimeout bounds the reading of one.
 	secretAge, secretTimeout = 5 * time.Second, 3 * time.Second
 	// maxSecrets is how many are kept.

@@ -28,27 +28,39 @@ func newReceivers(load func(context.Context) (map[string]store.Receiver, error))
 // at returns the Receiver at a path. It fails where the database does not answer, and the list
 // is too old to tell.
 func (l *receivers) at(ctx context.Context, path string) (receiver store.Receiver, found bool, err error) {
-	all, fresh := l.known()
-	if !fresh {
-		// One reading is for all who wait for it, whoever of them goes away.
-		loaded, err, _ := l.loading.Do("", func() (any, error) { return l.refresh(context.WithoutCancel(ctx)) })
+	for _, age := range []time.Duration{receiversAge, unknownAge} {
+		all, err := l.notOlder(ctx, age)
 		if err != nil {
 			return store.Receiver{}, false, err
 		}
-		all = loaded.(map[string]store.Receiver)
+		if receiver, found = all[path]; found {
+			break
+		}
 	}
-	receiver, found = all[path]
 	return receiver, found, nil
 }
 
-func (l *receivers) known() (all map[string]store.Receiver, fresh bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.all, time.Since(l.read) < receiversAge
+// notOlder returns the list, read again where it is older than that. One reading is for all who
+// wait for it, whoever of them goes away.
+func (l *receivers) notOlder(ctx context.Context, age time.Duration) (map[string]store.Receiver, error) {
+	if all, is := l.known(); is < age {
+		return all, nil
+	}
+	loaded, err, _ := l.loading.Do("", func() (any, error) { return l.refresh(context.WithoutCancel(ctx), age) })
+	if err != nil {
+		return nil, err
+	}
+	return loaded.(map[string]store.Receiver), nil
 }
 
-func (l *receivers) refresh(ctx context.Context) (map[string]store.Receiver, error) {
-	if all, fresh := l.known(); fresh { // somebody else was quicker
+func (l *receivers) known() (all map[string]store.Receiver, age time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.all, time.Since(l.read)
+}
+
+func (l *receivers) refresh(ctx context.Context, age time.Duration) (map[string]store.Receiver, error) {
+	if all, is := l.known(); is < age { // somebody else was quicker
 		return all, nil
 	}
 	began := time.Now()
