@@ -22,6 +22,8 @@ type ServerOptions struct {
 	// Name is that of its log, and must differ between servers that run at once. Defaults
 	// to penstock-server.
 	Name string
+	// Binary is the file in bin/. Defaults to penstock.
+	Binary string
 	// Env is added to the process's environment. Of two values of a variable the last one
 	// counts.
 	Env []string
@@ -53,7 +55,7 @@ func (e *Environment) InstallServer(ctx context.Context) error {
 // StartServer starts bin/penstock as a server and returns when it is ready for who trusts
 // the CA that it publishes. It is ended by Environment.Stop at the latest.
 func (e *Environment) StartServer(ctx context.Context, o ServerOptions) (*Server, error) {
-	path, err := Part("penstock")
+	path, err := Part(cmp.Or(o.Binary, "penstock"))
 	if err != nil {
 		return nil, err
 	}
