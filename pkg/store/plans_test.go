@@ -201,3 +201,27 @@ func TestNoQueryReadsAllOfHistory(t *testing.T) {
 		}
 	}
 }
+
+// Where most pipelines are in one namespace, its name tells Postgres next to nothing, and
+// an order by name that only an index of the whole namespace has looks cheap.
+func TestAnApplicationIsReadWithoutTheOthersOfItsNamespace(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	for _, fill := range []string{
+		`INSERT INTO cd_pipeline (pipeline_uid, namespace, pipeline, application) SELECT 'cd-' || n, 'shop', 'cd-' || n, 'app-' || n / 20 FROM generate_series(0, 19999) n`,
+		`INSERT INTO ci_pipeline (pipeline_uid, namespace, pipeline, application) SELECT 'ci-' || n, 'shop', 'ci-' || n, 'app-' || n / 20 FROM generate_series(0, 19999) n`,
+		"VACUUM ANALYZE",
+	} {
+		_, err := s.Pool().Exec(t.Context(), fill)
+		require.NoError(t, err)
+	}
+	for _, one := range statements(t) {
+		if !slices.Contains(one.parameters, "application") {
+			continue
+		}
+		for _, mode := range []string{"force_custom_plan", "force_generic_plan"} {
+			node, text := one.run(t, s, mode, arguments{"namespace": "shop", "application": "app-7", "most": "501"})
+			require.LessOrEqual(t, node.Hit+node.Read, 100, "pages that %s (%s) reads for 20 of 20,000 pipelines: %s", one.name, mode, text)
+		}
+	}
+}
