@@ -12,6 +12,8 @@ import (
 
 	"github.com/go-logr/logr"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -234,11 +236,11 @@ func (m *Mirror) write(ctx context.Context, group []sighting) error {
 	return m.Rows.ForgetMirrored(ctx, gone)
 }
 
-// read returns the object, or nil where it is gone; one of the same name that was created
-// later is another.
+// read returns the object, which it shares with the cache, or nil where it is gone; one of
+// the same name that was created later is another.
 func (m *Mirror) read(ctx context.Context, seen sighting) (client.Object, error) {
 	object := newObject(seen.kind)
-	err := m.Cache.Get(ctx, seen.key, object)
+	err := m.Cache.Get(ctx, seen.key, object, client.UnsafeDisableDeepCopy)
 	if apierrors.IsNotFound(err) || (err == nil && object.GetUID() != seen.uid) {
 		return nil, nil
 	}
@@ -335,22 +337,17 @@ func (m *Mirror) tellForget(ctx context.Context, err error) {
 // existing returns the UIDs of all that exists.
 func (m *Mirror) existing(ctx context.Context) (map[types.UID]bool, error) {
 	uids := map[types.UID]bool{}
-	var builds v1alpha1.CiBuildList
-	var cis v1alpha1.CiPipelineList
-	var cds v1alpha1.CdPipelineList
-	for _, list := range []client.ObjectList{&builds, &cis, &cds} {
+	for _, list := range []client.ObjectList{&v1alpha1.CiBuildList{}, &v1alpha1.CiPipelineList{}, &v1alpha1.CdPipelineList{}} {
 		if err := m.Cache.List(ctx, list, client.UnsafeDisableDeepCopy); err != nil {
 			return nil, fmt.Errorf("list %T: %w", list, err)
 		}
-	}
-	for i := range builds.Items {
-		uids[builds.Items[i].UID] = true
-	}
-	for i := range cis.Items {
-		uids[cis.Items[i].UID] = true
-	}
-	for i := range cds.Items {
-		uids[cds.Items[i].UID] = true
+		err := meta.EachListItem(list, func(object runtime.Object) error {
+			uids[object.(client.Object).GetUID()] = true
+			return nil
+		})
+		if err != nil {
+			return nil, fmt.Errorf("read %T: %w", list, err)
+		}
 	}
 	return uids, nil
 }

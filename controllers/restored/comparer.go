@@ -102,22 +102,70 @@ func (c *Comparer) Compared(ctx context.Context) error {
 }
 
 func (c *Comparer) compare(ctx context.Context) error {
-	if err := c.compareBuilds(ctx); err != nil {
+	var builds v1alpha1.CiBuildList
+	if err := c.Cache.List(ctx, &builds, client.UnsafeDisableDeepCopy); err != nil {
+		return fmt.Errorf("list CiBuilds: %w", err)
+	}
+	if err := c.compareBuilds(ctx, builds.Items); err != nil {
 		return err
 	}
-	told, err := c.toldRuns(ctx)
+	pipelines, err := c.pipelines(ctx)
 	if err != nil {
 		return err
 	}
-	for page := range slices.Chunk(told, pageSize) {
-		unknown, err := c.Rows.LostRuns(ctx, page)
+	known := byName(builds.Items)
+	for page := range slices.Chunk(pipelines, pageSize) {
+		if err := c.compareRuns(ctx, page, known); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func byName(builds []v1alpha1.CiBuild) map[types.NamespacedName]*v1alpha1.CiBuild {
+	known := make(map[types.NamespacedName]*v1alpha1.CiBuild, len(builds))
+	for i := range builds {
+		known[client.ObjectKeyFromObject(&builds[i])] = &builds[i]
+	}
+	return known
+}
+
+// pipelines returns the names of all CdPipelines. The list itself is as large as a part of the
+// cache, and is not kept while the database is asked.
+func (c *Comparer) pipelines(ctx context.Context) ([]types.NamespacedName, error) {
+	var list v1alpha1.CdPipelineList
+	if err := c.Cache.List(ctx, &list, client.UnsafeDisableDeepCopy); err != nil {
+		return nil, fmt.Errorf("list CdPipelines: %w", err)
+	}
+	names := make([]types.NamespacedName, len(list.Items))
+	for i := range list.Items {
+		names[i] = client.ObjectKeyFromObject(&list.Items[i])
+	}
+	return names, nil
+}
+
+// compareRuns notes those of the pipelines' last runs of which nothing is known.
+func (c *Comparer) compareRuns(ctx context.Context, pipelines []types.NamespacedName, builds map[types.NamespacedName]*v1alpha1.CiBuild) error {
+	told := make([]store.LostRun, 0, len(pipelines))
+	for _, name := range pipelines {
+		run, err := c.toldRun(ctx, name, builds)
 		if err != nil {
 			return err
 		}
-		for _, run := range unknown {
-			if err := c.note(ctx, run); err != nil {
-				return err
-			}
+		if run != nil {
+			told = append(told, *run)
+		}
+	}
+	if len(told) == 0 {
+		return nil
+	}
+	unknown, err := c.Rows.LostRuns(ctx, told)
+	if err != nil {
+		return err
+	}
+	for _, run := range unknown {
+		if err := c.note(ctx, run); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -125,15 +173,11 @@ func (c *Comparer) compare(ctx context.Context) error {
 
 // compareBuilds counts the builds that were planned, of which nothing is known. Their own
 // status tells of it.
-func (c *Comparer) compareBuilds(ctx context.Context) error {
-	var builds v1alpha1.CiBuildList
-	if err := c.Cache.List(ctx, &builds, client.UnsafeDisableDeepCopy); err != nil {
-		return fmt.Errorf("list CiBuilds: %w", err)
-	}
+func (c *Comparer) compareBuilds(ctx context.Context, builds []v1alpha1.CiBuild) error {
 	var uids []string
-	for i := range builds.Items {
-		if meta.IsStatusConditionTrue(builds.Items[i].Status.Conditions, v1alpha1.ConditionPlanned) {
-			uids = append(uids, string(builds.Items[i].UID))
+	for i := range builds {
+		if meta.IsStatusConditionTrue(builds[i].Status.Conditions, v1alpha1.ConditionPlanned) {
+			uids = append(uids, string(builds[i].UID))
 		}
 	}
 	missing := 0
@@ -151,41 +195,35 @@ func (c *Comparer) compareBuilds(ctx context.Context) error {
 	return nil
 }
 
-// toldRuns are the last runs that the pipelines' status tells of, of builds that exist.
-func (c *Comparer) toldRuns(ctx context.Context) ([]store.LostRun, error) {
-	var pipelines v1alpha1.CdPipelineList
-	if err := c.Cache.List(ctx, &pipelines); err != nil {
-		return nil, fmt.Errorf("list CdPipelines: %w", err)
+// toldRun is the last run that a pipeline's status tells of, of a build that exists; nil where
+// there is none. It shares with the cache.
+func (c *Comparer) toldRun(ctx context.Context, name types.NamespacedName, builds map[types.NamespacedName]*v1alpha1.CiBuild) (*store.LostRun, error) {
+	pipeline := &v1alpha1.CdPipeline{}
+	if err := c.Cache.Get(ctx, name, pipeline, client.UnsafeDisableDeepCopy); apierrors.IsNotFound(err) {
+		return nil, nil
+	} else if err != nil {
+		return nil, fmt.Errorf("get CdPipeline: %w", err)
 	}
-	var told []store.LostRun
-	for i := range pipelines.Items {
-		pipeline := &pipelines.Items[i]
-		last := pipeline.Status.LastRun
-		if last == nil || last.Run == 0 {
-			continue
-		}
-		if last.Run < 0 || last.Run > maxRun {
-			c.Log.Info("status.lastRun.run of the CdPipeline is no valid run number and is ignored",
-				"namespace", pipeline.Namespace, "pipeline", pipeline.Name, "run", last.Run)
-			continue
-		}
-		build := &v1alpha1.CiBuild{}
-		err := c.Cache.Get(ctx, types.NamespacedName{Namespace: pipeline.Namespace, Name: last.BuildName}, build)
-		if apierrors.IsNotFound(err) {
-			continue // nothing is planned of it any more
-		}
-		if err != nil {
-			return nil, fmt.Errorf("get CiBuild: %w", err)
-		}
-		if build.CreationTimestamp.After(last.At.Time) || !build.Status.Phase.IsTerminal() {
-			continue // it has the name of another one
-		}
-		told = append(told, store.LostRun{
-			Run: last.Run, Build: plan.Facts(build), Pipeline: pipeline,
-			Artifacts: artifactsOf(build, v1alpha1.Artifact{Image: last.Image, Digest: last.Digest}),
-		})
+	last := pipeline.Status.LastRun
+	if last == nil || last.Run == 0 {
+		return nil, nil
 	}
-	return told, nil
+	if last.Run < 0 || last.Run > maxRun {
+		c.Log.Info("status.lastRun.run of the CdPipeline is no valid run number and is ignored",
+			"namespace", pipeline.Namespace, "pipeline", pipeline.Name, "run", last.Run)
+		return nil, nil
+	}
+	build := builds[types.NamespacedName{Namespace: pipeline.Namespace, Name: last.BuildName}]
+	if build == nil {
+		return nil, nil // nothing is planned of it any more
+	}
+	if build.CreationTimestamp.After(last.At.Time) || !build.Status.Phase.IsTerminal() {
+		return nil, nil // it has the name of another one
+	}
+	return &store.LostRun{
+		Run: last.Run, Build: plan.Facts(build), Pipeline: pipeline,
+		Artifacts: artifactsOf(build, v1alpha1.Artifact{Image: last.Image, Digest: last.Digest}),
+	}, nil
 }
 
 // artifactsOf are the run's, and the others of its build: which of these had a run as well is

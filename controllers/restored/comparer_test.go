@@ -15,6 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/tools/events"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
@@ -27,6 +28,7 @@ type table struct {
 	fails   int
 	refuses bool
 	noted   []store.LostRun
+	largest int // the most runs that were asked for at once
 }
 
 func (t *table) Planned(context.Context, []string) ([]string, error) {
@@ -38,6 +40,7 @@ func (t *table) Planned(context.Context, []string) ([]string, error) {
 }
 
 func (t *table) LostRuns(_ context.Context, told []store.LostRun) ([]store.LostRun, error) {
+	t.largest = max(t.largest, len(told))
 	return told, nil
 }
 
@@ -118,4 +121,45 @@ func TestAStatusThatTheDatabaseRefusesKeepsNothingFromBeingPlanned(t *testing.T)
 		defer cancel()
 		require.NoError(t, c.Compared(ctx))
 	})
+}
+
+// sharing is a cache that counts the reads whose answer is a copy.
+type sharing struct {
+	client.Reader
+	copies int
+}
+
+func (s *sharing) Get(ctx context.Context, key client.ObjectKey, object client.Object, options ...client.GetOption) error {
+	asked := (&client.GetOptions{}).ApplyOptions(options)
+	s.count(asked.UnsafeDisableDeepCopy)
+	return s.Reader.Get(ctx, key, object, options...)
+}
+
+func (s *sharing) List(ctx context.Context, list client.ObjectList, options ...client.ListOption) error {
+	asked := (&client.ListOptions{}).ApplyOptions(options)
+	s.count(asked.UnsafeDisableDeepCopy)
+	return s.Reader.List(ctx, list, options...)
+}
+
+func (s *sharing) count(shares *bool) {
+	if shares == nil || !*shares {
+		s.copies++
+	}
+}
+
+// A start reads all that there is: a copy of it would be as large as the cache.
+func TestTheCacheIsComparedInPagesAndNotCopied(t *testing.T) {
+	t.Parallel()
+	rows := &table{}
+	c, _ := comparing(t, rows)
+	writer := c.Cache.(client.Client)
+	for i := range pageSize + 1 {
+		require.NoError(t, writer.Create(t.Context(), ran(fmt.Sprintf("more-%d", i), "b1", int64(i+10))))
+	}
+	cache := &sharing{Reader: c.Cache}
+	c.Cache, c.Events = cache, &events.FakeRecorder{}
+	require.NoError(t, c.Compared(t.Context()))
+	require.Len(t, rows.noted, pageSize+2)
+	require.LessOrEqual(t, rows.largest, pageSize)
+	require.Zero(t, cache.copies)
 }
