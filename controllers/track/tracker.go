@@ -24,6 +24,7 @@ import (
 	"github.com/penstock-cd/penstock/pkg/batch"
 	"github.com/penstock-cd/penstock/pkg/crash"
 	"github.com/penstock-cd/penstock/pkg/failpoint"
+	"github.com/penstock-cd/penstock/pkg/pause"
 	"github.com/penstock-cd/penstock/pkg/store"
 	"github.com/penstock-cd/penstock/pkg/trigger"
 )
@@ -37,6 +38,9 @@ const (
 	commitInterval = 250 * time.Millisecond
 	// maxGroup is how many tasks one commit moves: a start sees tens of thousands.
 	maxGroup = 2000
+	// maxListed is how many tasks of the informer's first list wait at most: the informer holds
+	// the rest, at a fraction of the memory.
+	maxListed = 2 * maxGroup
 )
 
 // Rows is what tracking writes.
@@ -112,7 +116,7 @@ func (t *Tracker) NeedLeaderElection() bool { return true }
 // first of all that there is: a replica that stands by gathers nothing.
 func (t *Tracker) Start(ctx context.Context) error {
 	if t.informer != nil {
-		handler, err := t.informer.AddEventHandler(t)
+		handler, err := t.informer.AddEventHandler(t.handler(ctx))
 		if err != nil {
 			return fmt.Errorf("watch Workflows: %w", err)
 		}
@@ -123,6 +127,18 @@ func (t *Tracker) Start(ctx context.Context) error {
 	all.Go(func() error { return t.followRetried(ctx) })
 	all.Go(func() error { return t.seen.Run(ctx) })
 	return all.Wait()
+}
+
+// handler is the tracker, which the informer tells of its first list no faster than it commits.
+func (t *Tracker) handler(ctx context.Context) toolscache.ResourceEventHandler {
+	return toolscache.ResourceEventHandlerDetailedFuncs{
+		AddFunc: func(object any, isInInitialList bool) {
+			for isInInitialList && t.seen.Waiting() >= maxListed && pause.For(ctx, commitInterval/2) {
+			}
+			t.OnAdd(object, isInInitialList)
+		},
+		UpdateFunc: t.OnUpdate, DeleteFunc: t.OnDelete,
+	}
 }
 
 // OnAdd implements toolscache.ResourceEventHandler. One that has just been created, and

@@ -242,6 +242,31 @@ func TestOfEachWorkflowOnlyTheLatestIsCommitted(t *testing.T) {
 	})
 }
 
+func TestTheFirstListComesNoFasterThanItIsCommitted(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		k, listed := newTracking(), maxListed+2*maxGroup
+		ctx, cancel := context.WithCancel(t.Context())
+		list := func() {
+			for i := range listed {
+				one := workflow("Succeeded")
+				one.Name = fmt.Sprintf("web-deploy-%d", i)
+				k.handler(ctx).OnAdd(one, true)
+			}
+		}
+		go list()
+		settle()
+		require.Equal(t, maxListed, k.seen.Waiting())
+		another := workflow("Running")
+		another.Name = "another"
+		k.handler(ctx).OnUpdate(workflow(""), another)
+		require.Equal(t, maxListed+1, k.seen.Waiting(), "what happens is taken at once")
+		k.run(t, func() { time.Sleep(time.Minute) })
+		require.Len(t, k.rows.statuses(), listed+1)
+		cancel()
+	})
+}
+
 func TestADatabaseThatIsDownLosesNoObservation(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
