@@ -1,8 +1,6 @@
 package lookup
 
 import (
-	"slices"
-
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
@@ -74,11 +72,17 @@ func trimStage(stage *v1alpha1.StageSpec) {
 func trimType(meta *metav1.TypeMeta) { intern.Fields(&meta.Kind, &meta.APIVersion) }
 
 // trimConditions returns the same conditions without the room that decoding leaves for more.
+// The cache trims each object of its first list twice.
 func trimConditions(conditions []metav1.Condition) []metav1.Condition {
 	for i := range conditions {
 		condition := &conditions[i]
 		intern.Fields(&condition.Type, &condition.Reason, &condition.Message)
 		intern.Fields(&condition.Status)
 	}
-	return slices.Clone(conditions)
+	if cap(conditions) == len(conditions) {
+		return conditions
+	}
+	exact := make([]metav1.Condition, len(conditions))
+	copy(exact, conditions)
+	return exact
 }

@@ -79,6 +79,10 @@ func TestTrimKeepsOneCopyOfWhatIsCommon(t *testing.T) {
 	}
 	require.NotSame(t, unsafe.StringData(first.Name), unsafe.StringData(second.Name))
 	require.Equal(t, len(first.Status.Conditions), cap(first.Status.Conditions))
+	kept := &first.Status.Conditions[0]
+	_, err := lookup.Trim(first)
+	require.NoError(t, err)
+	require.Same(t, kept, &first.Status.Conditions[0], "what is trimmed a second time stays where it is")
 }
 
 func TestTrimPassesOnWhatIsNoObject(t *testing.T) {

@@ -55,22 +55,44 @@ func Trim(object any) (any, error) {
 	if !ok {
 		return object, nil
 	}
-	labels := workflow.Labels
 	intern.Fields(&workflow.Kind, &workflow.APIVersion, &workflow.Namespace)
 	for i := range workflow.Finalizers {
 		intern.Fields(&workflow.Finalizers[i])
 	}
 	workflow.Annotations, workflow.ManagedFields = nil, nil
 	workflow.OwnerReferences, workflow.GenerateName = nil, ""
-	workflow.Labels = map[string]string{
+	workflow.Labels = trimLabels(workflow.Labels)
+	return workflow, nil
+}
+
+// trimLabels keeps the labels that are read. The cache trims each Workflow of its first list
+// twice: then the same labels are returned, since another map in their place would be garbage
+// between what lives.
+func trimLabels(labels map[string]string) map[string]string {
+	if areTrimmed(labels) {
+		return labels
+	}
+	trimmed := map[string]string{
 		v1alpha1.LabelManagedBy: v1alpha1.ManagedBy,
 		v1alpha1.LabelIdentity:  labels[v1alpha1.LabelIdentity],
 		phaseLabel:              intern.Text(labels[phaseLabel]),
 	}
 	if timeout, limited := labels[v1alpha1.LabelTimeout]; limited {
-		workflow.Labels[v1alpha1.LabelTimeout] = intern.Text(timeout)
+		trimmed[v1alpha1.LabelTimeout] = intern.Text(timeout)
 	}
-	return workflow, nil
+	return trimmed
+}
+
+// areTrimmed tells whether all labels are read.
+func areTrimmed(labels map[string]string) bool {
+	for name := range labels {
+		switch name {
+		case v1alpha1.LabelManagedBy, v1alpha1.LabelIdentity, v1alpha1.LabelTimeout, phaseLabel:
+		default:
+			return false
+		}
+	}
+	return true
 }
 
 // Observe says what a Workflow means for its task. One that is deleted, or about to be,

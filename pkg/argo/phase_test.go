@@ -1,6 +1,7 @@
 package argo
 
 import (
+	"reflect"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -150,6 +151,18 @@ func TestTrimKeepsWhatIsReadAndNoMore(t *testing.T) {
 			require.Empty(t, after.GenerateName)
 		}
 	}
+}
+
+// The cache trims what it lists twice, and what the second one replaced would be garbage between
+// what lives.
+func TestTrimReplacesNothingThatIsTrimmed(t *testing.T) {
+	t.Parallel()
+	trimmed, err := Trim(seenWorkflow("Running"))
+	require.NoError(t, err)
+	labels := trimmed.(*metav1.PartialObjectMetadata).Labels
+	trimmed, err = Trim(trimmed)
+	require.NoError(t, err)
+	require.Equal(t, reflect.ValueOf(labels).Pointer(), reflect.ValueOf(trimmed.(*metav1.PartialObjectMetadata).Labels).Pointer())
 }
 
 func TestTrimLeavesOtherObjectsAlone(t *testing.T) {
