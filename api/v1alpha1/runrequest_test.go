@@ -13,7 +13,7 @@ import (
 const (
 	oneObject      = "spec: Invalid value: set exactly one of pipelineRef and target"
 	oneRun         = "spec: Invalid value: the actions Retry, Resume and Cancel need a run: set exactly one of buildRef and run"
-	targetActions  = "spec.target: Invalid value: target can only be used with the actions Resume and Cancel: change action, or set pipelineRef instead"
+	targetActions  = "spec.target: Invalid value: target can only be used with Cancel, with Retry for a CiBuild, and with Resume for a BaseImage or TargetCluster: change action, or set pipelineRef instead"
 	targetAlone    = "spec: Invalid value: buildRef, run and stage cannot be used with target: remove them, or set pipelineRef instead of target"
 	triggerBuild   = "spec.buildRef: Required value: the action Trigger needs buildRef: name the CiBuild to run the pipeline for"
 	triggerNoRun   = "spec.run: Invalid value: the action Trigger makes a new run: remove run"
@@ -62,6 +62,11 @@ func TestCreatingARunRequest(t *testing.T) {
 		"Rollback to an older build is refused":        {v1alpha1.ActionRollback, changes{pipeline, given.AllowOlder}, allowedActions},
 		"Resume a wave is accepted":                    {v1alpha1.ActionResume, changes{wave}, ""},
 		"Cancel what waits for a cluster is accepted":  {v1alpha1.ActionCancel, changes{cluster}, ""},
+		"Cancel a build is accepted":                   {v1alpha1.ActionCancel, changes{given.OfTarget("CiBuild", "b1")}, ""},
+		"Retry a build is accepted":                    {v1alpha1.ActionRetry, changes{given.OfTarget("CiBuild", "b1")}, ""},
+		"Resume a build is refused":                    {v1alpha1.ActionResume, changes{given.OfTarget("CiBuild", "b1")}, targetActions},
+		"Trigger a build is refused":                   {v1alpha1.ActionTrigger, changes{given.OfTarget("CiBuild", "b1")}, targetActions},
+		"Retry a cluster is refused":                   {v1alpha1.ActionRetry, changes{cluster}, targetActions},
 		"Trigger a wave is refused":                    {v1alpha1.ActionTrigger, changes{wave}, targetActions},
 		"Retry a wave is refused":                      {v1alpha1.ActionRetry, changes{wave}, targetActions},
 		"Rollback a cluster is refused":                {v1alpha1.ActionRollback, changes{cluster}, targetActions},
@@ -71,7 +76,7 @@ func TestCreatingARunRequest(t *testing.T) {
 		"a pipeline and a target is refused":           {v1alpha1.ActionCancel, changes{pipeline, wave, build}, oneObject},
 		"neither a pipeline nor a target is refused":   {v1alpha1.ActionCancel, changes{build}, oneObject},
 		"a target of another kind is refused": {
-			v1alpha1.ActionCancel, changes{given.OfTarget("Deployment", "web")}, `supported values: "BaseImage", "TargetCluster"`,
+			v1alpha1.ActionCancel, changes{given.OfTarget("Deployment", "web")}, `supported values: "CiBuild", "BaseImage", "TargetCluster"`,
 		},
 		"a target needs a name":      {v1alpha1.ActionCancel, changes{given.OfTarget("BaseImage", "")}, "spec.target.name in body should be at least 1 chars long"},
 		"a target's name is no path": {v1alpha1.ActionCancel, changes{given.OfTarget("BaseImage", "a/b")}, "spec.target.name in body should match"},

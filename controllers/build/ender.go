@@ -80,7 +80,12 @@ func (e *Ender) runOnce(ctx context.Context) (time.Duration, error) {
 			}
 			done = append(done, page[i])
 		}
-		errs = append(errs, e.settle(ctx, done))
+		if err := e.settle(ctx, done); err != nil { // the next run settles them: they stay in the list
+			errs = append(errs, err)
+			for _, build := range done {
+				failed = append(failed, build.ID)
+			}
+		}
 	}
 	return 0, errors.Join(errs...)
 }
@@ -88,34 +93,59 @@ func (e *Ender) runOnce(ctx context.Context) (time.Duration, error) {
 // tell writes the status of a build that has ended, unless its CiBuild is gone or says how it
 // ended already.
 func (e *Ender) tell(ctx context.Context, done store.EndedBuild) error {
-	build := &v1alpha1.CiBuild{}
-	err := e.Cache.Get(ctx, types.NamespacedName{Namespace: done.Namespace, Name: done.BuildName}, build)
-	if apierrors.IsNotFound(err) || (err == nil && (string(build.UID) != done.BuildUID || build.Status.Phase.IsTerminal())) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("get CiBuild: %w", err)
+	build, err := e.untold(ctx, done, e.Cache, e.Live)
+	if err != nil || build == nil {
+		return err
 	}
 	artifacts, missing, err := e.artifacts(ctx, done)
 	if err != nil {
 		return err
 	}
-	status := ended(build, done.BuildTask, artifacts, missing)
 	failpoint.Hit(failpoint.BuildBeforeStatus)
-	err = patchStatus(ctx, e.Writer, build, status)
-	switch {
-	case apierrors.IsInvalid(err) && missing == nil:
-		status = ended(build, done.BuildTask, nil, &problem{v1alpha1.ReasonNoArtifacts, "the API server refuses what the Workflow produced: " + err.Error()})
-		err = patchStatus(ctx, e.Writer, build, status)
-	case apierrors.IsNotFound(err):
-		return nil
+	status, err := e.end(ctx, build, done, artifacts, missing)
+	if apierrors.IsConflict(err) { // the cache is behind
+		if build, err = e.untold(ctx, done, e.Live); err != nil || build == nil {
+			return err
+		}
+		status, err = e.end(ctx, build, done, artifacts, missing)
 	}
 	if err != nil {
-		return err
+		return client.IgnoreNotFound(err)
 	}
 	failpoint.Hit(failpoint.BuildAfterStatus)
 	e.event(build, status)
 	return nil
+}
+
+// untold returns the CiBuild as the first of the readers has it that knows it; nil where none
+// does, or where it says how it ended. Since the task is settled then for good, a cache that
+// does not know the CiBuild is not enough.
+func (e *Ender) untold(ctx context.Context, done store.EndedBuild, readers ...client.Reader) (*v1alpha1.CiBuild, error) {
+	for _, reader := range readers {
+		build := &v1alpha1.CiBuild{}
+		err := reader.Get(ctx, types.NamespacedName{Namespace: done.Namespace, Name: done.BuildName}, build)
+		switch {
+		case apierrors.IsNotFound(err) || (err == nil && string(build.UID) != done.BuildUID):
+			continue
+		case err != nil:
+			return nil, fmt.Errorf("get CiBuild: %w", err)
+		case build.Status.Phase.IsTerminal():
+			return nil, nil
+		}
+		return build, nil
+	}
+	return nil, nil
+}
+
+// end writes how the build ended. Artifacts that the API server refuses are none.
+func (e *Ender) end(ctx context.Context, build *v1alpha1.CiBuild, done store.EndedBuild, artifacts []v1alpha1.Artifact, missing *problem) (v1alpha1.CiBuildStatus, error) {
+	status := ended(build, done.BuildTask, artifacts, missing)
+	err := patchStatus(ctx, e.Writer, build, status)
+	if apierrors.IsInvalid(err) && missing == nil {
+		status = ended(build, done.BuildTask, nil, &problem{v1alpha1.ReasonNoArtifacts, "the API server refuses what the Workflow produced: " + err.Error()})
+		err = patchStatus(ctx, e.Writer, build, status)
+	}
+	return status, err
 }
 
 func (e *Ender) event(build *v1alpha1.CiBuild, status v1alpha1.CiBuildStatus) {

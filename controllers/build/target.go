@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -83,5 +84,5 @@ const maxName = 253
 func retryName(build string, asked store.Request) string {
 	sum := sha256.Sum256([]byte(asked.Name + "/" + asked.SpecHash))
 	suffix := "-" + hex.EncodeToString(sum[:4])
-	return build[:min(len(build), maxName-len(suffix))] + suffix
+	return strings.TrimRight(build[:min(len(build), maxName-len(suffix))], "-.") + suffix
 }

@@ -52,6 +52,7 @@ func Rights() []Right {
 		verbs(Right{Group: groupPenstock, Resource: "cdpipelines/status"}, "patch"),
 		verbs(Right{Group: groupPenstock, Resource: "cibuilds/status"}, "patch"),
 		verbs(Right{Group: groupPenstock, Resource: "runrequests/status"}, "patch"),
+		verbs(Right{Group: groupPenstock, Resource: "cipipelines/status"}, "patch"),
 		verbs(Right{Group: groupPenstock, Resource: "cibuilds"}, "create", "delete", "get", "list", "watch"),
 		verbs(Right{Group: groupPenstock, Resource: "runrequests"}, "list", "watch"),
 		verbs(Right{Group: groupPenstock, Resource: "targetclusters"}, "list", "watch"),

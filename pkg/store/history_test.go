@@ -50,6 +50,16 @@ var historyStatements = []string{
 	        CASE WHEN ended OR (t % 2 = 1 AND w % 10 IN (8, 9)) THEN now() - interval '1 hour' END, CASE WHEN ended THEN now() - interval '1 day' END,
 	        CASE WHEN ended AND w % 25000 <> 0 THEN now() END, now() - interval '1 hour'
 	 FROM (SELECT t, (t + 1) / 2 AS w, (t + 9) / 10 AS b, ((t + 1) / 2 - 1) % 5 AS k, (t + 1) / 2 <= $1::integer / 40 * 19 AS ended FROM generate_series(1, $1::integer) t) n`,
+	// Builds that ran here, of which the last of each thousand has not ended.
+	`INSERT INTO ci_build (build_uid, namespace, build_name, ci_pipeline, revision, cause, phase, planned_at, created_at, ref)
+	 SELECT 'built-' || n, 'ns-' || n % 100, 'built-' || n, 'ci-' || n % 100, 'main', 'Push', 'Succeeded', now(), now() - interval '1 day', 'main' FROM generate_series(1, $1::integer / 10) n`,
+	`INSERT INTO task (kind, namespace, owner_kind, owner_name, owner_uid, identity, workflow_name, workflow_uid, inputs, status, reason, priority, fair_at, submitted_at, finished_at, settled_at, changed_at)
+	 SELECT 'ci', 'ns-' || n % 100, 'CiPipeline', 'ci-' || n % 100, 'ci-' || n % 100, 'built-' || n, 'built-' || n, 'uid-built-' || n,
+	        jsonb_build_object('build', 'built-' || n, 'build_uid', 'built-' || n, 'stage', 'BUILD', 'ref', 'main'),
+	        CASE WHEN n % 1000 = 0 THEN 'Held' ELSE 'Succeeded' END, CASE WHEN n % 1000 = 0 THEN 'Turn' ELSE '' END, 0, now(), now(),
+	        CASE WHEN n % 1000 <> 0 THEN now() - interval '1 day' END, CASE WHEN n % 1000 <> 0 AND n % 5000 <> 1 THEN now() END, now() - interval '1 hour'
+	 FROM generate_series(1, $1::integer / 10) n`,
+	`INSERT INTO build_turn (pipeline_uid, ref) SELECT 'ci-' || n % 100, 'ref-' || n FROM generate_series(1, $1::integer / 100) n`,
 	`INSERT INTO cd_workflow_runner (cd_workflow_id, namespace, stage, task_id)
 	 SELECT (t + 1) / 2, 'ns-' || (t + 9) / 10 % 100, CASE t % 2 WHEN 1 THEN 'DEPLOY' ELSE 'POST' END, t FROM generate_series(1, $1::integer) t`,
 	// Transactions that are over, in the order of the ids.
@@ -152,6 +162,20 @@ func (h history) old(most int) []int {
 		found[i] = 1 + i*(h.tasks/40*19/most)
 	}
 	return found
+}
+
+// builds are numbers of builds that ran here whose remainder by 1000 is this, spread over all.
+func (h history) builds(remainder, most int) []int {
+	var found []int
+	for build := 1000 + remainder; build <= h.tasks/10 && len(found) < most; build += 1000 {
+		found = append(found, build)
+	}
+	return found
+}
+
+// tasksOfBuilds are the ids of their tasks, which come after all others.
+func (h history) tasksOfBuilds(builds []int) arguments {
+	return arguments{"ids": array(builds, func(build int) string { return fmt.Sprint(h.tasks + build) })}
 }
 
 // array is the text of a Postgres array.

@@ -32,7 +32,7 @@ type call struct {
 func calls(t *testing.T) map[string]call {
 	t.Helper()
 	all := map[string]call{}
-	for _, some := range []map[string]call{planCalls(t), chunkCalls(t), queueCalls(), readCalls(), mirrorCalls(), requestCalls(t), notifyCalls()} {
+	for _, some := range []map[string]call{planCalls(t), chunkCalls(t), queueCalls(), readCalls(), mirrorCalls(), requestCalls(t), notifyCalls(), buildCalls(), baseImageCalls()} {
 		maps.Copy(all, some)
 	}
 	return all
@@ -378,6 +378,68 @@ func requestCalls(t *testing.T) map[string]call {
 		}},
 		"DeployedBefore": {store.ReadTimeout, func(ctx context.Context, s *store.Store) error {
 			_, _, err := s.DeployedBefore(ctx, ref)
+			return err
+		}},
+	}
+}
+
+// buildCalls are those of builds that run here.
+func buildCalls() map[string]call {
+	ref := store.PipelineRef{UID: "ci", Namespace: given.Namespace, Name: given.CI, Policy: v1alpha1.ConcurrencyLatest}
+	request := func(name string) store.Request {
+		return store.Request{Namespace: given.Namespace, Name: name, SpecHash: "x", BuildName: "none"}
+	}
+	return map[string]call{
+		"QueueBuild": {store.PlanTimeout, func(ctx context.Context, s *store.Store) error {
+			return s.QueueBuild(ctx, store.QueuedBuild{Build: given.Build("queued"), Pipeline: ref}, true)
+		}},
+		"GiveBuildTurns": {store.PlanTimeout, func(ctx context.Context, s *store.Store) error { return s.GiveBuildTurns(ctx, ref, "main", true) }},
+		"BuildTasks": {store.ReadTimeout, func(ctx context.Context, s *store.Store) error {
+			_, err := s.BuildTasks(ctx, "x")
+			return err
+		}},
+		"EndTemplateWait": {store.WriteTimeout, func(ctx context.Context, s *store.Store) error { return s.EndTemplateWait(ctx, 0, "x") }},
+		"EndedBuilds": {store.ReadTimeout, func(ctx context.Context, s *store.Store) error {
+			_, err := s.EndedBuilds(ctx, 1, nil)
+			return err
+		}},
+		"SettleBuilds": {store.WriteTimeout, func(ctx context.Context, s *store.Store) error { return s.SettleBuilds(ctx, []int64{0}) }},
+		"StopDeletedBuilds": {store.WriteTimeout, func(ctx context.Context, s *store.Store) error {
+			_, err := s.StopDeletedBuilds(ctx, 1)
+			return err
+		}},
+		"CancelBuild": {store.PlanTimeout, func(ctx context.Context, s *store.Store) error {
+			_, err := s.CancelBuild(ctx, request("cancelled-build"), "x")
+			return err
+		}},
+		"Record": {store.PlanTimeout, func(ctx context.Context, s *store.Store) error {
+			_, err := s.Record(ctx, request("recorded"), store.Answer{Phase: v1alpha1.RequestDone})
+			return err
+		}},
+	}
+}
+
+func baseImageCalls() map[string]call {
+	return map[string]call{
+		"MirrorBaseImages": {store.WriteTimeout, func(ctx context.Context, s *store.Store) error {
+			_, err := s.MirrorBaseImages(ctx, []store.MirroredBaseImage{{UID: "x", Namespace: given.Namespace, Name: "debian", Image: "debian:12", Repository: "debian"}})
+			return err
+		}},
+		"RecordBaseImageChecks": {store.WriteTimeout, func(ctx context.Context, s *store.Store) error {
+			_, err := s.RecordBaseImageChecks(ctx, []store.BaseImageCheck{{UID: "x"}})
+			return err
+		}},
+		"WantedBaseImages": {store.ReadTimeout, func(ctx context.Context, s *store.Store) error {
+			_, err := s.WantedBaseImages(ctx)
+			return err
+		}},
+		"WantBaseImageChecks": {store.WriteTimeout, func(ctx context.Context, s *store.Store) error {
+			_, err := s.WantBaseImageChecks(ctx, given.Namespace, "debian", "12")
+			return err
+		}},
+		"ForgetBaseImages": {store.WriteTimeout, func(ctx context.Context, s *store.Store) error { return s.ForgetBaseImages(ctx, []string{"x"}) }},
+		"BuiltDigests": {store.ReadTimeout, func(ctx context.Context, s *store.Store) error {
+			_, err := s.BuiltDigests(ctx, []store.BuiltImage{{Namespace: given.Namespace, Pipeline: given.CI}})
 			return err
 		}},
 	}

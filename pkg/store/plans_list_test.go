@@ -22,7 +22,7 @@ var usual = arguments{
 	"most": "100", "head": "100", "look": "500", "after": "0", "before": "9223372036854775807", "age": "1 hour",
 	"kind": "cd", "cluster": "", "namespace": "ns-1", "name": "w", "replica": "r", "worker": "w", "lease": "30 s", "silence": "5 s", "quiet": "30 s", "since": "2 minutes", "wait": "1 minute",
 	"build_uid": "b-101", "build_name": "build-101", "pipeline": "p-1", "pipeline_uid": "p-1", "owner_uid": "p-1", "application": "p-1", "stage": "DEPLOY",
-	"ci_pipeline": "ci-1", "revision": "main", "cause": "Push", "phase": "Succeeded", "created_at": "2024-05-17", "run_id": "1", "id": "1", "attempt": "2",
+	"ci_pipeline": "ci-1", "revision": "main", "ref": "main", "cause": "Push", "phase": "Succeeded", "created_at": "2024-05-17", "run_id": "1", "id": "1", "attempt": "2",
 	"actor": "somebody", "reason": "Cancelled", "message": "", "parent": "", "priority": "1", "request": "again", "asked": "false", "action": "Trigger", "spec_hash": "new",
 	"suspended": "{1}", "passed_over": "{1}", "most_each": "5",
 	"limited": "{ns-1}", "rooms": "{10}", "room": "2000000000", "causes": "{QuotaExceeded}", "of_objects": "{PolicyDenied}", "released": "{ns-1}",
@@ -38,7 +38,7 @@ const all, one = 6000, 100
 func plansOf(h history) map[string]plan {
 	plans := map[string]plan{}
 	for _, some := range []map[string]plan{
-		dispatched(h), tracked(h), followed(h), planning(h), chunked(h), reported(h), asked(h), mirroring(h), pruned(h), viewed(h), notifying(h), receiving(), toldPeople(), basedOn(),
+		dispatched(h), tracked(h), followed(h), planning(h), chunked(h), reported(h), asked(h), mirroring(h), pruned(h), viewed(h), notifying(h), receiving(), toldPeople(), basedOn(), built(h),
 	} {
 		maps.Copy(plans, some)
 	}
@@ -263,7 +263,7 @@ func asked(h history) map[string]plan {
 
 func mirroring(h history) map[string]plan {
 	builds := h.old(100)
-	of100 := joined(buildsOf(builds), of(100, "namespaces=ns-1", "build_names=b", "ci_pipelines=ci-1", "revisions=", "causes=", "phases=Failed", "created_ats=2024-05-17", "spec_hashes=h"),
+	of100 := joined(buildsOf(builds), of(100, "namespaces=ns-1", "build_names=b", "ci_pipelines=ci-1", "revisions=", "refs=main", "causes=", "phases=Failed", "created_ats=2024-05-17", "spec_hashes=h"),
 		arguments{"places": array(builds, as("%d"))})
 	pipelines := joined(pipelineArrays(100), of(100, "applications=a", "environments=", "parent_kinds=", "parent_names=", "policies=", "suspended=false", "held=false", "spec_hashes=h"))
 	return map[string]plan{
@@ -323,6 +323,25 @@ func viewed(h history) map[string]plan {
 		"ViewEventsOfBuildBefore": {pages: one, arguments: arguments{"kind": "", "pipeline": ""}},
 		"ViewEventsOfBuildAfter":  {pages: one, arguments: arguments{"after_xid": "0", "run_id": "0"}},
 		"ViewEventsAfter":         {pages: one},
+	}
+}
+
+// One in ten tasks is a build's, and one in a thousand of them has not ended.
+func built(h history) map[string]plan {
+	old, held := h.builds(1, 100), h.builds(0, 10)
+	turn := arguments{"pipeline_uid": "ci-1", "ref": "ref-1", "newest_at": "2024-05-17", "newest_seq": "1"}
+	insert := arguments{"owner_name": "ci-1", "owner_uid": "ci-1", "identity": "new", "workflow_name": "new", "inputs": `{"build":"b","build_uid":"new","stage":"BUILD"}`}
+	return map[string]plan{
+		"LockBuildTurn":     {pages: one, arguments: turn},
+		"RaiseBuildTurn":    {pages: one, arguments: turn},
+		"InsertBuildTask":   {pages: one, arguments: insert},
+		"BuildTasks":        {pages: one * 10, arguments: arguments{"build_uids": array(old, as("built-%d"))}},
+		"OpenBuildTasks":    {pages: one * 5, arguments: arguments{"owner_uid": "ci-0", "ref": "main"}},
+		"MoveHeldBuilds":    {pages: one * 5, arguments: joined(of(10, "statuses=Pending", "reasons=", "messages="), h.tasksOfBuilds(held))},
+		"StopBuildTasks":    {pages: one * 5, arguments: h.tasksOfBuilds(held)},
+		"DeletedBuildTasks": {pages: one * 10},
+		"EndedBuildTasks":   {pages: one * 10},
+		"SettleBuildTasks":  {pages: one * 10, arguments: h.tasksOfBuilds(old)},
 	}
 }
 

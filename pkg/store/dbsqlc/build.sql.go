@@ -65,8 +65,9 @@ func (q *Queries) BuildTasks(ctx context.Context, buildUids []string) ([]BuildTa
 }
 
 const deletedBuildTasks = `-- name: DeletedBuildTasks :many
-SELECT t.id FROM task t JOIN ci_build b ON b.build_uid = t.inputs->>'build_uid'
-WHERE t.kind = 'ci' AND t.status IN ('Held', 'Pending', 'Submitting', 'Submitted', 'Running') AND t.stop_reason = '' AND b.deleted_at IS NOT NULL
+SELECT t.id FROM task t
+WHERE t.kind = 'ci' AND t.status IN ('Held', 'Pending', 'Submitting', 'Submitted', 'Running') AND t.stop_reason = ''
+  AND (SELECT b.deleted_at FROM ci_build b WHERE b.build_uid = t.inputs->>'build_uid') IS NOT NULL
   AND (cardinality($1::text[]) = 0 OR t.namespace = ANY($1::text[]))
 ORDER BY t.id LIMIT $2
 `
@@ -77,6 +78,7 @@ type DeletedBuildTasksParams struct {
 }
 
 // Tasks of builds that have not ended although their CiBuild was deleted, by the mirror.
+// Each is looked up: all builds that were ever deleted are more than those that are open.
 func (q *Queries) DeletedBuildTasks(ctx context.Context, arg DeletedBuildTasksParams) ([]int64, error) {
 	rows, err := q.db.Query(ctx, deletedBuildTasks, arg.Namespaces, arg.Most)
 	if err != nil {

@@ -77,8 +77,10 @@ SELECT id FROM moved;
 
 -- name: DeletedBuildTasks :many
 -- Tasks of builds that have not ended although their CiBuild was deleted, by the mirror.
-SELECT t.id FROM task t JOIN ci_build b ON b.build_uid = t.inputs->>'build_uid'
-WHERE t.kind = 'ci' AND t.status IN ('Held', 'Pending', 'Submitting', 'Submitted', 'Running') AND t.stop_reason = '' AND b.deleted_at IS NOT NULL
+-- Each is looked up: all builds that were ever deleted are more than those that are open.
+SELECT t.id FROM task t
+WHERE t.kind = 'ci' AND t.status IN ('Held', 'Pending', 'Submitting', 'Submitted', 'Running') AND t.stop_reason = ''
+  AND (SELECT b.deleted_at FROM ci_build b WHERE b.build_uid = t.inputs->>'build_uid') IS NOT NULL
   AND (cardinality(@namespaces::text[]) = 0 OR t.namespace = ANY(@namespaces::text[]))
 ORDER BY t.id LIMIT @most;
 
