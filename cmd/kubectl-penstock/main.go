@@ -1,5 +1,5 @@
-// Command kubectl-penstock is the kubectl plugin: it asks `penstock server`, with the
-// credentials of the kubeconfig, and prints what it answers.
+// Command kubectl-penstock is the kubectl plugin: it asks `penstock server` and the
+// API server, with the credentials of the kubeconfig, and prints what they answer.
 package main
 
 import (
@@ -68,6 +68,9 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 var commands = []func(*options) *cobra.Command{
 	statusCommand,
 	buildsCommand,
+	buildCommand,
+	cancelCommand,
+	retryCommand,
 	runsCommand,
 	queueCommand,
 	clustersCommand,
@@ -87,7 +90,8 @@ func newRoot(out, errOut io.Writer) *cobra.Command {
 The plugin talks to penstock server with the credentials of the kubeconfig. The server is
 that of --server, of $PENSTOCK_SERVER, or of the ConfigMap penstock-server in the namespace
 --server-namespace; where that is an address inside the cluster, a port-forward is opened,
-which needs the right to create pods/portforward there.
+which needs the right to create pods/portforward there. build, cancel and retry need the API
+server and the controller alone.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a part of the answer is missing, 4 refused.`,
 		SilenceUsage: true, SilenceErrors: true, SuggestionsMinimumDistance: 2,
