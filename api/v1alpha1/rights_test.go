@@ -34,6 +34,7 @@ func TestWhoMayCreateARunRequest(t *testing.T) {
 	o := newOffice(t)
 	o.bind(t, "approver", "penstock-approver")
 	o.bind(t, "triggerer", "penstock-triggerer")
+	o.bind(t, "builder", "penstock-builder")
 	o.allow(t, "stranger")
 	o.allow(t, "editor", verbs("cdpipelines", "", "get", "list", "watch", "create", "update", "patch", "delete"))
 	o.allow(t, "owner of web", verbs("cdpipelines", "web", "trigger"))
@@ -46,6 +47,7 @@ func TestWhoMayCreateARunRequest(t *testing.T) {
 	o.awaitPolicy(t, "stranger")
 
 	web, shop, b1 := given.OfPipeline("web"), given.OfPipeline("shop"), given.OfBuild("b1")
+	build := given.OfTarget("CiBuild", "b1")
 	wave, cluster := given.OfTarget("BaseImage", "debian"), given.OfTarget("TargetCluster", "eu-1")
 	noRight := func(user, verb, pipeline string) string {
 		return user + " has no right to " + verb + " CdPipeline " + pipeline + " in namespace " + o.namespace +
@@ -58,16 +60,26 @@ func TestWhoMayCreateARunRequest(t *testing.T) {
 		with    changes
 		refusal string
 	}{
-		"an approver resumes":            {"approver", v1alpha1.ActionResume, changes{web, b1}, ""},
-		"an approver does not trigger":   {"approver", v1alpha1.ActionTrigger, changes{web, b1}, noRight("approver", "trigger", "web")},
-		"an approver does not retry":     {"approver", v1alpha1.ActionRetry, changes{web, b1}, noRight("approver", "retry", "web")},
-		"an approver does not cancel":    {"approver", v1alpha1.ActionCancel, changes{web, b1}, noRight("approver", "cancel", "web")},
-		"an approver does not roll back": {"approver", v1alpha1.ActionRollback, changes{web}, noRight("approver", "rollback", "web")},
-		"a triggerer triggers":           {"triggerer", v1alpha1.ActionTrigger, changes{web, b1}, ""},
-		"a triggerer retries":            {"triggerer", v1alpha1.ActionRetry, changes{web, b1}, ""},
-		"a triggerer cancels":            {"triggerer", v1alpha1.ActionCancel, changes{web, b1}, ""},
-		"a triggerer rolls back":         {"triggerer", v1alpha1.ActionRollback, changes{web}, ""},
-		"a triggerer does not resume":    {"triggerer", v1alpha1.ActionResume, changes{web, b1}, noRight("triggerer", "resume", "web")},
+		"an approver resumes":                    {"approver", v1alpha1.ActionResume, changes{web, b1}, ""},
+		"an approver does not trigger":           {"approver", v1alpha1.ActionTrigger, changes{web, b1}, noRight("approver", "trigger", "web")},
+		"an approver does not retry":             {"approver", v1alpha1.ActionRetry, changes{web, b1}, noRight("approver", "retry", "web")},
+		"an approver does not cancel":            {"approver", v1alpha1.ActionCancel, changes{web, b1}, noRight("approver", "cancel", "web")},
+		"an approver does not roll back":         {"approver", v1alpha1.ActionRollback, changes{web}, noRight("approver", "rollback", "web")},
+		"a triggerer triggers":                   {"triggerer", v1alpha1.ActionTrigger, changes{web, b1}, ""},
+		"a triggerer retries":                    {"triggerer", v1alpha1.ActionRetry, changes{web, b1}, ""},
+		"a triggerer cancels":                    {"triggerer", v1alpha1.ActionCancel, changes{web, b1}, ""},
+		"a triggerer rolls back":                 {"triggerer", v1alpha1.ActionRollback, changes{web}, ""},
+		"a triggerer does not resume":            {"triggerer", v1alpha1.ActionResume, changes{web, b1}, noRight("triggerer", "resume", "web")},
+		"a builder cancels a build":              {"builder", v1alpha1.ActionCancel, changes{build}, ""},
+		"a builder retries a build":              {"builder", v1alpha1.ActionRetry, changes{build}, ""},
+		"a builder does not trigger":             {"builder", v1alpha1.ActionTrigger, changes{web, b1}, noRight("builder", "trigger", "web")},
+		"a builder does not cancel a deployment": {"builder", v1alpha1.ActionCancel, changes{web, b1}, noRight("builder", "cancel", "web")},
+		"a triggerer does not cancel a build": {
+			"triggerer", v1alpha1.ActionCancel, changes{build}, "triggerer has no right to cancel CiBuild b1 in namespace " + o.namespace,
+		},
+		"an approver does not retry a build": {
+			"approver", v1alpha1.ActionRetry, changes{build}, "grant approver the verb retry on cibuilds.penstock.dev named b1 in namespace " + o.namespace,
+		},
 		"the right to create requests alone is not enough": {
 			"stranger", v1alpha1.ActionTrigger, changes{shop, b1}, noRight("stranger", "trigger", "shop"),
 		},
@@ -126,6 +138,22 @@ func TestWhoMayCreateARunRequest(t *testing.T) {
 	}
 }
 
+func TestWhoMayBuild(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t)
+	for user, role := range map[env.User]string{"builder": "penstock-builder", "triggerer": "penstock-triggerer", "approver": "penstock-approver"} {
+		o.bind(t, user, role)
+		build := given.CiBuild("by-" + string(user))
+		build.Namespace = o.namespace
+		err := o.as(t, user).Create(t.Context(), build)
+		require.Equal(t, user != "builder", apierrors.IsForbidden(err), "%s: %v", user, err)
+	}
+	build := &v1alpha1.CiBuild{}
+	require.NoError(t, o.as(t, "builder").Get(t.Context(), client.ObjectKey{Namespace: o.namespace, Name: "by-builder"}, build))
+	build.Status.Phase = v1alpha1.BuildFailed
+	require.True(t, apierrors.IsForbidden(o.as(t, "builder").Status().Update(t.Context(), build)), "how a build ends is not theirs to say")
+}
+
 // requireAllowed checks for the message that a user reads; empty means that the request
 // is accepted.
 func requireAllowed(t *testing.T, refusal string, err error) {
@@ -158,7 +186,7 @@ func newOffice(t *testing.T) office {
 	o := office{place{Client: admin, namespace: local.NewNamespace(t)}}
 	for _, name := range []string{"policy.yaml", "people.yaml"} {
 		for _, object := range objectsIn(t, filepath.Join(root, "config", "admission", name)) {
-			require.NoError(t, o.Create(t.Context(), object))
+			require.NoError(t, client.IgnoreAlreadyExists(o.Create(t.Context(), object)), "offices share them")
 		}
 	}
 	return o

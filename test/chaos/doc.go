@@ -40,7 +40,9 @@
 //	31  one right or one kind is missing
 //	32  1,000 clusters: some hang, send half, refuse, flap or show another certificate
 //	32b the leader that probes target clusters dies
+//	33  receivers of notifications hang, refuse and redirect; SIGKILL between send and record
 //	34  SIGKILL at every step of a webhook, of the server that receives it and of the controller that works it off
+//	35  SIGKILL at every step of a build that runs here
 //
 // Number 19, fuzzing and models, lives beside the code: see make fuzz. What a scenario
 // asks of a query's plan is tested in pkg/store.
