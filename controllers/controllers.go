@@ -169,14 +169,7 @@ func newLoops(mgr manager.Manager, deps Dependencies, decider trigger.Decider) *
 		Limit: l.dispatcher, Answers: deps.Answers.Take, DatabaseWait: acquireWait(deps.Store), Log: deps.Log.WithName("adapt"),
 	})
 	l.addPlanning(mgr, deps, decider, troubles)
-	l.requests = request.New(request.Config{
-		Cache: mgr.GetCache(), Live: mgr.GetAPIReader(), Writer: mgr.GetClient(), Rows: deps.Store, Decider: decider,
-		Events: mgr.GetEventRecorder("penstock"), OnCommit: l.wake, Compared: l.restored.Compared,
-		Targets: map[string]request.Target{
-			"CiBuild":   build.Target{Live: mgr.GetAPIReader(), Writer: mgr.GetClient(), Rows: deps.Store},
-			"BaseImage": wave.Target{Live: mgr.GetAPIReader(), Rows: deps.Store},
-		},
-	})
+	l.addRequests(mgr, deps, decider)
 	l.holder = hold.New(hold.Config{
 		Cache: mgr.GetCache(), Live: mgr.GetAPIReader(), Rows: deps.Store,
 		Interval: deps.Config.SweepInterval, TemplateWait: deps.Config.TemplateWait, Freeze: l.freeze.get, OnCommit: l.wake, Log: deps.Log.WithName("hold"),
@@ -195,6 +188,7 @@ func newLoops(mgr manager.Manager, deps Dependencies, decider trigger.Decider) *
 		Rows: deps.Store, Cache: mgr.GetCache(), Timeout: deps.Config.PickupTimeout, Moved: l.moved, Log: deps.Log.WithName("pickup"),
 	})
 	l.addBuilding(mgr, deps)
+	l.addWaves(mgr, deps)
 	l.mirror = mirror.New(mirror.Config{Cache: mgr.GetCache(), Rows: deps.Store, Log: deps.Log.WithName("mirror")})
 	l.sweeper = sweep.New(sweep.Config{
 		Cache: mgr.GetCache(), Live: mgr.GetAPIReader(), Writer: mgr.GetClient(), Events: mgr.GetEventRecorder("penstock"), Rows: deps.Store,
@@ -221,6 +215,25 @@ func (l *loops) addPlanning(mgr manager.Manager, deps Dependencies, decider trig
 	l.chunks = plan.NewChunks(planning, deps.Log.WithName("plan"))
 }
 
+// addRequests makes the loop that carries RunRequests out.
+func (l *loops) addRequests(mgr manager.Manager, deps Dependencies, decider trigger.Decider) {
+	l.requests = request.New(request.Config{
+		Cache: mgr.GetCache(), Live: mgr.GetAPIReader(), Writer: mgr.GetClient(), Rows: deps.Store, Decider: decider,
+		Events: mgr.GetEventRecorder("penstock"), OnCommit: l.wake, Compared: l.restored.Compared,
+		Targets: map[string]request.Target{
+			"CiBuild":   build.Target{Live: mgr.GetAPIReader(), Writer: mgr.GetClient(), Rows: deps.Store},
+			"BaseImage": wave.Target{Live: mgr.GetAPIReader(), Rows: deps.Store},
+		},
+	})
+}
+
+// addWaves makes the loop that rebuilds what is built on base images.
+func (l *loops) addWaves(mgr manager.Manager, deps Dependencies) {
+	l.waves = wave.New(wave.Config{
+		Cache: mgr.GetCache(), Writer: mgr.GetClient(), Rows: deps.Store, Events: mgr.GetEventRecorder("penstock"), Log: deps.Log.WithName("wave"),
+	})
+}
+
 // addBuilding makes the loops that run CiBuilds.
 func (l *loops) addBuilding(mgr manager.Manager, deps Dependencies) {
 	building := build.Config{
@@ -230,9 +243,6 @@ func (l *loops) addBuilding(mgr manager.Manager, deps Dependencies) {
 	}
 	l.standing = build.NewTeller(building)
 	building.OnQueued = l.standing.Look
-	l.waves = wave.New(wave.Config{
-		Cache: mgr.GetCache(), Writer: mgr.GetClient(), Rows: deps.Store, Events: mgr.GetEventRecorder("penstock"), Log: deps.Log.WithName("wave"),
-	})
 	l.building, l.ender, l.pipelines = build.New(building), build.NewEnder(building), build.NewPipelines(building)
 }
 

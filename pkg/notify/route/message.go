@@ -274,6 +274,14 @@ func (i Item) commands() []string {
 	return []string{fmt.Sprintf("kubectl penstock builds %s -n %s", i.Build, i.Namespace)}
 }
 
+func (i Item) waveSentence() string {
+	became := "has ended as " + i.Reason
+	if i.Type == v1alpha1.EventWaveStopped {
+		became = "has stopped"
+	}
+	return fmt.Sprintf("wave %d of BaseImage %s %s: %s", i.Wave, i.BaseImage, became, i.Message)
+}
+
 // sentence is one line.
 func (i Item) sentence() string {
 	because := ""
@@ -308,10 +316,8 @@ func (i Item) sentence() string {
 		return fmt.Sprintf("cluster %s is not reachable%s", i.Cluster, because)
 	case v1alpha1.EventClusterRecovered:
 		return fmt.Sprintf("cluster %s is reachable again", i.Cluster)
-	case v1alpha1.EventWaveStopped:
-		return fmt.Sprintf("wave %d of BaseImage %s has stopped: %s", i.Wave, i.BaseImage, i.Message)
-	case v1alpha1.EventWaveFinished:
-		return fmt.Sprintf("wave %d of BaseImage %s has ended as %s: %s", i.Wave, i.BaseImage, i.Reason, i.Message)
+	case v1alpha1.EventWaveStopped, v1alpha1.EventWaveFinished:
+		return i.waveSentence()
 	}
 	return string(i.Type)
 }
