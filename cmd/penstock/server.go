@@ -11,6 +11,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"github.com/penstock-cd/penstock/pkg/config"
+	"github.com/penstock-cd/penstock/pkg/failpoint"
 	"github.com/penstock-cd/penstock/pkg/store"
 	"github.com/penstock-cd/penstock/server"
 )
@@ -35,6 +36,9 @@ func serverCommand() *cobra.Command {
 func runServer(ctx context.Context) error {
 	boundMemory(os.DirFS("/"))
 	go boundGarbage(ctx)
+	if err := failpoint.Enable(os.Getenv(failpoint.Variable)); err != nil {
+		return err
+	}
 	settings, _, err := config.FromProcess() // its warnings are about the controller
 	if err != nil {
 		return err

@@ -60,7 +60,7 @@ func newSender(t *testing.T) *sender {
 	})
 	require.NoError(t, controller.Stop())
 	var err error
-	s.rows, err = store.Open(t.Context(), store.Config{URL: s.DatabaseURL, Schema: "penstock", MaxConns: 2})
+	s.rows, err = store.Open(t.Context(), store.Config{URL: s.DatabaseURL, Schema: "penstock", MaxConns: 2, ApplicationName: "github"})
 	require.NoError(t, err)
 	t.Cleanup(s.rows.Close)
 	return s
