@@ -79,12 +79,13 @@ func FuzzParseUnsigned(f *testing.F) {
 func FuzzMapping(f *testing.F) {
 	f.Add(payload, "body.job.name", "body.image")
 	f.Add(payload, "string(body.job.number)", "body.missing")
+	expressions := newExpressions(f)
 	f.Fuzz(func(t *testing.T, body, text, image string) {
 		event, err := senderOf(t, v1alpha1.ReceiverGeneric).Parse(request(body))
 		if err != nil {
 			return
 		}
-		applied, err := newExpressions(t).Apply(event, []byte(body), generic(v1alpha1.ReceiverMapping{Pipeline: text, Build: text, Image: image}))
+		applied, err := expressions.Apply(event, []byte(body), generic(v1alpha1.ReceiverMapping{Pipeline: text, Build: text, Image: image}))
 		if err == nil && applied.Kind == webhook.BuildReported {
 			require.LessOrEqual(t, len(applied.Report.Build), 253)
 		}
