@@ -218,10 +218,11 @@ func (w *Waver) undefer(ctx context.Context, seen world, one *store.Wave) error 
 	if err != nil {
 		return err
 	}
+	look := seen.graph.Look(types.NamespacedName{Namespace: one.Namespace, Name: one.Name}, facts)
 	var moved []wave.Item
 	for _, i := range deferred {
 		item := one.Items[i]
-		item.State, item.Message = seen.graph.Undefer(types.NamespacedName{Namespace: one.Namespace, Name: one.Name}, item, facts)
+		item.State, item.Message = look.Undefer(item)
 		if item.State != wave.Deferred {
 			moved = append(moved, item)
 			one.Items[i] = item
@@ -256,6 +257,6 @@ func (w *Waver) facts(ctx context.Context, seen world, one store.Wave) (wave.Fac
 	for name, image := range known {
 		facts.Bases[name] = image.BaseFacts
 	}
-	facts.Items, err = w.Rows.WaveFacts(ctx, one, builders)
+	facts.Rebuilds, err = w.Rows.NewestRebuilds(ctx, one, builders)
 	return facts, err
 }

@@ -50,8 +50,8 @@ type Rows interface {
 	NewestWaves(ctx context.Context, imageUIDs []string) (map[string]store.WaveSummary, error)
 	// NamedBaseImages returns what is known of base images.
 	NamedBaseImages(ctx context.Context, names []types.NamespacedName) (map[types.NamespacedName]store.NamedBaseImage, error)
-	// WaveFacts returns the newest items of pipelines since a wave began.
-	WaveFacts(ctx context.Context, w store.Wave, pipelineUIDs []string) (map[string]wave.Item, error)
+	// NewestRebuilds returns where the newest items of pipelines stand.
+	NewestRebuilds(ctx context.Context, w store.Wave, pipelineUIDs []string) (map[string]wave.Rebuild, error)
 }
 
 // Config is what a Waver needs.

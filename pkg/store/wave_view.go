@@ -66,26 +66,28 @@ func (s *Store) NamedBaseImages(ctx context.Context, names []types.NamespacedNam
 	for _, row := range rows {
 		images[types.NamespacedName{Namespace: row.Namespace, Name: row.Name}] = NamedBaseImage{
 			UID: row.ImageUid, Image: row.Image, Digest: row.Digest,
-			BaseFacts: wave.BaseFacts{CheckedAt: row.CheckedAt.Time, ChangedAt: row.ChangedAt.Time, WaveIsDue: row.WaveDueAt.Valid},
+			BaseFacts: wave.BaseFacts{CheckedAt: row.CheckedAt.Time, WaveBegan: row.WaveBegan.Time, WaveIsDue: row.WaveDueAt.Valid},
 		}
 	}
 	return images, nil
 }
 
-// WaveFacts returns the newest items of pipelines, of this wave and of those that began after
-// it, by the pipeline's UID.
-func (s *Store) WaveFacts(ctx context.Context, w Wave, pipelineUIDs []string) (map[string]wave.Item, error) {
+// NewestRebuilds returns where the newest items of pipelines stand that have not ended, or have
+// since a wave began, by the pipeline's UID.
+func (s *Store) NewestRebuilds(ctx context.Context, w Wave, pipelineUIDs []string) (map[string]wave.Rebuild, error) {
 	ctx, cancel := context.WithTimeout(ctx, ReadTimeout)
 	defer cancel()
-	rows, err := s.queries.WaveFacts(ctx, dbsqlc.WaveFactsParams{
-		PipelineUids: pipelineUIDs, Since: pgtype.Timestamptz{Time: w.Began, Valid: true}, ImageUid: w.ImageUID, Number: w.Number,
+	rows, err := s.queries.NewestRebuilds(ctx, dbsqlc.NewestRebuildsParams{
+		PipelineUids: pipelineUIDs, Since: pgtype.Timestamptz{Time: w.Began, Valid: true}, Patience: interval(wave.CheckPatience),
 	})
 	if err != nil {
-		return nil, fmt.Errorf("read builds since the wave began: %w", err)
+		return nil, fmt.Errorf("read the newest rebuilds: %w", err)
 	}
-	items := make(map[string]wave.Item, len(rows))
+	rebuilds := make(map[string]wave.Rebuild, len(rows))
 	for _, row := range rows {
-		items[row.PipelineUid] = wave.Item{PipelineUID: row.PipelineUid, State: wave.State(row.State), EndedAt: row.EndedAt.Time}
+		rebuilds[row.PipelineUid] = wave.Rebuild{
+			Base: types.NamespacedName{Namespace: row.Namespace, Name: row.Name}, State: wave.State(row.State), EndedAt: row.EndedAt.Time, IsOld: row.IsOld,
+		}
 	}
-	return items, nil
+	return rebuilds, nil
 }

@@ -20,13 +20,17 @@ type Graph struct {
 	dependents map[types.NamespacedName][]types.NamespacedName
 	// builds are the base images that a pipeline builds.
 	builds map[types.NamespacedName][]types.NamespacedName
+	// reach keeps the answers of reached, since most questions ask for them again.
+	reach map[types.NamespacedName]map[types.NamespacedName]bool
 }
 
-// NewGraph returns the graph of what there is. It keeps pointers into the slices.
+// NewGraph returns the graph of what there is. It keeps pointers into the slices. One goroutine
+// at a time may use it.
 func NewGraph(bases []v1alpha1.BaseImage, pipelines []v1alpha1.CiPipeline) *Graph {
 	g := &Graph{
 		bases: map[types.NamespacedName]*v1alpha1.BaseImage{}, pipelines: map[types.NamespacedName]*v1alpha1.CiPipeline{},
 		dependents: map[types.NamespacedName][]types.NamespacedName{}, builds: map[types.NamespacedName][]types.NamespacedName{},
+		reach: map[types.NamespacedName]map[types.NamespacedName]bool{},
 	}
 	for i := range bases {
 		base := &bases[i]
@@ -59,23 +63,40 @@ func (g *Graph) BasesOf(pipeline *v1alpha1.CiPipeline) []types.NamespacedName {
 // Pipeline returns the pipeline of that name, or nil.
 func (g *Graph) Pipeline(key types.NamespacedName) *v1alpha1.CiPipeline { return g.pipelines[key] }
 
-// builder is the pipeline that builds a base image; false where a registry is asked for it.
-func (g *Graph) builder(base types.NamespacedName) (types.NamespacedName, bool) {
+// builder is the pipeline that builds a base image; nil where a registry is asked for it, and
+// where the pipeline does not exist.
+func (g *Graph) builder(base types.NamespacedName) *v1alpha1.CiPipeline {
 	known := g.bases[base]
 	if known == nil || known.Spec.From == nil {
-		return types.NamespacedName{}, false
+		return nil
 	}
-	return types.NamespacedName{Namespace: base.Namespace, Name: known.Spec.From.PipelineRef.Name}, true
+	return g.pipelines[types.NamespacedName{Namespace: base.Namespace, Name: known.Spec.From.PipelineRef.Name}]
 }
 
-// below are the base images that a change of this one may change, through any number of builds.
-// It holds the base image itself where that is in a ring.
+// reached are the base images that builds lead to from this one, through any number of
+// pipelines. It holds the base image itself where that is in a ring.
+func (g *Graph) reached(base types.NamespacedName) map[types.NamespacedName]bool {
+	if found := g.reach[base]; found != nil {
+		return found
+	}
+	found := g.walk(base, func(types.NamespacedName, types.NamespacedName) bool { return true })
+	g.reach[base] = found
+	return found
+}
+
+// below are the base images that a change of this one may change, through any number of waves.
+// They never lead back to it: pipelines in a ring are not rebuilt.
 func (g *Graph) below(base types.NamespacedName) map[types.NamespacedName]bool {
+	return g.walk(base, func(from, pipeline types.NamespacedName) bool { return !g.isInRing(pipeline, from) })
+}
+
+// walk follows pipelines that are built on a base image to those that they build.
+func (g *Graph) walk(base types.NamespacedName, follows func(from, pipeline types.NamespacedName) bool) map[types.NamespacedName]bool {
 	found := map[types.NamespacedName]bool{}
 	for next := []types.NamespacedName{base}; len(next) > 0; next = next[1:] {
 		for _, pipeline := range g.dependents[next[0]] {
 			for _, built := range g.builds[pipeline] {
-				if !found[built] {
+				if !found[built] && follows(next[0], pipeline) {
 					found[built] = true
 					next = append(next, built)
 				}
@@ -85,10 +106,16 @@ func (g *Graph) below(base types.NamespacedName) map[types.NamespacedName]bool {
 	return found
 }
 
+// rebuilders are the base images of which a change rebuilds a pipeline.
+func (g *Graph) rebuilders(pipeline *v1alpha1.CiPipeline) []types.NamespacedName {
+	key := types.NamespacedName{Namespace: pipeline.Namespace, Name: pipeline.Name}
+	return slices.DeleteFunc(g.BasesOf(pipeline), func(base types.NamespacedName) bool { return g.isInRing(key, base) })
+}
+
 // Ring returns the way from a base image back to itself, such as "BaseImage a, CiPipeline b,
 // BaseImage a"; empty where there is none.
 func (g *Graph) Ring(base types.NamespacedName) string {
-	if !g.below(base)[base] {
+	if !g.reached(base)[base] {
 		return ""
 	}
 	path := g.way(base, base, map[types.NamespacedName]bool{})
@@ -118,7 +145,7 @@ func (g *Graph) way(from, to types.NamespacedName, seen map[types.NamespacedName
 // isInRing tells whether a build of the pipeline leads back to a base image that it is built on.
 func (g *Graph) isInRing(pipeline, base types.NamespacedName) bool {
 	for _, built := range g.builds[pipeline] {
-		if built == base || g.below(built)[base] {
+		if built == base || g.reached(built)[base] {
 			return true
 		}
 	}

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/penstock-cd/penstock/api/v1alpha1"
 )
 
 // State is where one pipeline stands in a wave.
@@ -17,7 +19,7 @@ type State string
 
 // The states. The last three are ends.
 const (
-	// Deferred: a base image that is rebuilt first may change it as well.
+	// Deferred: another of its base images may be about to change as well.
 	Deferred State = "Deferred"
 	// Pending: its build has not begun.
 	Pending State = "Pending"
@@ -58,7 +60,6 @@ func BuildName(pipeline, pipelineUID, imageUID string, number int64) string {
 
 // Begin returns the items of a wave of a base image: one for each pipeline that is built on it.
 func Begin(g *Graph, base types.NamespacedName, imageUID string, number int64) []Item {
-	below := g.below(base)
 	items := make([]Item, 0, len(g.dependents[base]))
 	for _, key := range g.dependents[base] {
 		pipeline := g.pipelines[key]
@@ -66,15 +67,15 @@ func Begin(g *Graph, base types.NamespacedName, imageUID string, number int64) [
 			Pipeline: key, PipelineUID: string(pipeline.UID), State: Pending,
 			BuildName: BuildName(key.Name, string(pipeline.UID), imageUID, number),
 		}
-		switch first := g.firstBelow(key, below); {
+		switch other := g.another(pipeline, base); {
 		case g.isInRing(key, base):
 			item.State, item.Message = Skipped, "it builds what it is built on: "+g.Ring(base)
 		case pipeline.Spec.Suspend:
 			item.State, item.Message = Skipped, "the CiPipeline is suspended"
 		case pipeline.Spec.Workflow == nil:
 			item.State, item.Message = Skipped, "the CiPipeline has no spec.workflow: its builds run elsewhere"
-		case first != "":
-			item.State, item.Message = Deferred, "BaseImage "+first+" is rebuilt first"
+		case other != "":
+			item.State, item.Message = Deferred, waitsFor(other)
 		}
 		items = append(items, item)
 	}
@@ -82,13 +83,15 @@ func Begin(g *Graph, base types.NamespacedName, imageUID string, number int64) [
 	return items
 }
 
-// firstBelow is one of the base images of a pipeline that a change may change as well; empty
-// where there is none.
-func (g *Graph) firstBelow(pipeline types.NamespacedName, below map[types.NamespacedName]bool) string {
-	for _, base := range g.BasesOf(g.pipelines[pipeline]) {
-		if below[base] {
-			return base.Name
+// another is a base image, beside that of the wave, of which a change rebuilds the pipeline as
+// well; empty where there is none.
+func (g *Graph) another(pipeline *v1alpha1.CiPipeline, base types.NamespacedName) string {
+	for _, other := range g.rebuilders(pipeline) {
+		if other != base {
+			return other.Name
 		}
 	}
 	return ""
 }
+
+func waitsFor(base string) string { return "BaseImage " + base + " may be rebuilt first" }

@@ -281,8 +281,9 @@ func (q *Queries) MoveWaveItems(ctx context.Context, arg MoveWaveItemsParams) ([
 }
 
 const namedBaseImages = `-- name: NamedBaseImages :many
-SELECT b.image_uid, b.namespace, b.name, b.image, b.digest, b.checked_at, b.changed_at, b.wave_due_at
+SELECT b.image_uid, b.namespace, b.name, b.image, b.digest, b.checked_at, b.wave_due_at, w.started_at AS wave_began
 FROM base_image b JOIN (SELECT unnest($1::text[]) AS namespace, unnest($2::text[]) AS name) n ON n.namespace = b.namespace AND n.name = b.name
+LEFT JOIN wave w ON w.image_uid = b.image_uid AND w.number = b.wave AND w.state <> 'Cancelled'
 WHERE b.deleted_at IS NULL
 `
 
@@ -298,11 +299,11 @@ type NamedBaseImagesRow struct {
 	Image     string
 	Digest    string
 	CheckedAt pgtype.Timestamptz
-	ChangedAt pgtype.Timestamptz
 	WaveDueAt pgtype.Timestamptz
+	WaveBegan pgtype.Timestamptz
 }
 
-// What is known of base images, by their names.
+// What is known of base images, by their names. A wave that was cancelled builds nothing more.
 func (q *Queries) NamedBaseImages(ctx context.Context, arg NamedBaseImagesParams) ([]NamedBaseImagesRow, error) {
 	rows, err := q.db.Query(ctx, namedBaseImages, arg.ImageNamespaces, arg.Names)
 	if err != nil {
@@ -319,8 +320,63 @@ func (q *Queries) NamedBaseImages(ctx context.Context, arg NamedBaseImagesParams
 			&i.Image,
 			&i.Digest,
 			&i.CheckedAt,
-			&i.ChangedAt,
 			&i.WaveDueAt,
+			&i.WaveBegan,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const newestRebuilds = `-- name: NewestRebuilds :many
+SELECT DISTINCT ON (i.pipeline_uid) i.pipeline_uid, b.namespace, b.name, i.state, i.ended_at,
+       COALESCE(i.ended_at < now() - $1::interval, false)::boolean AS is_old
+FROM wave_item i JOIN wave w ON w.image_uid = i.image_uid AND w.number = i.number JOIN base_image b ON b.image_uid = i.image_uid
+WHERE i.pipeline_uid = ANY($2::text[]) AND i.state <> 'Skipped'
+  AND (i.ended_at IS NULL OR i.ended_at >= LEAST($3::timestamptz, now() - $1::interval))
+  AND (w.state = 'Running' OR i.state NOT IN ('Pending', 'Deferred'))
+ORDER BY i.pipeline_uid, i.ended_at DESC NULLS FIRST, w.started_at DESC, w.image_uid
+`
+
+type NewestRebuildsParams struct {
+	Patience     pgtype.Interval
+	PipelineUids []string
+	Since        pgtype.Timestamptz
+}
+
+type NewestRebuildsRow struct {
+	PipelineUid string
+	Namespace   string
+	Name        string
+	State       string
+	EndedAt     pgtype.Timestamptz
+	IsOld       bool
+}
+
+// Where the newest item of each pipeline stands, of those that have not ended, or have since a
+// time: what has not begun in a wave that does not run is none. What ended before that time, but
+// within patience, is told as well, since its image may not be looked at yet.
+func (q *Queries) NewestRebuilds(ctx context.Context, arg NewestRebuildsParams) ([]NewestRebuildsRow, error) {
+	rows, err := q.db.Query(ctx, newestRebuilds, arg.Patience, arg.PipelineUids, arg.Since)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []NewestRebuildsRow
+	for rows.Next() {
+		var i NewestRebuildsRow
+		if err := rows.Scan(
+			&i.PipelineUid,
+			&i.Namespace,
+			&i.Name,
+			&i.State,
+			&i.EndedAt,
+			&i.IsOld,
 		); err != nil {
 			return nil, err
 		}
@@ -509,52 +565,6 @@ func (q *Queries) TakeWave(ctx context.Context, arg TakeWaveParams) ([]int64, er
 			return nil, err
 		}
 		items = append(items, wave)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
-const waveFacts = `-- name: WaveFacts :many
-SELECT DISTINCT ON (i.pipeline_uid) i.pipeline_uid, i.state, i.ended_at
-FROM wave_item i JOIN wave w ON w.image_uid = i.image_uid AND w.number = i.number
-WHERE i.pipeline_uid = ANY($1::text[]) AND w.started_at >= $2::timestamptz AND (i.image_uid <> $3 OR i.number = $4)
-ORDER BY i.pipeline_uid, w.started_at DESC, w.image_uid
-`
-
-type WaveFactsParams struct {
-	PipelineUids []string
-	Since        pgtype.Timestamptz
-	ImageUid     string
-	Number       int64
-}
-
-type WaveFactsRow struct {
-	PipelineUid string
-	State       string
-	EndedAt     pgtype.Timestamptz
-}
-
-// Where the newest item of each pipeline stands, of waves that began at or after some time.
-func (q *Queries) WaveFacts(ctx context.Context, arg WaveFactsParams) ([]WaveFactsRow, error) {
-	rows, err := q.db.Query(ctx, waveFacts,
-		arg.PipelineUids,
-		arg.Since,
-		arg.ImageUid,
-		arg.Number,
-	)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []WaveFactsRow
-	for rows.Next() {
-		var i WaveFactsRow
-		if err := rows.Scan(&i.PipelineUid, &i.State, &i.EndedAt); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err

@@ -36,7 +36,7 @@ CREATE TABLE wave_item (
     FOREIGN KEY (image_uid, number) REFERENCES wave ON DELETE CASCADE
 );
 CREATE INDEX wave_item_building ON wave_item (namespace, build_name) WHERE state = 'Building';
-CREATE INDEX wave_item_of_pipeline ON wave_item (pipeline_uid);
+CREATE INDEX wave_item_of_pipeline ON wave_item (pipeline_uid, ended_at);
 
 -- +goose Down
 DROP TABLE wave_item;

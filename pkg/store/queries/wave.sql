@@ -110,17 +110,23 @@ FROM wave w WHERE w.image_uid = @image_uid ORDER BY w.number DESC LIMIT 1 FOR NO
 -- name: ResumeWave :exec
 UPDATE wave SET state = 'Running', message = '', forgiven = @forgiven::integer WHERE image_uid = @image_uid AND number = @number AND state = 'Stopped';
 
--- name: WaveFacts :many
--- Where the newest item of each pipeline stands, of waves that began at or after some time.
-SELECT DISTINCT ON (i.pipeline_uid) i.pipeline_uid, i.state, i.ended_at
-FROM wave_item i JOIN wave w ON w.image_uid = i.image_uid AND w.number = i.number
-WHERE i.pipeline_uid = ANY(@pipeline_uids::text[]) AND w.started_at >= @since::timestamptz AND (i.image_uid <> @image_uid OR i.number = @number)
-ORDER BY i.pipeline_uid, w.started_at DESC, w.image_uid;
+-- name: NewestRebuilds :many
+-- Where the newest item of each pipeline stands, of those that have not ended, or have since a
+-- time: what has not begun in a wave that does not run is none. What ended before that time, but
+-- within patience, is told as well, since its image may not be looked at yet.
+SELECT DISTINCT ON (i.pipeline_uid) i.pipeline_uid, b.namespace, b.name, i.state, i.ended_at,
+       COALESCE(i.ended_at < now() - @patience::interval, false)::boolean AS is_old
+FROM wave_item i JOIN wave w ON w.image_uid = i.image_uid AND w.number = i.number JOIN base_image b ON b.image_uid = i.image_uid
+WHERE i.pipeline_uid = ANY(@pipeline_uids::text[]) AND i.state <> 'Skipped'
+  AND (i.ended_at IS NULL OR i.ended_at >= LEAST(@since::timestamptz, now() - @patience::interval))
+  AND (w.state = 'Running' OR i.state NOT IN ('Pending', 'Deferred'))
+ORDER BY i.pipeline_uid, i.ended_at DESC NULLS FIRST, w.started_at DESC, w.image_uid;
 
 -- name: NamedBaseImages :many
--- What is known of base images, by their names.
-SELECT b.image_uid, b.namespace, b.name, b.image, b.digest, b.checked_at, b.changed_at, b.wave_due_at
+-- What is known of base images, by their names. A wave that was cancelled builds nothing more.
+SELECT b.image_uid, b.namespace, b.name, b.image, b.digest, b.checked_at, b.wave_due_at, w.started_at AS wave_began
 FROM base_image b JOIN (SELECT unnest(@image_namespaces::text[]) AS namespace, unnest(@names::text[]) AS name) n ON n.namespace = b.namespace AND n.name = b.name
+LEFT JOIN wave w ON w.image_uid = b.image_uid AND w.number = b.wave AND w.state <> 'Cancelled'
 WHERE b.deleted_at IS NULL;
 
 -- name: NewestWaves :many
