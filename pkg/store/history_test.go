@@ -87,6 +87,17 @@ var historyStatements = []string{
 	 SELECT 'r-' || n % 200, 'ns-' || n % 100, 'receiver-' || n % 200, 'd-' || n, 'd-' || n, 'hash-' || n, 'day hash-' || n, 'github', 'push', '{}', 'body', 'repository-' || n % 20,
 	        now() - interval '6 days', CASE WHEN n % 1000 = 0 THEN 'Received' WHEN n % 50 = 1 THEN 'Failed' ELSE 'Done' END, now() - interval '6 days', ''
 	 FROM generate_series(1, $1::integer / 10) n`,
+	// Half of the base images are gone. Each has had a hundred waves of as many pipelines as there
+	// are per image; the newest of every tenth goes on.
+	`INSERT INTO base_image (image_uid, namespace, name, image, repository, tag, digest, wave_digest, wave, deleted_at)
+	 SELECT 'i-' || n, 'ns-' || n % 100, 'debian-' || n, 'debian:12', 'debian', '12', 'sha256:b', 'sha256:b', 100, CASE WHEN n >= 100 THEN now() - interval '1 day' END FROM generate_series(0, 199) n`,
+	`INSERT INTO wave (image_uid, number, digest, state, started_at, ended_at)
+	 SELECT 'i-' || n / 100, n % 100 + 1, 'sha256:' || n, CASE WHEN n % 1000 = 99 THEN 'Running' ELSE 'Succeeded' END, now() - interval '1 day', CASE WHEN n % 1000 <> 99 THEN now() - interval '1 day' END
+	 FROM generate_series(0, 19999) n`,
+	`INSERT INTO wave_item (image_uid, number, pipeline_uid, namespace, pipeline, build_name, build_uid, state, ended_at)
+	 SELECT 'i-' || w / 100, w % 100 + 1, 'ci-' || (w / 100 + k) % 100, 'ns-' || (w / 100 + k) % 100, 'ci-' || (w / 100 + k) % 100, 'build-' || w * 10 + k, CASE WHEN w % 1000 = 99 THEN '' ELSE 'b-' || w * 10 + k END,
+	        CASE WHEN w % 1000 = 99 THEN 'Building' ELSE 'Succeeded' END, CASE WHEN w % 1000 <> 99 THEN now() - interval '1 day' END
+	 FROM generate_series(0, $1::integer / 10 - 1) n, LATERAL (SELECT n % 20000 AS w, n / 20000 AS k) x`,
 	`INSERT INTO worker (name, replica) VALUES ('w', 'r')`,
 }
 

@@ -38,7 +38,7 @@ const all, one = 6000, 100
 func plansOf(h history) map[string]plan {
 	plans := map[string]plan{}
 	for _, some := range []map[string]plan{
-		dispatched(h), tracked(h), followed(h), planning(h), chunked(h), reported(h), asked(h), mirroring(h), pruned(h), viewed(h), notifying(h), receiving(), toldPeople(), basedOn(), built(h),
+		dispatched(h), tracked(h), followed(h), planning(h), chunked(h), reported(h), asked(h), mirroring(h), pruned(h), viewed(h), notifying(h), receiving(), toldPeople(), basedOn(), built(h), waved(),
 	} {
 		maps.Copy(plans, some)
 	}
@@ -290,6 +290,8 @@ func pruned(history) map[string]plan {
 		"PruneTurns":         {pages: 2 * all, arguments: page},
 		"PruneArtifacts":     {pages: 2 * all, arguments: page},
 		"PruneBuilds":        {pages: 2 * all, arguments: page},
+		"PruneWaves":         {pages: all, arguments: arguments{"most": "5"}},
+		"PruneBaseImages":    {pages: all, arguments: arguments{"most": "50"}},
 	}
 }
 
@@ -359,10 +361,40 @@ func basedOn() map[string]plan {
 	return map[string]plan{
 		"MirrorBaseImages":      {pages: all, arguments: images},
 		"BaseImageStates":       {pages: one, arguments: images},
-		"RecordBaseImageChecks": {pages: one, arguments: images},
+		"RecordBaseImageChecks": {pages: 3 * one, arguments: images},
 		"WantedBaseImages":      {pages: one},
 		"WantBaseImageChecks":   {pages: one, arguments: wanted},
 		"ForgetBaseImages":      {pages: one, arguments: arguments{"existing": images["image_uids"]}},
 		"BuiltDigests":          {pages: 6 * all, arguments: built},
+	}
+}
+
+// Twenty waves go on. Images have had a hundred each.
+func waved() map[string]plan {
+	one100 := arguments{"image_uid": "i-9", "number": "100"}
+	items := of(10, "pipeline_uids=ci-9", "pipeline_namespaces=ns-9", "pipelines=ci-9", "build_names=b", "states=Failed", "messages=")
+	numbers := make([]int, 100)
+	for i := range numbers {
+		numbers[i] = i
+	}
+	uids := array(numbers, as("i-%d"))
+	names := joined(of(100, "image_namespaces=ns-1"), arguments{"names": array(numbers, as("debian-%d"))})
+	return map[string]plan{
+		"DueWaves":         {pages: one},
+		"TakeWave":         {pages: one, arguments: arguments{"image_uid": "i-9", "digest": "sha256:b", "wave": "100", "has_items": "true"}},
+		"EndOlderWaves":    {pages: 2 * one, arguments: joined(one100, arguments{"number": "101"})},
+		"InsertWave":       {pages: one, arguments: arguments{"image_uid": "i-9", "number": "101", "digest": "sha256:c"}},
+		"InsertWaveItems":  {pages: one, arguments: joined(of(1, "pipeline_uids=new", "pipeline_namespaces=ns-9", "pipelines=ci-9", "build_names=b", "states=Pending", "messages="), one100)},
+		"OpenWaves":        {pages: 3 * one},
+		"WaveItems":        {pages: one, arguments: one100},
+		"FollowWaveBuilds": {pages: 2 * all},
+		"MoveWaveItems":    {pages: one, arguments: joined(items, one100)},
+		"MoveWave":         {pages: one, arguments: joined(one100, arguments{"state": "Failed", "was": "Running"})},
+		"SkipWaveItems":    {pages: one, arguments: one100},
+		"LockNewestWave":   {pages: one, arguments: one100},
+		"ResumeWave":       {pages: one, arguments: joined(one100, arguments{"forgiven": "1"})},
+		"NewestRebuilds":   {pages: all, arguments: arguments{"since": "2024-05-17", "patience": "10 minutes", "pipeline_uids": array(numbers[:20], as("ci-%d"))}},
+		"NamedBaseImages":  {pages: 6 * one, arguments: names},
+		"NewestWaves":      {pages: all, arguments: arguments{"image_uids": uids}},
 	}
 }

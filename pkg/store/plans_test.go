@@ -74,7 +74,7 @@ func (one statement) writes() int { return min(1, len(writing.FindString(one.tex
 // read all of these than to look a thousand up.
 var grows = map[string]int{
 	"task": 0, "cd_workflow": 0, "cd_workflow_runner": 0, "event": 0, "trigger_decision": 0, "turn": 0, "run_request": 0, "cluster_event": 0, "deployed": 100, "notification": 300, "webhook_delivery": 0, "build_turn": 0,
-	"ci_build": 2000, "ci_artifact": 2000,
+	"ci_build": 2000, "ci_artifact": 2000, "wave": 600, "wave_item": 0,
 }
 
 // planNode is what is looked at of a plan.

@@ -35,6 +35,8 @@ const (
 	HistoryTurns      History = "turn"
 	HistoryArtifacts  History = "ci_artifact"
 	HistoryBuilds     History = "ci_build"
+	HistoryWaves      History = "wave"
+	HistoryImages     History = "base_image"
 )
 
 // pruner deletes one page of a part.
@@ -57,12 +59,17 @@ var histories = []struct {
 	{HistoryTurns, prunedRows, pruning((*dbsqlc.Queries).PruneTurns)},
 	{HistoryArtifacts, prunedRows, pruning((*dbsqlc.Queries).PruneArtifacts)},
 	{HistoryBuilds, prunedRows, pruning((*dbsqlc.Queries).PruneBuilds)},
+	{HistoryWaves, prunedWaves, pruning((*dbsqlc.Queries).PruneWaves)},
+	{HistoryImages, prunedImages, pruning((*dbsqlc.Queries).PruneBaseImages)},
 }
 
 const (
 	// prunedRows is how many rows one page has, and prunedRuns how many runs: each of them
 	// has up to three stages and their tasks, and those of stages that were tried again.
 	prunedRows, prunedRuns = 500, 70
+	// prunedWaves is how many waves one page has, each with an item for every pipeline, and
+	// prunedImages how many images, whose waves are gone but for some.
+	prunedWaves, prunedImages = 5, 50
 )
 
 // Histories are all parts, in the order in which they can be pruned.

@@ -53,6 +53,45 @@ func (q *Queries) PruneArtifacts(ctx context.Context, arg PruneArtifactsParams) 
 	return i, err
 }
 
+const pruneBaseImages = `-- name: PruneBaseImages :one
+WITH gone AS (
+    DELETE FROM base_image WHERE image_uid IN (
+        SELECT b.image_uid FROM base_image b
+        WHERE b.deleted_at < now() - $2::interval AND $3::bigint >= 0
+          AND NOT EXISTS (SELECT FROM wave w WHERE w.image_uid = b.image_uid AND w.ended_at IS NOT NULL)
+          AND (cardinality($4::text[]) = 0 OR b.namespace = ANY($4::text[]))
+        ORDER BY b.image_uid LIMIT $1::bigint)
+    RETURNING image_uid
+)
+SELECT 0::bigint AS last, count(*) AS deleted, (count(*) = $1::bigint)::boolean AS more FROM gone
+`
+
+type PruneBaseImagesParams struct {
+	Most       int64
+	Age        pgtype.Interval
+	After      int64
+	Namespaces []string
+}
+
+type PruneBaseImagesRow struct {
+	Last    int64
+	Deleted int64
+	More    bool
+}
+
+// Images that are gone, and of which no wave is left but such as nobody can let go on any more.
+func (q *Queries) PruneBaseImages(ctx context.Context, arg PruneBaseImagesParams) (PruneBaseImagesRow, error) {
+	row := q.db.QueryRow(ctx, pruneBaseImages,
+		arg.Most,
+		arg.Age,
+		arg.After,
+		arg.Namespaces,
+	)
+	var i PruneBaseImagesRow
+	err := row.Scan(&i.Last, &i.Deleted, &i.More)
+	return i, err
+}
+
 const pruneBuilds = `-- name: PruneBuilds :one
 WITH page AS (
     SELECT b.seq, b.build_uid, b.namespace, b.deleted_at < now() - $2::interval AS is_old FROM ci_build b WHERE b.seq > $3::bigint ORDER BY b.seq LIMIT $1::bigint
@@ -429,6 +468,45 @@ func (q *Queries) PruneTurns(ctx context.Context, arg PruneTurnsParams) (PruneTu
 		arg.Namespaces,
 	)
 	var i PruneTurnsRow
+	err := row.Scan(&i.Last, &i.Deleted, &i.More)
+	return i, err
+}
+
+const pruneWaves = `-- name: PruneWaves :one
+WITH gone AS (
+    DELETE FROM wave WHERE (image_uid, number) IN (
+        SELECT w.image_uid, w.number FROM wave w JOIN base_image b ON b.image_uid = w.image_uid
+        WHERE w.ended_at < now() - $2::interval AND (w.number <> b.wave OR b.deleted_at < now() - $2::interval) AND $3::bigint >= 0
+          AND (cardinality($4::text[]) = 0 OR b.namespace = ANY($4::text[]))
+        ORDER BY w.ended_at LIMIT $1::bigint)
+    RETURNING number
+)
+SELECT 0::bigint AS last, count(*) AS deleted, (count(*) = $1::bigint)::boolean AS more FROM gone
+`
+
+type PruneWavesParams struct {
+	Most       int64
+	Age        pgtype.Interval
+	After      int64
+	Namespaces []string
+}
+
+type PruneWavesRow struct {
+	Last    int64
+	Deleted int64
+	More    bool
+}
+
+// Waves that have ended, and with them their items, but for the newest of an image that exists,
+// which is part of its status. What is deleted is not looked at again, so every page is the first.
+func (q *Queries) PruneWaves(ctx context.Context, arg PruneWavesParams) (PruneWavesRow, error) {
+	row := q.db.QueryRow(ctx, pruneWaves,
+		arg.Most,
+		arg.Age,
+		arg.After,
+		arg.Namespaces,
+	)
+	var i PruneWavesRow
 	err := row.Scan(&i.Last, &i.Deleted, &i.More)
 	return i, err
 }

@@ -8,7 +8,7 @@ ALTER TABLE event ADD CONSTRAINT event_kind_check CHECK (kind IN ('Task', 'Decis
 -- The waves of a base image: each builds what is built on it, for one digest. forgiven is how
 -- many failures a person has let pass.
 CREATE TABLE wave (
-    image_uid  text NOT NULL REFERENCES base_image,
+    image_uid  text NOT NULL REFERENCES base_image ON DELETE CASCADE,
     number     bigint NOT NULL,
     digest     text NOT NULL,
     state      text NOT NULL DEFAULT 'Running' CHECK (state IN ('Running', 'Stopped', 'Succeeded', 'Failed', 'Cancelled')),
@@ -19,6 +19,7 @@ CREATE TABLE wave (
     PRIMARY KEY (image_uid, number)
 );
 CREATE INDEX wave_open ON wave (image_uid, number) WHERE ended_at IS NULL;
+CREATE INDEX wave_ended ON wave (ended_at) WHERE ended_at IS NOT NULL;
 
 -- One pipeline in one wave, which has one build of it ever. build_uid is '' until that exists.
 CREATE TABLE wave_item (

@@ -191,3 +191,29 @@ WITH page AS (
 )
 SELECT COALESCE(max(p.seq), 0)::bigint AS last, (SELECT count(*) FROM gone) AS deleted, (count(*) = @most::bigint)::boolean AS more
 FROM page p;
+
+-- name: PruneWaves :one
+-- Waves that have ended, and with them their items, but for the newest of an image that exists,
+-- which is part of its status. What is deleted is not looked at again, so every page is the first.
+WITH gone AS (
+    DELETE FROM wave WHERE (image_uid, number) IN (
+        SELECT w.image_uid, w.number FROM wave w JOIN base_image b ON b.image_uid = w.image_uid
+        WHERE w.ended_at < now() - @age::interval AND (w.number <> b.wave OR b.deleted_at < now() - @age::interval) AND @after::bigint >= 0
+          AND (cardinality(@namespaces::text[]) = 0 OR b.namespace = ANY(@namespaces::text[]))
+        ORDER BY w.ended_at LIMIT @most::bigint)
+    RETURNING number
+)
+SELECT 0::bigint AS last, count(*) AS deleted, (count(*) = @most::bigint)::boolean AS more FROM gone;
+
+-- name: PruneBaseImages :one
+-- Images that are gone, and of which no wave is left but such as nobody can let go on any more.
+WITH gone AS (
+    DELETE FROM base_image WHERE image_uid IN (
+        SELECT b.image_uid FROM base_image b
+        WHERE b.deleted_at < now() - @age::interval AND @after::bigint >= 0
+          AND NOT EXISTS (SELECT FROM wave w WHERE w.image_uid = b.image_uid AND w.ended_at IS NOT NULL)
+          AND (cardinality(@namespaces::text[]) = 0 OR b.namespace = ANY(@namespaces::text[]))
+        ORDER BY b.image_uid LIMIT @most::bigint)
+    RETURNING image_uid
+)
+SELECT 0::bigint AS last, count(*) AS deleted, (count(*) = @most::bigint)::boolean AS more FROM gone;

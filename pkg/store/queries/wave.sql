@@ -39,7 +39,8 @@ FROM (SELECT unnest(@pipeline_uids::text[]) AS pipeline_uid, unnest(@pipeline_na
 -- Those that go on, or of which builds do.
 SELECT w.image_uid, w.number, w.digest, w.state, w.forgiven, w.started_at, b.namespace, b.name, b.image
 FROM wave w JOIN base_image b ON b.image_uid = w.image_uid
-WHERE (w.ended_at IS NULL OR (w.image_uid, w.number) IN (SELECT i.image_uid, i.number FROM wave_item i WHERE i.state = 'Building'))
+WHERE (w.image_uid, w.number) IN (SELECT o.image_uid, o.number FROM wave o WHERE o.ended_at IS NULL
+                                  UNION SELECT i.image_uid, i.number FROM wave_item i WHERE i.state = 'Building')
   AND (cardinality(@namespaces::text[]) = 0 OR b.namespace = ANY(@namespaces::text[]))
 ORDER BY w.started_at, w.image_uid;
 
@@ -53,23 +54,23 @@ ORDER BY namespace, pipeline, pipeline_uid;
 -- that name was made for the item. What a newer build of the same ref has overtaken is built by
 -- that, which was given the same base images or newer ones.
 WITH known AS (
-    SELECT i.image_uid, i.number, i.pipeline_uid, b.build_uid, b.phase, b.deleted_at,
-           EXISTS (SELECT FROM task t WHERE t.kind = 'ci' AND t.inputs->>'build_uid' = b.build_uid AND t.status = 'Superseded') AS is_superseded
+    SELECT i.image_uid, i.number, i.pipeline_uid, b.build_uid, b.phase,
+           CASE WHEN b.phase = 'Succeeded' THEN 'Succeeded'
+                WHEN EXISTS (SELECT FROM task t WHERE t.kind = 'ci' AND t.inputs->>'build_uid' = b.build_uid AND t.status = 'Superseded') THEN 'Skipped'
+                WHEN b.phase IN ('Failed', 'Error', 'Cancelled') OR b.deleted_at IS NOT NULL THEN 'Failed' ELSE i.state END AS state
     FROM wave_item i
     JOIN LATERAL (SELECT * FROM ci_build c WHERE c.namespace = i.namespace AND c.build_name = i.build_name ORDER BY c.seq DESC LIMIT 1) b ON true
     WHERE i.state = 'Building'
 )
 UPDATE wave_item i
-SET build_uid = k.build_uid,
-    state = CASE WHEN k.phase = 'Succeeded' THEN 'Succeeded' WHEN k.is_superseded THEN 'Skipped'
-                 WHEN k.phase IN ('Failed', 'Error', 'Cancelled') OR k.deleted_at IS NOT NULL THEN 'Failed' ELSE i.state END,
-    message = CASE WHEN k.phase = 'Succeeded' THEN '' WHEN k.is_superseded THEN 'a newer build of the same ref went first'
+SET build_uid = k.build_uid, state = k.state,
+    message = CASE WHEN k.state = 'Skipped' THEN 'a newer build of the same ref went first' WHEN k.state <> 'Failed' THEN ''
                    WHEN k.phase IN ('Failed', 'Error', 'Cancelled') THEN 'build ' || i.build_name || ' ended as ' || k.phase
-                   WHEN k.deleted_at IS NOT NULL THEN 'build ' || i.build_name || ' was deleted' ELSE i.message END,
-    ended_at = CASE WHEN k.phase IN ('Succeeded', 'Failed', 'Error', 'Cancelled') OR k.deleted_at IS NOT NULL THEN now() END
+                   ELSE 'build ' || i.build_name || ' was deleted' END,
+    ended_at = CASE WHEN k.state <> 'Building' THEN now() END
 FROM known k
 WHERE i.image_uid = k.image_uid AND i.number = k.number AND i.pipeline_uid = k.pipeline_uid AND i.state = 'Building'
-  AND (i.build_uid <> k.build_uid OR k.phase IN ('Succeeded', 'Failed', 'Error', 'Cancelled') OR k.deleted_at IS NOT NULL);
+  AND (i.build_uid <> k.build_uid OR k.state <> 'Building');
 
 -- name: MoveWaveItems :many
 -- Moves items of a wave that goes on, from the states that they can leave. It returns those that
