@@ -304,6 +304,7 @@ func TestTheDocumentDescribesEveryEndpoint(t *testing.T) {
 		"/api/v1/namespaces/{namespace}/builds", "/api/v1/namespaces/{namespace}/builds/{name}",
 		"/api/v1/namespaces/{namespace}/pipelines/{name}/runs", "/api/v1/namespaces/{namespace}/runs/{id}", "/api/v1/queue", "/api/v1/events",
 		"/api/v1/namespaces/{namespace}/notifications", "/api/v1/namespaces/{namespace}/notifications/{id}",
+		"/api/v1/waves", "/api/v1/namespaces/{namespace}/baseimages/{name}/waves/{number}",
 	} {
 		require.NotEmpty(t, document.Paths[path]["get"].Summary, path)
 		require.Contains(t, document.Paths[path]["get"].Responses, "200", path)

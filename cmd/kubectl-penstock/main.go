@@ -73,6 +73,8 @@ var commands = []func(*options) *cobra.Command{
 	retryCommand,
 	runsCommand,
 	queueCommand,
+	wavesCommand,
+	waveCommand,
 	clustersCommand,
 	getCommand,
 	notifyCommand,

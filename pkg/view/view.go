@@ -54,7 +54,8 @@ type View struct{ queries *dbsqlc.Queries }
 // New returns a view of a store's tables.
 func New(rows *store.Store) *View { return &View{queries: dbsqlc.New(rows.Pool())} }
 
-// Namespaces returns the namespaces that have, or had, a pipeline, sorted, at most 1,001.
+// Namespaces returns the namespaces that have, or had, a pipeline or a base image, sorted, at most
+// 1,001.
 func (v *View) Namespaces(ctx context.Context) ([]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, Timeout)
 	defer cancel()

@@ -87,6 +87,8 @@ var endpoints = []func(huma.API, *Backend){
 	listDeliveries,
 	getDelivery,
 	redeliver,
+	listWaves,
+	getWave,
 }
 
 // Register adds every endpoint to a mux, and the document at /openapi.json.

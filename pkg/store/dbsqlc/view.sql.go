@@ -895,12 +895,15 @@ const viewNamespaces = `-- name: ViewNamespaces :many
 
 WITH RECURSIVE known AS (
     SELECT min(first.namespace) AS namespace
-    FROM (SELECT min(namespace) AS namespace FROM cd_pipeline UNION ALL SELECT min(namespace) FROM ci_pipeline) first
+    FROM (SELECT min(namespace) AS namespace FROM cd_pipeline UNION ALL SELECT min(namespace) FROM ci_pipeline
+          UNION ALL SELECT min(namespace) FROM base_image) first
     UNION ALL
     SELECT (SELECT min(following.namespace)
             FROM (SELECT min(cd.namespace) AS namespace FROM cd_pipeline cd WHERE cd.namespace > k.namespace
                   UNION ALL
-                  SELECT min(ci.namespace) FROM ci_pipeline ci WHERE ci.namespace > k.namespace) following)
+                  SELECT min(ci.namespace) FROM ci_pipeline ci WHERE ci.namespace > k.namespace
+                  UNION ALL
+                  SELECT min(base.namespace) FROM base_image base WHERE base.namespace > k.namespace) following)
     FROM known k
     WHERE k.namespace IS NOT NULL
 )
@@ -909,8 +912,8 @@ SELECT namespace::text AS namespace FROM known WHERE namespace IS NOT NULL LIMIT
 
 // What `penstock server` shows. Nothing here writes or locks. An application is that of the
 // object, or its name.
-// Namespaces that have, or had, a pipeline, in order: each is found from the one before, by
-// the index, so that the cost is that of the namespaces and not of the pipelines.
+// Namespaces that have, or had, a pipeline or a base image, in order: each is found from the one
+// before, by the index, so that the cost is that of the namespaces and not of the pipelines.
 func (q *Queries) ViewNamespaces(ctx context.Context, most int32) ([]string, error) {
 	rows, err := q.db.Query(ctx, viewNamespaces, most)
 	if err != nil {

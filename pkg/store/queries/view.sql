@@ -2,16 +2,19 @@
 -- object, or its name.
 
 -- name: ViewNamespaces :many
--- Namespaces that have, or had, a pipeline, in order: each is found from the one before, by
--- the index, so that the cost is that of the namespaces and not of the pipelines.
+-- Namespaces that have, or had, a pipeline or a base image, in order: each is found from the one
+-- before, by the index, so that the cost is that of the namespaces and not of the pipelines.
 WITH RECURSIVE known AS (
     SELECT min(first.namespace) AS namespace
-    FROM (SELECT min(namespace) AS namespace FROM cd_pipeline UNION ALL SELECT min(namespace) FROM ci_pipeline) first
+    FROM (SELECT min(namespace) AS namespace FROM cd_pipeline UNION ALL SELECT min(namespace) FROM ci_pipeline
+          UNION ALL SELECT min(namespace) FROM base_image) first
     UNION ALL
     SELECT (SELECT min(following.namespace)
             FROM (SELECT min(cd.namespace) AS namespace FROM cd_pipeline cd WHERE cd.namespace > k.namespace
                   UNION ALL
-                  SELECT min(ci.namespace) FROM ci_pipeline ci WHERE ci.namespace > k.namespace) following)
+                  SELECT min(ci.namespace) FROM ci_pipeline ci WHERE ci.namespace > k.namespace
+                  UNION ALL
+                  SELECT min(base.namespace) FROM base_image base WHERE base.namespace > k.namespace) following)
     FROM known k
     WHERE k.namespace IS NOT NULL
 )
