@@ -35,6 +35,7 @@ func TestWhoMayCreateARunRequest(t *testing.T) {
 	o.bind(t, "approver", "penstock-approver")
 	o.bind(t, "triggerer", "penstock-triggerer")
 	o.bind(t, "builder", "penstock-builder")
+	o.bind(t, "operator", "penstock-wave-operator")
 	o.allow(t, "stranger")
 	o.allow(t, "editor", verbs("cdpipelines", "", "get", "list", "watch", "create", "update", "patch", "delete"))
 	o.allow(t, "owner of web", verbs("cdpipelines", "web", "trigger"))
@@ -105,6 +106,15 @@ func TestWhoMayCreateARunRequest(t *testing.T) {
 		},
 		"a deputy needs the verb of the action too": {
 			"spokesman", v1alpha1.ActionTrigger, changes{web, b1, given.By("triggerer")}, noRight("spokesman", "trigger", "web"),
+		},
+		"an operator of waves gives one up":        {"operator", v1alpha1.ActionCancel, changes{wave}, ""},
+		"an operator of waves lets one go on":      {"operator", v1alpha1.ActionResume, changes{wave}, ""},
+		"an operator of waves cancels no pipeline": {"operator", v1alpha1.ActionCancel, changes{web, b1}, noRight("operator", "cancel", "web")},
+		"an operator of waves names nobody else": {
+			"operator", v1alpha1.ActionCancel, changes{wave, given.By("ann")}, "operator has no right to request for others",
+		},
+		"an approver resumes no wave": {
+			"approver", v1alpha1.ActionResume, changes{wave}, "approver has no right to resume BaseImage debian in namespace " + o.namespace,
 		},
 		"a right on a base image is enough for its wave": {"keeper of waves", v1alpha1.ActionCancel, changes{wave}, ""},
 		"one right on a base image does not include another": {

@@ -13,8 +13,9 @@ func waveCommand(o *options) *cobra.Command {
 		Use: "wave", Short: "Let a wave of rebuilds go on, or give it up",
 		Long: `Let a wave of rebuilds go on that has stopped, or give one up.
 
-Both create a RunRequest with your own rights, and print its answer. They need the verb create on
-runrequests, and resume or cancel on the BaseImage (ClusterRole penstock-wave-operator).`,
+Both create a RunRequest with your own credentials, wait for its answer, and print it. You need the
+right to create runrequests, and the verb resume or cancel on the baseimage, as the ClusterRole
+penstock-wave-operator grants both.`,
 		SuggestionsMinimumDistance: 2,
 		Args:                       subcommand,
 		RunE:                       func(command *cobra.Command, _ []string) error { return command.Help() },
@@ -42,7 +43,11 @@ func steerWaveCommand(o *options, action v1alpha1.Action, command *cobra.Command
 	command.Args = arguments(cobra.ExactArgs(1))
 	command.Flags().StringVar(&reason, "reason", "", "why, for everybody who reads the history")
 	command.RunE = func(command *cobra.Command, args []string) error {
-		return o.request(command, v1alpha1.RunRequestSpec{
+		who, err := o.caller()
+		if err != nil {
+			return err
+		}
+		return who.ask(command, v1alpha1.RunRequestSpec{
 			Action: action, Reason: reason,
 			Target: &v1alpha1.ObjectReference{Kind: "BaseImage", Name: strings.TrimPrefix(args[0], "baseimage/")},
 		})

@@ -13,8 +13,8 @@ import (
 	"github.com/penstock-cd/penstock/api/rest"
 )
 
-// watchInterval is how often --watch asks the server.
-const watchInterval = 2 * time.Second
+// wavesInterval is how often waves --watch asks the server.
+const wavesInterval = 2 * time.Second
 
 // wavesOptions are the flags of waves.
 type wavesOptions struct {
@@ -85,7 +85,7 @@ func (w wavesOptions) follow(command *cobra.Command, look func(out, errOut *byte
 		select {
 		case <-command.Context().Done():
 			return nil // that is how one stops watching
-		case <-time.After(watchInterval):
+		case <-time.After(wavesInterval):
 		}
 	}
 }

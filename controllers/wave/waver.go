@@ -90,6 +90,15 @@ func New(config Config) *Waver {
 	return w
 }
 
+// Start implements manager.Runnable.
+func (w *Waver) Start(ctx context.Context) error {
+	err := w.Loop.Start(ctx)
+	if !errors.Is(err, loop.ErrStarted) {
+		forgetMetrics()
+	}
+	return err
+}
+
 // Wake says that builds may have ended. It never blocks.
 func (w *Waver) Wake() {
 	if w.isOpen.Load() {
@@ -115,6 +124,7 @@ func (w *Waver) runOnce(ctx context.Context) (time.Duration, error) {
 		return 0, err
 	}
 	w.isOpen.Store(len(open)+len(due) > 0)
+	measure(open)
 	if len(open)+len(due) == 0 && time.Since(w.rings) < ringsInterval {
 		return 0, nil
 	}

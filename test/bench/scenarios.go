@@ -15,6 +15,7 @@ import (
 	"github.com/penstock-cd/penstock/test/bench/status"
 	"github.com/penstock-cd/penstock/test/bench/straggler"
 	"github.com/penstock-cd/penstock/test/bench/unthrottled"
+	"github.com/penstock-cd/penstock/test/bench/wave"
 )
 
 // scenarios are all there are, in the order in which they run.
@@ -32,4 +33,5 @@ var scenarios = []stage.Scenario{
 	fleet.Scenario,
 	retention.Scenario,
 	notify.Scenario,
+	wave.Scenario,
 }

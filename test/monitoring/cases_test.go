@@ -119,6 +119,10 @@ var cases = map[string]struct {
 	"nothing is sent any more":                  {"PenstockNotificationsLate", []string{`penstock_notifications_oldest_seconds 0+60x70`}},
 	"no alarm while notifications wait minutes": {"PenstockNotificationsLate", []string{`penstock_notifications_oldest_seconds 300x70`}},
 	"no alarm after a receiver is back":         {"PenstockNotificationsLate", []string{`penstock_notifications_oldest_seconds 0+60x40 0x30`}},
+
+	"a wave has stopped":                {"PenstockWaveStopped", []string{`penstock_waves_open{state="Stopped"} 0x50 1x20`}},
+	"no alarm while waves go on":        {"PenstockWaveStopped", []string{`penstock_waves_open{state="Running"} 3x70`, `penstock_waves_open{state="Stopped"} 0x70`}},
+	"no alarm after a wave was resumed": {"PenstockWaveStopped", []string{`penstock_waves_open{state="Stopped"} 0x50 1x3 0x17`}},
 }
 
 func leads(replica, values string) string {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/registry"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/stretchr/testify/require"
@@ -31,6 +32,7 @@ type Server struct {
 	// Host is where it listens, as the first part of an image.
 	Host   string
 	images http.Handler
+	server *httptest.Server
 
 	connections atomic.Int64
 
@@ -55,17 +57,28 @@ func NewTLS(t testing.TB) *Server {
 
 func start(t testing.TB, begin func(*httptest.Server)) *Server {
 	t.Helper()
+	s := listen(begin)
+	t.Cleanup(s.Close)
+	return s
+}
+
+// Listen starts a registry that Close ends, for who has no test. It speaks no TLS.
+func Listen() *Server { return listen((*httptest.Server).Start) }
+
+// Close ends a registry of Listen.
+func (s *Server) Close() { s.server.Close() }
+
+func listen(begin func(*httptest.Server)) *Server {
 	s := &Server{images: registry.New(registry.Logger(log.New(io.Discard, "", 0)))}
-	server := httptest.NewUnstartedServer(s)
-	server.Config.ErrorLog = log.New(io.Discard, "", 0)
-	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+	s.server = httptest.NewUnstartedServer(s)
+	s.server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	s.server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
 		if state == http.StateNew {
 			s.connections.Add(1)
 		}
 	}
-	begin(server)
-	t.Cleanup(server.Close)
-	s.Host = server.Listener.Addr().String()
+	begin(s.server)
+	s.Host = s.server.Listener.Addr().String()
 	return s
 }
 
@@ -111,12 +124,22 @@ func (s *Server) Count(request string) int {
 	return len(slices.DeleteFunc(slices.Clone(s.requests), func(one string) bool { return one != request }))
 }
 
-// Push stores another image of these platforms under a tag, and returns its digest. Of several
-// platforms it is that of the index.
+// Push is Store for a test.
 func (s *Server) Push(t testing.TB, repositoryAndTag string, platforms int) string {
 	t.Helper()
-	tag, err := name.NewTag(s.Host + "/" + repositoryAndTag)
+	digest, err := s.Store(repositoryAndTag, platforms)
 	require.NoError(t, err)
+	return digest
+}
+
+// Store stores another image of these platforms under a tag, and returns its digest. Of several
+// platforms it is that of the index. No credentials are needed for it, and Requests does not tell
+// of it.
+func (s *Server) Store(repositoryAndTag string, platforms int) (string, error) {
+	tag, err := name.NewTag(s.Host + "/" + repositoryAndTag)
+	if err != nil {
+		return "", err
+	}
 	seen := s.Requests()
 	s.mu.Lock()
 	before, token := s.before, s.token
@@ -128,17 +151,21 @@ func (s *Server) Push(t testing.TB, repositoryAndTag string, platforms int) stri
 		s.before, s.token, s.requests = before, token, seen
 	}()
 	if platforms > 1 {
-		index, err := random.Index(64, 1, int64(platforms))
-		require.NoError(t, err)
-		require.NoError(t, remote.WriteIndex(tag, index))
-		digest, err := index.Digest()
-		require.NoError(t, err)
-		return digest.String()
+		return written(random.Index(64, 1, int64(platforms)))(func(index v1.ImageIndex) error { return remote.WriteIndex(tag, index) })
 	}
-	image, err := random.Image(64, 1)
-	require.NoError(t, err)
-	require.NoError(t, remote.Write(tag, image))
-	digest, err := image.Digest()
-	require.NoError(t, err)
-	return digest.String()
+	return written(random.Image(64, 1))(func(image v1.Image) error { return remote.Write(tag, image) })
+}
+
+// written writes what was made, and returns its digest.
+func written[T interface{ Digest() (v1.Hash, error) }](made T, err error) func(write func(T) error) (string, error) {
+	return func(write func(T) error) (string, error) {
+		if err != nil {
+			return "", err
+		}
+		if err := write(made); err != nil {
+			return "", err
+		}
+		digest, err := made.Digest()
+		return digest.String(), err
+	}
 }
