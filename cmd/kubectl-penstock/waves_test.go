@@ -76,19 +76,19 @@ func (s *shore) run(t *testing.T, args ...string) (code int, out, errOut string)
 // exec changes the rows as the controller does.
 func (s *shore) exec(t *testing.T, statement string) {
 	t.Helper()
-	_, err := s.rows.Pool().Exec(t.Context(), strings.ReplaceAll(statement, "NS", s.namespace))
+	_, err := s.rows.Pool().Exec(t.Context(), strings.ReplaceAll(statement, "{ns}", s.namespace))
 	require.NoError(t, err)
 }
 
 // waves writes a wave that has stopped.
 func (s *shore) waves(t *testing.T) {
 	t.Helper()
-	s.exec(t, `INSERT INTO base_image (image_uid, namespace, name, image, repository, tag, wave) VALUES ('NS/java', 'NS', 'java', 'example.org/java:17', 'example.org/java', '17', 2)`)
+	s.exec(t, `INSERT INTO base_image (image_uid, namespace, name, image, repository, tag, wave) VALUES ('{ns}/java', '{ns}', 'java', 'example.org/java:17', 'example.org/java', '17', 2)`)
 	s.exec(t, `INSERT INTO wave (image_uid, number, digest, state, message, ended_at) VALUES
-		('NS/java', 1, 'sha256:1', 'Succeeded', '', now()), ('NS/java', 2, 'sha256:2', 'Stopped', 'too many', NULL)`)
+		('{ns}/java', 1, 'sha256:1', 'Succeeded', '', now()), ('{ns}/java', 2, 'sha256:2', 'Stopped', 'too many', NULL)`)
 	s.exec(t, `INSERT INTO wave_item (image_uid, number, pipeline_uid, namespace, pipeline, build_name, state, message, ended_at) VALUES
-		('NS/java', 2, '1', 'NS', 'api', 'api-w2', 'Failed', 'build api-w2 ended as Failed', now()), ('NS/java', 2, '2', 'NS', 'old', 'old-w2', 'Skipped', 'the CiPipeline is suspended', now()),
-		('NS/java', 2, '3', 'NS', 'web', 'web-w2', 'Pending', '', NULL), ('NS/java', 2, '4', 'elsewhere', 'web', 'web-w2', 'Pending', '', NULL)`)
+		('{ns}/java', 2, '1', '{ns}', 'api', 'api-w2', 'Failed', 'build api-w2 ended as Failed', now()), ('{ns}/java', 2, '2', '{ns}', 'old', 'old-w2', 'Skipped', 'the CiPipeline is suspended', now()),
+		('{ns}/java', 2, '3', '{ns}', 'web', 'web-w2', 'Pending', '', NULL), ('{ns}/java', 2, '4', 'elsewhere', 'web', 'web-w2', 'Pending', '', NULL)`)
 }
 
 func TestWavesAreListedAndShown(t *testing.T) {
