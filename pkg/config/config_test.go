@@ -51,7 +51,7 @@ func defaults() Config {
 			"daemonsets.apps", "replicasets.apps", "jobs.batch", "cronjobs.batch", "ingresses.networking.k8s.io",
 		},
 		ResourceBatchSize: 5, NotificationWorkers: 8,
-		ServerBindAddress: ":8443",
+		ServerBindAddress: ":8443", WebhookBindAddress: ":9444",
 	}
 }
 
@@ -77,7 +77,7 @@ func TestLoadAccepts(t *testing.T) {
 				"TEMPLATE_WAIT", "1m",
 				"CLUSTER_PROBE_INTERVAL", "30s", "CLUSTER_PROBE_PARALLELISM", "7", "RESOURCE_KINDS", "pods, workflows.argoproj.io", "RESOURCE_BATCH_SIZE", "9",
 				"NOTIFICATION_WORKERS", "4", "OUTBOUND_ALLOWED_NETWORKS", "10.1.0.0/16, fd00:25::/64", "OUTBOUND_PROXY", "http://proxy.example:3128",
-				"SERVER_BIND_ADDRESS", "127.0.0.1:0", "SERVER_URL", "https://penstock.example.org", "SERVER_TLS_DIR", "/tls", "SERVER_TOKEN_AUDIENCES", "penstock,other",
+				"SERVER_BIND_ADDRESS", "127.0.0.1:0", "WEBHOOK_BIND_ADDRESS", "127.0.0.1:9", "SERVER_URL", "https://penstock.example.org", "SERVER_TLS_DIR", "/tls", "SERVER_TOKEN_AUDIENCES", "penstock,other",
 				"WORKFLOW_LABELS", "workflows.argoproj.io/controller-instanceid=ci, team=", "PICKUP_TIMEOUT", "90s",
 			),
 			change: func(c *Config) {
@@ -94,7 +94,7 @@ func TestLoadAccepts(t *testing.T) {
 					TemplateWait:         time.Minute,
 					ClusterProbeInterval: 30 * time.Second, ClusterProbeParallelism: 7, ResourceKinds: []string{"pods", "workflows.argoproj.io"}, ResourceBatchSize: 9,
 					NotificationWorkers: 4, OutboundAllowedNetworks: []string{"10.1.0.0/16", "fd00:25::/64"}, OutboundProxy: "http://proxy.example:3128",
-					ServerBindAddress: "127.0.0.1:0", ServerURL: "https://penstock.example.org", ServerTLSDir: "/tls", ServerTokenAudiences: []string{"penstock", "other"},
+					ServerBindAddress: "127.0.0.1:0", WebhookBindAddress: "127.0.0.1:9", ServerURL: "https://penstock.example.org", ServerTLSDir: "/tls", ServerTokenAudiences: []string{"penstock", "other"},
 					WorkflowLabels: []string{"workflows.argoproj.io/controller-instanceid=ci", "team="}, PickupTimeout: 90 * time.Second,
 				}
 			},

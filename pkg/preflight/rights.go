@@ -61,7 +61,7 @@ func Rights() []Right {
 		verbs(Right{Group: groupPenstock, Resource: "notificationpolicies"}, "list", "watch"),
 		verbs(Right{Group: groupPenstock, Resource: "notificationchannels/status"}, "patch"),
 		verbs(Right{Group: groupPenstock, Resource: "notificationpolicies/status"}, "patch"),
-		verbs(Right{Group: groupPenstock, Resource: "baseimages"}, "list", "watch"),
+		verbs(Right{Group: groupPenstock, Resource: "baseimages"}, "get", "list", "watch"),
 		verbs(Right{Group: groupPenstock, Resource: "baseimages/status"}, "patch"),
 		verbs(Right{Group: groupPenstock, Resource: "receivers"}, "list", "watch"),
 		verbs(Right{Group: groupPenstock, Resource: "receivers/status"}, "patch"),

