@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	authorizationv1 "k8s.io/api/authorization/v1"
@@ -86,7 +87,7 @@ func TestListWaves(t *testing.T) {
 	_, first := list(token, "?limit=1&namespace="+mine)
 	require.Contains(t, s.get(t, token, "/api/v1/waves?history=true&namespace="+mine+"&cursor="+first.Next).detail(t, http.StatusBadRequest), "another query")
 
-	require.Eventually(t, func() bool { return s.get(t, token, "/api/v1/waves").status == http.StatusOK }, patience, look, "a namespace that has base images alone")
+	require.Eventually(t, func() bool { return s.get(t, token, "/api/v1/waves").status == http.StatusOK }, patience, 200*time.Millisecond, "a namespace that has base images alone")
 	got, _ = list(token, "")
 	require.Equal(t, []string{"java 2 Running", "node 1 Stopped"}, got, "of the namespaces that they may read")
 	got, _ = list(all, "")
@@ -113,7 +114,7 @@ func TestGetAWave(t *testing.T) {
 	require.Eventually(t, func() bool {
 		_, answer := show(token, "0")
 		return len(answer.Items) == 2
-	}, patience, look, "the server learns of the namespace")
+	}, patience, 200*time.Millisecond, "the server learns of the namespace")
 
 	got, newest := show(token, "0")
 	require.Equal(t, []string{"api api-w2 Succeeded: said of api", "web web-w2 Building: said of web"}, got)

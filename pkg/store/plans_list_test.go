@@ -38,7 +38,7 @@ const all, one = 6000, 100
 func plansOf(h history) map[string]plan {
 	plans := map[string]plan{}
 	for _, some := range []map[string]plan{
-		dispatched(h), tracked(h), followed(h), planning(h), chunked(h), reported(h), asked(h), mirroring(h), pruned(h), viewed(h), notifying(h), receiving(), toldPeople(), basedOn(), built(h), waved(),
+		dispatched(h), tracked(h), followed(h), planning(h), chunked(h), reported(h), asked(h), mirroring(h), pruned(h), viewed(h), notifying(h), receiving(), toldPeople(), basedOn(), built(h), waved(), wavesViewed(),
 	} {
 		maps.Copy(plans, some)
 	}
@@ -396,5 +396,15 @@ func waved() map[string]plan {
 		"NewestRebuilds":   {pages: all, arguments: arguments{"since": "2024-05-17", "patience": "10 minutes", "pipeline_uids": array(numbers[:20], as("ci-%d"))}},
 		"NamedBaseImages":  {pages: 6 * one, arguments: names},
 		"NewestWaves":      {pages: all, arguments: arguments{"image_uids": uids}},
+	}
+}
+
+// wavesViewed is what penstock server shows of waves.
+func wavesViewed() map[string]plan {
+	shown := arguments{"image_uid": "i-1", "number": "1", "state": "", "name": "", "history": "true"}
+	return map[string]plan{
+		"ViewWaves":           {pages: one, arguments: joined(shown, arguments{"after_namespace": "", "after_name": "", "before_number": "0"})},
+		"ViewWaveItems":       {pages: one, arguments: joined(shown, arguments{"after_namespace": "", "after_pipeline": "", "after_uid": ""})},
+		"ViewWaveItemsHidden": {pages: one, arguments: shown},
 	}
 }

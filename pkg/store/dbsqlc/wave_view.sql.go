@@ -109,22 +109,26 @@ func (q *Queries) ViewWaveItemsHidden(ctx context.Context, arg ViewWaveItemsHidd
 
 const viewWaves = `-- name: ViewWaves :many
 
-SELECT b.namespace, b.name, b.image, w.image_uid, w.number, w.digest, w.state, w.message, w.started_at, w.ended_at,
-       i.total, i.pending, i.building, i.succeeded, i.failed, i.skipped
-FROM base_image b
-JOIN wave w ON w.image_uid = b.image_uid AND ($1::boolean OR w.number = b.wave)
+WITH page AS (
+    SELECT b.namespace, b.name, b.image, w.image_uid, w.number, w.digest, w.state, w.message, w.started_at, w.ended_at
+    FROM base_image b
+    JOIN wave w ON w.image_uid = b.image_uid AND ($1::boolean OR w.number = b.wave)
+    WHERE b.deleted_at IS NULL AND ($2::boolean OR b.namespace = ANY($3::text[]))
+      AND ($4::text = '' OR b.name = $4::text) AND ($5::text = '' OR w.state = $5::text)
+      AND (b.namespace, b.name) >= ($6::text, $7::text)
+      AND ((b.namespace, b.name) > ($6::text, $7::text) OR w.number < $8::bigint)
+    ORDER BY b.namespace, b.name, w.number DESC
+    LIMIT $9
+)
+SELECT p.namespace, p.name, p.image, p.image_uid, p.number, p.digest, p.state, p.message, p.started_at, p.ended_at, i.total, i.pending, i.building, i.succeeded, i.failed, i.skipped
+FROM page p
 CROSS JOIN LATERAL (
     SELECT count(*) AS total, count(*) FILTER (WHERE item.state IN ('Pending', 'Deferred')) AS pending,
            count(*) FILTER (WHERE item.state = 'Building') AS building, count(*) FILTER (WHERE item.state = 'Succeeded') AS succeeded,
            count(*) FILTER (WHERE item.state = 'Failed') AS failed, count(*) FILTER (WHERE item.state = 'Skipped') AS skipped
-    FROM wave_item item WHERE item.image_uid = w.image_uid AND item.number = w.number
+    FROM wave_item item WHERE item.image_uid = p.image_uid AND item.number = p.number
 ) i
-WHERE b.deleted_at IS NULL AND ($2::boolean OR b.namespace = ANY($3::text[]))
-  AND ($4::text = '' OR b.name = $4::text) AND ($5::text = '' OR w.state = $5::text)
-  AND (b.namespace, b.name) >= ($6::text, $7::text)
-  AND ((b.namespace, b.name) > ($6::text, $7::text) OR w.number < $8::bigint)
-ORDER BY b.namespace, b.name, w.number DESC
-LIMIT $9
+ORDER BY p.namespace, p.name, p.number DESC
 `
 
 type ViewWavesParams struct {
@@ -160,7 +164,7 @@ type ViewWavesRow struct {
 
 // Waves as people see them. Nothing here writes or locks.
 // Waves of base images that exist, by the name of the image, the newest first: the newest of each
-// image, or all.
+// image, or all. Items are counted of those waves alone that are on the page.
 func (q *Queries) ViewWaves(ctx context.Context, arg ViewWavesParams) ([]ViewWavesRow, error) {
 	rows, err := q.db.Query(ctx, viewWaves,
 		arg.History,
