@@ -22,7 +22,7 @@ func TestTheSamplesAreAccepted(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
 	p.Client = client.WithFieldValidation(p.Client, metav1.FieldValidationStrict)
-	for _, name := range []string{"templates.yaml", "pipelines.yaml", "build.yaml", "request.yaml", "targetcluster.yaml", "notification.yaml", "baseimage.yaml", "receiver.yaml"} {
+	for _, name := range []string{"templates.yaml", "pipelines.yaml", "build.yaml", "builds.yaml", "request.yaml", "targetcluster.yaml", "notification.yaml", "baseimage.yaml", "receiver.yaml"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			for _, object := range objectsIn(t, filepath.Join(root, "config", "samples", name)) {
