@@ -43,8 +43,9 @@ const (
 
 // Rows is what building reads and writes.
 type Rows interface {
-	// QueueBuild commits the task of a build, once, and gives turns.
-	QueueBuild(ctx context.Context, queued store.QueuedBuild, templateExists bool) error
+	// QueueBuilds commits the tasks of builds of one pipeline and ref, each once, and gives
+	// turns.
+	QueueBuilds(ctx context.Context, queued []store.QueuedBuild, templateExists bool) error
 	// GiveBuildTurns gives the turns of a pipeline and ref anew.
 	GiveBuildTurns(ctx context.Context, pipeline store.PipelineRef, ref string, templateExists bool) error
 	// BuildTasks returns the tasks of builds, by the UID of their CiBuild.
@@ -163,9 +164,7 @@ func (c *Controller) queue(ctx context.Context, build *v1alpha1.CiBuild, pipelin
 	}
 	switch {
 	case task == nil:
-		queued := store.QueuedBuild{Build: plan.Facts(build), Pipeline: refOf(pipeline), Priority: trigger.BuildPriority(build)}
-		err = c.Rows.QueueBuild(ctx, queued, exists)
-		failpoint.Hit(failpoint.BuildAfterCommit)
+		err = c.commit(ctx, build, pipeline, exists)
 	case exists:
 		err = c.Rows.GiveBuildTurns(ctx, refOf(pipeline), build.Spec.Ref, true)
 	case task.For >= c.TemplateWait:
@@ -179,6 +178,37 @@ func (c *Controller) queue(ctx context.Context, build *v1alpha1.CiBuild, pipelin
 	c.OnCommit()
 	c.OnQueued(client.ObjectKeyFromObject(build))
 	return !exists, nil
+}
+
+// commit queues the build with all others of its pipeline and ref that are not queued yet:
+// after a start they come in any order, and one that is queued after a newer one has no turn.
+func (c *Controller) commit(ctx context.Context, build *v1alpha1.CiBuild, pipeline *v1alpha1.CiPipeline, templateExists bool) error {
+	open, err := lookup.OpenBuilds(ctx, c.Cache, client.ObjectKeyFromObject(pipeline), build.Spec.Ref)
+	if err != nil {
+		return err
+	}
+	uids := make([]string, len(open))
+	for i, one := range open {
+		uids[i] = string(one.UID)
+	}
+	tasks, err := c.Rows.BuildTasks(ctx, uids...)
+	if err != nil {
+		return err
+	}
+	var queued []store.QueuedBuild
+	for _, one := range open {
+		if _, exists := tasks[string(one.UID)]; !exists {
+			queued = append(queued, store.QueuedBuild{Build: plan.Facts(one), Pipeline: refOf(pipeline), Priority: trigger.BuildPriority(one)})
+		}
+	}
+	if err := c.Rows.QueueBuilds(ctx, queued, templateExists); err != nil {
+		return err
+	}
+	failpoint.Hit(failpoint.BuildAfterCommit)
+	for _, one := range queued {
+		c.OnQueued(types.NamespacedName{Namespace: one.Build.Namespace, Name: one.Build.Name})
+	}
+	return nil
 }
 
 func (c Config) find(ctx context.Context, build *v1alpha1.CiBuild) (*store.BuildTask, error) {

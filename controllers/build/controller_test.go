@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
@@ -43,6 +44,34 @@ func TestABuildIsQueuedOnceWhereItsPipelineRunsIt(t *testing.T) {
 	s.queued("lost", given.BuildOf("nobody"))
 	require.Nil(t, s.task("lost"), "its pipeline does not exist")
 	require.Zero(t, s.look("b9"), "it does not exist")
+}
+
+// The controller was away while they were created, and comes to the last one first.
+func TestBuildsThatWereCreatedMeanwhileAreQueuedTogether(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, given.BuildPolicy(v1alpha1.ConcurrencyQueue))
+	names := []string{"b1", "b2", "b3"}
+	for _, name := range names {
+		s.create(given.CiBuild(name, given.BuildOf("shop"), given.OfRef("main")))
+	}
+	s.create(given.CiBuild("ended", given.BuildOf("shop"), given.OfRef("main")))
+	ended := s.read("ended")
+	ended.Status.Phase = v1alpha1.BuildFailed
+	require.NoError(t, s.cluster.Status().Update(t.Context(), ended))
+	s.create(given.CiBuild("other", given.BuildOf("shop"), given.OfRef("dev")))
+	var told []string
+	s.controller.OnQueued = func(build types.NamespacedName) { told = append(told, build.Name) }
+	s.look("b3")
+	require.ElementsMatch(t, append(names, "b3"), told)
+	require.Nil(t, s.task("ended"))
+	require.Nil(t, s.task("other"))
+	for range names {
+		s.runs(store.StatusFailed, nil)
+		require.NoError(t, s.end())
+	}
+	for _, name := range names {
+		s.is(name, v1alpha1.BuildFailed, v1alpha1.ReasonWorkflowFailed, "")
+	}
 }
 
 func TestABuildOfASuspendedPipelineWaits(t *testing.T) {

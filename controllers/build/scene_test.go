@@ -3,6 +3,7 @@ package build
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -40,6 +41,21 @@ func (r *rows) SettleBuilds(ctx context.Context, ids []int64) error {
 	return r.Store.SettleBuilds(ctx, ids)
 }
 
+// indexed finds the builds of a pipeline as the cache does by its index, at the API server.
+type indexed struct{ client.Reader }
+
+func (r indexed) List(ctx context.Context, list client.ObjectList, options ...client.ListOption) error {
+	asked := (&client.ListOptions{}).ApplyOptions(options)
+	if err := r.Reader.List(ctx, list, client.InNamespace(asked.Namespace)); err != nil {
+		return err
+	}
+	builds := list.(*v1alpha1.CiBuildList)
+	builds.Items = slices.DeleteFunc(builds.Items, func(build v1alpha1.CiBuild) bool {
+		return build.Spec.PipelineRef.Name != asked.FieldSelector.Requirements()[0].Value
+	})
+	return nil
+}
+
 // scene is a controller and an ender before a real API server, which is their cache as well,
 // and a real database.
 type scene struct {
@@ -68,7 +84,7 @@ func newScene(t *testing.T, with ...func(*v1alpha1.CiPipeline)) *scene {
 	t.Cleanup(opened.Close)
 	s := &scene{t: t, cluster: admin, store: opened, rows: &rows{Store: opened}, events: events.NewFakeRecorder(100), namespace: local.NewNamespace(t)}
 	config := Config{
-		Cache: admin, Live: admin, Writer: admin, Rows: s.rows, Events: s.events, TemplateWait: time.Hour,
+		Cache: indexed{admin}, Live: admin, Writer: admin, Rows: s.rows, Events: s.events, TemplateWait: time.Hour,
 		OnCommit: func() { s.commits++ }, OnQueued: func(types.NamespacedName) {},
 		Recorded: func(workflows []types.NamespacedName) { s.recorded = append(s.recorded, workflows...) }, Log: logr.Discard(),
 	}

@@ -100,6 +100,25 @@ func Builds(ctx context.Context, cache client.Reader, pipeline types.NamespacedN
 	return names, nil
 }
 
+// OpenBuilds returns the CiBuilds of a CiPipeline and ref that have not ended and are not being
+// deleted. They are shared with the cache: do not change them.
+func OpenBuilds(ctx context.Context, cache client.Reader, pipeline types.NamespacedName, ref string) ([]*v1alpha1.CiBuild, error) {
+	var list v1alpha1.CiBuildList
+	err := cache.List(ctx, &list, client.InNamespace(pipeline.Namespace),
+		client.MatchingFields{pipelineIndex: pipeline.Name}, client.UnsafeDisableDeepCopy)
+	if err != nil {
+		return nil, fmt.Errorf("list builds of CiPipeline: %w", err)
+	}
+	var open []*v1alpha1.CiBuild
+	for i := range list.Items {
+		build := &list.Items[i]
+		if build.Spec.Ref == ref && !build.Status.Phase.IsTerminal() && build.DeletionTimestamp.IsZero() {
+			open = append(open, build)
+		}
+	}
+	return open, nil
+}
+
 // NewestBuild returns the CiBuild of a CiPipeline that was created last, or nil. It is shared
 // with the cache: do not change it.
 func NewestBuild(ctx context.Context, cache client.Reader, pipeline types.NamespacedName) (*v1alpha1.CiBuild, error) {

@@ -23,25 +23,30 @@ type QueuedBuild struct {
 	Priority int32
 }
 
-// QueueBuild commits the task of a build, once, and gives the turns of its pipeline and ref.
-// templateExists lets builds go on that wait for the pipeline's template.
-func (s *Store) QueueBuild(ctx context.Context, queued QueuedBuild, templateExists bool) error {
+// QueueBuilds commits the tasks of builds of one pipeline and ref, each once, and gives the
+// turns among them. Builds that are known together are to be queued together: one that comes
+// after a newer one has no turn any more. templateExists lets builds go on that wait for the
+// pipeline's template.
+func (s *Store) QueueBuilds(ctx context.Context, queued []QueuedBuild, templateExists bool) error {
+	if len(queued) == 0 {
+		return nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, PlanTimeout)
 	defer cancel()
-	params, err := insertBuildTask(queued)
-	if err != nil {
-		return err
-	}
-	err = s.transaction(ctx, func(queries *dbsqlc.Queries) error {
-		if err := queries.EnsureBuild(ctx, dbsqlc.EnsureBuildParams(planBuildParams(queued.Build))); err != nil {
-			return fmt.Errorf("note build: %w", err)
+	err := s.transaction(ctx, func(queries *dbsqlc.Queries) error {
+		for _, one := range queued {
+			if err := queries.EnsureBuild(ctx, dbsqlc.EnsureBuildParams(planBuildParams(one.Build))); err != nil {
+				return fmt.Errorf("note build: %w", err)
+			}
 		}
-		turns, err := lockBuildTurns(ctx, queries, queued.Pipeline, queued.Build.Ref)
+		turns, err := lockBuildTurns(ctx, queries, queued[0].Pipeline, queued[0].Build.Ref)
 		if err != nil {
 			return err
 		}
-		if _, err := queries.InsertBuildTask(ctx, params); err != nil {
-			return fmt.Errorf("insert task: %w", err)
+		for _, one := range queued {
+			if err := insertBuildTask(ctx, queries, one); err != nil {
+				return err
+			}
 		}
 		if err := turns.give(ctx, templateExists); err != nil {
 			return err
@@ -49,7 +54,7 @@ func (s *Store) QueueBuild(ctx context.Context, queued QueuedBuild, templateExis
 		return failpoint.Error(failpoint.BuildBeforeCommit)
 	})
 	if err != nil {
-		return fmt.Errorf("queue build %s: %w", queued.Build.Name, err)
+		return fmt.Errorf("queue builds of %s: %w", queued[0].Pipeline.Name, err)
 	}
 	return nil
 }
@@ -59,19 +64,23 @@ func BuildIdentity(buildUID, pipelineUID string) trigger.Identity {
 	return trigger.Identity{BuildUID: buildUID, PipelineUID: pipelineUID, Run: 1, Stage: trigger.StageBuild}
 }
 
-func insertBuildTask(queued QueuedBuild) (dbsqlc.InsertBuildTaskParams, error) {
+func insertBuildTask(ctx context.Context, queries *dbsqlc.Queries, queued QueuedBuild) error {
 	identity := BuildIdentity(queued.Build.UID, queued.Pipeline.UID)
 	inputs, err := json.Marshal(trigger.Inputs{
 		Build: queued.Build.Name, BuildUID: queued.Build.UID, Revision: clean(queued.Build.Revision), Ref: clean(queued.Build.Ref), Stage: trigger.StageBuild,
 	})
 	if err != nil {
-		return dbsqlc.InsertBuildTaskParams{}, fmt.Errorf("encode inputs: %w", err)
+		return fmt.Errorf("encode inputs: %w", err)
 	}
-	return dbsqlc.InsertBuildTaskParams{
+	_, err = queries.InsertBuildTask(ctx, dbsqlc.InsertBuildTaskParams{
 		Namespace: queued.Build.Namespace, OwnerName: queued.Pipeline.Name, OwnerUid: queued.Pipeline.UID,
 		Identity: identity.Hash(), WorkflowName: trigger.WorkflowName(queued.Pipeline.Name, identity),
 		Inputs: string(inputs), Priority: queued.Priority,
-	}, nil
+	})
+	if err != nil {
+		return fmt.Errorf("insert task: %w", err)
+	}
+	return nil
 }
 
 // GiveBuildTurns gives the turns of builds of a pipeline and ref anew, since one of them has

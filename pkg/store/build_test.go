@@ -29,7 +29,7 @@ func builder(name string, policy v1alpha1.ConcurrencyPolicy) store.PipelineRef {
 func queue(t testing.TB, s *store.Store, pipeline store.PipelineRef, build trigger.Build, ref string) {
 	t.Helper()
 	build.CiPipeline, build.Ref = pipeline.Name, ref
-	require.NoError(t, s.QueueBuild(t.Context(), store.QueuedBuild{Build: build, Pipeline: pipeline}, true))
+	require.NoError(t, s.QueueBuilds(t.Context(), []store.QueuedBuild{{Build: build, Pipeline: pipeline}}, true))
 }
 
 // claimBuilds takes all builds that may start.
@@ -149,6 +149,33 @@ func TestBuildsOfOtherRefsAndPipelinesWaitForNobody(t *testing.T) {
 	require.Len(t, claimBuilds(t, s), 4)
 }
 
+// After a start they are known together, in any order.
+func TestBuildsThatAreQueuedTogetherAreInTheirOrder(t *testing.T) {
+	t.Parallel()
+	for _, policy := range policies {
+		for _, order := range permutations(3) {
+			s := newStore(t)
+			shop := builder("shop", policy)
+			var queued []store.QueuedBuild
+			for _, build := range order {
+				queued = append(queued, store.QueuedBuild{Build: builtAt(fmt.Sprint("b", build), build), Pipeline: shop})
+			}
+			require.NoError(t, s.QueueBuilds(t.Context(), queued, true))
+			drainBuilds(t, s, policy, store.StatusSucceeded)
+			want := []string{"b1", "b2", "b3"}
+			switch policy {
+			case v1alpha1.ConcurrencyLatest, v1alpha1.ConcurrencyReplace:
+				want = want[2:]
+			case v1alpha1.ConcurrencyAllow:
+				require.ElementsMatch(t, want, startedBuilds(t, s, "shop"))
+				continue
+			}
+			require.Equal(t, want, startedBuilds(t, s, "shop"), "%s %v", policy, order)
+		}
+	}
+	require.NoError(t, newStore(t).QueueBuilds(t.Context(), nil, true), "none")
+}
+
 func TestABuildHasOneTaskWhateverIsCommittedTwice(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
@@ -156,7 +183,7 @@ func TestABuildHasOneTaskWhateverIsCommittedTwice(t *testing.T) {
 	var all sync.WaitGroup
 	for range 8 {
 		all.Go(func() {
-			if err := s.QueueBuild(t.Context(), store.QueuedBuild{Build: build, Pipeline: pipeline}, true); err != nil {
+			if err := s.QueueBuilds(t.Context(), []store.QueuedBuild{{Build: build, Pipeline: pipeline}}, true); err != nil {
 				t.Errorf("queue: %v", err)
 			}
 		})
@@ -182,7 +209,7 @@ func TestBuildsThatBaseImagesAskForGoLast(t *testing.T) {
 	for i, priority := range []int32{-100, 0, -100, 0} {
 		name := fmt.Sprint("b", i)
 		build := store.QueuedBuild{Build: builtAt(name, i), Pipeline: builder(name, v1alpha1.ConcurrencyLatest), Priority: priority}
-		require.NoError(t, s.QueueBuild(t.Context(), build, true))
+		require.NoError(t, s.QueueBuilds(t.Context(), []store.QueuedBuild{build}, true))
 	}
 	claims, err := s.Claim(t.Context(), ci, "w", 2, lease)
 	require.NoError(t, err)
@@ -321,7 +348,7 @@ func TestABuildThatWaitsForItsTemplateYieldsItsTurn(t *testing.T) {
 		hold(t, s, claimBuilds(t, s)[0])
 		newer := store.QueuedBuild{Build: builtAt("b2", 2), Pipeline: shop}
 		newer.Build.Ref = "main"
-		require.NoError(t, s.QueueBuild(t.Context(), newer, false))
+		require.NoError(t, s.QueueBuilds(t.Context(), []store.QueuedBuild{newer}, false))
 		want := "b1 Superseded Superseded"
 		if policy == v1alpha1.ConcurrencyAllow {
 			want = "b1 Held Template"

@@ -390,8 +390,8 @@ func buildCalls() map[string]call {
 		return store.Request{Namespace: given.Namespace, Name: name, SpecHash: "x", BuildName: "none"}
 	}
 	return map[string]call{
-		"QueueBuild": {store.PlanTimeout, func(ctx context.Context, s *store.Store) error {
-			return s.QueueBuild(ctx, store.QueuedBuild{Build: given.Build("queued"), Pipeline: ref}, true)
+		"QueueBuilds": {store.PlanTimeout, func(ctx context.Context, s *store.Store) error {
+			return s.QueueBuilds(ctx, []store.QueuedBuild{{Build: given.Build("queued"), Pipeline: ref}}, true)
 		}},
 		"GiveBuildTurns": {store.PlanTimeout, func(ctx context.Context, s *store.Store) error { return s.GiveBuildTurns(ctx, ref, "main", true) }},
 		"BuildTasks": {store.ReadTimeout, func(ctx context.Context, s *store.Store) error {
