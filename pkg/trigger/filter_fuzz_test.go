@@ -23,7 +23,7 @@ const longestFilter = 4096
 // FuzzFilter gives any text as a filter.
 func FuzzFilter(f *testing.F) {
 	for _, seed := range []string{
-		"", "true", "false", "true ? false : true", "build.revision == 'main'", "artifact.image.matches('^reg.*:1')",
+		"", "true", "false", "true ? false : true", "build.revision == 'main'", "build.ref == '' || build.ref.matches('^release')", "artifact.image.matches('^reg.*:1')",
 		"artifact.digest.startsWith('sha256:') && !(build.cause in ['Manual', 'API'])",
 		"pipeline.environment.lowerAscii() == 'staging' || has(build.name)",
 		"[1, 2, 3].exists(x, x > size(build.name))", "{'a': true}['b']", "1 / 0 == 1", "dyn(1)", "build", "null",

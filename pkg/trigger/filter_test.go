@@ -66,6 +66,17 @@ func TestTheCostOfAFilterDecidesAndNotItsTime(t *testing.T) {
 	}
 }
 
+func TestAFilterSeesTheBranchOrTagOfTheBuild(t *testing.T) {
+	t.Parallel()
+	filters, build := newDecider(t).Filters, given.Build("b1")
+	for ref, want := range map[string]bool{"release/1": true, "main": false, "": false} {
+		build.Ref = ref
+		matches, err := filters.Matches(build, given.Artifact(0), given.CdPipeline("web", given.Filter(`build.ref.startsWith("release/")`)))
+		require.NoError(t, err)
+		require.Equal(t, want, matches, ref)
+	}
+}
+
 func TestCheckTellsWhatMatchesWouldMeet(t *testing.T) {
 	t.Parallel()
 	filters := newDecider(t).Filters

@@ -160,3 +160,19 @@ func FuzzWorkflowName(f *testing.F) {
 		}
 	})
 }
+
+func TestTheWorkflowsOfBuildsAreKnownByTheirNames(t *testing.T) {
+	t.Parallel()
+	of := func(pipeline string, stage trigger.Stage) string {
+		return trigger.WorkflowName(pipeline, trigger.Identity{BuildUID: "b", PipelineUID: "p", Run: 1, Stage: stage})
+	}
+	for _, pipeline := range []string{"shop", "a", "shop.web", "build", "x-build", "pre-build-deploy", strings.Repeat("a", 253), strings.Repeat("b-", 100) + "b"} {
+		require.True(t, trigger.IsBuildName(of(pipeline, trigger.StageBuild)), pipeline)
+		for _, stage := range []trigger.Stage{trigger.StagePre, trigger.StageDeploy, trigger.StagePost} {
+			require.False(t, trigger.IsBuildName(of(pipeline, stage)), "%s %s", pipeline, stage)
+		}
+	}
+	for _, other := range []string{"", "build", "shop-build", "shop-build-", "shop-build-x", "shop-rebuild-abcdefghijklmnop", "-abcdefghijklmnop"} {
+		require.False(t, trigger.IsBuildName(other), other)
+	}
+}
