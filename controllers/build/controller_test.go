@@ -139,8 +139,7 @@ func TestABuildTellsWhereItStands(t *testing.T) {
 func TestARetriedBuildHasANameOfTheRequest(t *testing.T) {
 	t.Parallel()
 	asked := store.Request{Name: "again", SpecHash: "x"}
-	first, second := retryName("shop-1", asked), retryName("shop-1", asked)
-	require.Equal(t, first, second)
+	require.Equal(t, retryName("shop-1", asked), retryName("shop-1", store.Request{Name: "again", SpecHash: "x", Reason: "another"}))
 	require.NotEqual(t, retryName("shop-1", asked), retryName("shop-1", store.Request{Name: "again", SpecHash: "y"}))
 	long := retryName(strings.Repeat("a", 243)+".-."+strings.Repeat("b", 7), asked)
 	require.LessOrEqual(t, len(long), maxName)
