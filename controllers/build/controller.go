@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/client-go/util/workqueue"
@@ -52,6 +53,8 @@ type Rows interface {
 	BuildTasks(ctx context.Context, buildUIDs ...string) (map[string]store.BuildTask, error)
 	// EndTemplateWait ends a build that has waited too long for its template.
 	EndTemplateWait(ctx context.Context, task int64, message string) error
+	// CancelHeldBuild ends a build that waits in a CiPipeline that was deleted.
+	CancelHeldBuild(ctx context.Context, task int64, message string) error
 	// EndedBuilds returns builds whose task has ended and is not settled, but for some.
 	EndedBuilds(ctx context.Context, most int, passedOver []int64) ([]store.EndedBuild, error)
 	// SettleBuilds notes that the CiBuilds of these tasks say how they ended.
@@ -114,8 +117,11 @@ func options() controller.Options {
 // that it waits for is there.
 func (c *Controller) Reconcile(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
 	build, pipeline, err := c.read(ctx, request.NamespacedName)
-	if err != nil || pipeline == nil {
+	switch {
+	case err != nil || build == nil:
 		return reconcile.Result{}, err
+	case pipeline == nil:
+		return reconcile.Result{}, c.orphan(ctx, build)
 	}
 	if c.Compared != nil {
 		if err := c.Compared(ctx); err != nil {
@@ -129,7 +135,8 @@ func (c *Controller) Reconcile(ctx context.Context, request reconcile.Request) (
 	return reconcile.Result{RequeueAfter: templatePause}, nil
 }
 
-// read returns the build and its pipeline; none where it has ended or runs elsewhere.
+// read returns the build and its pipeline: no build where it has ended or runs elsewhere, and
+// no pipeline where that is not known.
 func (c Config) read(ctx context.Context, key types.NamespacedName) (*v1alpha1.CiBuild, *v1alpha1.CiPipeline, error) {
 	build, pipeline := &v1alpha1.CiBuild{}, &v1alpha1.CiPipeline{}
 	if err := c.Cache.Get(ctx, key, build); err != nil {
@@ -138,8 +145,12 @@ func (c Config) read(ctx context.Context, key types.NamespacedName) (*v1alpha1.C
 	if build.Status.Phase.IsTerminal() || !build.DeletionTimestamp.IsZero() {
 		return nil, nil, nil
 	}
-	if err := c.Cache.Get(ctx, types.NamespacedName{Namespace: key.Namespace, Name: build.Spec.PipelineRef.Name}, pipeline); err != nil {
-		return nil, nil, client.IgnoreNotFound(err)
+	err := c.Cache.Get(ctx, types.NamespacedName{Namespace: key.Namespace, Name: build.Spec.PipelineRef.Name}, pipeline)
+	if apierrors.IsNotFound(err) {
+		return build, nil, nil
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("get CiPipeline: %w", err)
 	}
 	if pipeline.Spec.Workflow == nil {
 		return nil, nil, nil
@@ -153,6 +164,9 @@ func (c *Controller) queue(ctx context.Context, build *v1alpha1.CiBuild, pipelin
 	task, err := c.find(ctx, build)
 	if err != nil {
 		return false, err
+	}
+	if task != nil && task.PipelineUID != string(pipeline.UID) {
+		return false, c.cancel(ctx, build, task)
 	}
 	waits = task != nil && task.Status == store.StatusHeld && task.Reason == v1alpha1.ReasonTemplate
 	if (task != nil && !waits) || (task == nil && pipeline.Spec.Suspend) {
@@ -178,6 +192,35 @@ func (c *Controller) queue(ctx context.Context, build *v1alpha1.CiBuild, pipelin
 	c.OnCommit()
 	c.OnQueued(client.ObjectKeyFromObject(build))
 	return !exists, nil
+}
+
+// orphan ends a build that waits in a CiPipeline that was deleted: nothing would let it go on.
+func (c *Controller) orphan(ctx context.Context, build *v1alpha1.CiBuild) error {
+	task, err := c.find(ctx, build)
+	if err != nil || task == nil || task.Status != store.StatusHeld {
+		return err
+	}
+	err = c.Live.Get(ctx, types.NamespacedName{Namespace: build.Namespace, Name: build.Spec.PipelineRef.Name}, &v1alpha1.CiPipeline{})
+	if err == nil { // the cache is behind, and its next change has the build looked at
+		return nil
+	}
+	if !apierrors.IsNotFound(err) {
+		return fmt.Errorf("get CiPipeline: %w", err)
+	}
+	return c.cancel(ctx, build, task)
+}
+
+// cancel ends what waits of a build. What is in the queue is told when it is claimed, and what
+// is active goes on.
+func (c *Controller) cancel(ctx context.Context, build *v1alpha1.CiBuild, task *store.BuildTask) error {
+	if task.Status != store.StatusHeld {
+		return nil
+	}
+	err := c.Rows.CancelHeldBuild(ctx, task.ID, fmt.Sprintf("CiPipeline %s was deleted before the build's turn came", build.Spec.PipelineRef.Name))
+	if err == nil {
+		c.OnCommit() // the Ender tells
+	}
+	return err
 }
 
 // commit queues the build with all others of its pipeline and ref that are not queued yet:

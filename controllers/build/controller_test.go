@@ -113,6 +113,45 @@ func TestABuildThatHasWaitedTooLongForItsTemplateEnds(t *testing.T) {
 	s.is("b1", v1alpha1.BuildError, v1alpha1.ReasonTemplateNotFound, "WorkflowTemplate later did not appear within 1h0m0s (TEMPLATE_WAIT): create it, or correct spec.workflow.templateRef of CiPipeline shop, and build again")
 }
 
+func TestABuildThatWaitsInAPipelineThatIsGoneEnds(t *testing.T) {
+	t.Parallel()
+	for sentence, anew := range map[string]bool{"it was deleted": false, "it was made anew under its name": true} {
+		t.Run(sentence, func(t *testing.T) {
+			t.Parallel()
+			s := newScene(t)
+			s.queued("b1")
+			s.queued("b2")
+			s.look("b2")
+			require.Equal(t, store.StatusHeld, s.task("b2").Status)
+			pipeline := given.CiPipeline("shop", given.Builds("build"))
+			pipeline.Namespace = s.namespace
+			require.NoError(t, s.cluster.Delete(t.Context(), pipeline.DeepCopy()))
+			if anew {
+				s.create(pipeline)
+			}
+			s.look("b1")
+			s.look("b2")
+			require.Equal(t, store.StatusPending, s.task("b1").Status, "it is told when it is claimed")
+			require.NoError(t, s.end())
+			s.is("b2", v1alpha1.BuildCancelled, v1alpha1.ReasonPipelineDeleted, "CiPipeline shop was deleted before the build's turn came")
+		})
+	}
+}
+
+func TestABuildOfWhichTheCacheDoesNotKnowThePipelineGoesOn(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	s.queued("b1")
+	s.held(0)
+	known := s.controller.Cache
+	s.controller.Cache = withoutPipelines{known}
+	s.look("b1")
+	require.Equal(t, store.StatusHeld, s.task("b1").Status)
+	s.controller.Cache = known
+	s.look("b1")
+	require.Equal(t, store.StatusPending, s.task("b1").Status)
+}
+
 func TestABuildTellsWhereItStands(t *testing.T) {
 	t.Parallel()
 	s := newScene(t)

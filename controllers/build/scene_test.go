@@ -197,6 +197,16 @@ func (r stale) Get(ctx context.Context, key client.ObjectKey, into client.Object
 	return nil
 }
 
+// withoutPipelines is a cache that knows no CiPipeline.
+type withoutPipelines struct{ client.Reader }
+
+func (r withoutPipelines) Get(ctx context.Context, key client.ObjectKey, into client.Object, options ...client.GetOption) error {
+	if _, ok := into.(*v1alpha1.CiPipeline); ok {
+		return notFound(key)
+	}
+	return r.Reader.Get(ctx, key, into, options...)
+}
+
 // failing has patches of status fail.
 func (s *scene) failing(err error) {
 	s.Writer = interceptor.NewClient(s.cluster, interceptor.Funcs{

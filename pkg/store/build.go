@@ -244,8 +244,10 @@ func (s *Store) CancelBuild(ctx context.Context, request Request, buildUID strin
 
 // BuildTask is where the task of a build stands.
 type BuildTask struct {
-	ID                        int64
-	BuildUID                  string
+	ID       int64
+	BuildUID string
+	// PipelineUID is that of the CiPipeline that it was queued for.
+	PipelineUID               string
 	Status                    Status
 	Reason                    v1alpha1.Reason
 	Message                   string
@@ -268,7 +270,7 @@ func (s *Store) BuildTasks(ctx context.Context, buildUIDs ...string) (map[string
 	tasks := make(map[string]BuildTask, len(rows))
 	for _, row := range rows {
 		tasks[row.BuildUid] = BuildTask{
-			ID: row.ID, BuildUID: row.BuildUid, Status: Status(row.Status), Reason: v1alpha1.Reason(row.Reason), Message: row.Message,
+			ID: row.ID, BuildUID: row.BuildUid, PipelineUID: row.OwnerUid, Status: Status(row.Status), Reason: v1alpha1.Reason(row.Reason), Message: row.Message,
 			WorkflowName: row.WorkflowName, WorkflowUID: row.WorkflowUid, HadWorkflow: row.SubmittedAt.Valid,
 			StartedAt: row.StartedAt, FinishedAt: row.FinishedAt, For: time.Duration(row.ForSeconds * float64(time.Second)),
 		}
@@ -284,6 +286,19 @@ func (s *Store) EndTemplateWait(ctx context.Context, task int64, message string)
 	addMove(&move, task, StatusError, v1alpha1.ReasonTemplateNotFound, clean(message))
 	if err := s.queries.MoveHeldBuilds(ctx, move); err != nil {
 		return fmt.Errorf("end build that waits for its template: %w", err)
+	}
+	return nil
+}
+
+// CancelHeldBuild ends a build that waits for its turn or its template in a CiPipeline that was
+// deleted.
+func (s *Store) CancelHeldBuild(ctx context.Context, task int64, message string) error {
+	ctx, cancel := context.WithTimeout(ctx, WriteTimeout)
+	defer cancel()
+	var move dbsqlc.MoveHeldBuildsParams
+	addMove(&move, task, StatusCancelled, v1alpha1.ReasonPipelineDeleted, clean(message))
+	if err := s.queries.MoveHeldBuilds(ctx, move); err != nil {
+		return fmt.Errorf("end build of a deleted pipeline: %w", err)
 	}
 	return nil
 }
@@ -311,7 +326,7 @@ func (s *Store) EndedBuilds(ctx context.Context, most int, passedOver []int64) (
 			Namespace: row.Namespace, BuildName: row.BuildName, Ref: row.Ref,
 			Pipeline: PipelineRef{UID: row.OwnerUid, Namespace: row.Namespace, Name: row.OwnerName},
 			BuildTask: BuildTask{
-				ID: row.ID, BuildUID: row.BuildUid, Status: Status(row.Status), Reason: v1alpha1.Reason(row.Reason), Message: row.Message,
+				ID: row.ID, BuildUID: row.BuildUid, PipelineUID: row.OwnerUid, Status: Status(row.Status), Reason: v1alpha1.Reason(row.Reason), Message: row.Message,
 				WorkflowName: row.WorkflowName, WorkflowUID: row.WorkflowUid, HadWorkflow: row.SubmittedAt.Valid,
 				StartedAt: row.StartedAt, FinishedAt: row.FinishedAt,
 			},

@@ -399,6 +399,7 @@ func buildCalls() map[string]call {
 			return err
 		}},
 		"EndTemplateWait": {store.WriteTimeout, func(ctx context.Context, s *store.Store) error { return s.EndTemplateWait(ctx, 0, "x") }},
+		"CancelHeldBuild": {store.WriteTimeout, func(ctx context.Context, s *store.Store) error { return s.CancelHeldBuild(ctx, 0, "x") }},
 		"EndedBuilds": {store.ReadTimeout, func(ctx context.Context, s *store.Store) error {
 			_, err := s.EndedBuilds(ctx, 1, nil)
 			return err

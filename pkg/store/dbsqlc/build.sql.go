@@ -12,13 +12,14 @@ import (
 )
 
 const buildTasks = `-- name: BuildTasks :many
-SELECT id, (inputs->>'build_uid')::text AS build_uid, status, reason, message, workflow_name, workflow_uid, submitted_at, started_at, finished_at,
+SELECT id, owner_uid, (inputs->>'build_uid')::text AS build_uid, status, reason, message, workflow_name, workflow_uid, submitted_at, started_at, finished_at,
        EXTRACT(EPOCH FROM now() - changed_at)::float8 AS for_seconds
 FROM task WHERE kind = 'ci' AND inputs->>'build_uid' = ANY($1::text[])
 `
 
 type BuildTasksRow struct {
 	ID           int64
+	OwnerUid     string
 	BuildUid     string
 	Status       string
 	Reason       string
@@ -43,6 +44,7 @@ func (q *Queries) BuildTasks(ctx context.Context, buildUids []string) ([]BuildTa
 		var i BuildTasksRow
 		if err := rows.Scan(
 			&i.ID,
+			&i.OwnerUid,
 			&i.BuildUid,
 			&i.Status,
 			&i.Reason,

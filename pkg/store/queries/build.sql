@@ -25,7 +25,7 @@ SELECT 'Task', m.namespace, m.inputs->>'build', m.owner_name, m.owner_uid, m.id,
 
 -- name: BuildTasks :many
 -- The tasks of builds.
-SELECT id, (inputs->>'build_uid')::text AS build_uid, status, reason, message, workflow_name, workflow_uid, submitted_at, started_at, finished_at,
+SELECT id, owner_uid, (inputs->>'build_uid')::text AS build_uid, status, reason, message, workflow_name, workflow_uid, submitted_at, started_at, finished_at,
        EXTRACT(EPOCH FROM now() - changed_at)::float8 AS for_seconds
 FROM task WHERE kind = 'ci' AND inputs->>'build_uid' = ANY(@build_uids::text[]);
 
