@@ -168,7 +168,7 @@ func (c *Controller) queue(ctx context.Context, build *v1alpha1.CiBuild, pipelin
 	if task != nil && task.PipelineUID != string(pipeline.UID) {
 		return false, c.cancel(ctx, build, task)
 	}
-	waits = task != nil && task.Status == store.StatusHeld && task.Reason == v1alpha1.ReasonTemplate
+	waits = waitsForTemplate(task)
 	if (task != nil && !waits) || (task == nil && pipeline.Spec.Suspend) {
 		return false, nil
 	}
@@ -192,6 +192,10 @@ func (c *Controller) queue(ctx context.Context, build *v1alpha1.CiBuild, pipelin
 	c.OnCommit()
 	c.OnQueued(client.ObjectKeyFromObject(build))
 	return !exists, nil
+}
+
+func waitsForTemplate(task *store.BuildTask) bool {
+	return task != nil && task.Status == store.StatusHeld && task.Reason == v1alpha1.ReasonTemplate
 }
 
 // orphan ends a build that waits in a CiPipeline that was deleted: nothing would let it go on.
