@@ -2,6 +2,7 @@ package report
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -89,7 +90,7 @@ type desk struct {
 	events  *events.FakeRecorder
 	busy    bool
 	shut    bool // the backlog gate
-	patches int
+	patches counter
 	// refuse, where set, is what a status patch ends with instead of being made.
 	refuse error
 }
@@ -133,7 +134,7 @@ func (d *desk) patch(ctx context.Context, server client.Client, sub string, obje
 	if d.refuse != nil {
 		return d.refuse
 	}
-	d.patches++
+	d.patches.add()
 	return server.SubResource(sub).Patch(ctx, object, patch, opts...)
 }
 
@@ -163,3 +164,10 @@ func (d *desk) told() int {
 func named(name string) types.NamespacedName {
 	return types.NamespacedName{Namespace: given.Namespace, Name: name}
 }
+
+// counter counts what several goroutines do.
+type counter struct{ n atomic.Int64 }
+
+func (c *counter) add() { c.n.Add(1) }
+
+func (c *counter) value() int { return int(c.n.Load()) }

@@ -79,11 +79,11 @@ func TestABuildThatTakesLongToBePlannedSaysSo(t *testing.T) {
 		d.Builds(named("b1"))
 		for range 2 {
 			require.True(t, d.reports(t))
-			require.Zero(t, d.patches, "mostly it is planned at once, and a write is saved")
+			require.Zero(t, d.patches.value(), "mostly it is planned at once, and a write is saved")
 			time.Sleep(planningPatience / 2)
 		}
 		require.True(t, d.reports(t))
-		require.Equal(t, 1, d.patches)
+		require.Equal(t, 1, d.patches.value())
 		require.Equal(t, "False Planning: what to trigger is being decided", line(d.build(t).Status.Conditions, v1alpha1.ConditionPlanned))
 		require.Equal(t, "True BuildSucceeded: the build ended as Succeeded", line(d.build(t).Status.Conditions, v1alpha1.ConditionComplete))
 		require.Zero(t, d.told())

@@ -139,11 +139,11 @@ func TestWhyABuildIsNotPlannedIsOnItsCondition(t *testing.T) {
 		require.True(t, d.reports(t))
 	}
 	require.Equal(t, "False PlanFailed: "+why, line(d.build(t).Status.Conditions, v1alpha1.ConditionPlanned))
-	patches := d.patches
+	patches := d.patches.value()
 	d.planning[named("b1")] = time.Now().Add(-planningPatience)
 	d.Builds(named("b1"))
 	require.True(t, d.reports(t))
-	require.Equal(t, patches, d.patches, "it is written once")
+	require.Equal(t, patches, d.patches.value(), "it is written once")
 	trouble = ""
 	d.planning[named("b1")] = time.Now().Add(-planningPatience)
 	d.Builds(named("b1"))

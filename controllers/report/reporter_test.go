@@ -32,7 +32,7 @@ func TestARoundWritesWhatChangedAndNothingElse(t *testing.T) {
 	}
 	mark()
 	require.True(t, d.reports(t))
-	require.Equal(t, 2, d.patches)
+	require.Equal(t, 2, d.patches.value())
 	require.Equal(t, "1/1", d.build(t).Status.Triggers.Progress)
 	require.Equal(t, "Running", d.pipeline(t).Status.LastRun.Phase)
 	require.Equal(t, 2, d.told(), "Planned and AllTriggered")
@@ -41,24 +41,24 @@ func TestARoundWritesWhatChangedAndNothingElse(t *testing.T) {
 		mark()
 		require.True(t, d.reports(t))
 	}
-	require.Equal(t, 2, d.patches, "nothing has changed")
+	require.Equal(t, 2, d.patches.value(), "nothing has changed")
 	require.Zero(t, d.told())
 
 	d.rows.run.Status = store.StatusFailed
 	mark()
 	require.True(t, d.reports(t))
-	require.Equal(t, 3, d.patches)
+	require.Equal(t, 3, d.patches.value())
 	require.Equal(t, 1, d.told())
 
 	d.rows.deployed = []v1alpha1.Deployed{{Image: "app", Digest: "sha256:0", BuildName: "b1", At: metav1.Unix(1000, 0)}}
 	mark()
 	require.True(t, d.reports(t))
-	require.Equal(t, 4, d.patches)
+	require.Equal(t, 4, d.patches.value())
 	require.Equal(t, "app", d.pipeline(t).Status.Deployed[0].Image)
 	require.Zero(t, d.told(), "the Workflow tells")
 	mark()
 	require.True(t, d.reports(t))
-	require.Equal(t, 4, d.patches, "nothing has changed")
+	require.Equal(t, 4, d.patches.value(), "nothing has changed")
 }
 
 func TestAPipelineWhoseRunIsHeldSaysWhatToDo(t *testing.T) {
@@ -96,7 +96,7 @@ func TestABuildThatRunsIsLeftToItsBuilder(t *testing.T) {
 	d := newDesk(t, ended(v1alpha1.BuildRunning))
 	d.Builds(named("b1"), named("deleted"))
 	require.True(t, d.reports(t))
-	require.Zero(t, d.patches)
+	require.Zero(t, d.patches.value())
 }
 
 func TestABuildThatIsAboutToBePlannedIsNotWritten(t *testing.T) {
@@ -104,7 +104,7 @@ func TestABuildThatIsAboutToBePlannedIsNotWritten(t *testing.T) {
 	d := newDesk(t, ended(v1alpha1.BuildSucceeded), given.CiPipeline(given.CI))
 	d.Builds(named("b1"))
 	require.True(t, d.reports(t))
-	require.Zero(t, d.patches)
+	require.Zero(t, d.patches.value())
 }
 
 func TestABuildWithoutItsCiPipelineSaysSo(t *testing.T) {
@@ -136,7 +136,7 @@ func TestAWriteThatFailsIsRepeatedAndTellsNothingYet(t *testing.T) {
 			require.Zero(t, d.told(), "an event of a write that was not made")
 			d.refuse = nil
 			require.True(t, d.reports(t))
-			require.Equal(t, tc.repeated, d.patches == 1)
+			require.Equal(t, tc.repeated, d.patches.value() == 1)
 			require.Equal(t, tc.repeated, d.told() == 1)
 		})
 	}
@@ -149,10 +149,10 @@ func TestRowsThatCannotBeReadAreReadAgain(t *testing.T) {
 	d.Builds(named("b1"))
 	d.Pipelines(named("web"))
 	require.False(t, d.reports(t))
-	require.Zero(t, d.patches)
+	require.Zero(t, d.patches.value())
 	d.rows.err = nil
 	require.True(t, d.reports(t))
-	require.Equal(t, 2, d.patches)
+	require.Equal(t, 2, d.patches.value())
 }
 
 func TestAPanicOfARoundLosesNoObject(t *testing.T) {
@@ -161,10 +161,10 @@ func TestAPanicOfARoundLosesNoObject(t *testing.T) {
 	d.rows.summary, d.rows.panics = &store.Summary{}, true
 	d.Builds(named("b1"))
 	require.False(t, d.reports(t))
-	require.Zero(t, d.patches)
+	require.Zero(t, d.patches.value())
 	d.rows.panics = false
 	require.True(t, d.reports(t))
-	require.Equal(t, 1, d.patches)
+	require.Equal(t, 1, d.patches.value())
 }
 
 func TestChangesThatComeFastAreWrittenTogether(t *testing.T) {
@@ -191,7 +191,7 @@ func TestChangesThatComeFastAreWrittenTogether(t *testing.T) {
 					time.Sleep(10 * time.Millisecond)
 				}
 				require.NoError(t, errors.Join(<-done, <-done))
-				require.InDelta(t, tc.want, d.patches, 1)
+				require.InDelta(t, tc.want, d.patches.value(), 1)
 			})
 		})
 	}
@@ -308,16 +308,16 @@ func TestAReporterWritesSoonAndEndsWithItsContext(t *testing.T) {
 		time.Sleep(time.Minute)
 		d.Builds(named("b1"))
 		synctest.Wait()
-		require.Zero(t, d.patches, "what changes before the feed has begun would be missed")
+		require.Zero(t, d.patches.value(), "what changes before the feed has begun would be missed")
 		fed := make(chan error, 1)
 		go func() { fed <- d.Feed.Start(ctx) }()
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		require.Equal(t, 1, d.patches)
+		require.Equal(t, 1, d.patches.value())
 		d.rows.summary = &store.Summary{}
 		d.Builds(named("b1"))
 		synctest.Wait()
-		require.Equal(t, 2, d.patches, "a change after a quiet time is written at once")
+		require.Equal(t, 2, d.patches.value(), "a change after a quiet time is written at once")
 		cancel()
 		require.NoError(t, <-done)
 		require.NoError(t, <-fed)

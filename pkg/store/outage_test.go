@@ -32,7 +32,7 @@ type call struct {
 func calls(t *testing.T) map[string]call {
 	t.Helper()
 	all := map[string]call{}
-	for _, some := range []map[string]call{planCalls(t), chunkCalls(t), queueCalls(), readCalls(), mirrorCalls(), requestCalls(t), notifyCalls(), buildCalls(), baseImageCalls()} {
+	for _, some := range []map[string]call{planCalls(t), chunkCalls(t), queueCalls(), readCalls(), mirrorCalls(), requestCalls(t), notifyCalls(), buildCalls(), baseImageCalls(), waveCalls(), webhookCalls()} {
 		maps.Copy(all, some)
 	}
 	return all

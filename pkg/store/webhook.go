@@ -135,10 +135,14 @@ func (s *Store) AddDelivery(ctx context.Context, delivery WebhookDelivery) (id i
 	}
 	sum := sha256.Sum256(delivery.Body)
 	hash := hex.EncodeToString(sum[:])
+	body := delivery.Body
+	if body == nil {
+		body = []byte{} // nil would be NULL
+	}
 	err = s.writable(ctx, func(writing *Store) error {
 		added, err := writing.queries.AddDelivery(ctx, dbsqlc.AddDeliveryParams{
 			ReceiverUid: string(delivery.ReceiverUID), Namespace: delivery.Namespace, Receiver: delivery.Receiver, DeliveryID: clean(delivery.DeliveryID),
-			BodyHash: hash, Type: string(delivery.Type), Event: clean(delivery.Event), Headers: clean(string(headers)), Body: delivery.Body, Repository: clean(delivery.Repository),
+			BodyHash: hash, Type: string(delivery.Type), Event: clean(delivery.Event), Headers: clean(string(headers)), Body: body, Repository: clean(delivery.Repository),
 		})
 		if err != nil || len(added) > 0 {
 			id = first(added)
