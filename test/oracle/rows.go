@@ -3,6 +3,7 @@ package oracle
 import (
 	"context"
 	"fmt"
+	"slices"
 )
 
 // The states in which a task waits for a slot or has a Workflow, and those that are ends.
@@ -19,8 +20,10 @@ var covers = `w.build_uid = d.build_uid AND w.pipeline_uid = d.pipeline_uid AND 
 	OR (w.artifacts = 'All' AND d.image = ANY(w.also))
 	OR (w.artifacts = 'Each' AND d.reason = 'SameRun' AND a.digest = d.digest AND ` + repositoryOf("a.image") + ` = ` + repositoryOf("d.image") + `))`
 
-// rules are queries that return one text for each violation.
-var rules = []struct{ promise, query string }{
+// rule is a query that returns one text for each violation.
+type rule struct{ promise, query string }
+
+var rules = []rule{
 	{"I1: a decision says Triggered, but there is no run", `
 		SELECT d.build_name || ' ' || d.pipeline FROM trigger_decision d
 		WHERE d.outcome = 'Triggered' AND NOT EXISTS (
@@ -117,7 +120,7 @@ var deployments = `WITH once_deployed AS (
 
 func rows(ctx context.Context, world World) ([]string, error) {
 	var found []string
-	for _, rule := range rules {
+	for _, rule := range slices.Concat(rules, waveRules) {
 		names, err := texts(ctx, world, rule.query)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", rule.promise, err)

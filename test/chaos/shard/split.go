@@ -26,6 +26,8 @@ var costs = map[string]int{
 	"TestSIGTERMReleasesWhatDoesNotFinishWithinTheGracePeriod":              132,
 	"TestALeaderThatWasStoppedAndGoesOnWritesNothing":                       120,
 	"TestAQueueOfFiftyThousandIsClaimedQuicklyAndKeptOutOfMemory":           120,
+	"TestAKillAtAnyStepOfAWaveBuildsEverythingOnce":                         180,
+	"TestKillsAtRandomInWavesBuildEverythingOnce":                           300,
 	"TestABuildWithFiftyChildrenTriggersEachOnceHoweverOftenItIsReconciled": 104,
 	"TestTwoLeadersShareTheQueueAndDoubleNothing":                           97,
 	"TestAWorkflowThatRunsWhileTheDatabaseForgetsItIsAdopted":               94,
