@@ -23,6 +23,9 @@ const (
 	// creators is how many CiBuilds are created at once, and createTimeout bounds one, waiting for
 	// the API's token bucket included.
 	creators, createTimeout = 4, 30 * time.Second
+	// unseenFor is for how long the rows may not show a build that was created: one that was deleted
+	// at once is in none, and is created anew.
+	unseenFor = time.Minute
 	// defaultMaxParallel and defaultMaxFailures are those of an image that is gone.
 	defaultMaxParallel, defaultMaxFailures = 10, 5
 	// maxMessage is how many bytes of a message an item takes.
@@ -132,7 +135,7 @@ func (w *Waver) start(ctx context.Context, seen world, one store.Wave, items []w
 func (w *Waver) create(ctx context.Context, seen world, one store.Wave, items []wave.Item) error {
 	var missing []wave.Item
 	for _, item := range items {
-		if !w.made[buildOf(item)] {
+		if time.Since(w.made[buildOf(item)]) >= unseenFor {
 			missing = append(missing, item)
 		}
 	}
@@ -143,7 +146,7 @@ func (w *Waver) create(ctx context.Context, seen world, one store.Wave, items []
 	}) {
 		switch {
 		case err == nil:
-			w.made[buildOf(missing[i])] = true
+			w.made[buildOf(missing[i])] = time.Now()
 		case isFinal(err):
 			item := missing[i]
 			item.State, item.Message = wave.Failed, clip.Text("its CiBuild can't be created: "+err.Error(), maxMessage)

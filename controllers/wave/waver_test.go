@@ -3,6 +3,7 @@ package wave
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
@@ -127,6 +128,22 @@ func TestABuildThatAPersonDeletesIsNotMadeAgain(t *testing.T) {
 	s.look(3)
 	require.Len(t, s.builds(), 1)
 	require.Equal(t, []string{"one Failed build " + deleted.Name + " was deleted", "two Building"}, s.items())
+}
+
+func TestABuildThatWasDeletedBeforeTheRowsKnewItIsWaitedForInVainForAMinute(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, "one")
+	s.look(2)
+	deleted := s.builds()[0]
+	require.NoError(t, s.cluster.Delete(t.Context(), &deleted))
+	s.look(2)
+	require.Empty(t, s.builds())
+	for name := range s.made {
+		s.made[name] = time.Now().Add(-unseenFor)
+	}
+	s.look(2)
+	require.Len(t, s.builds(), 1)
+	require.Equal(t, deleted.Name, s.builds()[0].Name)
 }
 
 func TestAStatusThatIsRefusedByAConflictIsWrittenNextAndItsEventToldOnce(t *testing.T) {
