@@ -22,6 +22,7 @@ import (
 	"github.com/penstock-cd/penstock/test/bench/status"
 	"github.com/penstock-cd/penstock/test/bench/straggler"
 	"github.com/penstock-cd/penstock/test/bench/unthrottled"
+	"github.com/penstock-cd/penstock/test/bench/wave"
 )
 
 // shapes are results of each scenario, with the elements that a full run has.
@@ -52,6 +53,7 @@ func shapes() map[string]stage.Result {
 		},
 		"retention": &retention.Result{TableBytes: []int64{1}},
 		"notify":    &notify.Result{},
+		"wave":      &wave.Result{Limits: []wave.Limit{{N: 5}, {N: 20}}},
 	}
 }
 
@@ -89,6 +91,9 @@ func TestEveryScenarioHasItsFields(t *testing.T) {
 		"notify": {
 			"with_efficiency", "without_efficiency", "ratio", "with_start_ms", "without_start_ms",
 			"events", "delivered", "lost", "doubled", "posts", "refused", "rss_bytes_peak",
+		},
+		"wave": {
+			"limits", "n", "dependents", "seconds", "barrier_seconds", "speedup", "person_build_seconds", "deployment_seconds", "probes", "doubled",
 		},
 	}
 	results := shapes()

@@ -40,7 +40,8 @@ func (s *subject) measure(ctx context.Context, number int64, n int) (Limit, erro
 	if err := s.probe(ctx, number, &limit); err != nil {
 		return limit, err
 	}
-	return limit, s.result(ctx, number, &limit)
+	err = s.result(ctx, number, &limit)
+	return limit, err
 }
 
 // awaitWave waits until a query about a wave tells so. Its first parameters are the image's UID
