@@ -166,6 +166,21 @@ func (s *subject) builds(ctx context.Context, number int64) (took []time.Duratio
 	return took, rows.Err()
 }
 
+// where tells of a wave that has ended where the median build of it spent its time.
+func (s *subject) where(ctx context.Context, number int64) (told string, err error) {
+	var queued, ran, noticed float64
+	err = s.rows.QueryRow(ctx, `
+		SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM t.submitted_at - t.queued_at)),
+		       percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM t.finished_at - t.submitted_at)),
+		       percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM i.ended_at - t.finished_at))
+		FROM wave_item i JOIN base_image b USING (image_uid) JOIN task t ON t.kind = 'ci' AND t.inputs->>'build_uid' = i.build_uid
+		WHERE b.name = $1 AND i.number = $2`, base, number).Scan(&queued, &ran, &noticed)
+	if err != nil {
+		return "", fmt.Errorf("read where builds spent their time: %w", err)
+	}
+	return fmt.Sprintf("the median build waited %.2f s for its Workflow and ran for %.2f s, and the wave knew of it %.2f s later", queued, ran, noticed), nil
+}
+
 // barrier is how long a batch barrier takes: each batch as long as the slowest of its builds.
 func barrier(took []time.Duration, n int) (all time.Duration) {
 	for begin := 0; begin < len(took); begin += n {

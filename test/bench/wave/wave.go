@@ -93,6 +93,11 @@ func run(ctx context.Context, at *stage.Stage) (result stage.Result, err error) 
 		if err != nil {
 			return nil, fmt.Errorf("limit %d: %w", n, err)
 		}
+		where, err := s.where(ctx, int64(i+1))
+		if err != nil {
+			return nil, err
+		}
+		at.Say("%s", where)
 		at.Say("the wave took %.1f s; a person's build waited %.2f s, and a deployment %.2f s", limit.Seconds, limit.PersonBuildSeconds, limit.DeploymentSeconds)
 		all.Limits = append(all.Limits, limit)
 	}
