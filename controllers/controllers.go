@@ -243,7 +243,10 @@ func (l *loops) addBuilding(mgr manager.Manager, deps Dependencies) {
 	}
 	l.standing = build.NewTeller(building)
 	building.OnQueued = l.standing.Look
-	l.building, l.ender, l.pipelines = build.New(building), build.NewEnder(building), build.NewPipelines(building)
+	l.building, l.pipelines = build.New(building), build.NewPipelines(building)
+	// What a build has made is deployed once its status says so: that goes before other statuses.
+	building.Live, building.Writer = deps.TriggerClients[LaneCi], deps.TriggerClients[LaneCi]
+	l.ender = build.NewEnder(building)
 }
 
 // newProber makes the loop that probes TargetClusters.

@@ -47,7 +47,7 @@ func (p *Pipelines) Register(manager ctrl.Manager) error {
 
 // buildsPause is for how long changes of a pipeline's builds are gathered: a pipeline may have
 // thousands, and all are looked at.
-const buildsPause = time.Second
+const buildsPause = 5 * time.Second
 
 // ofBuilds has the pipeline of each build that changes looked at, a moment later.
 func ofBuilds() handler.EventHandler {

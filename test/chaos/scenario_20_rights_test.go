@@ -54,6 +54,28 @@ func addCluster(t *testing.T, w *world.World, cluster *env.Environment) {
 	require.NoError(t, w.Everywhere.Create(t.Context(), given.TargetCluster("elsewhere")))
 }
 
+// buildsAndWebhooks has a build end that runs here, a person build it again and give up a wave,
+// and a Receiver get its path.
+func buildsAndWebhooks(t *testing.T, w *world.World) {
+	t.Helper()
+	receiver := given.Receiver("hooks", v1alpha1.ReceiverUnsigned)
+	w.Create(given.CiPipeline("here", given.Builds("nowhere")), given.CiBuild("b3", given.BuildOf("here")), receiver)
+	w.Eventually("the end of a build without a template", func(ctx context.Context) bool {
+		return w.Build(ctx, "b3").Status.Phase == v1alpha1.BuildError
+	})
+	again, wave := given.RunRequest("again", v1alpha1.ActionRetry, given.OfTarget("CiBuild", "b3")), given.RunRequest("wave", v1alpha1.ActionCancel, given.OfTarget("BaseImage", "java"))
+	w.Create(again, wave)
+	w.Eventually("answers about a build and a wave, and a path", func(ctx context.Context) bool {
+		for _, object := range []client.Object{again, wave, receiver} {
+			require.NoError(t, w.Cluster.Get(ctx, client.ObjectKeyFromObject(object), object))
+		}
+		return again.Status.Phase == v1alpha1.RequestDone && wave.Status.Phase == v1alpha1.RequestRefused && receiver.Status.Path != ""
+	})
+	w.Eventually("the end of the build that was made again", func(context.Context) bool {
+		return w.Count(`SELECT count(*) FROM task WHERE kind = 'ci' AND settled_at IS NOT NULL`) == 2
+	})
+}
+
 func TestTheGrantedRightsAreEnoughAndAllOfThemAreUsed(t *testing.T) {
 	quiet, err := env.Start(t.Context(), env.Options{Audit: true})
 	require.NoError(t, err)
@@ -87,6 +109,7 @@ func TestTheGrantedRightsAreEnoughAndAllOfThemAreUsed(t *testing.T) {
 	w.Eventually("an answer to the request", func(ctx context.Context) bool {
 		return w.Cluster.Get(ctx, client.ObjectKeyFromObject(request), request) == nil && request.Status.Phase == v1alpha1.RequestRefused
 	})
+	buildsAndWebhooks(t, w)
 	w.Eventually("a probed cluster", func(ctx context.Context) bool {
 		var cluster v1alpha1.TargetCluster
 		return w.Everywhere.Get(ctx, client.ObjectKey{Name: "elsewhere"}, &cluster) == nil && cluster.Status.Phase == v1alpha1.ClusterHealthy

@@ -36,15 +36,15 @@ func TestEveryCommandOfTheWebhooksPageRuns(t *testing.T) {
 		if command.notRun == "" && !strings.HasPrefix(text, "kubectl penstock ") {
 			script = append(script, strings.ReplaceAll(text, "curl ", "curl --fail-with-body --silent --show-error "))
 		}
-		if strings.HasPrefix(text, "kubectl create namespace shop") {
-			script = append(script, "kubectl -n shop apply -f - <<'YAML'\n"+pipelineOfTheReader(t)+"\nYAML")
+		if strings.HasPrefix(text, "kubectl create namespace ci") {
+			script = append(script, "kubectl -n ci apply -f - <<'YAML'\n"+pipelineOfTheReader(t)+"\nYAML")
 		}
 	}
 	r.run(t, command{language: "console", text: strings.Join(script, "\n")})
 
 	require.Eventually(t, func() bool {
 		var receivers v1alpha1.ReceiverList
-		require.NoError(t, admin.List(t.Context(), &receivers, client.InNamespace("shop")))
+		require.NoError(t, admin.List(t.Context(), &receivers, client.InNamespace("ci")))
 		outcomes := map[string]string{}
 		for _, receiver := range receivers.Items {
 			if receiver.Status.LastDelivery != nil {
@@ -54,7 +54,7 @@ func TestEveryCommandOfTheWebhooksPageRuns(t *testing.T) {
 		return strings.HasPrefix(outcomes["github"], "Built shop-") && outcomes["jenkins"] == "Reported shop-7 as Succeeded"
 	}, patience, 100*time.Millisecond)
 	var builds v1alpha1.CiBuildList
-	require.NoError(t, admin.List(t.Context(), &builds, client.InNamespace("shop")))
+	require.NoError(t, admin.List(t.Context(), &builds, client.InNamespace("ci")))
 	require.Len(t, builds.Items, 2)
 }
 
