@@ -110,6 +110,14 @@ func (r *reader) install(t *testing.T) {
 	}
 	// The server of the tests has a role of this name.
 	r.run(t, command{language: "sql", text: "ALTER ROLE penstock RENAME TO another"})
+	t.Cleanup(func() { // for the pages after this one
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		r.execute(ctx, t, `DO $$ BEGIN
+			IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'penstock') THEN ALTER ROLE penstock RENAME TO of_the_page; END IF;
+			ALTER ROLE another RENAME TO penstock;
+		END $$`)
+	})
 }
 
 // run fails the test unless the command succeeds.
