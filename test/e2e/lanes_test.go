@@ -24,11 +24,11 @@ const poolSize = 5
 // newLanes is a world with pipelines and a build of them that has not ended, and a pipeline of
 // which builds run here. It is narrow, since its controller reaches the API server through a
 // proxy, or at a rate of its own.
-func newLanes(t *testing.T, pipelines int, with func(*v1alpha1.CdPipeline), settings ...string) *world.World {
+func newLanes(t *testing.T, pipelines int, with func(*v1alpha1.CdPipeline), buildsTake time.Duration, settings ...string) *world.World {
 	t.Helper()
 	w := newNarrowWorld(t, settings...)
 	w.CreateFamily(given.CdPipelines(pipelines, "cd", with))
-	w.Create(given.Declares(given.BuildTemplate("build", builtImage, time.Second), wfv1.Parameter{Name: "build"}), given.CiPipeline(given.CI), given.CiBuild("app-1"),
+	w.Create(given.Declares(given.BuildTemplate("build", builtImage, buildsTake), wfv1.Parameter{Name: "build"}), given.CiPipeline(given.CI), given.CiBuild("app-1"),
 		given.CiPipeline("ci-here", given.Builds("build"), given.BuildPolicy(v1alpha1.ConcurrencyAllow)))
 	return w
 }
@@ -64,7 +64,7 @@ func TestALaneWhoseSlotsAllHangHoldsUpNoOther(t *testing.T) {
 		t.Run(sentence, func(t *testing.T) {
 			t.Parallel()
 			const all = 2 * poolSize
-			w := newLanes(t, all, given.Runs(given.Template))
+			w := newLanes(t, all, given.Runs(given.Template), time.Second)
 			proxy, err := fault.NewAPIServer(apart.Config)
 			require.NoError(t, err)
 			t.Cleanup(proxy.Close)
@@ -97,8 +97,9 @@ func TestLanesTakeTurnsAtTheAPI(t *testing.T) {
 	t.Parallel()
 	// So slow a rate that both lanes wait for it all the time, on a busy machine too.
 	const builds, deployments = 12, 30
-	w := newLanes(t, deployments, given.Runs("slow"), "KUBE_API_QPS=6", "KUBE_API_BURST=1")
-	// Deployments do not end meanwhile: the look at what hangs below one takes a token too.
+	w := newLanes(t, deployments, given.Runs("slow"), 20*time.Second, "KUBE_API_QPS=6", "KUBE_API_BURST=1")
+	// Neither ends meanwhile: the look at what hangs below a deployment takes a token too, and so
+	// does telling the end of a build.
 	w.Create(given.WorkflowTemplate("slow", 20*time.Second))
 	w.Start()
 	w.Limits.InFlight = 2 * poolSize

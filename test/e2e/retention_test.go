@@ -32,8 +32,7 @@ func TestHistoryEndsAndNothingIsLostOrTriggeredAgainByThat(t *testing.T) {
 	t.Parallel()
 	// Narrow: its controller is stopped and its rows are made older, and others need theirs.
 	w := newNarrowWorld(t)
-	pipeline := given.CiPipeline(given.CI)
-	w.Create(pipeline)
+	w.Create(given.CiPipeline(given.CI))
 	w.CreateFamily(given.FamilyOf(given.CdPipeline("web")))
 	controller := w.Start()
 	var runs []string
@@ -46,8 +45,7 @@ func TestHistoryEndsAndNothingIsLostOrTriggeredAgainByThat(t *testing.T) {
 	}
 	require.Equal(t, 4, w.Count("SELECT count(*) FROM ci_build WHERE deleted_at IS NULL"), "without buildHistory, every CiBuild stays")
 
-	pipeline.Spec.BuildHistory = &v1alpha1.BuildHistory{Successful: 2}
-	require.NoError(t, w.Cluster.Update(t.Context(), pipeline))
+	w.Patch(&v1alpha1.CiPipeline{}, given.CI, `{"spec":{"buildHistory":{"successful":2,"failed":0}}}`)
 	w.Eventually("two builds are deleted", func(context.Context) bool {
 		return w.Count("SELECT count(*) FROM ci_build WHERE deleted_at IS NOT NULL") == 2
 	})

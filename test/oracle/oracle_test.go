@@ -552,7 +552,7 @@ func TestQuiesceWaitsForTheLastPlanAndItsStatus(t *testing.T) {
 	planned, err := s.store.Plan(t.Context(), store.BuildPlan{Build: given.Build("b2")})
 	require.NoError(t, err)
 	require.True(t, planned)
-	require.ErrorContains(t, within(200*time.Millisecond, cluster), "1 statuses are behind the rows: I7: CiBuild b2 tells nothing of its runs")
+	require.ErrorContains(t, within(2*time.Second, cluster), "1 statuses are behind the rows: I7: CiBuild b2 tells nothing of its runs")
 
 	done := make(chan error, 1)
 	go func() { done <- within(time.Minute, cluster) }()
