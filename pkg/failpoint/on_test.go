@@ -87,7 +87,7 @@ func TestAMistakeStopsTheStartAndIsNamed(t *testing.T) {
 		"plan/before-commit":                               "want name=action or name=n*action",
 		"plan/before-commit=":                              "want name=action or name=n*action",
 		"plan/before-commit=0*kill":                        "want name=action or name=n*action",
-		"plan/nowhere=kill":                                `no failpoint "plan/nowhere", want one of [complete/after-commit `,
+		"plan/nowhere=kill":                                `no failpoint "plan/nowhere", want one of [build/after-commit `,
 		"plan/before-commit=explode":                       `no action "explode", want kill, panic, stall(30s) or error`,
 		"plan/before-commit=stall":                         "want a duration",
 		"plan/before-commit=stall(-1s)":                    "want a duration",

@@ -141,6 +141,9 @@ func TestAKillBetweenTwoChunksLosesAndDoublesNothing(t *testing.T) {
 				return w.Count(`SELECT count(*) FROM ci_build WHERE planned_at IS NOT NULL`) == 1
 			})
 			require.Equal(t, artifacts*(children+1), w.Count(`SELECT count(*) FROM trigger_decision`))
+			w.Eventually("the decision on what is below", func(context.Context) bool {
+				return w.Count(`SELECT count(*) FROM trigger_decision WHERE outcome = 'Waiting'`) == 0
+			})
 			runs := w.Count(`SELECT count(*) FROM trigger_decision WHERE outcome = 'Triggered'`)
 			require.Positive(t, runs)
 			w.RowsAre(runs, "Succeeded")
