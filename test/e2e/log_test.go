@@ -21,8 +21,8 @@ func TestTheFirstStartOnAnEmptyDatabaseLogsNoError(t *testing.T) {
 	require.NoError(t, err)
 	require.Eventually(t, func() bool {
 		text, err := os.ReadFile(controller.Log())
-		return err == nil && strings.Count(string(text), "Starting workers") == 3
-	}, time.Minute, 20*time.Millisecond, "plan, request and settings do not start")
+		return err == nil && strings.Count(string(text), "Starting workers") == 6
+	}, time.Minute, 20*time.Millisecond, "not all controllers start")
 	require.NoError(t, controller.Stop())
 	require.NoError(t, controller.Exit())
 	text, err := os.ReadFile(controller.Log())
