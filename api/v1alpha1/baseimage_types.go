@@ -131,7 +131,7 @@ type BaseImageWave struct {
 // BaseImageStatus is written by Penstock alone: when something changes, and every five minutes
 // while the image is checked.
 type BaseImageStatus struct {
-	// ObservedGeneration is the generation that the rest tells of.
+	// ObservedGeneration is the generation of the spec that this status is about.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 

@@ -122,7 +122,7 @@ type BaseImageReference struct {
 
 // CiPipelineStatus is written by Penstock alone.
 type CiPipelineStatus struct {
-	// ObservedGeneration is the generation that the conditions tell of.
+	// ObservedGeneration is the generation of the spec that the conditions are about.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 

@@ -83,8 +83,8 @@ type ReceiverTarget struct {
 
 // ReceiverRateLimit bounds what a Receiver takes.
 type ReceiverRateLimit struct {
-	// PerMinute is how many deliveries are taken in a minute by each replica of the server. A
-	// sender of more is told to come back later.
+	// PerMinute is how many deliveries each replica of the server takes in a minute. It answers
+	// further ones with 429 and Retry-After.
 	// +optional
 	// +kubebuilder:default=6000
 	// +kubebuilder:validation:Minimum=1
@@ -139,7 +139,7 @@ type ReceiverSpec struct {
 	// +kubebuilder:default={}
 	RateLimit *ReceiverRateLimit `json:"rateLimit,omitempty"`
 
-	// Suspend true means that nothing is taken for now; senders are told to come back later.
+	// Suspend true means that the server answers every delivery with 503 and Retry-After.
 	// +optional
 	Suspend bool `json:"suspend,omitempty"`
 }

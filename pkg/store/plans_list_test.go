@@ -403,7 +403,7 @@ func waved() map[string]plan {
 func wavesViewed() map[string]plan {
 	shown := arguments{"image_uid": "i-1", "number": "1", "state": "", "name": "", "history": "true"}
 	return map[string]plan{
-		"ViewWaves":           {pages: 100 * one, arguments: joined(shown, arguments{"after_namespace": "", "after_name": "", "before_number": "0"})},
+		"ViewWaves":           {pages: 80 * one, arguments: joined(shown, arguments{"after_namespace": "", "after_name": "", "before_number": "0"})},
 		"ViewWaveItems":       {pages: one, arguments: joined(shown, arguments{"after_namespace": "", "after_pipeline": "", "after_uid": ""})},
 		"ViewWaveItemsHidden": {pages: one, arguments: shown},
 	}
