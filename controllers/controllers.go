@@ -32,6 +32,7 @@ import (
 	"github.com/penstock-cd/penstock/controllers/prune"
 	"github.com/penstock-cd/penstock/controllers/receiver"
 	"github.com/penstock-cd/penstock/controllers/release"
+	"github.com/penstock-cd/penstock/controllers/remote"
 	"github.com/penstock-cd/penstock/controllers/report"
 	"github.com/penstock-cd/penstock/controllers/request"
 	"github.com/penstock-cd/penstock/controllers/restored"
@@ -110,6 +111,8 @@ type loops struct {
 	waves      *wave.Waver
 	receivers  *receiver.Controller
 	deliveries *delivery.Worker
+	sites      *remote.Sites
+	worker     *dispatch.Worker
 }
 
 // Add adds every loop to the manager.
@@ -128,11 +131,12 @@ func Add(ctx context.Context, mgr manager.Manager, deps Dependencies) error {
 	if l.notifier, err = newNotifier(mgr, deps); err != nil {
 		return err
 	}
+	l.sites = l.newSites(mgr, deps)
 	l.baseImages = newBaseImages(mgr, deps)
 	if err := l.addWebhooks(mgr, deps); err != nil {
 		return err
 	}
-	limits := limits{bucket: deps.Bucket, dispatcher: l.dispatcher, builds: l.builds, adapter: l.adapter, history: l.history, freeze: &l.freeze, holder: l.holder}
+	limits := limits{bucket: deps.Bucket, dispatcher: l.dispatcher, builds: l.builds, adapter: l.adapter, history: l.history, freeze: &l.freeze, holder: l.holder, sites: l.sites}
 	limits.apply(deps.Config)
 	load, err := watchSettings(mgr, deps, limits.apply)
 	if err != nil {
@@ -158,9 +162,9 @@ func newLoops(mgr manager.Manager, deps Dependencies, decider trigger.Decider) *
 		PlanTrouble: troubles.Of,
 		Log:         deps.Log.WithName("report"),
 	})
-	worker := dispatch.NewWorker(deps.Store, deps.Replica, deps.Log.WithName("dispatch"))
-	l.dispatcher = l.newDispatcher(mgr, deps, worker, LaneCd, firstLimit(deps.Config.BatchSize))
-	l.builds = l.newDispatcher(mgr, deps, worker, LaneCi, deps.Config.CiBatchSize)
+	l.worker = dispatch.NewWorker(deps.Store, deps.Replica, deps.Log.WithName("dispatch"))
+	l.dispatcher = l.newDispatcher(mgr, deps, LaneCd, firstLimit(deps.Config.BatchSize))
+	l.builds = l.newDispatcher(mgr, deps, LaneCi, deps.Config.CiBatchSize)
 	l.backlog = backlog.New(backlog.Config{
 		Rows: deps.Store, Live: mgr.GetAPIReader(), Closed: l.gateClosed, Suspended: l.suspended,
 		OnFound: l.reporter.GateMoved, Log: deps.Log.WithName("backlog"),
@@ -173,6 +177,7 @@ func newLoops(mgr manager.Manager, deps Dependencies, decider trigger.Decider) *
 	l.holder = hold.New(hold.Config{
 		Cache: mgr.GetCache(), Live: mgr.GetAPIReader(), Rows: deps.Store,
 		Interval: deps.Config.SweepInterval, TemplateWait: deps.Config.TemplateWait, Freeze: l.freeze.get, OnCommit: l.wake, Log: deps.Log.WithName("hold"),
+		Templates: func(cluster string) (client.Reader, bool) { return l.sites.Templates(cluster) },
 	})
 	l.stopper = stop.New(stop.Config{Rows: deps.Store, Writer: deps.TriggerClients[LaneCd], Log: deps.Log.WithName("stop")})
 	l.releaser = release.New(release.Config{
@@ -221,8 +226,9 @@ func (l *loops) addRequests(mgr manager.Manager, deps Dependencies, decider trig
 		Cache: mgr.GetCache(), Live: mgr.GetAPIReader(), Writer: mgr.GetClient(), Rows: deps.Store, Decider: decider,
 		Events: mgr.GetEventRecorder("penstock"), OnCommit: l.wake, Compared: l.restored.Compared,
 		Targets: map[string]request.Target{
-			"CiBuild":   build.Target{Live: mgr.GetAPIReader(), Writer: mgr.GetClient(), Rows: deps.Store},
-			"BaseImage": wave.Target{Live: mgr.GetAPIReader(), Rows: deps.Store},
+			"CiBuild":       build.Target{Live: mgr.GetAPIReader(), Writer: mgr.GetClient(), Rows: deps.Store},
+			"TargetCluster": remote.Target{Rows: deps.Store},
+			"BaseImage":     wave.Target{Live: mgr.GetAPIReader(), Rows: deps.Store},
 		},
 	})
 }
@@ -294,19 +300,33 @@ func (l *loops) addWebhooks(mgr manager.Manager, deps Dependencies) (err error) 
 	return err
 }
 
-// newDispatcher returns the dispatcher of one lane.
-func (l *loops) newDispatcher(mgr manager.Manager, deps Dependencies, worker *dispatch.Worker, lane store.Lane, inFlight int) *dispatch.Dispatcher {
+// builders make the Workflows of each kind of task, wherever they run.
+func (l *loops) builders(deps Dependencies) argo.Builders {
 	labels, ttl := deps.Config.Labels(), time.Duration(deps.Config.WorkflowTTL)
-	builders := argo.Builders{
+	return argo.Builders{
 		store.KindCd: argo.Stages{Freeze: l.freeze.get, Labels: labels, TTL: ttl},
 		store.KindCi: argo.Builds{Labels: labels, TTL: ttl, BaseImages: baseImagesOf(deps.Store)},
 	}
+}
+
+// newSites makes the loops of other clusters. It needs those of TargetClusters.
+func (l *loops) newSites(mgr manager.Manager, deps Dependencies) *remote.Sites {
+	return remote.New(remote.Config{
+		Cache: mgr.GetCache(), Live: deps.TriggerClients[LaneCd], Members: l.clusters.Members, Rows: deps.Store,
+		Home: remote.HomeUID(mgr.GetAPIReader()), Builders: l.builders(deps), Worker: l.worker, Moved: l.moved,
+		OnTemplate: l.holder.TemplatesMoved, OnLane: l.reporter.LaneMoved, Events: mgr.GetEventRecorder("penstock"),
+		Settings: deps.Config, Log: deps.Log.WithName("remote"),
+	})
+}
+
+// newDispatcher returns the dispatcher of one lane.
+func (l *loops) newDispatcher(mgr manager.Manager, deps Dependencies, lane store.Lane, inFlight int) *dispatch.Dispatcher {
 	submitter := &argo.Submitter{
-		Builders: builders,
+		Builders: l.builders(deps),
 		Cache:    mgr.GetCache(), Live: deps.TriggerClients[lane],
 	}
 	dispatcher := dispatch.New(dispatch.Config{
-		Lane: lane, Queue: deps.Store, Worker: worker, Submitter: submitter,
+		Lane: lane, Queue: deps.Store, Worker: l.worker, Submitter: submitter,
 		Limit: inFlight, Lease: deps.Config.TriggerLease, Grace: deps.Config.ShutdownGracePeriod,
 		Busy: func(busy bool) { deps.Bucket.SetBusy(lane.Name(), busy) },
 		Held: l.reporter.GateMoved, Moved: l.moved, Delayed: l.delayed,
@@ -367,6 +387,7 @@ func (l *loops) moved(tasks []store.Moved) {
 func (l *loops) wake() {
 	l.dispatcher.Wake()
 	l.builds.Wake()
+	l.sites.Wake()
 	l.follower.Wake()
 	l.stopper.Wake()
 	l.ender.Wake()
@@ -388,7 +409,7 @@ func (l *loops) register(ctx context.Context, mgr manager.Manager, loadLimits fu
 		}
 	}
 	for _, loop := range []manager.Runnable{
-		limited{l.dispatcher, loadLimits}, limited{l.builds, loadLimits}, limited{l.history, loadLimits}, l.surplus, l.adapter, l.backlog, limited{l.follower, l.restored.Compared}, limited{l.chunks, l.restored.Compared}, limited{l.holder, l.restored.Compared}, limited{l.ender, l.restored.Compared}, l.tracker, l.stopper, l.releaser, l.pickup,
+		limited{l.dispatcher, loadLimits}, limited{l.builds, loadLimits}, limited{l.sites, loadLimits}, limited{l.history, loadLimits}, l.surplus, l.adapter, l.backlog, limited{l.follower, l.restored.Compared}, limited{l.chunks, l.restored.Compared}, limited{l.holder, l.restored.Compared}, limited{l.ender, l.restored.Compared}, l.tracker, l.stopper, l.releaser, l.pickup,
 		l.reporter.Feed, limited{l.reporter, l.restored.Compared}, l.mirror, limited{l.sweeper, l.restored.Compared}, l.queue, l.horizon, l.clusters, l.notifier, l.baseImages, limited{l.waves, l.restored.Compared}, l.receivers, limited{l.deliveries, l.restored.Compared},
 	} {
 		if err := mgr.Add(loop); err != nil {

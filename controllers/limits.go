@@ -12,6 +12,7 @@ import (
 	"github.com/penstock-cd/penstock/controllers/dispatch"
 	"github.com/penstock-cd/penstock/controllers/hold"
 	"github.com/penstock-cd/penstock/controllers/prune"
+	"github.com/penstock-cd/penstock/controllers/remote"
 	"github.com/penstock-cd/penstock/controllers/settings"
 	"github.com/penstock-cd/penstock/pkg/config"
 	"github.com/penstock-cd/penstock/pkg/limit"
@@ -38,6 +39,7 @@ type limits struct {
 	history    *prune.Rows
 	freeze     *freeze
 	holder     *hold.Holder
+	sites      *remote.Sites
 }
 
 // apply puts the limits of a configuration in force, also while everything runs.
@@ -49,6 +51,7 @@ func (l limits) apply(c config.Config) {
 		lane.SetShare(c.MaxActivePerNamespace)
 	}
 	l.builds.SetLimit(c.CiBatchSize)
+	l.sites.Apply(c)
 	if l.freeze.set(c.Freeze) {
 		l.holder.Refreeze()
 	}

@@ -67,6 +67,14 @@ type ParentReference struct {
 	Name string `json:"name"`
 }
 
+// ClusterReference names a TargetCluster.
+type ClusterReference struct {
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`
+	Name string `json:"name"`
+}
+
 // CdPipelineSpec says what is deployed, when, and through which stages.
 type CdPipelineSpec struct {
 	// Application is the application that is deployed. Empty means the pipeline's
@@ -79,6 +87,13 @@ type CdPipelineSpec struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	Environment string `json:"environment,omitempty"`
+
+	// ClusterRef is the TargetCluster where the Workflows of new runs are created, in the
+	// namespace that has the pipeline's name there; the templates and the service account are
+	// those of that namespace. Runs stay in the cluster that they were planned for. Absent means
+	// the cluster that Penstock runs in.
+	// +optional
+	ClusterRef *ClusterReference `json:"clusterRef,omitempty"`
 
 	// ParentRef is what triggers this pipeline: a CiPipeline's finished build, or
 	// the success of another CdPipeline's last stage.

@@ -225,6 +225,8 @@ const (
 	ReasonWebhookFailed Reason = "WebhookFailed"
 	// ReasonNamespaceShare: the namespace has as many active Workflows as it may have.
 	ReasonNamespaceShare Reason = "NamespaceShare"
+	// ReasonLaneShut: nothing is triggered in the cluster of the run for now.
+	ReasonLaneShut Reason = "LaneShut"
 )
 
 // FinalizerRecorded keeps every Workflow that Penstock creates from vanishing, by its

@@ -80,6 +80,19 @@ const (
 	ReasonBadKubeconfig Reason = "BadKubeconfig"
 )
 
+// Reasons why the lane of a cluster is shut, beside the classes of errors, Virtual and
+// Suspended: nothing is triggered there.
+const (
+	// ReasonClusterChanged: another cluster answers than the one where the lane's Workflows are.
+	ReasonClusterChanged Reason = "ClusterChanged"
+	// ReasonClusterTaken: another TargetCluster names the same cluster.
+	ReasonClusterTaken Reason = "ClusterTaken"
+	// ReasonClusterIsHome: it is the cluster that Penstock runs in.
+	ReasonClusterIsHome Reason = "ClusterIsHome"
+	// ReasonClusterUnknown: there is no TargetCluster of this name.
+	ReasonClusterUnknown Reason = "ClusterUnknown"
+)
+
 // ClusterPermissions are the kinds that Penstock may list in all namespaces of a cluster,
 // and those it may not, of the kinds that may be shown.
 type ClusterPermissions struct {

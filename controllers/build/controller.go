@@ -270,7 +270,7 @@ func (c Config) find(ctx context.Context, build *v1alpha1.CiBuild) (*store.Build
 }
 
 func (c *Controller) templateExists(ctx context.Context, pipeline *v1alpha1.CiPipeline) (bool, error) {
-	hold, err := argo.TemplateHold(ctx, c.Cache, pipeline.Namespace, pipeline.Spec.Workflow.TemplateRef)
+	hold, err := argo.TemplateHold(ctx, c.Cache, "", pipeline.Namespace, pipeline.Spec.Workflow.TemplateRef)
 	return hold == (trigger.Hold{}), err
 }
 

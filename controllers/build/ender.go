@@ -240,7 +240,7 @@ func (e *Ender) next(ctx context.Context, turn turn) error {
 	ref := store.PipelineRef{UID: turn.uid, Namespace: turn.pipeline.Namespace, Name: turn.pipeline.Name, Policy: refOf(pipeline).Policy}
 	exists := true
 	if err == nil && string(pipeline.UID) == turn.uid && pipeline.Spec.Workflow != nil {
-		hold, err := argo.TemplateHold(ctx, e.Cache, pipeline.Namespace, pipeline.Spec.Workflow.TemplateRef)
+		hold, err := argo.TemplateHold(ctx, e.Cache, "", pipeline.Namespace, pipeline.Spec.Workflow.TemplateRef)
 		if err != nil {
 			return err
 		}

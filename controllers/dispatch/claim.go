@@ -110,7 +110,9 @@ func (d *Dispatcher) room(wanted int, active int64) int {
 	if d.gate.Limit() <= 0 {
 		return wanted
 	}
-	backlog.Set(float64(active))
+	if d.Lane.Cluster == "" {
+		backlog.Set(float64(active))
+	}
 	return d.gate.Room(wanted, int(active))
 }
 

@@ -54,6 +54,9 @@ type Config struct {
 	// Cache reads CdPipelines and templates from memory; Live at the API server.
 	Cache, Live client.Reader
 	Rows        Rows
+	// Templates returns who reads the templates of another cluster, from memory; false while
+	// that is not known. Optional.
+	Templates func(cluster string) (client.Reader, bool)
 	// Interval is how often it looks without a change.
 	Interval time.Duration
 	// TemplateWait is how long a stage waits for a template that does not exist.
@@ -288,7 +291,10 @@ func hasOther(texts []string, than string) bool {
 
 // reconsider looks at what holds each stage that waits, by the pipeline as it is now.
 func (h *Holder) reconsider(ctx context.Context, pipeline *v1alpha1.CdPipeline, waiting store.Waiting) error {
-	templates, err := templateHolds(ctx, h.Cache, pipeline, waiting.TemplateStages)
+	templates, err := h.templateHolds(ctx, h.Cache, pipeline, waiting.TemplateStages)
+	if errors.Is(err, errNotServed) {
+		templates, err = h.stillHeld(pipeline, waiting.TemplateStages), nil
+	}
 	if err != nil {
 		return err
 	}

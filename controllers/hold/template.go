@@ -2,6 +2,7 @@ package hold
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -70,18 +71,40 @@ func sooner(a, b time.Duration) time.Duration {
 	return a
 }
 
-// templateHolds are the holds of the stages that wait for a template which the reader does
-// not have.
-func templateHolds(ctx context.Context, reader client.Reader, pipeline *v1alpha1.CdPipeline, stages []trigger.Stage) (map[trigger.Stage]trigger.Hold, error) {
+// errNotServed means that nobody can tell now which templates a cluster has.
+var errNotServed = errors.New("the cluster does not answer")
+
+// TemplatesMoved says that a template has appeared in another cluster. It never blocks.
+func (h *Holder) TemplatesMoved() { h.changes.Notify() }
+
+// templates returns who has the templates of a pipeline: the reader at home, or its cluster.
+func (h *Holder) templates(home client.Reader, pipeline *v1alpha1.CdPipeline) (client.Reader, error) {
+	cluster := trigger.ClusterOf(pipeline)
+	if cluster == "" || h.Templates == nil {
+		return home, nil
+	}
+	if there, known := h.Templates(cluster); known {
+		return there, nil
+	}
+	return nil, errNotServed
+}
+
+// templateHolds are the holds of the stages that wait for a template which the reader, or the
+// pipeline's cluster, does not have.
+func (h *Holder) templateHolds(ctx context.Context, home client.Reader, pipeline *v1alpha1.CdPipeline, stages []trigger.Stage) (map[trigger.Stage]trigger.Hold, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
+	reader, err := h.templates(home, pipeline)
+	if err != nil {
+		return nil, err
+	}
 	holds := map[trigger.Stage]trigger.Hold{}
 	for _, stage := range stages {
 		spec := trigger.StageSpec(pipeline, stage)
 		if spec == nil {
 			continue // its submitter says what became of it
 		}
-		hold, err := argo.TemplateHold(ctx, reader, pipeline.Namespace, spec.Workflow.TemplateRef)
+		hold, err := argo.TemplateHold(ctx, reader, trigger.ClusterOf(pipeline), pipeline.Namespace, spec.Workflow.TemplateRef)
 		if err != nil {
 			return nil, err
 		}
@@ -92,9 +115,27 @@ func templateHolds(ctx context.Context, reader client.Reader, pipeline *v1alpha1
 	return holds, nil
 }
 
+// stillHeld are the holds of stages while their cluster does not answer.
+func (h *Holder) stillHeld(pipeline *v1alpha1.CdPipeline, stages []trigger.Stage) map[trigger.Stage]trigger.Hold {
+	holds := map[trigger.Stage]trigger.Hold{}
+	for _, stage := range stages {
+		holds[stage] = trigger.Hold{
+			Reason:  v1alpha1.ReasonTemplate,
+			Message: fmt.Sprintf("whether its template exists in TargetCluster %s is not known, since the cluster does not answer", trigger.ClusterOf(pipeline)),
+		}
+	}
+	return holds
+}
+
 // templateAppeared tells whether a template that something waits for exists now.
 func (h *Holder) templateAppeared(ctx context.Context, pipeline *v1alpha1.CdPipeline, waiting store.Waiting) (bool, error) {
-	holds, err := templateHolds(ctx, h.Cache, pipeline, waiting.TemplateStages)
+	if len(waiting.TemplateStages) == 0 {
+		return false, nil
+	}
+	holds, err := h.templateHolds(ctx, h.Cache, pipeline, waiting.TemplateStages)
+	if errors.Is(err, errNotServed) {
+		return false, nil
+	}
 	return len(holds) < len(waiting.TemplateStages), err
 }
 
@@ -107,7 +148,10 @@ func (h *Holder) endTemplateWaits(ctx context.Context, waiting store.Waiting) er
 	if err != nil || pipeline == nil {
 		return err
 	}
-	holds, err := templateHolds(ctx, h.Live, pipeline, waiting.TemplateStages)
+	holds, err := h.templateHolds(ctx, h.Live, pipeline, waiting.TemplateStages)
+	if errors.Is(err, errNotServed) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}

@@ -23,7 +23,7 @@ func (s *scene) withoutTemplate() []store.Moved {
 	require.NotEmpty(s.t, claims)
 	completions := make([]store.Completion, len(claims))
 	for i, claim := range claims {
-		hold, err := argo.TemplateHold(s.t.Context(), s.cluster, claim.Namespace, v1alpha1.TemplateReference{Name: given.Template})
+		hold, err := argo.TemplateHold(s.t.Context(), s.cluster, "", claim.Namespace, v1alpha1.TemplateReference{Name: given.Template})
 		require.NoError(s.t, err)
 		require.Equal(s.t, v1alpha1.ReasonTemplate, hold.Reason)
 		completions[i] = store.Completion{ID: claim.ID, Attempt: claim.Attempt, Status: store.StatusHeld, Reason: hold.Reason, Message: hold.Message}

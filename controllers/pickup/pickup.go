@@ -47,7 +47,9 @@ type Config struct {
 	Timeout time.Duration
 	// Moved is told of tasks that changed, after the commit.
 	Moved func([]store.Moved)
-	Log   logr.Logger
+	// OnCount is told how many Workflows wait. Defaults to the metric.
+	OnCount func(waiting int)
+	Log     logr.Logger
 }
 
 // Watcher looks for Workflows without a phase.
@@ -59,6 +61,9 @@ type Watcher struct {
 // New returns a watcher that does nothing until it is started.
 func New(config Config) *Watcher {
 	w := &Watcher{Config: config}
+	if w.OnCount == nil {
+		w.OnCount = func(waiting int) { notTakenUp.Set(float64(waiting)) }
+	}
 	w.Loop = loop.New(loop.Config{
 		Name: "pickup", Run: w.runOnce, Interval: min(max(config.Timeout/looksPerTimeout, minInterval), interval), Log: config.Log,
 	})
@@ -79,7 +84,7 @@ func (w *Watcher) runOnce(ctx context.Context) (time.Duration, error) {
 		}
 		waiting += page
 		if len(tasks) < pageSize {
-			notTakenUp.Set(float64(waiting))
+			w.OnCount(waiting)
 			return 0, nil
 		}
 		after = tasks[len(tasks)-1].ID

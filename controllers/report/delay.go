@@ -108,6 +108,30 @@ func (r *Reporter) Delayed(namespace string) {
 	r.builds.wake.Notify()
 }
 
+// LaneMoved says that the lane of a cluster has opened or shut. It never blocks.
+func (r *Reporter) LaneMoved(cluster string) {
+	r.lanes.Store(cluster, true)
+	r.builds.wake.Notify()
+}
+
+// addLanes has the first of those builds and pipelines reported that wait in clusters whose
+// lane has moved.
+func (r *Reporter) addLanes(ctx context.Context) (err error) {
+	r.lanes.Range(func(cluster, _ any) bool {
+		r.lanes.Delete(cluster)
+		builds, pipelines, failed := r.Rows.WaitingIn(ctx, cluster.(string), mostDelayed)
+		if failed != nil {
+			r.lanes.Store(cluster, true)
+			err = failed
+			return false
+		}
+		r.Builds(builds...)
+		r.Pipelines(pipelines...)
+		return true
+	})
+	return err
+}
+
 // addDelayed has those builds and pipelines reported that are delayed, or were until now.
 func (r *Reporter) addDelayed(ctx context.Context) error {
 	now := time.Now()

@@ -44,6 +44,9 @@ func (r *Reporter) delayText(namespace string, reason v1alpha1.Reason, message s
 			message, attempts, since, next = known.Message, known.Attempts, known.Since, known.Next
 		}
 	}
+	if reason == v1alpha1.ReasonLaneShut {
+		return clip.Text(message, maxWhys)
+	}
 	text := clip.Text(message, maxWhy)
 	if reason == v1alpha1.ReasonNamespaceShare {
 		text = "the namespace has as many unfinished Workflows as MAX_ACTIVE_WORKFLOWS_PER_NAMESPACE allows"

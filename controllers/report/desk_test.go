@@ -70,6 +70,10 @@ func (s *tables) LastDecisions(_ context.Context, uids []string) (map[string]sto
 	return map[string]store.LastDecision{uids[0]: *s.decision}, s.err
 }
 
+func (s *tables) WaitingIn(context.Context, string, int) (builds, pipelines []types.NamespacedName, err error) {
+	return nil, nil, nil
+}
+
 func (s *tables) DelayedOwners(context.Context, string, int) (builds, pipelines []types.NamespacedName, err error) {
 	return s.delayedBuilds, s.delayedPipelines, s.err
 }

@@ -21,7 +21,9 @@ func (r *Reporter) readiness(ctx context.Context, pipeline *v1alpha1.CdPipeline)
 	if parents.Err != nil {
 		return trigger.Readiness{}, fmt.Errorf("find parents: %w", parents.Err)
 	}
-	if !ready.Ready || pipeline.Spec.Suspend {
+	// Templates of another cluster are looked for when they are needed, and never from here: a
+	// cluster that hangs would keep the status of all others waiting.
+	if !ready.Ready || pipeline.Spec.Suspend || trigger.ClusterOf(pipeline) != "" {
 		return trigger.Steered(pipeline, ready), nil
 	}
 	unready, err := unreadyStage(ctx, r.Cache, pipeline)

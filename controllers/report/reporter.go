@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -71,6 +72,8 @@ type Rows interface {
 	// DelayedOwners returns the builds and pipelines of the first tasks that are set aside in
 	// a namespace.
 	DelayedOwners(ctx context.Context, namespace string, most int) (builds, pipelines []types.NamespacedName, err error)
+	// WaitingIn returns those of the first tasks that wait for a slot in a cluster.
+	WaitingIn(ctx context.Context, cluster string, most int) (builds, pipelines []types.NamespacedName, err error)
 	// WaitingBuilds returns the builds whose tasks are at the head of the queue.
 	WaitingBuilds(ctx context.Context) ([]types.NamespacedName, error)
 	// HeldBackPipelines returns the pipelines whose tasks are at the head of the queue.
@@ -130,6 +133,7 @@ type Reporter struct {
 	planning  planning
 	delays    *delays
 	heldBack  heldBack
+	lanes     sync.Map // clusters whose lane has moved
 	watched   []watched
 	// last is the kind that was reported first in the last round, and passed how often in a
 	// row the other was not reported.
@@ -204,6 +208,9 @@ func (r *Reporter) runOnce(ctx context.Context) (time.Duration, error) {
 		return 0, err
 	}
 	if err := r.addDelayed(ctx); err != nil {
+		return 0, err
+	}
+	if err := r.addLanes(ctx); err != nil {
 		return 0, err
 	}
 	if r.Busy() {

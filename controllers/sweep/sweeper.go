@@ -66,8 +66,9 @@ type Config struct {
 	// Writer patches Workflows in the same class.
 	Writer client.Writer
 	// Events records events on Workflows.
-	Events  events.EventRecorder
-	Rows    Rows
+	Events events.EventRecorder
+	Rows   Rows
+	// Planner plans builds. Optional: where Workflows run in another cluster there are none.
 	Planner Planner
 	Tracker Tracker
 	// Wake makes the other loops look for tasks.
@@ -115,6 +116,9 @@ func (s *Sweeper) runOnce(ctx context.Context) (time.Duration, error) {
 // planBuilds plans every finished build whose event was lost. One that fails does not
 // keep the others.
 func (s *Sweeper) planBuilds(ctx context.Context) error {
+	if s.Planner == nil {
+		return nil
+	}
 	var builds v1alpha1.CiBuildList
 	if err := s.Cache.List(ctx, &builds, client.UnsafeDisableDeepCopy); err != nil {
 		return fmt.Errorf("list CiBuilds: %w", err)

@@ -53,7 +53,7 @@ func (b Builds) Build(ctx context.Context, reader client.Reader, claim store.Cla
 		return nil, err
 	}
 	if template == nil {
-		return nil, held(missingTemplate(spec.TemplateRef))
+		return nil, held(missingTemplate(claim.Cluster, spec.TemplateRef))
 	}
 	bases, err := b.baseImages(ctx, reader, pipeline)
 	if err != nil {

@@ -222,7 +222,7 @@ func Unready(ctx context.Context, reader client.Reader, pipeline *v1alpha1.CdPip
 		return "", "", err
 	}
 	if template == nil {
-		return v1alpha1.ReasonTemplateNotFound, missingTemplate(spec.Workflow.TemplateRef).Message, nil
+		return v1alpha1.ReasonTemplateNotFound, missingTemplate("", spec.Workflow.TemplateRef).Message, nil
 	}
 	inputs := trigger.Inputs{Build: unknown, Image: unknown, Digest: unknown, Revision: unknown, Stage: stage}
 	if pipeline.Spec.Artifacts == v1alpha1.ArtifactsAll {

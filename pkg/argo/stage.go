@@ -65,7 +65,7 @@ func (s Stages) Build(ctx context.Context, reader client.Reader, claim store.Cla
 		return nil, err
 	}
 	if template == nil {
-		return nil, held(missingTemplate(stage.Workflow.TemplateRef))
+		return nil, held(missingTemplate(claim.Cluster, stage.Workflow.TemplateRef))
 	}
 	workflow := stageWorkflow(claim, pipeline, stage)
 	if problems := problemsOf(template, claim.Inputs.Stage, workflow.Spec.Arguments.Parameters); problems != "" {

@@ -33,6 +33,9 @@ type Submitter struct {
 	// Live reads and writes at the API server, in the trigger class of the
 	// process's token bucket.
 	Live client.Client
+	// Unowned Workflows have no owner: it is in another cluster, whose garbage collector would
+	// delete them at once.
+	Unowned bool
 	// Admits tells whether a Workflow of the claim's namespace may be tried now, and if not,
 	// why. Defaults to always.
 	Admits func(claim store.Claim) (reason string, admitted bool)
@@ -99,6 +102,9 @@ func (s *Submitter) create(ctx context.Context, claim store.Claim, workflow *wfv
 		if reason, admitted := s.Admits(claim); !admitted {
 			return Made{}, &ShutError{Reason: v1alpha1.Reason(reason)}
 		}
+	}
+	if s.Unowned {
+		workflow.OwnerReferences = nil
 	}
 	createCtx, cancel := context.WithTimeout(ctx, RequestTimeout)
 	defer cancel()

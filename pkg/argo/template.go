@@ -83,20 +83,24 @@ func findTemplate(ctx context.Context, reader client.Reader, namespace string, r
 	return template, nil
 }
 
-// TemplateHold returns what holds a stage that runs this template; none where the reader
-// has it.
-func TemplateHold(ctx context.Context, reader client.Reader, namespace string, ref v1alpha1.TemplateReference) (trigger.Hold, error) {
+// TemplateHold returns what holds a stage that runs this template in a TargetCluster, or at home
+// where that is empty; none where the reader has it.
+func TemplateHold(ctx context.Context, reader client.Reader, cluster, namespace string, ref v1alpha1.TemplateReference) (trigger.Hold, error) {
 	template, err := findTemplate(ctx, reader, namespace, ref)
 	if err != nil || template != nil {
 		return trigger.Hold{}, err
 	}
-	return missingTemplate(ref), nil
+	return missingTemplate(cluster, ref), nil
 }
 
-func missingTemplate(ref v1alpha1.TemplateReference) trigger.Hold {
+func missingTemplate(cluster string, ref v1alpha1.TemplateReference) trigger.Hold {
 	kind, _ := TemplateKey("", ref)
+	where := ""
+	if cluster != "" {
+		where = " in TargetCluster " + cluster
+	}
 	return trigger.Hold{
 		Reason:  v1alpha1.ReasonTemplate,
-		Message: fmt.Sprintf("%s %s does not exist: create it, or correct workflow.templateRef, and the stage goes on", kind, ref.Name),
+		Message: fmt.Sprintf("%s %s does not exist%s: create it, or correct workflow.templateRef, and the stage goes on", kind, ref.Name, where),
 	}
 }

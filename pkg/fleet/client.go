@@ -78,6 +78,23 @@ func NewClient(config *rest.Config) (*Client, error) {
 // Host is the API server's host and port.
 func (c *Client) Host() string { return c.host }
 
+// Config is how client-go reaches the cluster over these connections, with these credentials.
+// An http.Client that is made of it must follow no redirects, as NoRedirects has it.
+func (c *Client) Config() *rest.Config {
+	return &rest.Config{Host: c.base.String(), Transport: c.http.Transport}
+}
+
+// NoRedirects returns a client on the configuration that follows no redirects, since it would
+// send the credentials along.
+func NoRedirects(config *rest.Config) (*http.Client, error) {
+	plain, err := rest.HTTPClientFor(config)
+	if err != nil {
+		return nil, fmt.Errorf("make a client: %w", err)
+	}
+	plain.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return plain, nil
+}
+
 // Do sends a request for a path of the API server. The error is a *Failure, unless ctx was
 // cancelled: a status that is not 2xx is one too. The caller closes the answer's body.
 func (c *Client) Do(ctx context.Context, method, path string, query url.Values, header http.Header, body io.Reader) (*http.Response, error) {

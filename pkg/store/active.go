@@ -13,7 +13,7 @@ import (
 func (s *Store) ActiveWorkflows(ctx context.Context, suspended ...int64) (int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, ReadTimeout)
 	defer cancel()
-	active, err := s.queries.ActiveWorkflows(ctx, dbsqlc.ActiveWorkflowsParams{Namespaces: s.namespaces, Suspended: append([]int64{}, suspended...)})
+	active, err := s.queries.ActiveWorkflows(ctx, dbsqlc.ActiveWorkflowsParams{Namespaces: s.namespaces, Cluster: s.cluster, Suspended: append([]int64{}, suspended...)})
 	if err != nil {
 		return 0, fmt.Errorf("count active workflows: %w", err)
 	}
@@ -24,7 +24,7 @@ func (s *Store) ActiveWorkflows(ctx context.Context, suspended ...int64) (int64,
 func (s *Store) ActiveByNamespace(ctx context.Context, suspended ...int64) (map[string]int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, ReadTimeout)
 	defer cancel()
-	rows, err := s.queries.ActiveByNamespace(ctx, dbsqlc.ActiveByNamespaceParams{Namespaces: s.namespaces, Suspended: append([]int64{}, suspended...)})
+	rows, err := s.queries.ActiveByNamespace(ctx, dbsqlc.ActiveByNamespaceParams{Namespaces: s.namespaces, Cluster: s.cluster, Suspended: append([]int64{}, suspended...)})
 	if err != nil {
 		return nil, fmt.Errorf("count active workflows by namespace: %w", err)
 	}
@@ -52,7 +52,7 @@ func (s *Store) OldestActive(ctx context.Context, most int, passedOver ...int64)
 	ctx, cancel := context.WithTimeout(ctx, ReadTimeout)
 	defer cancel()
 	rows, err := s.queries.OldestActive(ctx, dbsqlc.OldestActiveParams{
-		PassedOver: append([]int64{}, passedOver...), Namespaces: s.namespaces, Most: bounded(most),
+		PassedOver: append([]int64{}, passedOver...), Namespaces: s.namespaces, Cluster: s.cluster, Most: bounded(most),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("list oldest active tasks: %w", err)

@@ -16,7 +16,7 @@ import (
 func (s *Store) Unknown(ctx context.Context, workflows []types.NamespacedName) ([]types.NamespacedName, error) {
 	ctx, cancel := context.WithTimeout(ctx, ReadTimeout)
 	defer cancel()
-	var params dbsqlc.UnknownWorkflowsParams
+	params := dbsqlc.UnknownWorkflowsParams{Cluster: s.cluster}
 	for _, workflow := range workflows {
 		params.Namespaces, params.WorkflowNames = append(params.Namespaces, workflow.Namespace), append(params.WorkflowNames, workflow.Name)
 	}
@@ -36,6 +36,8 @@ type Adoption struct {
 	// Artifact is the run's, or the first where it was given all.
 	Artifact v1alpha1.Artifact
 	Identity trigger.Identity
+	// Cluster is where the Workflow is; empty at home.
+	Cluster string
 }
 
 const (
@@ -55,6 +57,7 @@ func (s *Store) Adopt(ctx context.Context, adoption Adoption) (bool, error) {
 	defer cancel()
 	adopted := false
 	err := s.transaction(ctx, func(queries *dbsqlc.Queries) (err error) {
+		adoption.Cluster = s.cluster
 		a := adopting{Adoption: adoption, queries: queries}
 		adopted, err = a.commit(ctx)
 		return err
@@ -176,7 +179,7 @@ func (a *adopting) insertStages(ctx context.Context, run int64) error {
 			status: StatusHeld, hold: trigger.StageBeforeHold,
 			inputs: trigger.Inputs{
 				Build: a.Build.Name, Revision: a.Build.Revision, Image: a.Artifact.Image, Digest: a.Artifact.Digest,
-				Stage: stage, Run: run, All: a.Identity.Image == "",
+				Stage: stage, Run: run, Cluster: a.Cluster, All: a.Identity.Image == "",
 			},
 		}
 		if i == 0 {

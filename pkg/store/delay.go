@@ -61,7 +61,7 @@ func (s *Store) ClaimWithin(ctx context.Context, lane Lane, worker string, most 
 	ctx, cancel := context.WithTimeout(ctx, ClaimTimeout)
 	defer cancel()
 	params := dbsqlc.ClaimTasksParams{
-		Kind: string(lane.Kind), Cluster: lane.Cluster, Worker: worker, Namespaces: s.namespaces,
+		Kind: string(lane.Kind), Cluster: lane.Cluster, ClusterUid: s.clusterUID, Worker: worker, Namespaces: s.namespaces,
 		Most: bounded(most), Look: rooms.look(most), Lease: interval(lease),
 		Limited: []string{}, Rooms: []int32{}, Causes: []string{}, Room: rooms.otherwise(), Cause: string(v1alpha1.ReasonNamespaceShare),
 	}
@@ -95,7 +95,7 @@ func (s *Store) ClaimDelayed(ctx context.Context, lane Lane, worker string, leas
 	ctx, cancel := context.WithTimeout(ctx, ClaimTimeout)
 	defer cancel()
 	params := dbsqlc.ClaimDelayedParams{
-		Kind: string(lane.Kind), Cluster: lane.Cluster, Worker: worker, Lease: interval(lease),
+		Kind: string(lane.Kind), Cluster: lane.Cluster, ClusterUid: s.clusterUID, Worker: worker, Lease: interval(lease),
 		OfObjects: []string{string(v1alpha1.ReasonPolicyDenied), string(v1alpha1.ReasonWebhookDenied)},
 	}
 	for _, namespace := range slices.Sorted(maps.Keys(rooms)) {

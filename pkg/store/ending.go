@@ -15,7 +15,7 @@ func (s *Store) ClaimEnding(ctx context.Context, lane Lane, worker string, most 
 	ctx, cancel := context.WithTimeout(ctx, ClaimTimeout)
 	defer cancel()
 	rows, err := s.queries.ClaimEnding(ctx, dbsqlc.ClaimEndingParams{
-		Kind: string(lane.Kind), Cluster: lane.Cluster, Namespaces: s.namespaces, Most: bounded(most), Worker: worker, Lease: interval(lease),
+		Kind: string(lane.Kind), Cluster: lane.Cluster, ClusterUid: s.clusterUID, Namespaces: s.namespaces, Most: bounded(most), Worker: worker, Lease: interval(lease),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("claim tasks that are to be ended: %w", err)

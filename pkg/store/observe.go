@@ -56,7 +56,7 @@ func (e *BusyError) Error() string {
 // returns those that moved. Tasks that are there already, or further, stay. With a
 // *BusyError all others have moved.
 func (s *Store) Observe(ctx context.Context, observations []Observation) ([]Moved, error) {
-	var seen dbsqlc.ObserveWorkflowsParams
+	seen := dbsqlc.ObserveWorkflowsParams{Cluster: s.cluster}
 	var gone dbsqlc.LostWorkflowsParams
 	for _, observation := range observations {
 		if observation.Gone != 0 {
@@ -141,7 +141,7 @@ func (s *Store) StaleActive(ctx context.Context, quiet time.Duration, after int6
 	ctx, cancel := context.WithTimeout(ctx, ReadTimeout)
 	defer cancel()
 	rows, err := s.queries.StaleActive(ctx, dbsqlc.StaleActiveParams{
-		Quiet: interval(quiet), After: after, Namespaces: s.namespaces, Most: int32(most), //nolint:gosec // most is a batch size
+		Quiet: interval(quiet), After: after, Namespaces: s.namespaces, Cluster: s.cluster, Most: int32(most), //nolint:gosec // most is a batch size
 	})
 	if err != nil {
 		return nil, fmt.Errorf("list stale tasks: %w", err)
@@ -153,7 +153,7 @@ func (s *Store) StaleActive(ctx context.Context, quiet time.Duration, after int6
 func (s *Store) Open(ctx context.Context, workflows []types.NamespacedName) ([]types.NamespacedName, error) {
 	ctx, cancel := context.WithTimeout(ctx, ReadTimeout)
 	defer cancel()
-	var params dbsqlc.OpenTasksParams
+	params := dbsqlc.OpenTasksParams{Cluster: s.cluster}
 	for _, workflow := range workflows {
 		params.Namespaces, params.WorkflowNames = append(params.Namespaces, workflow.Namespace), append(params.WorkflowNames, workflow.Name)
 	}
@@ -179,7 +179,7 @@ type Orphan struct {
 func (s *Store) Orphans(ctx context.Context, workflows []types.NamespacedName) ([]Orphan, error) {
 	ctx, cancel := context.WithTimeout(ctx, ReadTimeout)
 	defer cancel()
-	var params dbsqlc.EndedTasksParams
+	params := dbsqlc.EndedTasksParams{Cluster: s.cluster}
 	for _, workflow := range workflows {
 		params.Namespaces, params.WorkflowNames = append(params.Namespaces, workflow.Namespace), append(params.WorkflowNames, workflow.Name)
 	}

@@ -25,7 +25,7 @@ func (s *Store) Submitted(ctx context.Context, since time.Duration, after int64,
 	ctx, cancel := context.WithTimeout(ctx, ReadTimeout)
 	defer cancel()
 	rows, err := s.queries.SubmittedTasks(ctx, dbsqlc.SubmittedTasksParams{
-		Since: interval(since), After: after, Namespaces: s.namespaces, Most: int32(most), //nolint:gosec // most is a batch size
+		Since: interval(since), After: after, Namespaces: s.namespaces, Cluster: s.cluster, Most: int32(most), //nolint:gosec // most is a batch size
 	})
 	if err != nil {
 		return nil, fmt.Errorf("list submitted tasks: %w", err)

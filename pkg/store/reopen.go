@@ -24,7 +24,7 @@ type Doubt struct {
 func (s *Store) EndedOtherwise(ctx context.Context, seen []Observation) ([]Doubt, error) {
 	ctx, cancel := context.WithTimeout(ctx, ReadTimeout)
 	defer cancel()
-	var params dbsqlc.EndedOtherwiseParams
+	params := dbsqlc.EndedOtherwiseParams{Cluster: s.cluster}
 	for _, observation := range seen {
 		params.Namespaces = append(params.Namespaces, observation.Namespace)
 		params.WorkflowNames = append(params.WorkflowNames, observation.WorkflowName)
@@ -72,6 +72,7 @@ func (s *Store) Reopen(ctx context.Context, retried []Retried) ([]Reopened, erro
 	var r *reopening
 	err := s.transaction(ctx, func(queries *dbsqlc.Queries) error {
 		r = newReopening(queries, retried)
+		r.params.Cluster = s.cluster
 		return r.commit(ctx)
 	})
 	if err != nil {

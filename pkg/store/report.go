@@ -176,6 +176,10 @@ func (s *Store) addDelayed(ctx context.Context, summaries map[string]*Summary) e
 			Namespace: row.Namespace, Reason: v1alpha1.Reason(row.Reason), Count: row.Runs, Examples: row.Examples,
 			Message: row.Message, Attempts: int(row.Failures), Next: since(row.NextAt.Time),
 		}
+		if row.Cluster != "" {
+			lane := ClusterLane{Cluster: row.Cluster, Reason: v1alpha1.Reason(row.ShutReason), Message: row.ShutMessage, Since: row.ShutSince.Time}
+			delayed.Message, delayed.Attempts, delayed.Next = lane.Text(), 0, time.Time{}
+		}
 		summaries[row.BuildUid].Delayed = append(summaries[row.BuildUid].Delayed, delayed)
 	}
 	return nil
@@ -236,16 +240,25 @@ func (s *Store) LastRuns(ctx context.Context, pipelineUIDs []string) (map[string
 	}
 	runs := make(map[string]LastRun, len(rows))
 	for _, row := range rows {
-		runs[row.PipelineUid] = LastRun{
-			Run: row.RunID, BuildName: row.BuildName, Image: row.Image, Digest: row.Digest,
-			Stage: trigger.Stage(row.Stage), Status: Status(row.Status),
-			Reason: v1alpha1.Reason(row.Reason), Message: row.Message,
-			WorkflowName: row.WorkflowName, HasWorkflow: row.SubmittedAt.Valid, At: row.ChangedAt.Time,
-			DelayedBy: v1alpha1.Reason(row.DelayedBy), Attempts: int(row.Failures), Next: since(row.AvailableAt.Time),
-			StageAttempt: row.StageAttempt, AttemptBefore: row.AttemptBefore, TurnOf: row.TurnOf,
-		}
+		runs[row.PipelineUid] = lastRunOf(row)
 	}
 	return runs, nil
+}
+
+func lastRunOf(row dbsqlc.LastRunsRow) LastRun {
+	run := LastRun{
+		Run: row.RunID, BuildName: row.BuildName, Image: row.Image, Digest: row.Digest,
+		Stage: trigger.Stage(row.Stage), Status: Status(row.Status),
+		Reason: v1alpha1.Reason(row.Reason), Message: row.Message,
+		WorkflowName: row.WorkflowName, HasWorkflow: row.SubmittedAt.Valid, At: row.ChangedAt.Time,
+		DelayedBy: v1alpha1.Reason(row.DelayedBy), Attempts: int(row.Failures), Next: since(row.AvailableAt.Time),
+		StageAttempt: row.StageAttempt, AttemptBefore: row.AttemptBefore, TurnOf: row.TurnOf,
+	}
+	if row.ShutReason != "" && run.Status == StatusPending {
+		lane := ClusterLane{Cluster: row.Cluster, Reason: v1alpha1.Reason(row.ShutReason), Message: row.ShutMessage, Since: row.ShutSince.Time}
+		run.DelayedBy, run.Message, run.Attempts, run.Next = v1alpha1.ReasonLaneShut, lane.Text(), 0, time.Time{}
+	}
+	return run
 }
 
 // maxDeployed is how many artifacts of a pipeline Deployed returns.

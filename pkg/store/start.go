@@ -355,7 +355,7 @@ func (s *start) task(run madeRun, stage trigger.Stage) stageTask {
 		priority: pipeline.Spec.Priority, status: StatusPending, fair: run.ordinal, since: s.elapsed,
 		inputs: trigger.Inputs{
 			Build: s.build.Name, Revision: s.build.Revision, Image: run.decision.Artifact.Image, Digest: run.decision.Artifact.Digest,
-			Stage: stage, Run: run.id, All: pipeline.Spec.Artifacts == v1alpha1.ArtifactsAll,
+			Stage: stage, Run: run.id, Cluster: trigger.ClusterOf(pipeline), All: pipeline.Spec.Artifacts == v1alpha1.ArtifactsAll,
 		},
 	}
 	if s.request == "" {

@@ -68,6 +68,9 @@ type Store struct {
 	config  Config
 	// namespaces is never nil, which would be NULL.
 	namespaces []string
+	// cluster is the one whose Workflows this Store knows, and clusterUID tells it from another
+	// of that name; both are empty at home.
+	cluster, clusterUID string
 }
 
 // Open returns a store that connects when it is first used: a database that is
@@ -84,6 +87,15 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 	}
 	s.queries = dbsqlc.New(s.pool)
 	return s, nil
+}
+
+// In returns the same tables as seen from another cluster: what is claimed, observed, counted,
+// stopped and adopted are tasks whose Workflow is, or will be, there. uid is that of the
+// cluster; no task whose Workflow may be in another cluster of that name is claimed.
+func (s *Store) In(cluster, uid string) *Store {
+	there := *s
+	there.cluster, there.clusterUID = cluster, uid
+	return &there
 }
 
 // reconnect has every call that begins from now on use a new connection: those that are

@@ -248,7 +248,7 @@ func (s *Store) Stopping(ctx context.Context, most int, passedOver ...int64) ([]
 	ctx, cancel := context.WithTimeout(ctx, ReadTimeout)
 	defer cancel()
 	rows, err := s.queries.StoppingTasks(ctx, dbsqlc.StoppingTasksParams{
-		PassedOver: append([]int64{}, passedOver...), Namespaces: s.namespaces, Most: int32(most), //nolint:gosec // most is a batch size
+		PassedOver: append([]int64{}, passedOver...), Namespaces: s.namespaces, Cluster: s.cluster, Most: int32(most), //nolint:gosec // most is a batch size
 	})
 	if err != nil {
 		return nil, fmt.Errorf("list tasks to stop: %w", err)

@@ -30,6 +30,9 @@ type Inputs struct {
 	// Parent is the kind and name of the parent that triggered the run, as ParentOf gives it;
 	// empty where a person asked for it.
 	Parent string `json:"parent,omitempty"`
+	// Cluster is the TargetCluster where the run's Workflows are; empty for the cluster that
+	// Penstock runs in. It is the pipeline's when the run was planned.
+	Cluster string `json:"cluster,omitempty"`
 	// All true means that the run is given all artifacts of its build.
 	All bool `json:"all,omitempty"`
 	// Before is how the stage's attempt before ended; empty for its first attempt.
@@ -50,4 +53,13 @@ func ParentOf(pipeline *v1alpha1.CdPipeline) string {
 func ParentChanged(pipeline *v1alpha1.CdPipeline) string {
 	ref := pipeline.Spec.ParentRef
 	return fmt.Sprintf("CdPipeline %s hangs below %s %s now: what its parent before had triggered is cancelled", pipeline.Name, ref.Kind, ref.Name)
+}
+
+// ClusterOf is the name of the TargetCluster where a pipeline's Workflows run; empty where
+// that is the cluster which Penstock runs in.
+func ClusterOf(pipeline *v1alpha1.CdPipeline) string {
+	if pipeline.Spec.ClusterRef == nil {
+		return ""
+	}
+	return pipeline.Spec.ClusterRef.Name
 }

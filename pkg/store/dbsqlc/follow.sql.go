@@ -383,7 +383,7 @@ func (q *Queries) SettleWaiting(ctx context.Context, arg SettleWaitingParams) er
 
 const unfollowed = `-- name: Unfollowed :many
 WITH ended AS MATERIALIZED (
-    SELECT task.id, task.status, task.reason, task.message, task.priority, task.stop_reason, task.submitted_at, task.inputs
+    SELECT task.id, task.status, task.reason, task.message, task.priority, task.stop_reason, task.submitted_at, task.inputs, task.cluster
     FROM task
     WHERE task.settled_at IS NULL AND task.kind = 'cd'
       AND task.status IN ('Succeeded', 'Failed', 'Error', 'Cancelled', 'Superseded')
@@ -392,7 +392,7 @@ WITH ended AS MATERIALIZED (
     LIMIT $3
 )
 SELECT t.id, r.id AS stage_id, r.cd_workflow_id, r.stage, r.attempt, t.status, t.reason, t.message, t.priority, t.stop_reason, (t.submitted_at IS NOT NULL)::boolean AS had_workflow,
-       COALESCE(t.inputs->>'parent', '')::text AS parent,
+       COALESCE(t.inputs->>'parent', '')::text AS parent, t.cluster,
        w.turn_id, w.namespace, w.pipeline, w.pipeline_uid, w.run, w.artifacts, w.also, w.descends, w.again, w.whole, w.overtaken,
        o.reopened, o.ahead, o.under_way, o.worst, o.later,
        a.image, a.digest,
@@ -435,6 +435,7 @@ type UnfollowedRow struct {
 	StopReason   string
 	HadWorkflow  bool
 	Parent       string
+	Cluster      string
 	TurnID       int64
 	Namespace    string
 	Pipeline     string
@@ -488,6 +489,7 @@ func (q *Queries) Unfollowed(ctx context.Context, arg UnfollowedParams) ([]Unfol
 			&i.StopReason,
 			&i.HadWorkflow,
 			&i.Parent,
+			&i.Cluster,
 			&i.TurnID,
 			&i.Namespace,
 			&i.Pipeline,

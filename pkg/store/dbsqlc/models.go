@@ -136,6 +136,15 @@ type ClusterEvent struct {
 	CreatedAt  pgtype.Timestamptz
 }
 
+type ClusterLane struct {
+	Cluster    string
+	ClusterUid string
+	SeenUid    string
+	Reason     string
+	Message    string
+	Since      pgtype.Timestamptz
+}
+
 type Deployed struct {
 	PipelineUid string
 	Repository  string
@@ -280,6 +289,7 @@ type Task struct {
 	SettledAt    pgtype.Timestamptz
 	ChangedAt    pgtype.Timestamptz
 	DelayedBy    string
+	ClusterUid   string
 }
 
 type TriggerDecision struct {

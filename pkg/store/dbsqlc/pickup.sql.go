@@ -83,13 +83,14 @@ const submittedTasks = `-- name: SubmittedTasks :many
 
 SELECT id, namespace, workflow_name, workflow_uid, (reason = 'NotTakenUp')::boolean AS not_taken_up
 FROM task
-WHERE status = 'Submitted' AND (reason = 'NotTakenUp' OR submitted_at < now() - $1::interval) AND id > $2
-  AND (cardinality($3::text[]) = 0 OR namespace = ANY($3::text[]))
+WHERE status = 'Submitted' AND cluster = $1::text AND (reason = 'NotTakenUp' OR submitted_at < now() - $2::interval) AND id > $3
+  AND (cardinality($4::text[]) = 0 OR namespace = ANY($4::text[]))
 ORDER BY id
-LIMIT $4
+LIMIT $5
 `
 
 type SubmittedTasksParams struct {
+	Cluster    string
 	Since      pgtype.Interval
 	After      int64
 	Namespaces []string
@@ -109,6 +110,7 @@ type SubmittedTasksRow struct {
 // of which that is known already.
 func (q *Queries) SubmittedTasks(ctx context.Context, arg SubmittedTasksParams) ([]SubmittedTasksRow, error) {
 	rows, err := q.db.Query(ctx, submittedTasks,
+		arg.Cluster,
 		arg.Since,
 		arg.After,
 		arg.Namespaces,

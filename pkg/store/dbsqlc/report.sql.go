@@ -144,32 +144,39 @@ func (q *Queries) BuildSummaries(ctx context.Context, buildUids []string) ([]Bui
 }
 
 const delayedRuns = `-- name: DelayedRuns :many
-SELECT w.build_uid, t.namespace, (CASE WHEN t.delayed_by <> '' THEN t.delayed_by ELSE t.reason END)::text AS reason,
+SELECT w.build_uid, t.namespace, (CASE WHEN c.cluster IS NOT NULL THEN 'LaneShut' WHEN t.delayed_by <> '' THEN t.delayed_by ELSE t.reason END)::text AS reason,
        count(*) AS runs, (array_agg(DISTINCT w.pipeline))[1:5]::text[] AS examples,
        COALESCE((array_agg(t.message ORDER BY t.changed_at DESC) FILTER (WHERE t.message <> ''))[1], '')::text AS message,
+       COALESCE(c.cluster, '')::text AS cluster, COALESCE(c.reason, '')::text AS shut_reason, COALESCE(c.message, '')::text AS shut_message, COALESCE(c.since, 'epoch')::timestamptz AS shut_since,
        max(t.failures)::integer AS failures,
        COALESCE(min(t.available_at) FILTER (WHERE t.available_at > now()), 'epoch')::timestamptz AS next_at
 FROM cd_workflow w
 JOIN cd_workflow_runner r ON r.cd_workflow_id = w.id
 JOIN task t ON t.id = r.task_id
-WHERE w.build_uid = ANY($1::text[]) AND w.outcome IS NULL AND t.status = 'Pending' AND (t.delayed_by <> '' OR t.reason <> '')
-GROUP BY w.build_uid, t.namespace, 3
-ORDER BY w.build_uid, 3
+LEFT JOIN cluster_lane c ON c.cluster = t.cluster AND c.reason <> ''
+WHERE w.build_uid = ANY($1::text[]) AND w.outcome IS NULL AND t.status = 'Pending' AND (t.delayed_by <> '' OR t.reason <> '' OR c.cluster IS NOT NULL)
+GROUP BY w.build_uid, t.namespace, 3, c.cluster, c.reason, c.message, c.since
+ORDER BY w.build_uid, 3, c.cluster
 `
 
 type DelayedRunsRow struct {
-	BuildUid  string
-	Namespace string
-	Reason    string
-	Runs      int64
-	Examples  []string
-	Message   string
-	Failures  int32
-	NextAt    pgtype.Timestamptz
+	BuildUid    string
+	Namespace   string
+	Reason      string
+	Runs        int64
+	Examples    []string
+	Message     string
+	Cluster     string
+	ShutReason  string
+	ShutMessage string
+	ShutSince   pgtype.Timestamptz
+	Failures    int32
+	NextAt      pgtype.Timestamptz
 }
 
 // What delays the builds' runs, counted, with the first few names of each kind; the last
-// refusal of those that were tried, and when the first of them is tried again.
+// refusal of those that were tried, and when the first of them is tried again. Where nothing is
+// triggered in their cluster, that is why.
 func (q *Queries) DelayedRuns(ctx context.Context, buildUids []string) ([]DelayedRunsRow, error) {
 	rows, err := q.db.Query(ctx, delayedRuns, buildUids)
 	if err != nil {
@@ -186,6 +193,10 @@ func (q *Queries) DelayedRuns(ctx context.Context, buildUids []string) ([]Delaye
 			&i.Runs,
 			&i.Examples,
 			&i.Message,
+			&i.Cluster,
+			&i.ShutReason,
+			&i.ShutMessage,
+			&i.ShutSince,
 			&i.Failures,
 			&i.NextAt,
 		); err != nil {
@@ -454,12 +465,13 @@ func (q *Queries) LastDecisions(ctx context.Context, pipelineUids []string) ([]L
 
 const lastRuns = `-- name: LastRuns :many
 SELECT p.pipeline_uid, w.id AS run_id, a.build_name, a.image, a.digest, l.stage, l.status, l.reason, l.message, l.workflow_name, l.submitted_at, l.changed_at, l.delayed_by, l.failures,
-       GREATEST(l.available_at, 'epoch')::timestamptz AS available_at, l.stage_attempt, l.attempt_before, COALESCE(h.build_name, '')::text AS turn_of
+       GREATEST(l.available_at, 'epoch')::timestamptz AS available_at, l.stage_attempt, l.attempt_before, COALESCE(h.build_name, '')::text AS turn_of,
+       l.cluster, COALESCE(c.reason, '')::text AS shut_reason, COALESCE(c.message, '')::text AS shut_message, COALESCE(c.since, 'epoch')::timestamptz AS shut_since
 FROM cd_pipeline p
 JOIN cd_workflow w ON w.id = p.last_run_id
 JOIN ci_artifact a ON a.id = w.ci_artifact_id
 JOIN LATERAL (
-    SELECT r.stage, t.status, t.reason, t.message, t.workflow_name, t.submitted_at, t.changed_at, t.delayed_by, t.failures, t.available_at,
+    SELECT r.stage, t.status, t.reason, t.message, t.workflow_name, t.submitted_at, t.changed_at, t.delayed_by, t.failures, t.available_at, t.cluster,
            r.attempt AS stage_attempt, COALESCE(t.inputs->>'before', '')::text AS attempt_before
     FROM cd_workflow_runner r JOIN task t ON t.id = r.task_id
     WHERE r.cd_workflow_id = w.id AND t.reason NOT IN ('StageBefore', 'StageBeforeFailed')
@@ -472,6 +484,7 @@ LEFT JOIN LATERAL (
     ORDER BY u.id
     LIMIT 1
 ) h ON true
+LEFT JOIN cluster_lane c ON c.cluster = l.cluster AND c.reason <> ''
 WHERE p.pipeline_uid = ANY($1::text[])
 `
 
@@ -494,6 +507,10 @@ type LastRunsRow struct {
 	StageAttempt  int32
 	AttemptBefore string
 	TurnOf        string
+	Cluster       string
+	ShutReason    string
+	ShutMessage   string
+	ShutSince     pgtype.Timestamptz
 }
 
 // The newest run of each pipeline, at its furthest stage that was reached; how the attempt
@@ -526,6 +543,10 @@ func (q *Queries) LastRuns(ctx context.Context, pipelineUids []string) ([]LastRu
 			&i.StageAttempt,
 			&i.AttemptBefore,
 			&i.TurnOf,
+			&i.Cluster,
+			&i.ShutReason,
+			&i.ShutMessage,
+			&i.ShutSince,
 		); err != nil {
 			return nil, err
 		}

@@ -14,15 +14,16 @@ import (
 const activeByNamespace = `-- name: ActiveByNamespace :many
 SELECT a.namespace, count(*) AS active
 FROM (SELECT namespace FROM task
-      WHERE status = 'Submitting' AND (cardinality($1::text[]) = 0 OR namespace = ANY($1::text[]))
+      WHERE status = 'Submitting' AND cluster = $1::text AND (cardinality($2::text[]) = 0 OR namespace = ANY($2::text[]))
       UNION ALL
       SELECT namespace FROM task
-      WHERE status IN ('Submitted', 'Running') AND id <> ALL($2::bigint[])
-        AND (cardinality($1::text[]) = 0 OR namespace = ANY($1::text[]))) a
+      WHERE status IN ('Submitted', 'Running') AND cluster = $1::text AND id <> ALL($3::bigint[])
+        AND (cardinality($2::text[]) = 0 OR namespace = ANY($2::text[]))) a
 GROUP BY 1
 `
 
 type ActiveByNamespaceParams struct {
+	Cluster    string
 	Namespaces []string
 	Suspended  []int64
 }
@@ -34,7 +35,7 @@ type ActiveByNamespaceRow struct {
 
 // The same by namespace.
 func (q *Queries) ActiveByNamespace(ctx context.Context, arg ActiveByNamespaceParams) ([]ActiveByNamespaceRow, error) {
-	rows, err := q.db.Query(ctx, activeByNamespace, arg.Namespaces, arg.Suspended)
+	rows, err := q.db.Query(ctx, activeByNamespace, arg.Cluster, arg.Namespaces, arg.Suspended)
 	if err != nil {
 		return nil, err
 	}
@@ -55,20 +56,21 @@ func (q *Queries) ActiveByNamespace(ctx context.Context, arg ActiveByNamespacePa
 
 const activeWorkflows = `-- name: ActiveWorkflows :one
 SELECT ((SELECT count(*) FROM task
-         WHERE status = 'Submitting' AND (cardinality($1::text[]) = 0 OR namespace = ANY($1::text[])))
+         WHERE status = 'Submitting' AND cluster = $1::text AND (cardinality($2::text[]) = 0 OR namespace = ANY($2::text[])))
       + (SELECT count(*) FROM task
-         WHERE status IN ('Submitted', 'Running') AND id <> ALL($2::bigint[])
-           AND (cardinality($1::text[]) = 0 OR namespace = ANY($1::text[]))))::bigint AS active
+         WHERE status IN ('Submitted', 'Running') AND cluster = $1::text AND id <> ALL($3::bigint[])
+           AND (cardinality($2::text[]) = 0 OR namespace = ANY($2::text[]))))::bigint AS active
 `
 
 type ActiveWorkflowsParams struct {
+	Cluster    string
 	Namespaces []string
 	Suspended  []int64
 }
 
 // Two counts, since each of the indexes holds some of these states.
 func (q *Queries) ActiveWorkflows(ctx context.Context, arg ActiveWorkflowsParams) (int64, error) {
-	row := q.db.QueryRow(ctx, activeWorkflows, arg.Namespaces, arg.Suspended)
+	row := q.db.QueryRow(ctx, activeWorkflows, arg.Cluster, arg.Namespaces, arg.Suspended)
 	var active int64
 	err := row.Scan(&active)
 	return active, err
@@ -160,16 +162,16 @@ WITH room AS (
     SELECT n.id FROM room
     CROSS JOIN LATERAL (
         SELECT task.id FROM task
-        WHERE task.status = 'Pending' AND task.delayed_by <> '' AND task.kind = $3::text AND task.cluster = $4::text
-          AND task.namespace = room.namespace AND (task.available_at <= now() OR NOT task.delayed_by = ANY($5::text[]))
+        WHERE task.status = 'Pending' AND task.delayed_by <> '' AND task.kind = $3::text AND task.cluster = $4::text AND task.cluster_uid IN ('', $5::text)
+          AND task.namespace = room.namespace AND (task.available_at <= now() OR NOT task.delayed_by = ANY($6::text[]))
         ORDER BY task.priority DESC, task.fair_at, task.id
         LIMIT room.tasks
         FOR UPDATE SKIP LOCKED
     ) n
 ), claimed AS (
     UPDATE task t
-    SET status = 'Submitting', attempt = attempt + 1, claimed_by = $6::text,
-        lease_until = now() + $7::interval, delayed_by = '', changed_at = now()
+    SET status = 'Submitting', cluster_uid = $5::text, attempt = attempt + 1, claimed_by = $7::text,
+        lease_until = now() + $8::interval, delayed_by = '', changed_at = now()
     WHERE t.id = ANY(ARRAY(SELECT head.id FROM head))
     RETURNING t.id, t.kind, t.namespace, t.cluster, t.owner_kind, t.owner_name, t.owner_uid, t.identity, t.workflow_name,
         t.inputs, t.attempt, t.failures, t.stop_reason, t.priority, t.fair_at, t.queued_at, t.delayed_by
@@ -181,13 +183,14 @@ ORDER BY c.priority DESC, c.fair_at, c.id
 `
 
 type ClaimDelayedParams struct {
-	Limited   []string
-	Rooms     []int32
-	Kind      string
-	Cluster   string
-	OfObjects []string
-	Worker    string
-	Lease     pgtype.Interval
+	Limited    []string
+	Rooms      []int32
+	Kind       string
+	Cluster    string
+	ClusterUid string
+	OfObjects  []string
+	Worker     string
+	Lease      pgtype.Interval
 }
 
 type ClaimDelayedRow struct {
@@ -217,6 +220,7 @@ func (q *Queries) ClaimDelayed(ctx context.Context, arg ClaimDelayedParams) ([]C
 		arg.Rooms,
 		arg.Kind,
 		arg.Cluster,
+		arg.ClusterUid,
 		arg.OfObjects,
 		arg.Worker,
 		arg.Lease,
@@ -259,15 +263,15 @@ const claimEnding = `-- name: ClaimEnding :many
 WITH head AS (
     SELECT id FROM task
     WHERE status = 'Pending' AND (stop_reason <> '' OR (attempt > 0 AND available_at = '-infinity'))
-      AND task.kind = $1::text AND task.cluster = $2::text AND available_at <= now()
-      AND (cardinality($3::text[]) = 0 OR namespace = ANY($3::text[]))
+      AND task.kind = $1::text AND task.cluster = $2::text AND task.cluster_uid IN ('', $3::text) AND available_at <= now()
+      AND (cardinality($4::text[]) = 0 OR namespace = ANY($4::text[]))
     ORDER BY fair_at, id
-    LIMIT $4
+    LIMIT $5
     FOR UPDATE SKIP LOCKED
 ), claimed AS (
     UPDATE task t
-    SET status = 'Submitting', attempt = attempt + 1, claimed_by = $5::text,
-        lease_until = now() + $6::interval, delayed_by = '', changed_at = now()
+    SET status = 'Submitting', cluster_uid = $3::text, attempt = attempt + 1, claimed_by = $6::text,
+        lease_until = now() + $7::interval, delayed_by = '', changed_at = now()
     WHERE t.id = ANY(ARRAY(SELECT head.id FROM head))
     RETURNING t.id, t.kind, t.namespace, t.cluster, t.owner_kind, t.owner_name, t.owner_uid, t.identity, t.workflow_name,
         t.inputs, t.attempt, t.failures, t.stop_reason, t.priority, t.fair_at, t.queued_at, t.delayed_by
@@ -281,6 +285,7 @@ ORDER BY c.priority DESC, c.fair_at, c.id
 type ClaimEndingParams struct {
 	Kind       string
 	Cluster    string
+	ClusterUid string
 	Namespaces []string
 	Most       int32
 	Worker     string
@@ -312,6 +317,7 @@ func (q *Queries) ClaimEnding(ctx context.Context, arg ClaimEndingParams) ([]Cla
 	rows, err := q.db.Query(ctx, claimEnding,
 		arg.Kind,
 		arg.Cluster,
+		arg.ClusterUid,
 		arg.Namespaces,
 		arg.Most,
 		arg.Worker,
@@ -355,25 +361,26 @@ const claimTasks = `-- name: ClaimTasks :many
 
 WITH head AS (
     SELECT id, namespace, priority, fair_at, (stop_reason <> '' OR (attempt > 0 AND available_at = '-infinity')) AS ends FROM task
-    WHERE status = 'Pending' AND delayed_by = '' AND task.kind = $1::text AND task.cluster = $2::text AND available_at <= now()
-      AND (cardinality($3::text[]) = 0 OR namespace = ANY($3::text[]))
+    WHERE status = 'Pending' AND delayed_by = '' AND task.kind = $1::text AND task.cluster = $2::text AND task.cluster_uid IN ('', $3::text) AND available_at <= now()
+      AND (cardinality($4::text[]) = 0 OR namespace = ANY($4::text[]))
     ORDER BY priority DESC, fair_at, id
-    LIMIT $4
+    LIMIT $5
     FOR UPDATE SKIP LOCKED
 ), ranked AS (
     SELECT id, priority, fair_at,
            (ends OR row_number() OVER (PARTITION BY namespace, ends ORDER BY priority DESC, fair_at, id)
-                    <= COALESCE(($5::integer[])[array_position($6::text[], namespace)], $7::integer)) AS fits
+                    <= COALESCE(($6::integer[])[array_position($7::text[], namespace)], $8::integer)) AS fits
     FROM head
 ), taken AS (
-    SELECT id FROM ranked WHERE fits ORDER BY priority DESC, fair_at, id LIMIT $8
+    SELECT id FROM ranked WHERE fits ORDER BY priority DESC, fair_at, id LIMIT $9
 ), claimed AS (
     UPDATE task t
     SET status = CASE WHEN n.takes THEN 'Submitting' ELSE t.status END,
         attempt = CASE WHEN n.takes THEN t.attempt + 1 ELSE t.attempt END,
-        claimed_by = CASE WHEN n.takes THEN $9::text ELSE t.claimed_by END,
-        lease_until = CASE WHEN n.takes THEN now() + $10::interval END,
-        delayed_by = CASE WHEN n.takes THEN '' ELSE COALESCE(($11::text[])[array_position($6::text[], t.namespace)], $12::text) END,
+        cluster_uid = CASE WHEN n.takes THEN $3::text ELSE t.cluster_uid END,
+        claimed_by = CASE WHEN n.takes THEN $10::text ELSE t.claimed_by END,
+        lease_until = CASE WHEN n.takes THEN now() + $11::interval END,
+        delayed_by = CASE WHEN n.takes THEN '' ELSE COALESCE(($12::text[])[array_position($7::text[], t.namespace)], $13::text) END,
         changed_at = now()
     FROM (SELECT taken.id, true AS takes FROM taken UNION ALL SELECT ranked.id, false FROM ranked WHERE NOT ranked.fits) n
     WHERE t.id = n.id AND t.id = ANY(ARRAY(SELECT taken.id FROM taken UNION ALL SELECT ranked.id FROM ranked WHERE NOT ranked.fits))
@@ -389,6 +396,7 @@ ORDER BY c.priority DESC, c.fair_at, c.id
 type ClaimTasksParams struct {
 	Kind       string
 	Cluster    string
+	ClusterUid string
 	Namespaces []string
 	Look       int32
 	Rooms      []int32
@@ -437,6 +445,7 @@ func (q *Queries) ClaimTasks(ctx context.Context, arg ClaimTasksParams) ([]Claim
 	rows, err := q.db.Query(ctx, claimTasks,
 		arg.Kind,
 		arg.Cluster,
+		arg.ClusterUid,
 		arg.Namespaces,
 		arg.Look,
 		arg.Rooms,
@@ -809,9 +818,9 @@ func (q *Queries) HoldPending(ctx context.Context, arg HoldPendingParams) error 
 
 const insertTasks = `-- name: InsertTasks :many
 WITH made AS (
-    INSERT INTO task (kind, namespace, owner_kind, owner_name, owner_uid, identity, workflow_name, inputs, status, reason, message,
+    INSERT INTO task (kind, namespace, cluster, owner_kind, owner_name, owner_uid, identity, workflow_name, inputs, status, reason, message,
         priority, fair_at, available_at)
-    SELECT $1::text, n.namespace, n.owner_kind, n.owner_name, n.owner_uid, n.identity, n.workflow_name, n.inputs::jsonb, n.status, n.reason, n.message,
+    SELECT $1::text, n.namespace, COALESCE(n.inputs::jsonb->>'cluster', ''), n.owner_kind, n.owner_name, n.owner_uid, n.identity, n.workflow_name, n.inputs::jsonb, n.status, n.reason, n.message,
         n.priority, now() + n.fair_after, CASE WHEN n.delay > interval '0' THEN now() + n.delay ELSE '-infinity'::timestamptz END
     FROM (SELECT unnest($2::text[]) AS namespace, unnest($3::text[]) AS owner_kind, unnest($4::text[]) AS owner_name,
                  unnest($5::text[]) AS owner_uid, unnest($6::text[]) AS identity, unnest($7::text[]) AS workflow_name,
@@ -1085,13 +1094,14 @@ func (q *Queries) ObserveWorkflows(ctx context.Context, arg ObserveWorkflowsPara
 const oldestActive = `-- name: OldestActive :many
 SELECT id, namespace, workflow_name, workflow_uid, COALESCE(submitted_at, created_at)::timestamptz AS since
 FROM task
-WHERE status IN ('Submitted', 'Running') AND cluster = '' AND id <> ALL($1::bigint[])
-  AND (cardinality($2::text[]) = 0 OR namespace = ANY($2::text[]))
+WHERE status IN ('Submitted', 'Running') AND cluster = $1::text AND id <> ALL($2::bigint[])
+  AND (cardinality($3::text[]) = 0 OR namespace = ANY($3::text[]))
 ORDER BY COALESCE(submitted_at, created_at), id
-LIMIT $3
+LIMIT $4
 `
 
 type OldestActiveParams struct {
+	Cluster    string
 	PassedOver []int64
 	Namespaces []string
 	Most       int32
@@ -1107,7 +1117,12 @@ type OldestActiveRow struct {
 
 // The tasks of this cluster that have had a Workflow for the longest time, but for some.
 func (q *Queries) OldestActive(ctx context.Context, arg OldestActiveParams) ([]OldestActiveRow, error) {
-	rows, err := q.db.Query(ctx, oldestActive, arg.PassedOver, arg.Namespaces, arg.Most)
+	rows, err := q.db.Query(ctx, oldestActive,
+		arg.Cluster,
+		arg.PassedOver,
+		arg.Namespaces,
+		arg.Most,
+	)
 	if err != nil {
 		return nil, err
 	}
@@ -1277,13 +1292,14 @@ func (q *Queries) SetPriority(ctx context.Context, arg SetPriorityParams) (int64
 const staleActive = `-- name: StaleActive :many
 SELECT id, workflow_name, namespace, identity
 FROM task
-WHERE status IN ('Submitted', 'Running') AND changed_at < now() - $1::interval AND id > $2
-  AND (cardinality($3::text[]) = 0 OR namespace = ANY($3::text[]))
+WHERE status IN ('Submitted', 'Running') AND cluster = $1::text AND changed_at < now() - $2::interval AND id > $3
+  AND (cardinality($4::text[]) = 0 OR namespace = ANY($4::text[]))
 ORDER BY id
-LIMIT $4
+LIMIT $5
 `
 
 type StaleActiveParams struct {
+	Cluster    string
 	Quiet      pgtype.Interval
 	After      int64
 	Namespaces []string
@@ -1300,6 +1316,7 @@ type StaleActiveRow struct {
 // Tasks whose Workflow should exist and has not been heard of for a while.
 func (q *Queries) StaleActive(ctx context.Context, arg StaleActiveParams) ([]StaleActiveRow, error) {
 	rows, err := q.db.Query(ctx, staleActive,
+		arg.Cluster,
 		arg.Quiet,
 		arg.After,
 		arg.Namespaces,
@@ -1416,13 +1433,14 @@ func (q *Queries) StopTasks(ctx context.Context, arg StopTasksParams) ([]StopTas
 
 const stoppingTasks = `-- name: StoppingTasks :many
 SELECT id, namespace, workflow_name FROM task
-WHERE stop_reason <> '' AND status IN ('Submitted', 'Running') AND id <> ALL($1::bigint[])
-  AND (cardinality($2::text[]) = 0 OR namespace = ANY($2::text[]))
+WHERE stop_reason <> '' AND status IN ('Submitted', 'Running') AND cluster = $1::text AND id <> ALL($2::bigint[])
+  AND (cardinality($3::text[]) = 0 OR namespace = ANY($3::text[]))
 ORDER BY id
-LIMIT $3
+LIMIT $4
 `
 
 type StoppingTasksParams struct {
+	Cluster    string
 	PassedOver []int64
 	Namespaces []string
 	Most       int32
@@ -1436,7 +1454,12 @@ type StoppingTasksRow struct {
 
 // Tasks whose Workflow is to be stopped, but for some.
 func (q *Queries) StoppingTasks(ctx context.Context, arg StoppingTasksParams) ([]StoppingTasksRow, error) {
-	rows, err := q.db.Query(ctx, stoppingTasks, arg.PassedOver, arg.Namespaces, arg.Most)
+	rows, err := q.db.Query(ctx, stoppingTasks,
+		arg.Cluster,
+		arg.PassedOver,
+		arg.Namespaces,
+		arg.Most,
+	)
 	if err != nil {
 		return nil, err
 	}

@@ -4,7 +4,7 @@
 -- worst is how another one ended that did not succeed. The tasks are found first: Postgres
 -- does not know that almost every ended task is settled, and would read all stages instead.
 WITH ended AS MATERIALIZED (
-    SELECT task.id, task.status, task.reason, task.message, task.priority, task.stop_reason, task.submitted_at, task.inputs
+    SELECT task.id, task.status, task.reason, task.message, task.priority, task.stop_reason, task.submitted_at, task.inputs, task.cluster
     FROM task
     WHERE task.settled_at IS NULL AND task.kind = 'cd'
       AND task.status IN ('Succeeded', 'Failed', 'Error', 'Cancelled', 'Superseded')
@@ -13,7 +13,7 @@ WITH ended AS MATERIALIZED (
     LIMIT @most
 )
 SELECT t.id, r.id AS stage_id, r.cd_workflow_id, r.stage, r.attempt, t.status, t.reason, t.message, t.priority, t.stop_reason, (t.submitted_at IS NOT NULL)::boolean AS had_workflow,
-       COALESCE(t.inputs->>'parent', '')::text AS parent,
+       COALESCE(t.inputs->>'parent', '')::text AS parent, t.cluster,
        w.turn_id, w.namespace, w.pipeline, w.pipeline_uid, w.run, w.artifacts, w.also, w.descends, w.again, w.whole, w.overtaken,
        o.reopened, o.ahead, o.under_way, o.worst, o.later,
        a.image, a.digest,

@@ -5,7 +5,7 @@
 -- of which that is known already.
 SELECT id, namespace, workflow_name, workflow_uid, (reason = 'NotTakenUp')::boolean AS not_taken_up
 FROM task
-WHERE status = 'Submitted' AND (reason = 'NotTakenUp' OR submitted_at < now() - @since::interval) AND id > @after
+WHERE status = 'Submitted' AND cluster = @cluster::text AND (reason = 'NotTakenUp' OR submitted_at < now() - @since::interval) AND id > @after
   AND (cardinality(@namespaces::text[]) = 0 OR namespace = ANY(@namespaces::text[]))
 ORDER BY id
 LIMIT @most;

@@ -16,7 +16,7 @@
 -- only then.
 WITH head AS (
     SELECT id, namespace, priority, fair_at, (stop_reason <> '' OR (attempt > 0 AND available_at = '-infinity')) AS ends FROM task
-    WHERE status = 'Pending' AND delayed_by = '' AND task.kind = @kind::text AND task.cluster = @cluster::text AND available_at <= now()
+    WHERE status = 'Pending' AND delayed_by = '' AND task.kind = @kind::text AND task.cluster = @cluster::text AND task.cluster_uid IN ('', @cluster_uid::text) AND available_at <= now()
       AND (cardinality(@namespaces::text[]) = 0 OR namespace = ANY(@namespaces::text[]))
     ORDER BY priority DESC, fair_at, id
     LIMIT @look
@@ -32,6 +32,7 @@ WITH head AS (
     UPDATE task t
     SET status = CASE WHEN n.takes THEN 'Submitting' ELSE t.status END,
         attempt = CASE WHEN n.takes THEN t.attempt + 1 ELSE t.attempt END,
+        cluster_uid = CASE WHEN n.takes THEN @cluster_uid::text ELSE t.cluster_uid END,
         claimed_by = CASE WHEN n.takes THEN @worker::text ELSE t.claimed_by END,
         lease_until = CASE WHEN n.takes THEN now() + @lease::interval END,
         delayed_by = CASE WHEN n.takes THEN '' ELSE COALESCE((@causes::text[])[array_position(@limited::text[], t.namespace)], @cause::text) END,
@@ -56,7 +57,7 @@ WITH room AS (
     SELECT n.id FROM room
     CROSS JOIN LATERAL (
         SELECT task.id FROM task
-        WHERE task.status = 'Pending' AND task.delayed_by <> '' AND task.kind = @kind::text AND task.cluster = @cluster::text
+        WHERE task.status = 'Pending' AND task.delayed_by <> '' AND task.kind = @kind::text AND task.cluster = @cluster::text AND task.cluster_uid IN ('', @cluster_uid::text)
           AND task.namespace = room.namespace AND (task.available_at <= now() OR NOT task.delayed_by = ANY(@of_objects::text[]))
         ORDER BY task.priority DESC, task.fair_at, task.id
         LIMIT room.tasks
@@ -64,7 +65,7 @@ WITH room AS (
     ) n
 ), claimed AS (
     UPDATE task t
-    SET status = 'Submitting', attempt = attempt + 1, claimed_by = @worker::text,
+    SET status = 'Submitting', cluster_uid = @cluster_uid::text, attempt = attempt + 1, claimed_by = @worker::text,
         lease_until = now() + @lease::interval, delayed_by = '', changed_at = now()
     WHERE t.id = ANY(ARRAY(SELECT head.id FROM head))
     RETURNING t.id, t.kind, t.namespace, t.cluster, t.owner_kind, t.owner_name, t.owner_uid, t.identity, t.workflow_name,
@@ -82,14 +83,14 @@ ORDER BY c.priority DESC, c.fair_at, c.id;
 WITH head AS (
     SELECT id FROM task
     WHERE status = 'Pending' AND (stop_reason <> '' OR (attempt > 0 AND available_at = '-infinity'))
-      AND task.kind = @kind::text AND task.cluster = @cluster::text AND available_at <= now()
+      AND task.kind = @kind::text AND task.cluster = @cluster::text AND task.cluster_uid IN ('', @cluster_uid::text) AND available_at <= now()
       AND (cardinality(@namespaces::text[]) = 0 OR namespace = ANY(@namespaces::text[]))
     ORDER BY fair_at, id
     LIMIT @most
     FOR UPDATE SKIP LOCKED
 ), claimed AS (
     UPDATE task t
-    SET status = 'Submitting', attempt = attempt + 1, claimed_by = @worker::text,
+    SET status = 'Submitting', cluster_uid = @cluster_uid::text, attempt = attempt + 1, claimed_by = @worker::text,
         lease_until = now() + @lease::interval, delayed_by = '', changed_at = now()
     WHERE t.id = ANY(ARRAY(SELECT head.id FROM head))
     RETURNING t.id, t.kind, t.namespace, t.cluster, t.owner_kind, t.owner_name, t.owner_uid, t.identity, t.workflow_name,
@@ -228,19 +229,19 @@ WHERE status = 'Pending' AND delayed_by = '' AND (cardinality(@namespaces::text[
 -- name: ActiveWorkflows :one
 -- Two counts, since each of the indexes holds some of these states.
 SELECT ((SELECT count(*) FROM task
-         WHERE status = 'Submitting' AND (cardinality(@namespaces::text[]) = 0 OR namespace = ANY(@namespaces::text[])))
+         WHERE status = 'Submitting' AND cluster = @cluster::text AND (cardinality(@namespaces::text[]) = 0 OR namespace = ANY(@namespaces::text[])))
       + (SELECT count(*) FROM task
-         WHERE status IN ('Submitted', 'Running') AND id <> ALL(@suspended::bigint[])
+         WHERE status IN ('Submitted', 'Running') AND cluster = @cluster::text AND id <> ALL(@suspended::bigint[])
            AND (cardinality(@namespaces::text[]) = 0 OR namespace = ANY(@namespaces::text[]))))::bigint AS active;
 
 -- name: ActiveByNamespace :many
 -- The same by namespace.
 SELECT a.namespace, count(*) AS active
 FROM (SELECT namespace FROM task
-      WHERE status = 'Submitting' AND (cardinality(@namespaces::text[]) = 0 OR namespace = ANY(@namespaces::text[]))
+      WHERE status = 'Submitting' AND cluster = @cluster::text AND (cardinality(@namespaces::text[]) = 0 OR namespace = ANY(@namespaces::text[]))
       UNION ALL
       SELECT namespace FROM task
-      WHERE status IN ('Submitted', 'Running') AND id <> ALL(@suspended::bigint[])
+      WHERE status IN ('Submitted', 'Running') AND cluster = @cluster::text AND id <> ALL(@suspended::bigint[])
         AND (cardinality(@namespaces::text[]) = 0 OR namespace = ANY(@namespaces::text[]))) a
 GROUP BY 1;
 
@@ -248,7 +249,7 @@ GROUP BY 1;
 -- The tasks of this cluster that have had a Workflow for the longest time, but for some.
 SELECT id, namespace, workflow_name, workflow_uid, COALESCE(submitted_at, created_at)::timestamptz AS since
 FROM task
-WHERE status IN ('Submitted', 'Running') AND cluster = '' AND id <> ALL(@passed_over::bigint[])
+WHERE status IN ('Submitted', 'Running') AND cluster = @cluster::text AND id <> ALL(@passed_over::bigint[])
   AND (cardinality(@namespaces::text[]) = 0 OR namespace = ANY(@namespaces::text[]))
 ORDER BY COALESCE(submitted_at, created_at), id
 LIMIT @most;
@@ -358,7 +359,7 @@ WHERE t.status IN ('Succeeded', 'Failed', 'Error', 'Cancelled', 'Superseded') AN
 -- Tasks whose Workflow should exist and has not been heard of for a while.
 SELECT id, workflow_name, namespace, identity
 FROM task
-WHERE status IN ('Submitted', 'Running') AND changed_at < now() - @quiet::interval AND id > @after
+WHERE status IN ('Submitted', 'Running') AND cluster = @cluster::text AND changed_at < now() - @quiet::interval AND id > @after
   AND (cardinality(@namespaces::text[]) = 0 OR namespace = ANY(@namespaces::text[]))
 ORDER BY id
 LIMIT @most;
@@ -461,7 +462,7 @@ FROM locked WHERE t.id = locked.id AND t.status IN ('Held', 'Pending');
 -- name: StoppingTasks :many
 -- Tasks whose Workflow is to be stopped, but for some.
 SELECT id, namespace, workflow_name FROM task
-WHERE stop_reason <> '' AND status IN ('Submitted', 'Running') AND id <> ALL(@passed_over::bigint[])
+WHERE stop_reason <> '' AND status IN ('Submitted', 'Running') AND cluster = @cluster::text AND id <> ALL(@passed_over::bigint[])
   AND (cardinality(@namespaces::text[]) = 0 OR namespace = ANY(@namespaces::text[]))
 ORDER BY id
 LIMIT @most;
@@ -470,9 +471,9 @@ LIMIT @most;
 -- fair_at spreads the tasks of one build over time, so that a later and smaller build
 -- need not wait for all.
 WITH made AS (
-    INSERT INTO task (kind, namespace, owner_kind, owner_name, owner_uid, identity, workflow_name, inputs, status, reason, message,
+    INSERT INTO task (kind, namespace, cluster, owner_kind, owner_name, owner_uid, identity, workflow_name, inputs, status, reason, message,
         priority, fair_at, available_at)
-    SELECT @kind::text, n.namespace, n.owner_kind, n.owner_name, n.owner_uid, n.identity, n.workflow_name, n.inputs::jsonb, n.status, n.reason, n.message,
+    SELECT @kind::text, n.namespace, COALESCE(n.inputs::jsonb->>'cluster', ''), n.owner_kind, n.owner_name, n.owner_uid, n.identity, n.workflow_name, n.inputs::jsonb, n.status, n.reason, n.message,
         n.priority, now() + n.fair_after, CASE WHEN n.delay > interval '0' THEN now() + n.delay ELSE '-infinity'::timestamptz END
     FROM (SELECT unnest(@namespaces::text[]) AS namespace, unnest(@owner_kinds::text[]) AS owner_kind, unnest(@owner_names::text[]) AS owner_name,
                  unnest(@owner_uids::text[]) AS owner_uid, unnest(@identities::text[]) AS identity, unnest(@workflow_names::text[]) AS workflow_name,

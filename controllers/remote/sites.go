@@ -1,0 +1,286 @@
+// Package remote observes which other clusters have tasks, and runs for each of them the loops
+// that create, follow, stop and release Workflows there.
+//
+// A cluster costs nothing while it has no tasks. One that does not answer has its lane shut: one
+// row says why, nothing of it is claimed, and it is asked again every few seconds.
+package remote
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-logr/logr"
+	"k8s.io/client-go/tools/events"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/penstock-cd/penstock/api/v1alpha1"
+	"github.com/penstock-cd/penstock/controllers/dispatch"
+	"github.com/penstock-cd/penstock/pkg/argo"
+	"github.com/penstock-cd/penstock/pkg/config"
+	"github.com/penstock-cd/penstock/pkg/fleet"
+	"github.com/penstock-cd/penstock/pkg/loop"
+	"github.com/penstock-cd/penstock/pkg/store"
+	"github.com/penstock-cd/penstock/pkg/trigger"
+)
+
+const (
+	// interval is how often it looks which clusters have tasks, minInterval the least time
+	// between two looks.
+	interval, minInterval = 2 * time.Second, 200 * time.Millisecond
+	// idleTime is for how long the loops of a cluster run on that has nothing to do.
+	idleTime = 2 * time.Minute
+	// retry is the pause before a cluster that does not answer is asked again.
+	retry = 4 * time.Second
+	// checkInterval is how often a cluster that is served is asked who it is, mostFailures after
+	// how many failures in a row its lane is shut.
+	checkInterval, mostFailures = 5 * time.Second, 3
+	// probeTimeout bounds asking a cluster who it is, maxNamespace the bytes of its answer.
+	probeTimeout, maxNamespace = 4 * time.Second, 1 << 20
+	// syncTimeout bounds the first list of Workflows.
+	syncTimeout = time.Minute
+	// strayInterval is how often it looks for what nobody else would end.
+	strayInterval = 5 * time.Second
+)
+
+// Members are the TargetClusters.
+type Members interface {
+	// Client returns the client of a TargetCluster, the same while nothing changes.
+	Client(ctx context.Context, name string) (*fleet.Client, error)
+}
+
+// limits are those that each cluster has.
+type limits = config.Config
+
+// Config is what Sites need. Every field is required.
+type Config struct {
+	// Cache reads Penstock's kinds from memory; Live at home's API server, in the trigger class.
+	Cache client.Reader
+	Live  client.Client
+	// Members are the clusters.
+	Members Members
+	// Rows are the tables as seen from home.
+	Rows *store.Store
+	// Home returns the UID of the cluster that Penstock runs in.
+	Home func(ctx context.Context) (string, error)
+	// Builders make the Workflows.
+	Builders argo.Builders
+	// Worker is this process, of all its lanes.
+	Worker *dispatch.Worker
+	// Moved is told of tasks that changed, after the commit.
+	Moved func([]store.Moved)
+	// OnTemplate is told that a template which a stage waits for has appeared. It must not block.
+	OnTemplate func()
+	// OnLane is told of clusters whose lane has opened or shut. It must not block.
+	OnLane func(cluster string)
+	// Events records events on CdPipelines.
+	Events events.EventRecorder
+	// Settings are the limits at the start, and the times.
+	Settings config.Config
+	Log      logr.Logger
+
+	Lease, Grace, PickupTimeout, SweepInterval time.Duration
+}
+
+// Sites runs the loops of other clusters.
+type Sites struct {
+	*loop.Loop
+	Config
+	wakes  loop.Signal
+	limits atomic.Pointer[limits]
+
+	mu      sync.Mutex
+	keepers map[string]*keeper
+	asked   map[string]time.Time // clusters whose templates somebody wanted to see
+}
+
+// New returns Sites that do nothing until they are started.
+func New(config Config) *Sites {
+	s := &Sites{Config: config, keepers: map[string]*keeper{}, asked: map[string]time.Time{}}
+	s.Lease, s.Grace = config.Settings.TriggerLease, config.Settings.ShutdownGracePeriod
+	s.PickupTimeout, s.SweepInterval = config.Settings.PickupTimeout, config.Settings.SweepInterval
+	s.limits.Store(fixed(config.Settings))
+	s.Loop = loop.New(loop.Config{
+		Name: "remote", Run: s.runOnce, Signal: &s.wakes, Interval: interval, MinInterval: minInterval, Retry: interval, Log: config.Log,
+	})
+	return s
+}
+
+// fixed gives a batch size that is found by itself at home its default elsewhere.
+func fixed(settings config.Config) *limits {
+	if settings.BatchSize.Auto || settings.BatchSize.Size < 1 {
+		settings.BatchSize.Size = defaultBatchSize
+	}
+	return &settings
+}
+
+// defaultBatchSize is that of CI_SUCCESS_AUTO_TRIGGER_BATCH_SIZE.
+const defaultBatchSize = 5
+
+// Start runs until the context ends, and returns when no loop of any cluster runs.
+func (s *Sites) Start(ctx context.Context) error {
+	err := s.Loop.Start(ctx)
+	s.mu.Lock()
+	all := slices.Collect(maps.Values(s.keepers))
+	s.mu.Unlock()
+	for _, one := range all {
+		one.stop()
+	}
+	for _, one := range all {
+		<-one.ended
+	}
+	return err
+}
+
+// Wake says that there may be tasks in clusters that had some already. It never blocks.
+func (s *Sites) Wake() {
+	for _, one := range s.serving() {
+		one.wake()
+	}
+}
+
+// Apply puts limits in force, those of each cluster.
+func (s *Sites) Apply(settings config.Config) {
+	limits := fixed(settings)
+	s.limits.Store(limits)
+	for _, one := range s.serving() {
+		one.apply(*limits)
+	}
+}
+
+// serving are the sites that run.
+func (s *Sites) serving() []*site {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []*site
+	for _, one := range s.keepers {
+		if site := one.site.Load(); site != nil && site.isServing.Load() {
+			all = append(all, site)
+		}
+	}
+	return all
+}
+
+// Templates returns who reads the templates of a cluster; false where that is not known now. It
+// is known soon where the cluster answers.
+func (s *Sites) Templates(cluster string) (client.Reader, bool) {
+	s.mu.Lock()
+	s.asked[cluster] = time.Now()
+	kept := s.keepers[cluster]
+	s.mu.Unlock()
+	if kept != nil {
+		if site := kept.site.Load(); site != nil && site.isServing.Load() {
+			return site.lookout, true
+		}
+		return nil, false
+	}
+	s.wakes.Notify()
+	return nil, false
+}
+
+// Lane returns why nothing is triggered in a cluster; false where something is, or where nobody
+// has looked.
+func (s *Sites) Lane(cluster string) (store.ClusterLane, bool) {
+	s.mu.Lock()
+	kept := s.keepers[cluster]
+	s.mu.Unlock()
+	if kept == nil {
+		return store.ClusterLane{}, false
+	}
+	shut := kept.shut.Load()
+	if shut == nil {
+		return store.ClusterLane{}, false
+	}
+	return *shut, true
+}
+
+// runOnce has a keeper for each cluster that has something to do.
+func (s *Sites) runOnce(ctx context.Context) (time.Duration, error) {
+	busy, err := s.Rows.BusyClusters(ctx)
+	if err != nil {
+		return 0, err
+	}
+	now := time.Now()
+	wanted := map[string]map[string]bool{}
+	for _, one := range busy {
+		want(wanted, one.Cluster, one.Namespace)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for cluster, at := range s.asked {
+		if now.Sub(at) > idleTime {
+			delete(s.asked, cluster)
+		} else {
+			want(wanted, cluster, "")
+		}
+	}
+	if s.hasNew(wanted) {
+		s.addNamespaces(ctx, wanted)
+	}
+	for cluster, namespaces := range wanted {
+		s.keep(ctx, cluster, namespaces, now)
+	}
+	for cluster, one := range s.keepers {
+		if now.Sub(one.busy) > idleTime {
+			one.stop()
+		}
+		if one.hasEnded() {
+			delete(s.keepers, cluster)
+		}
+	}
+	return 0, nil
+}
+
+func want(wanted map[string]map[string]bool, cluster, namespace string) {
+	if wanted[cluster] == nil {
+		wanted[cluster] = map[string]bool{}
+	}
+	if namespace != "" {
+		wanted[cluster][namespace] = true
+	}
+}
+
+// hasNew tells whether a wanted cluster has no keeper yet. The caller holds the lock.
+func (s *Sites) hasNew(wanted map[string]map[string]bool) bool {
+	for cluster := range wanted {
+		if s.keepers[cluster] == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// addNamespaces adds those of the pipelines of each wanted cluster, so that its watch need not
+// begin again with each of them.
+func (s *Sites) addNamespaces(ctx context.Context, wanted map[string]map[string]bool) {
+	var pipelines v1alpha1.CdPipelineList
+	if err := s.Cache.List(ctx, &pipelines, client.UnsafeDisableDeepCopy); err != nil {
+		s.Log.Error(err, "pipelines of clusters not found in cache, the next look does it")
+		return
+	}
+	for i := range pipelines.Items {
+		if namespaces := wanted[trigger.ClusterOf(&pipelines.Items[i])]; namespaces != nil {
+			namespaces[pipelines.Items[i].Namespace] = true
+		}
+	}
+}
+
+// keep makes sure that a cluster has a keeper which knows the namespaces. The caller holds the
+// lock.
+func (s *Sites) keep(ctx context.Context, cluster string, namespaces map[string]bool, now time.Time) {
+	one := s.keepers[cluster]
+	if one != nil && one.stopped.Load() && !one.hasEnded() {
+		s.wakes.Notify() // one at a time
+		return
+	}
+	if one == nil || one.hasEnded() {
+		one = newKeeper(s, cluster)
+		s.keepers[cluster] = one
+		go one.run(ctx)
+	}
+	one.busy = now
+	one.add(namespaces)
+}
