@@ -37,6 +37,7 @@ type site struct {
 	pickup      *pickup.Watcher
 	sweeper     *sweep.Sweeper
 	strays      *loop.Loop
+	ended       time.Time // when it looked for stranded tasks last
 	templates   *argo.Templates
 	lookout     *lookout
 	looks       *loop.Loop
@@ -112,9 +113,15 @@ func (one *site) addFollowing(s *Sites) {
 // endStrays ends what may be in a cluster that had this name before, and stops what is of
 // pipelines that are gone.
 func (one *site) endStrays(ctx context.Context, moved func([]store.Moved)) error {
-	stranded, err := one.rows.EndStranded(ctx)
-	if len(stranded) > 0 {
-		moved(stranded)
+	var err error
+	if now := time.Now(); now.Sub(one.ended) > strandedInterval {
+		var stranded []store.Moved
+		if stranded, err = one.rows.EndStranded(ctx); err == nil {
+			one.ended = now
+		}
+		if len(stranded) > 0 {
+			moved(stranded)
+		}
 	}
 	stopped, stopErr := one.rows.StopDeleted(ctx)
 	if stopped > 0 {

@@ -44,6 +44,9 @@ const (
 	syncTimeout = time.Minute
 	// strayInterval is how often it looks for what nobody else would end.
 	strayInterval = 5 * time.Second
+	// strandedInterval is how often it looks for tasks of a cluster that had this name before,
+	// beside at the start.
+	strandedInterval = time.Minute
 )
 
 // Members are the TargetClusters.

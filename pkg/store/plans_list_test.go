@@ -26,6 +26,7 @@ var usual = arguments{
 	"actor": "somebody", "reason": "Cancelled", "message": "", "parent": "", "priority": "1", "request": "again", "asked": "false", "action": "Trigger", "spec_hash": "new",
 	"suspended": "{1}", "passed_over": "{1}", "most_each": "5",
 	"limited": "{ns-1}", "rooms": "{10}", "room": "2000000000", "causes": "{QuotaExceeded}", "of_objects": "{PolicyDenied}", "released": "{ns-1}",
+	"cluster_uid": "", "seen_uid": "", "old_cluster": "c-2",
 	"reasons": "{Person,Hold}", "before_xid": "9000000000", "before_id": "9223372036854775807", "after_xid": "180", "after_id": "0",
 }
 
@@ -38,7 +39,7 @@ const all, one = 6000, 100
 func plansOf(h history) map[string]plan {
 	plans := map[string]plan{}
 	for _, some := range []map[string]plan{
-		dispatched(h), tracked(h), followed(h), planning(h), chunked(h), reported(h), asked(h), mirroring(h), pruned(h), viewed(h), notifying(h), receiving(), toldPeople(), basedOn(), built(h), waved(), wavesViewed(),
+		dispatched(h), tracked(h), followed(h), planning(h), chunked(h), reported(h), asked(h), mirroring(h), pruned(h), viewed(h), notifying(h), receiving(), toldPeople(), basedOn(), built(h), waved(), wavesViewed(), elsewhere(),
 	} {
 		maps.Copy(plans, some)
 	}
@@ -406,5 +407,23 @@ func wavesViewed() map[string]plan {
 		"ViewWaves":           {pages: 80 * one, arguments: joined(shown, arguments{"after_namespace": "", "after_name": "", "before_number": "0"})},
 		"ViewWaveItems":       {pages: one, arguments: joined(shown, arguments{"after_namespace": "", "after_pipeline": "", "after_uid": ""})},
 		"ViewWaveItemsHidden": {pages: one, arguments: shown},
+	}
+}
+
+// elsewhere is about other clusters: all of it goes by an index that has nothing of home.
+func elsewhere() map[string]plan {
+	cluster := arguments{"cluster": "c-1", "cluster_uid": "uid-1"}
+	return map[string]plan{
+		"LockLanes":        {pages: one},
+		"SetLane":          {pages: one, arguments: cluster},
+		"ShutLane":         {pages: one, arguments: cluster},
+		"DropLane":         {pages: one, arguments: cluster},
+		"Lanes":            {pages: one},
+		"HasUnended":       {pages: one, arguments: cluster},
+		"MoveTasks":        {pages: one, arguments: cluster},
+		"EndStranded":      {pages: one, arguments: cluster},
+		"StopDeleted":      {pages: one, arguments: cluster},
+		"BusyClusters":     {pages: one},
+		"WaitingInCluster": {pages: 3 * one, arguments: cluster},
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"github.com/stretchr/testify/require"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/penstock-cd/penstock/test/oracle"
 )
@@ -38,7 +37,7 @@ func (w *World) Judge() {
 // judged is what the oracle looks at.
 func (w *World) judged() oracle.World {
 	return oracle.World{
-		Database: w.Database, Clusters: []client.Reader{w.Cluster},
+		Database: w.Database, Clusters: w.readers(),
 		Log: w.Log(), Limits: &w.Limits, Connections: w.connections.most(),
 	}
 }
@@ -64,7 +63,7 @@ func (w *World) JudgeRestored(forgotten string) (violations []string) {
 // their time on a busy machine.
 func (w *World) quiesce(restored bool) {
 	w.t.Helper()
-	world := oracle.World{Database: w.Database, Clusters: []client.Reader{w.Cluster}, Restored: restored}
+	world := oracle.World{Database: w.Database, Clusters: w.readers(), Restored: restored}
 	for last := ""; ; {
 		ctx, cancel := context.WithTimeout(w.t.Context(), Patience)
 		err := oracle.QuiesceTelling(ctx, func(string) {}, world)

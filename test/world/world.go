@@ -67,6 +67,7 @@ type World struct {
 	controllers  []*Controller
 	witness      *oracle.Witness
 	connections  *connections
+	elsewhere    []*Elsewhere
 }
 
 // New prepares a world without a controller. The WorkflowTemplate given.Template

@@ -10,14 +10,9 @@ import (
 )
 
 const busyClusters = `-- name: BusyClusters :many
-SELECT q.cluster, q.namespace FROM task q
-WHERE q.status = 'Pending' AND q.kind IN ('cd', 'ci') AND q.cluster > '' AND (cardinality($1::text[]) = 0 OR q.namespace = ANY($1::text[]))
-UNION
-SELECT l.cluster, l.namespace FROM task l
-WHERE l.status = 'Submitting' AND l.cluster > '' AND (cardinality($1::text[]) = 0 OR l.namespace = ANY($1::text[]))
-UNION
-SELECT a.cluster, a.namespace FROM task a
-WHERE a.status IN ('Submitted', 'Running') AND a.cluster > '' AND (cardinality($1::text[]) = 0 OR a.namespace = ANY($1::text[]))
+SELECT DISTINCT cluster, namespace FROM task
+WHERE cluster <> '' AND status IN ('Held', 'Pending', 'Submitting', 'Submitted', 'Running') AND status <> 'Held'
+  AND (cardinality($1::text[]) = 0 OR namespace = ANY($1::text[]))
 `
 
 type BusyClustersRow struct {
@@ -26,7 +21,7 @@ type BusyClustersRow struct {
 }
 
 // The clusters, but for Penstock's own, and the namespaces in them of which tasks wait for a
-// slot or have a Workflow that has not ended. Each part has an index.
+// slot or have a Workflow that has not ended. The index has nothing of Penstock's own.
 func (q *Queries) BusyClusters(ctx context.Context, namespaces []string) ([]BusyClustersRow, error) {
 	rows, err := q.db.Query(ctx, busyClusters, namespaces)
 	if err != nil {
@@ -59,8 +54,8 @@ func (q *Queries) DropLane(ctx context.Context, cluster string) error {
 const endStranded = `-- name: EndStranded :many
 WITH locked AS (
     SELECT id FROM task
-    WHERE task.cluster = $1::text AND cluster_uid NOT IN ('', $2::text)
-      AND status IN ('Pending', 'Submitting', 'Submitted', 'Running')
+    WHERE task.cluster <> '' AND task.cluster = $1::text AND cluster_uid NOT IN ('', $2::text)
+      AND status IN ('Held', 'Pending', 'Submitting', 'Submitted', 'Running') AND status <> 'Held'
     ORDER BY id
     LIMIT $3
     FOR NO KEY UPDATE
@@ -135,7 +130,7 @@ func (q *Queries) EndStranded(ctx context.Context, arg EndStrandedParams) ([]End
 }
 
 const hasUnended = `-- name: HasUnended :one
-SELECT EXISTS (SELECT FROM task WHERE cluster = $1 AND status IN ('Held', 'Pending', 'Submitting', 'Submitted', 'Running'))
+SELECT EXISTS (SELECT FROM task WHERE cluster <> '' AND cluster = $1::text AND status IN ('Held', 'Pending', 'Submitting', 'Submitted', 'Running'))
 `
 
 func (q *Queries) HasUnended(ctx context.Context, cluster string) (bool, error) {
@@ -213,7 +208,7 @@ func (q *Queries) LockLanes(ctx context.Context) ([]ClusterLane, error) {
 const moveTasks = `-- name: MoveTasks :execrows
 WITH locked AS (
     SELECT id FROM task
-    WHERE task.cluster = $2::text AND status IN ('Held', 'Pending', 'Submitting', 'Submitted', 'Running')
+    WHERE task.cluster <> '' AND task.cluster = $2::text AND task.status IN ('Held', 'Pending', 'Submitting', 'Submitted', 'Running')
     ORDER BY id FOR NO KEY UPDATE
 )
 UPDATE task t SET cluster = $1::text, inputs = t.inputs || jsonb_build_object('cluster', $1::text)
@@ -284,7 +279,8 @@ func (q *Queries) ShutLane(ctx context.Context, arg ShutLaneParams) error {
 const stopDeleted = `-- name: StopDeleted :many
 WITH locked AS (
     SELECT t.id FROM task t JOIN cd_pipeline p ON p.pipeline_uid = t.owner_uid
-    WHERE t.cluster = $2::text AND t.kind = 'cd' AND t.status IN ('Submitted', 'Running') AND t.stop_reason = '' AND p.deleted_at IS NOT NULL
+    WHERE t.cluster <> '' AND t.cluster = $2::text AND t.kind = 'cd' AND t.status IN ('Held', 'Pending', 'Submitting', 'Submitted', 'Running')
+      AND t.status IN ('Submitted', 'Running') AND t.stop_reason = '' AND p.deleted_at IS NOT NULL
     ORDER BY t.id
     LIMIT $3
     FOR NO KEY UPDATE OF t

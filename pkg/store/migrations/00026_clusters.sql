@@ -17,14 +17,12 @@ CREATE TABLE IF NOT EXISTS cluster_lane (
 -- The cluster where a task's Workflow may be, from its first claim on; '' at home.
 ALTER TABLE task ADD COLUMN IF NOT EXISTS cluster_uid text NOT NULL DEFAULT '';
 
--- What is active is read by cluster, a page at a time, in the order of the ids.
-DROP INDEX CONCURRENTLY IF EXISTS task_active_of_cluster;
-CREATE INDEX CONCURRENTLY task_active_of_cluster ON task (cluster, id) WHERE status IN ('Submitted', 'Running');
-DROP INDEX CONCURRENTLY IF EXISTS task_active_by_id;
+-- What has not ended in other clusters. At home it costs nothing.
+DROP INDEX CONCURRENTLY IF EXISTS task_elsewhere;
+CREATE INDEX CONCURRENTLY task_elsewhere ON task (cluster, namespace, status)
+    WHERE cluster <> '' AND status IN ('Held', 'Pending', 'Submitting', 'Submitted', 'Running');
 
 -- +goose Down
-DROP INDEX CONCURRENTLY IF EXISTS task_active_by_id;
-CREATE INDEX CONCURRENTLY task_active_by_id ON task (id) WHERE status IN ('Submitted', 'Running');
-DROP INDEX CONCURRENTLY IF EXISTS task_active_of_cluster;
+DROP INDEX CONCURRENTLY IF EXISTS task_elsewhere;
 ALTER TABLE task DROP COLUMN IF EXISTS cluster_uid;
 DROP TABLE IF EXISTS cluster_lane;

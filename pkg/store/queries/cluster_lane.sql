@@ -12,7 +12,7 @@ SET cluster_uid = excluded.cluster_uid, seen_uid = excluded.seen_uid, reason = e
 WHERE (l.cluster_uid, l.seen_uid, l.reason, l.message) IS DISTINCT FROM (excluded.cluster_uid, excluded.seen_uid, excluded.reason, excluded.message);
 
 -- name: HasUnended :one
-SELECT EXISTS (SELECT FROM task WHERE cluster = @cluster AND status IN ('Held', 'Pending', 'Submitting', 'Submitted', 'Running'));
+SELECT EXISTS (SELECT FROM task WHERE cluster <> '' AND cluster = @cluster::text AND status IN ('Held', 'Pending', 'Submitting', 'Submitted', 'Running'));
 
 -- name: DropLane :exec
 DELETE FROM cluster_lane WHERE cluster = @cluster;
@@ -22,7 +22,7 @@ DELETE FROM cluster_lane WHERE cluster = @cluster;
 -- identities do not tell where they are, so that their Workflows stay theirs.
 WITH locked AS (
     SELECT id FROM task
-    WHERE task.cluster = @old_cluster::text AND status IN ('Held', 'Pending', 'Submitting', 'Submitted', 'Running')
+    WHERE task.cluster <> '' AND task.cluster = @old_cluster::text AND task.status IN ('Held', 'Pending', 'Submitting', 'Submitted', 'Running')
     ORDER BY id FOR NO KEY UPDATE
 )
 UPDATE task t SET cluster = @cluster::text, inputs = t.inputs || jsonb_build_object('cluster', @cluster::text)
@@ -42,8 +42,8 @@ SELECT cluster, cluster_uid, seen_uid, reason, message, since FROM cluster_lane 
 -- Ends tasks whose Workflow may be in the cluster that had this name before.
 WITH locked AS (
     SELECT id FROM task
-    WHERE task.cluster = @cluster::text AND cluster_uid NOT IN ('', @cluster_uid::text)
-      AND status IN ('Pending', 'Submitting', 'Submitted', 'Running')
+    WHERE task.cluster <> '' AND task.cluster = @cluster::text AND cluster_uid NOT IN ('', @cluster_uid::text)
+      AND status IN ('Held', 'Pending', 'Submitting', 'Submitted', 'Running') AND status <> 'Held'
     ORDER BY id
     LIMIT @most
     FOR NO KEY UPDATE
@@ -70,7 +70,8 @@ FROM moved m;
 -- cluster.
 WITH locked AS (
     SELECT t.id FROM task t JOIN cd_pipeline p ON p.pipeline_uid = t.owner_uid
-    WHERE t.cluster = @cluster::text AND t.kind = 'cd' AND t.status IN ('Submitted', 'Running') AND t.stop_reason = '' AND p.deleted_at IS NOT NULL
+    WHERE t.cluster <> '' AND t.cluster = @cluster::text AND t.kind = 'cd' AND t.status IN ('Held', 'Pending', 'Submitting', 'Submitted', 'Running')
+      AND t.status IN ('Submitted', 'Running') AND t.stop_reason = '' AND p.deleted_at IS NOT NULL
     ORDER BY t.id
     LIMIT @most
     FOR NO KEY UPDATE OF t
@@ -82,15 +83,10 @@ RETURNING t.id;
 
 -- name: BusyClusters :many
 -- The clusters, but for Penstock's own, and the namespaces in them of which tasks wait for a
--- slot or have a Workflow that has not ended. Each part has an index.
-SELECT q.cluster, q.namespace FROM task q
-WHERE q.status = 'Pending' AND q.kind IN ('cd', 'ci') AND q.cluster > '' AND (cardinality(@namespaces::text[]) = 0 OR q.namespace = ANY(@namespaces::text[]))
-UNION
-SELECT l.cluster, l.namespace FROM task l
-WHERE l.status = 'Submitting' AND l.cluster > '' AND (cardinality(@namespaces::text[]) = 0 OR l.namespace = ANY(@namespaces::text[]))
-UNION
-SELECT a.cluster, a.namespace FROM task a
-WHERE a.status IN ('Submitted', 'Running') AND a.cluster > '' AND (cardinality(@namespaces::text[]) = 0 OR a.namespace = ANY(@namespaces::text[]));
+-- slot or have a Workflow that has not ended. The index has nothing of Penstock's own.
+SELECT DISTINCT cluster, namespace FROM task
+WHERE cluster <> '' AND status IN ('Held', 'Pending', 'Submitting', 'Submitted', 'Running') AND status <> 'Held'
+  AND (cardinality(@namespaces::text[]) = 0 OR namespace = ANY(@namespaces::text[]));
 
 -- name: WaitingInCluster :many
 -- Whose tasks wait for a slot in a cluster: the first few of the queue.
