@@ -125,7 +125,7 @@ func Add(ctx context.Context, mgr manager.Manager, deps Dependencies) error {
 		return err
 	}
 	l := newLoops(mgr, deps, trigger.Decider{Filters: filters})
-	if l.clusters, err = newProber(mgr, deps); err != nil {
+	if l.clusters, err = newProber(mgr, deps, func(cluster string) { l.sites.Changed(cluster) }); err != nil {
 		return err
 	}
 	if l.notifier, err = newNotifier(mgr, deps); err != nil {
@@ -256,7 +256,7 @@ func (l *loops) addBuilding(mgr manager.Manager, deps Dependencies) {
 }
 
 // newProber makes the loop that probes TargetClusters.
-func newProber(mgr manager.Manager, deps Dependencies) (*cluster.Prober, error) {
+func newProber(mgr manager.Manager, deps Dependencies, changed func(cluster string)) (*cluster.Prober, error) {
 	kinds, err := fleet.ParseKinds(deps.Config.ResourceKinds)
 	if err != nil {
 		return nil, fmt.Errorf("RESOURCE_KINDS: %w", err)
@@ -264,6 +264,7 @@ func newProber(mgr manager.Manager, deps Dependencies) (*cluster.Prober, error) 
 	return cluster.New(cluster.Config{
 		Members: fleet.MembersConfig{
 			Namespace: deps.Namespace, Cache: mgr.GetCache(), Live: mgr.GetAPIReader(), Home: deps.Home, UserAgent: deps.Home.UserAgent,
+			OnChange: changed,
 		},
 		Writer: mgr.GetClient(), History: deps.Store, Events: mgr.GetEventRecorder("penstock"), Kinds: kinds,
 		Interval: deps.Config.ClusterProbeInterval, Parallelism: deps.Config.ClusterProbeParallelism, Log: deps.Log.WithName("cluster"),

@@ -111,7 +111,13 @@ type record struct {
 // New returns a prober that does nothing until it is started.
 func New(config Config) *Prober {
 	p := &Prober{Config: config, records: map[string]*record{}}
-	config.Members.OnChange = p.changed
+	also := config.Members.OnChange
+	config.Members.OnChange = func(name string) {
+		p.changed(name)
+		if also != nil {
+			also(name)
+		}
+	}
 	p.Members = fleet.NewMembers(config.Members)
 	p.pool = bounded.NewPool(bounded.Config[attempt]{Limit: config.Parallelism, Run: p.probe, Done: p.probed})
 	p.Loop = loop.New(loop.Config{

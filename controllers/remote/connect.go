@@ -43,6 +43,7 @@ func newMapper() meta.RESTMapper {
 	version := wfv1.SchemeGroupVersion
 	mapper := meta.NewDefaultRESTMapper([]schema.GroupVersion{version})
 	mapper.Add(version.WithKind("Workflow"), meta.RESTScopeNamespace)
+	mapper.Add(version.WithKind("WorkflowList"), meta.RESTScopeNamespace) // as discovery would
 	mapper.Add(version.WithKind(argo.KindTemplate), meta.RESTScopeNamespace)
 	mapper.Add(version.WithKind(argo.KindClusterTemplate), meta.RESTScopeRoot)
 	return mapper

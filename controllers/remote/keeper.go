@@ -15,7 +15,6 @@ import (
 	"github.com/penstock-cd/penstock/pkg/crash"
 	"github.com/penstock-cd/penstock/pkg/fleet"
 	"github.com/penstock-cd/penstock/pkg/loop"
-	"github.com/penstock-cd/penstock/pkg/pause"
 	"github.com/penstock-cd/penstock/pkg/store"
 )
 
@@ -96,7 +95,18 @@ func (k *keeper) run(ctx context.Context) {
 		}
 		crash.Tell(k.Log, "remote", err)
 		k.note(ctx, err)
-		pause.For(ctx, retry)
+		k.rest(ctx)
+	}
+}
+
+// rest waits before the cluster is asked again, or until it is reached otherwise.
+func (k *keeper) rest(ctx context.Context) {
+	timer := time.NewTimer(retry)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	case <-k.again.C():
 	}
 }
 
@@ -186,7 +196,7 @@ func (k *keeper) watch(ctx context.Context, one *site) error {
 			return ctx.Err()
 		case <-k.again.C():
 			timer.Stop()
-			if len(k.watched()) > 0 {
+			if !slices.Equal(k.watched(), one.namespaces) {
 				return errAnew
 			}
 		case <-timer.C:
@@ -269,7 +279,7 @@ func laneOf(cluster string, err error) store.ClusterLane {
 	case errors.As(err, &shut):
 		return shut.lane
 	case errors.As(err, &failure):
-		return store.ClusterLane{Cluster: cluster, Reason: v1alpha1.Reason(failure.Class), Message: failure.Message}
+		return store.ClusterLane{Cluster: cluster, Reason: failure.Class, Message: failure.Message}
 	case errors.Is(err, fleet.ErrNoMember):
 		return store.ClusterLane{
 			Cluster: cluster, Reason: v1alpha1.ReasonClusterUnknown,

@@ -26,6 +26,7 @@ import (
 // site is the loops of one cluster that answers.
 type site struct {
 	cluster, uid string
+	namespaces   []string
 	access       *access
 	rows         *store.Store
 	reached      *fleet.Client
@@ -54,7 +55,7 @@ func (s *Sites) newSite(lane store.ClusterLane, reached *fleet.Client, namespace
 		return nil, err
 	}
 	one := &site{
-		cluster: lane.Cluster, uid: lane.UID, access: access, rows: s.Rows.In(lane.Cluster, lane.UID), reached: reached,
+		cluster: lane.Cluster, uid: lane.UID, namespaces: namespaces, access: access, rows: s.Rows.In(lane.Cluster, lane.UID), reached: reached,
 		templates: &argo.Templates{Reader: access.others},
 	}
 	for _, lane := range lanes {

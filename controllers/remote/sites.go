@@ -145,6 +145,16 @@ func (s *Sites) Wake() {
 	}
 }
 
+// Changed says that a TargetCluster, or its Secret, is another now. It never blocks.
+func (s *Sites) Changed(cluster string) {
+	s.mu.Lock()
+	kept := s.keepers[cluster]
+	s.mu.Unlock()
+	if kept != nil {
+		kept.again.Notify()
+	}
+}
+
 // Apply puts limits in force, those of each cluster.
 func (s *Sites) Apply(settings config.Config) {
 	limits := fixed(settings)

@@ -41,7 +41,7 @@ func (s *Store) Lanes(ctx context.Context) ([]ClusterLane, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list lanes of clusters: %w", err)
 	}
-	return convert(rows, func(row dbsqlc.ClusterLane) ClusterLane { return laneOf(row) }), nil
+	return convert(rows, laneOf), nil
 }
 
 func laneOf(row dbsqlc.ClusterLane) ClusterLane {

@@ -40,5 +40,7 @@ func Labelled(pairs ...string) func(*v1alpha1.TargetCluster) {
 
 // RunsIn has a pipeline's Workflows created in a TargetCluster.
 func RunsIn(cluster string) func(*v1alpha1.CdPipeline) {
-	return func(pipeline *v1alpha1.CdPipeline) { pipeline.Spec.ClusterRef = &v1alpha1.ClusterReference{Name: cluster} }
+	return func(pipeline *v1alpha1.CdPipeline) {
+		pipeline.Spec.ClusterRef = &v1alpha1.ClusterReference{Name: cluster}
+	}
 }

@@ -34,15 +34,30 @@ type Elsewhere struct {
 // target is the account of config/target.
 const target = "penstock-target"
 
-// Join makes another environment a TargetCluster of the world: with the least rights, those of
-// config/target and, in the world's namespace, of config/target/runs. The WorkflowTemplate
-// given.Template exists there too, and the oracle looks there as well. Change, where there is
-// one, says how Penstock reaches it instead.
+// Join makes another environment a TargetCluster of the world, prepared as Prepare does. The
+// oracle looks there as well. Change, where there is one, says how Penstock reaches it instead.
 func (w *World) Join(name string, other *env.Environment, change ...func(*rest.Config)) *Elsewhere {
+	w.t.Helper()
+	there := w.Prepare(other)
+	there.Name = name
+	for _, one := range change {
+		one(there.config)
+	}
+	w.elsewhere = append(w.elsewhere, there)
+	there.Enroll(there.config)
+	require.NoError(w.t, w.Everywhere.Create(w.t.Context(), given.TargetCluster(name)))
+	w.t.Cleanup(func() { _ = w.Everywhere.Delete(context.Background(), given.TargetCluster(name)) })
+	return there
+}
+
+// Prepare has runs of the world be possible in another environment, with the least rights: those
+// of config/target and, in the world's namespace, of config/target/runs. The WorkflowTemplate
+// given.Template exists there too.
+func (w *World) Prepare(other *env.Environment) *Elsewhere {
 	w.t.Helper()
 	everywhere, err := other.NewClient(env.Admin)
 	require.NoError(w.t, err)
-	there := &Elsewhere{Cluster: client.NewNamespacedClient(everywhere, w.Namespace), Name: name, world: w}
+	there := &Elsewhere{Cluster: client.NewNamespacedClient(everywhere, w.Namespace), world: w}
 	root := filepath.Join("..", "..", "config", "target")
 	for _, folder := range []string{root, filepath.Join(root, "runs")} {
 		_, err := other.Kubectl(w.t.Context(), "apply", "-k", folder)
@@ -57,20 +72,9 @@ func (w *World) Join(name string, other *env.Environment, change ...func(*rest.C
 		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "penstock-target-runs"},
 		Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: target, Name: target}},
 	})
-	template := given.WorkflowTemplate(given.Template, time.Second)
-	template.SetNamespace(w.Namespace)
-	create(template)
+	there.Create(given.WorkflowTemplate(given.Template, time.Second))
 	there.config = &rest.Config{Host: other.Config.Host, BearerToken: tokenOf(w, everywhere)}
 	there.config.CAData = other.Config.CAData
-	for _, one := range change {
-		one(there.config)
-	}
-	w.elsewhere = append(w.elsewhere, there)
-	there.Enroll(there.config)
-	w.Everywhere.Delete(w.t.Context(), given.TargetCluster(name)) //nolint:errcheck // there may be none
-	cluster := given.TargetCluster(name)
-	require.NoError(w.t, w.Everywhere.Create(w.t.Context(), cluster))
-	w.t.Cleanup(func() { _ = w.Everywhere.Delete(context.Background(), given.TargetCluster(name)) })
 	return there
 }
 
@@ -111,7 +115,7 @@ func kubeconfigOf(w *World, config *rest.Config) string {
 	w.t.Helper()
 	text, err := clientcmd.Write(clientcmdapi.Config{
 		Clusters: map[string]*clientcmdapi.Cluster{
-			"there": {Server: config.Host, CertificateAuthorityData: config.CAData, TLSServerName: config.TLSClientConfig.ServerName},
+			"there": {Server: config.Host, CertificateAuthorityData: config.CAData},
 		},
 		AuthInfos:      map[string]*clientcmdapi.AuthInfo{"there": {Token: config.BearerToken}},
 		Contexts:       map[string]*clientcmdapi.Context{"there": {Cluster: "there", AuthInfo: "there"}},
