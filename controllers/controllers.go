@@ -177,7 +177,7 @@ func newLoops(mgr manager.Manager, deps Dependencies, decider trigger.Decider) *
 	l.holder = hold.New(hold.Config{
 		Cache: mgr.GetCache(), Live: mgr.GetAPIReader(), Rows: deps.Store,
 		Interval: deps.Config.SweepInterval, TemplateWait: deps.Config.TemplateWait, Freeze: l.freeze.get, OnCommit: l.wake, Log: deps.Log.WithName("hold"),
-		Templates: func(cluster string) (client.Reader, bool) { return l.sites.Templates(cluster) },
+		Templates: elsewhere{l}.Templates,
 	})
 	l.stopper = stop.New(stop.Config{Rows: deps.Store, Writer: deps.TriggerClients[LaneCd], Log: deps.Log.WithName("stop")})
 	l.releaser = release.New(release.Config{
@@ -245,7 +245,7 @@ func (l *loops) addBuilding(mgr manager.Manager, deps Dependencies) {
 	building := build.Config{
 		Cache: mgr.GetCache(), Live: mgr.GetAPIReader(), Writer: mgr.GetClient(), Rows: deps.Store, Events: mgr.GetEventRecorder("penstock"),
 		TemplateWait: deps.Config.TemplateWait, Compared: l.restored.Compared, OnCommit: l.wake, Recorded: l.releaser.Recorded,
-		Log: deps.Log.WithName("build"),
+		Elsewhere: elsewhere{l}, Log: deps.Log.WithName("build"),
 	}
 	l.standing = build.NewTeller(building)
 	building.OnQueued = l.standing.Look
@@ -308,6 +308,20 @@ func (l *loops) builders(deps Dependencies) argo.Builders {
 		store.KindCd: argo.Stages{Freeze: l.freeze.get, Labels: labels, TTL: ttl},
 		store.KindCi: argo.Builds{Labels: labels, TTL: ttl, BaseImages: baseImagesOf(deps.Store)},
 	}
+}
+
+// elsewhere is the other clusters, for loops that are made before them.
+type elsewhere struct{ *loops }
+
+// Templates implements build.Elsewhere.
+func (e elsewhere) Templates(cluster string) (client.Reader, bool) { return e.sites.Templates(cluster) }
+
+// Workflows implements build.Elsewhere.
+func (e elsewhere) Workflows(cluster string) (client.Reader, bool) { return e.sites.Workflows(cluster) }
+
+// Recorded implements build.Elsewhere.
+func (e elsewhere) Recorded(cluster string, workflows []types.NamespacedName) {
+	e.sites.Recorded(cluster, workflows)
 }
 
 // newSites makes the loops of other clusters. It needs those of TargetClusters.

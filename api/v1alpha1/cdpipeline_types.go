@@ -88,9 +88,9 @@ type CdPipelineSpec struct {
 	// +kubebuilder:validation:MaxLength=253
 	Environment string `json:"environment,omitempty"`
 
-	// ClusterRef is the TargetCluster where the Workflows of new runs are created, in the
-	// namespace that has the pipeline's name there; the templates and the service account are
-	// those of that namespace. Runs stay in the cluster that they were planned for. Absent means
+	// ClusterRef is the TargetCluster where the Workflows of new runs are created, in a
+	// namespace of the same name as the pipeline's; the templates and the service account are
+	// those of that namespace there. Runs stay in the cluster that they were planned for. Absent means
 	// the cluster that Penstock runs in.
 	// +optional
 	ClusterRef *ClusterReference `json:"clusterRef,omitempty"`

@@ -31,6 +31,12 @@ type CiPipelineSpec struct {
 	// +optional
 	Workflow *BuildWorkflow `json:"workflow,omitempty"`
 
+	// ClusterRef is the TargetCluster where the Workflows of new builds are created, in a
+	// namespace of the same name as the pipeline's. Absent means the cluster that Penstock runs
+	// in.
+	// +optional
+	ClusterRef *ClusterReference `json:"clusterRef,omitempty"`
+
 	// Outputs are the names of the global output parameters in which a build's Workflow
 	// says what it produced.
 	// +optional

@@ -615,6 +615,11 @@ func (in *CiPipelineSpec) DeepCopyInto(out *CiPipelineSpec) {
 		*out = new(BuildWorkflow)
 		(*in).DeepCopyInto(*out)
 	}
+	if in.ClusterRef != nil {
+		in, out := &in.ClusterRef, &out.ClusterRef
+		*out = new(ClusterReference)
+		**out = **in
+	}
 	out.Outputs = in.Outputs
 	if in.BaseImages != nil {
 		in, out := &in.BaseImages, &out.BaseImages

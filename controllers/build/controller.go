@@ -82,7 +82,9 @@ type Config struct {
 	OnQueued func(build types.NamespacedName)
 	// Recorded is told of Workflows whose outputs are not needed any more.
 	Recorded func([]types.NamespacedName)
-	Log      logr.Logger
+	// Elsewhere are the other clusters where builds run. Optional: without it there are none.
+	Elsewhere Elsewhere
+	Log       logr.Logger
 }
 
 // Controller queues builds.
@@ -172,9 +174,9 @@ func (c *Controller) queue(ctx context.Context, build *v1alpha1.CiBuild, pipelin
 	if (task != nil && !waits) || (task == nil && pipeline.Spec.Suspend) {
 		return false, nil
 	}
-	exists, err := c.templateExists(ctx, pipeline)
-	if err != nil {
-		return false, err
+	exists, known, err := c.templateExists(ctx, pipeline)
+	if err != nil || (!known && waits) {
+		return waits, err
 	}
 	switch {
 	case task == nil:
@@ -245,7 +247,7 @@ func (c *Controller) commit(ctx context.Context, build *v1alpha1.CiBuild, pipeli
 	var queued []store.QueuedBuild
 	for _, one := range open {
 		if _, exists := tasks[string(one.UID)]; !exists {
-			queued = append(queued, store.QueuedBuild{Build: plan.Facts(one), Pipeline: refOf(pipeline), Priority: trigger.BuildPriority(one)})
+			queued = append(queued, store.QueuedBuild{Build: plan.Facts(one), Pipeline: refOf(pipeline), Priority: trigger.BuildPriority(one), Cluster: trigger.BuildCluster(pipeline)})
 		}
 	}
 	if err := c.Rows.QueueBuilds(ctx, queued, templateExists); err != nil {
@@ -267,11 +269,6 @@ func (c Config) find(ctx context.Context, build *v1alpha1.CiBuild) (*store.Build
 		return &task, nil
 	}
 	return nil, nil
-}
-
-func (c *Controller) templateExists(ctx context.Context, pipeline *v1alpha1.CiPipeline) (bool, error) {
-	hold, err := argo.TemplateHold(ctx, c.Cache, "", pipeline.Namespace, pipeline.Spec.Workflow.TemplateRef)
-	return hold == (trigger.Hold{}), err
 }
 
 func (c *Controller) overdue(pipeline *v1alpha1.CiPipeline) string {

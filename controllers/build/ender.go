@@ -167,7 +167,11 @@ func (e *Ender) artifacts(ctx context.Context, done store.EndedBuild) ([]v1alpha
 	}
 	workflow := &unstructured.Unstructured{}
 	workflow.SetGroupVersionKind(wfv1.SchemeGroupVersion.WithKind("Workflow"))
-	err := e.Live.Get(ctx, types.NamespacedName{Namespace: done.Namespace, Name: done.WorkflowName}, workflow)
+	there, err := e.workflowsOf(done.Cluster)
+	if err != nil {
+		return nil, nil, err
+	}
+	err = there.Get(ctx, types.NamespacedName{Namespace: done.Namespace, Name: done.WorkflowName}, workflow)
 	if apierrors.IsNotFound(err) || (err == nil && done.WorkflowUID != "" && string(workflow.GetUID()) != done.WorkflowUID) {
 		return nil, &problem{v1alpha1.ReasonWorkflowDeleted, fmt.Sprintf("Workflow %s was deleted before its outputs were read: build again", done.WorkflowName)}, nil
 	}
@@ -205,12 +209,12 @@ func (e *Ender) settle(ctx context.Context, done []store.EndedBuild) error {
 		return nil
 	}
 	var ids []int64
-	var workflows []types.NamespacedName
+	workflows := map[string][]types.NamespacedName{} // by cluster
 	turns := map[turn]bool{}
 	for _, build := range done {
 		ids = append(ids, build.ID)
 		if build.HadWorkflow {
-			workflows = append(workflows, types.NamespacedName{Namespace: build.Namespace, Name: build.WorkflowName})
+			workflows[build.Cluster] = append(workflows[build.Cluster], types.NamespacedName{Namespace: build.Namespace, Name: build.WorkflowName})
 		}
 		turns[turn{types.NamespacedName{Namespace: build.Namespace, Name: build.Pipeline.Name}, build.Pipeline.UID, build.Ref}] = true
 	}
@@ -224,7 +228,9 @@ func (e *Ender) settle(ctx context.Context, done []store.EndedBuild) error {
 	if err := e.Rows.SettleBuilds(ctx, ids); err != nil {
 		return err
 	}
-	e.Recorded(workflows)
+	for cluster, names := range workflows {
+		e.release(cluster, names)
+	}
 	e.OnCommit()
 	return nil
 }
@@ -240,11 +246,9 @@ func (e *Ender) next(ctx context.Context, turn turn) error {
 	ref := store.PipelineRef{UID: turn.uid, Namespace: turn.pipeline.Namespace, Name: turn.pipeline.Name, Policy: refOf(pipeline).Policy}
 	exists := true
 	if err == nil && string(pipeline.UID) == turn.uid && pipeline.Spec.Workflow != nil {
-		hold, err := argo.TemplateHold(ctx, e.Cache, "", pipeline.Namespace, pipeline.Spec.Workflow.TemplateRef)
-		if err != nil {
+		if exists, _, err = e.templateExists(ctx, pipeline); err != nil {
 			return err
 		}
-		exists = hold.Reason == ""
 	}
 	return e.Rows.GiveBuildTurns(ctx, ref, turn.ref, exists)
 }

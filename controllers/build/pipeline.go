@@ -20,6 +20,7 @@ import (
 	"github.com/penstock-cd/penstock/api/v1alpha1"
 	"github.com/penstock-cd/penstock/controllers/lookup"
 	"github.com/penstock-cd/penstock/pkg/argo"
+	"github.com/penstock-cd/penstock/pkg/trigger"
 )
 
 // +kubebuilder:rbac:groups=penstock.dev,resources=cipipelines/status,verbs=patch
@@ -116,6 +117,10 @@ func (p *Pipelines) ready(ctx context.Context, pipeline *v1alpha1.CiPipeline) (m
 		return ready, nil
 	case pipeline.Spec.Workflow == nil:
 		ready.Message = "builds run elsewhere: whoever runs one patches the status of its CiBuild"
+		return ready, nil
+	}
+	if cluster := trigger.BuildCluster(pipeline); cluster != "" {
+		ready.Message = "builds run in TargetCluster " + cluster // where a template that is missing is found when it is needed
 		return ready, nil
 	}
 	reason, message, err := argo.UnreadyBuild(ctx, p.Cache, pipeline)

@@ -49,7 +49,7 @@ type site struct {
 func (s *Sites) newSite(lane store.ClusterLane, reached *fleet.Client, namespaces []string) (*site, error) {
 	limits := s.limits.Load()
 	bucket := limit.NewBucket(float64(limits.KubeAPIQPS), limits.KubeAPIBurst)
-	lanes := []store.Lane{{Kind: store.KindCd, Cluster: lane.Cluster}}
+	lanes := []store.Lane{{Kind: store.KindCd, Cluster: lane.Cluster}, {Kind: store.KindCi, Cluster: lane.Cluster}}
 	access, err := connect(reached, bucket, lanes, namespaces)
 	if err != nil {
 		return nil, err
@@ -75,12 +75,20 @@ func (s *Sites) newDispatcher(one *site, lane store.Lane) *dispatch.Dispatcher {
 		Live:  argo.Elsewhere(s.Live, there),
 	}
 	dispatcher := dispatch.New(dispatch.Config{
-		Lane: lane, Queue: one.rows, Worker: s.Worker, Submitter: submitter, Limit: s.limits.Load().BatchSize.Size,
+		Lane: lane, Queue: one.rows, Worker: s.Worker, Submitter: submitter, Limit: inFlight(*s.limits.Load(), lane),
 		Lease: s.Lease, Grace: s.Grace, Busy: func(busy bool) { one.access.bucket.SetBusy(lane.Name(), busy) },
 		Held: func() {}, Moved: s.Moved, Log: s.Log.WithValues("lane", lane.Name()),
 	})
 	submitter.Admits = dispatcher.Admits
 	return dispatcher
+}
+
+// inFlight is how many triggers of a lane are in flight at once.
+func inFlight(limits limits, lane store.Lane) int {
+	if lane.Kind == store.KindCi {
+		return limits.CiBatchSize
+	}
+	return limits.BatchSize.Size
 }
 
 // addFollowing makes the loops that follow Workflows which exist.
@@ -155,7 +163,7 @@ func (one *site) wake() {
 func (one *site) apply(limits limits) {
 	one.access.bucket.SetLimit(float64(limits.KubeAPIQPS), limits.KubeAPIBurst)
 	for _, dispatcher := range one.dispatchers {
-		dispatcher.SetLimit(limits.BatchSize.Size)
+		dispatcher.SetLimit(inFlight(limits, dispatcher.Lane))
 		dispatcher.SetRate(limits.KubeAPIQPS)
 		dispatcher.SetMaxActive(limits.MaxActiveWorkflows)
 		dispatcher.SetShare(limits.MaxActivePerNamespace)

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -177,21 +178,46 @@ func (s *Sites) serving() []*site {
 	return all
 }
 
-// Templates returns who reads the templates of a cluster; false where that is not known now. It
-// is known soon where the cluster answers.
+// Templates returns who reads the templates of a cluster, from memory; false where that is not
+// known now. It is known soon where the cluster answers.
 func (s *Sites) Templates(cluster string) (client.Reader, bool) {
+	if one := s.served(cluster); one != nil {
+		return one.lookout, true
+	}
+	return nil, false
+}
+
+// Workflows returns who reads Workflows at the API server of a cluster, in the background class
+// of its token bucket; false where it is not served now. It is soon where it answers.
+func (s *Sites) Workflows(cluster string) (client.Reader, bool) {
+	if one := s.served(cluster); one != nil {
+		return one.access.others, true
+	}
+	return nil, false
+}
+
+// Recorded lets Workflows of a cluster go. Where it is not served now, its next start does.
+func (s *Sites) Recorded(cluster string, workflows []types.NamespacedName) {
+	if one := s.served(cluster); one != nil {
+		one.releaser.Recorded(workflows)
+	}
+}
+
+// served returns the site of a cluster that somebody wants something of; nil where none runs. One
+// is begun then.
+func (s *Sites) served(cluster string) *site {
 	s.mu.Lock()
 	s.asked[cluster] = time.Now()
 	kept := s.keepers[cluster]
 	s.mu.Unlock()
-	if kept != nil {
-		if site := kept.site.Load(); site != nil && site.isServing.Load() {
-			return site.lookout, true
-		}
-		return nil, false
+	if kept == nil {
+		s.wakes.Notify()
+		return nil
 	}
-	s.wakes.Notify()
-	return nil, false
+	if one := kept.site.Load(); one != nil && one.isServing.Load() {
+		return one
+	}
+	return nil
 }
 
 // Lane returns why nothing is triggered in a cluster; false where something is, or where nobody
@@ -269,14 +295,22 @@ func (s *Sites) hasNew(wanted map[string]map[string]bool) bool {
 // addNamespaces adds those of the pipelines of each wanted cluster, so that its watch need not
 // begin again with each of them.
 func (s *Sites) addNamespaces(ctx context.Context, wanted map[string]map[string]bool) {
-	var pipelines v1alpha1.CdPipelineList
-	if err := s.Cache.List(ctx, &pipelines, client.UnsafeDisableDeepCopy); err != nil {
-		s.Log.Error(err, "pipelines of clusters not found in cache, the next look does it")
-		return
+	var runs v1alpha1.CdPipelineList
+	var builds v1alpha1.CiPipelineList
+	for _, list := range []client.ObjectList{&runs, &builds} {
+		if err := s.Cache.List(ctx, list, client.UnsafeDisableDeepCopy); err != nil {
+			s.Log.Error(err, "pipelines of clusters not found in cache, the next look does it")
+			return
+		}
 	}
-	for i := range pipelines.Items {
-		if namespaces := wanted[trigger.ClusterOf(&pipelines.Items[i])]; namespaces != nil {
-			namespaces[pipelines.Items[i].Namespace] = true
+	for i := range runs.Items {
+		if namespaces := wanted[trigger.ClusterOf(&runs.Items[i])]; namespaces != nil {
+			namespaces[runs.Items[i].Namespace] = true
+		}
+	}
+	for i := range builds.Items {
+		if namespaces := wanted[trigger.BuildCluster(&builds.Items[i])]; namespaces != nil {
+			namespaces[builds.Items[i].Namespace] = true
 		}
 	}
 }

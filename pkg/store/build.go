@@ -18,6 +18,8 @@ type QueuedBuild struct {
 	Pipeline PipelineRef
 	// Priority is its place in the queue: higher goes first.
 	Priority int32
+	// Cluster is where it runs; empty at home.
+	Cluster string
 }
 
 // QueueBuilds commits the tasks of builds of one pipeline and ref, each once, and gives the
@@ -64,7 +66,7 @@ func BuildIdentity(buildUID, pipelineUID string) trigger.Identity {
 func insertBuildTask(ctx context.Context, queries *dbsqlc.Queries, queued QueuedBuild) error {
 	identity := BuildIdentity(queued.Build.UID, queued.Pipeline.UID)
 	inputs, err := json.Marshal(trigger.Inputs{
-		Build: queued.Build.Name, BuildUID: queued.Build.UID, Revision: clean(queued.Build.Revision), Ref: clean(queued.Build.Ref), Stage: trigger.StageBuild,
+		Build: queued.Build.Name, BuildUID: queued.Build.UID, Revision: clean(queued.Build.Revision), Ref: clean(queued.Build.Ref), Stage: trigger.StageBuild, Cluster: queued.Cluster,
 	})
 	if err != nil {
 		return fmt.Errorf("encode inputs: %w", err)

@@ -76,7 +76,9 @@ func (s *Store) CancelHeldBuild(ctx context.Context, task int64, message string)
 type EndedBuild struct {
 	BuildTask
 	Namespace, BuildName, Ref string
-	Pipeline                  PipelineRef
+	// Cluster is where its Workflow is; empty at home.
+	Cluster  string
+	Pipeline PipelineRef
 }
 
 // EndedBuilds returns up to most builds whose task has ended and is not settled, but for the
@@ -92,7 +94,7 @@ func (s *Store) EndedBuilds(ctx context.Context, most int, passedOver []int64) (
 	}
 	return convert(rows, func(row dbsqlc.EndedBuildTasksRow) EndedBuild {
 		return EndedBuild{
-			Namespace: row.Namespace, BuildName: row.BuildName, Ref: row.Ref,
+			Namespace: row.Namespace, BuildName: row.BuildName, Ref: row.Ref, Cluster: row.Cluster,
 			Pipeline: PipelineRef{UID: row.OwnerUid, Namespace: row.Namespace, Name: row.OwnerName},
 			BuildTask: BuildTask{
 				ID: row.ID, BuildUID: row.BuildUid, PipelineUID: row.OwnerUid, Status: Status(row.Status), Reason: v1alpha1.Reason(row.Reason), Message: row.Message,

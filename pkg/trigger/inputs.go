@@ -55,6 +55,14 @@ func ParentChanged(pipeline *v1alpha1.CdPipeline) string {
 	return fmt.Sprintf("CdPipeline %s hangs below %s %s now: what its parent before had triggered is cancelled", pipeline.Name, ref.Kind, ref.Name)
 }
 
+// BuildCluster is ClusterOf of the builds of a pipeline.
+func BuildCluster(pipeline *v1alpha1.CiPipeline) string {
+	if pipeline.Spec.ClusterRef == nil {
+		return ""
+	}
+	return pipeline.Spec.ClusterRef.Name
+}
+
 // ClusterOf is the name of the TargetCluster where a pipeline's Workflows run; empty where
 // that is the cluster which Penstock runs in.
 func ClusterOf(pipeline *v1alpha1.CdPipeline) string {

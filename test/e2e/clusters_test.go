@@ -3,6 +3,7 @@ package e2e
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -91,4 +92,20 @@ func TestDeletingAPipelineStopsItsWorkflowsInOtherClusters(t *testing.T) {
 	w.RowsAre(1, "Cancelled")
 	require.Equal(t, 1, w.Count(`SELECT count(*) FROM task WHERE reason = 'PipelineDeleted'`))
 	w.Judge()
+}
+
+func TestABuildRunsInAnotherClusterAndWhatItMadeIsDeployedHere(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	there := w.Join(w.Namespace, apart)
+	w.Create(given.CiPipeline("shop", given.Builds("build"), given.BuildsIn(there.Name)), given.CdPipeline("shop-here", given.BelowCi("shop")))
+	w.Start()
+	w.Create(given.CiBuild("b1", given.BuildOf("shop")))
+	w.KubectlTells("describe cibuild b1", "WorkflowTemplate build does not exist in TargetCluster "+there.Name)
+	there.Create(given.Declares(given.BuildTemplate("build", "registry.example.com/shop", time.Second), wfv1.Parameter{Name: "build"}))
+	w.RowsAre(2, "Succeeded")
+	require.Len(t, workflowsIn(t, there), 1)
+	require.Len(t, w.Workflows(), 1)
+	w.Judge()
+	require.Equal(t, v1alpha1.BuildSucceeded, w.Build(t.Context(), "b1").Status.Phase)
 }

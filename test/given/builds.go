@@ -34,3 +34,10 @@ func BuiltOn(bases ...string) func(*v1alpha1.CiPipeline) {
 		}
 	}
 }
+
+// BuildsIn has a pipeline's builds run in a TargetCluster.
+func BuildsIn(cluster string) func(*v1alpha1.CiPipeline) {
+	return func(pipeline *v1alpha1.CiPipeline) {
+		pipeline.Spec.ClusterRef = &v1alpha1.ClusterReference{Name: cluster}
+	}
+}

@@ -103,7 +103,7 @@ func (q *Queries) DeletedBuildTasks(ctx context.Context, arg DeletedBuildTasksPa
 
 const endedBuildTasks = `-- name: EndedBuildTasks :many
 SELECT t.id, t.namespace, t.owner_name, t.owner_uid, (t.inputs->>'build')::text AS build_name, (t.inputs->>'build_uid')::text AS build_uid,
-       COALESCE(t.inputs->>'ref', '')::text AS ref, t.status, t.reason, t.message, t.workflow_name, t.workflow_uid, t.submitted_at, t.started_at, t.finished_at
+       COALESCE(t.inputs->>'ref', '')::text AS ref, t.cluster, t.status, t.reason, t.message, t.workflow_name, t.workflow_uid, t.submitted_at, t.started_at, t.finished_at
 FROM task t
 WHERE t.settled_at IS NULL AND t.kind = 'ci' AND t.status IN ('Succeeded', 'Failed', 'Error', 'Cancelled', 'Superseded')
   AND (cardinality($1::text[]) = 0 OR t.namespace = ANY($1::text[])) AND t.id <> ALL($2::bigint[])
@@ -125,6 +125,7 @@ type EndedBuildTasksRow struct {
 	BuildName    string
 	BuildUid     string
 	Ref          string
+	Cluster      string
 	Status       string
 	Reason       string
 	Message      string
@@ -153,6 +154,7 @@ func (q *Queries) EndedBuildTasks(ctx context.Context, arg EndedBuildTasksParams
 			&i.BuildName,
 			&i.BuildUid,
 			&i.Ref,
+			&i.Cluster,
 			&i.Status,
 			&i.Reason,
 			&i.Message,
@@ -174,8 +176,8 @@ func (q *Queries) EndedBuildTasks(ctx context.Context, arg EndedBuildTasksParams
 
 const insertBuildTask = `-- name: InsertBuildTask :execrows
 WITH made AS (
-    INSERT INTO task (kind, namespace, owner_kind, owner_name, owner_uid, identity, workflow_name, inputs, status, reason, priority, fair_at)
-    SELECT 'ci', $1::text, 'CiPipeline', $2::text, $3::text, $4::text, $5::text, n.inputs::jsonb, 'Held', 'Turn', $6::integer, now()
+    INSERT INTO task (kind, namespace, cluster, owner_kind, owner_name, owner_uid, identity, workflow_name, inputs, status, reason, priority, fair_at)
+    SELECT 'ci', $1::text, COALESCE(n.inputs::jsonb->>'cluster', ''), 'CiPipeline', $2::text, $3::text, $4::text, $5::text, n.inputs::jsonb, 'Held', 'Turn', $6::integer, now()
     FROM (SELECT $7::text AS inputs) n
     ON CONFLICT DO NOTHING
     RETURNING id, namespace, owner_name, owner_uid, inputs, status, reason

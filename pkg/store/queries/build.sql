@@ -14,8 +14,8 @@ WHERE pipeline_uid = @pipeline_uid::text AND ref = @ref::text AND (newest_at, ne
 -- name: InsertBuildTask :execrows
 -- The task waits for its turn. A build has one task, ever.
 WITH made AS (
-    INSERT INTO task (kind, namespace, owner_kind, owner_name, owner_uid, identity, workflow_name, inputs, status, reason, priority, fair_at)
-    SELECT 'ci', @namespace::text, 'CiPipeline', @owner_name::text, @owner_uid::text, @identity::text, @workflow_name::text, n.inputs::jsonb, 'Held', 'Turn', @priority::integer, now()
+    INSERT INTO task (kind, namespace, cluster, owner_kind, owner_name, owner_uid, identity, workflow_name, inputs, status, reason, priority, fair_at)
+    SELECT 'ci', @namespace::text, COALESCE(n.inputs::jsonb->>'cluster', ''), 'CiPipeline', @owner_name::text, @owner_uid::text, @identity::text, @workflow_name::text, n.inputs::jsonb, 'Held', 'Turn', @priority::integer, now()
     FROM (SELECT @inputs::text AS inputs) n
     ON CONFLICT DO NOTHING
     RETURNING id, namespace, owner_name, owner_uid, inputs, status, reason
@@ -87,7 +87,7 @@ ORDER BY t.id LIMIT @most;
 -- name: EndedBuildTasks :many
 -- Tasks of builds that have ended, and whose CiBuild does not say so yet.
 SELECT t.id, t.namespace, t.owner_name, t.owner_uid, (t.inputs->>'build')::text AS build_name, (t.inputs->>'build_uid')::text AS build_uid,
-       COALESCE(t.inputs->>'ref', '')::text AS ref, t.status, t.reason, t.message, t.workflow_name, t.workflow_uid, t.submitted_at, t.started_at, t.finished_at
+       COALESCE(t.inputs->>'ref', '')::text AS ref, t.cluster, t.status, t.reason, t.message, t.workflow_name, t.workflow_uid, t.submitted_at, t.started_at, t.finished_at
 FROM task t
 WHERE t.settled_at IS NULL AND t.kind = 'ci' AND t.status IN ('Succeeded', 'Failed', 'Error', 'Cancelled', 'Superseded')
   AND (cardinality(@namespaces::text[]) = 0 OR t.namespace = ANY(@namespaces::text[])) AND t.id <> ALL(@passed_over::bigint[])
