@@ -98,7 +98,6 @@ type loops struct {
 	surplus    *prune.Builds
 	freeze     freeze
 	queue      *gauge.Queue
-	clusters   *cluster.Prober
 	horizon    *gauge.Horizon
 	restored   *restored.Comparer
 	notifier   *notify.Notifier
@@ -122,8 +121,10 @@ func Add(ctx context.Context, mgr manager.Manager, deps Dependencies) error {
 		return err
 	}
 	l := newLoops(mgr, deps, trigger.Decider{Filters: filters})
-	if l.clusters, err = newProber(mgr, deps); err != nil {
-		return err
+	if deps.Config.ClusterScopedKinds {
+		if err := addProber(ctx, mgr, deps); err != nil {
+			return err
+		}
 	}
 	if l.notifier, err = newNotifier(mgr, deps); err != nil {
 		return err
@@ -249,19 +250,26 @@ func (l *loops) addBuilding(mgr manager.Manager, deps Dependencies) {
 	l.ender = build.NewEnder(building)
 }
 
-// newProber makes the loop that probes TargetClusters.
-func newProber(mgr manager.Manager, deps Dependencies) (*cluster.Prober, error) {
+// addProber adds the loop that probes TargetClusters.
+func addProber(ctx context.Context, mgr manager.Manager, deps Dependencies) error {
 	kinds, err := fleet.ParseKinds(deps.Config.ResourceKinds)
 	if err != nil {
-		return nil, fmt.Errorf("RESOURCE_KINDS: %w", err)
+		return fmt.Errorf("RESOURCE_KINDS: %w", err)
 	}
-	return cluster.New(cluster.Config{
+	prober := cluster.New(cluster.Config{
 		Members: fleet.MembersConfig{
 			Namespace: deps.Namespace, Cache: mgr.GetCache(), Live: mgr.GetAPIReader(), Home: deps.Home, UserAgent: deps.Home.UserAgent,
 		},
 		Writer: mgr.GetClient(), History: deps.Store, Events: mgr.GetEventRecorder("penstock"), Kinds: kinds,
 		Interval: deps.Config.ClusterProbeInterval, Parallelism: deps.Config.ClusterProbeParallelism, Log: deps.Log.WithName("cluster"),
-	}), nil
+	})
+	if err := prober.Members.Watch(ctx, mgr.GetCache()); err != nil {
+		return err
+	}
+	if err := mgr.Add(prober); err != nil {
+		return fmt.Errorf("add %T: %w", prober, err)
+	}
+	return nil
 }
 
 // newNotifier makes the loop that notifies.
@@ -381,7 +389,7 @@ func (l *loops) register(ctx context.Context, mgr manager.Manager, loadLimits fu
 		}
 	}
 	for _, watch := range []func(context.Context, cache.Informers) error{
-		l.reporter.Watch, l.tracker.Watch, l.holder.Watch, l.mirror.Watch, l.clusters.Members.Watch, l.notifier.Watch, l.baseImages.Watch, l.receivers.Watch,
+		l.reporter.Watch, l.tracker.Watch, l.holder.Watch, l.mirror.Watch, l.notifier.Watch, l.baseImages.Watch, l.receivers.Watch,
 	} {
 		if err := watch(ctx, mgr.GetCache()); err != nil {
 			return err
@@ -389,7 +397,7 @@ func (l *loops) register(ctx context.Context, mgr manager.Manager, loadLimits fu
 	}
 	for _, loop := range []manager.Runnable{
 		limited{l.dispatcher, loadLimits}, limited{l.builds, loadLimits}, limited{l.history, loadLimits}, l.surplus, l.adapter, l.backlog, limited{l.follower, l.restored.Compared}, limited{l.chunks, l.restored.Compared}, limited{l.holder, l.restored.Compared}, limited{l.ender, l.restored.Compared}, l.tracker, l.stopper, l.releaser, l.pickup,
-		l.reporter.Feed, limited{l.reporter, l.restored.Compared}, l.mirror, limited{l.sweeper, l.restored.Compared}, l.queue, l.horizon, l.clusters, l.notifier, l.baseImages, limited{l.waves, l.restored.Compared}, l.receivers, limited{l.deliveries, l.restored.Compared},
+		l.reporter.Feed, limited{l.reporter, l.restored.Compared}, l.mirror, limited{l.sweeper, l.restored.Compared}, l.queue, l.horizon, l.notifier, l.baseImages, limited{l.waves, l.restored.Compared}, l.receivers, limited{l.deliveries, l.restored.Compared},
 	} {
 		if err := mgr.Add(loop); err != nil {
 			return fmt.Errorf("add %T: %w", loop, err)
