@@ -116,6 +116,18 @@ plugin: ## Build the kubectl plugin into bin/: put kubectl-penstock and kubectl_
 	CGO_ENABLED=0 go build -p $(PARALLEL) -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/kubectl-penstock ./cmd/kubectl-penstock
 	cp cmd/kubectl-penstock/kubectl_complete-penstock bin/
 
+.PHONY: dist
+dist: helm ## Write bin/dist/install.yaml and crds.yaml: what the chart installs with its defaults, for kubectl.
+	hack/dist.sh
+
+.PHONY: sbom
+sbom: ## Write what is built into bin/penstock and bin/kubectl-penstock to bin/dist, as CycloneDX.
+	@hack/build-tools.sh sbom
+	mkdir -p bin/dist
+	for command in penstock kubectl-penstock; do \
+	  CGO_ENABLED=0 $(TOOLS)/cyclonedx-gomod app -json -licenses -noserial -std -main cmd/$$command -output bin/dist/$$command.cdx.json .; \
+	done
+
 .PHONY: parts
 parts: ## Build or find the local API server, etcd, Argo, kwok and Postgres (once).
 	hack/build-parts.sh
