@@ -36,6 +36,7 @@ func TestAnUpgradeFromThePreviousChartTakesTheCRDsAndKeepsWhatIsThere(t *testing
 	createNamespace(t, cluster, namespace)
 	helm(t, cluster, "install", release, previousChart(t), "--namespace", namespace, "--set-string", "env.KUBE_API_QPS=20")
 	kubectl(t, cluster, "", "wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
+	applyOlderCRDs(t, cluster)
 	kube, objects := clientsOf(t, cluster)
 	require.NoError(t, objects.Create(t.Context(), given.CiPipeline("shop")))
 	before, err := kube.AppsV1().Deployments(namespace).Get(t.Context(), "penstock", metav1.GetOptions{})
@@ -44,13 +45,14 @@ func TestAnUpgradeFromThePreviousChartTakesTheCRDsAndKeepsWhatIsThere(t *testing
 	upgrade := []string{"upgrade", release, chart, "--namespace", namespace, "--reset-then-reuse-values"}
 	_, err = run(t.Context(), t.TempDir(), helm4, append([]string{"--kubeconfig", cluster.Kubeconfig}, upgrade...)...)
 	require.ErrorContains(t, err, "cannot be imported into the current release", "without --take-ownership Helm refuses, and says why")
-	helm(t, cluster, append(upgrade, "--take-ownership")...)
+	helm(t, cluster, append(upgrade, "--take-ownership", "--force-conflicts")...)
 
 	after, err := kube.AppsV1().Deployments(namespace).Get(t.Context(), "penstock", metav1.GetOptions{})
 	require.NoError(t, err)
 	require.Equal(t, before.UID, after.UID, "the Deployment is the same")
 	require.EqualValues(t, 2, *after.Spec.Replicas)
 	require.Contains(t, kubectl(t, cluster, "", "-n", namespace, "get", "deployment", "penstock", "-o", "yaml"), "KUBE_API_QPS")
+	require.NotContains(t, kubectl(t, cluster, "", "get", "crd", "cipipelines.penstock.dev", "-o", "jsonpath={.spec}"), "status.older")
 	require.Contains(t, kubectl(t, cluster, "", "get", "crd", "cdpipelines.penstock.dev", "-o", "yaml"), "meta.helm.sh/release-name: penstock")
 	requireThere(t, objects, "shop")
 	helm(t, cluster, upgrade...) // from now on without the flag
@@ -75,6 +77,14 @@ func TestUninstallingTakesCRDsThatAreNotKept(t *testing.T) {
 		return !strings.Contains(kubectl(t, cluster, "", "get", "crd", "-o", "name"), "penstock.dev")
 	},
 		patience, 100*time.Millisecond)
+}
+
+// applyOlderCRDs leaves CRDs as an administrator has applied them by hand, which the new chart
+// changes.
+func applyOlderCRDs(t *testing.T, cluster *env.Environment) {
+	t.Helper()
+	older := strings.ReplaceAll(read(t, filepath.Join(chart, "files", "crds"), "penstock.dev_cipipelines.yaml"), "jsonPath: .status.lastBuild", "jsonPath: .status.older")
+	kubectl(t, cluster, older, "apply", "-f", "-")
 }
 
 // bareCluster is an API server of the test's own, since a cluster has one set of CRDs.
