@@ -35,7 +35,7 @@ const (
 func run(ctx context.Context, home, tool string, args ...string) (string, error) {
 	path, err := env.Part(tool)
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("run make helm: %w", err)
 	}
 	var stdout, stderr bytes.Buffer
 	command := exec.CommandContext(ctx, path, args...)

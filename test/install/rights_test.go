@@ -75,6 +75,22 @@ func rulesOf(t *testing.T, object *unstructured.Unstructured) []rbacv1.PolicyRul
 	return role.Rules
 }
 
+// The end-to-end tests run with the rights of config: the chart grants the same.
+func TestTheChartGrantsControllerAndServerWhatConfigDoes(t *testing.T) {
+	t.Parallel()
+	charted := map[string][]rbacv1.PolicyRule{}
+	for _, object := range (rendering{}).objects(t) {
+		if kind := object.GetKind(); kind == "Role" || kind == "ClusterRole" {
+			charted[identity(object)] = rulesOf(t, object)
+		}
+	}
+	for _, folder := range []string{"rbac", "server"} {
+		for _, object := range objectsIn(t, read(t, filepath.Join(root, "config", folder), "role.yaml")) {
+			require.Equal(t, rulesOf(t, object), charted[identity(object)], identity(object))
+		}
+	}
+}
+
 func TestPenstockViewGrantsWhatPenstockReaderDoes(t *testing.T) {
 	t.Parallel()
 	rules := map[string][]rbacv1.PolicyRule{}
