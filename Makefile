@@ -65,7 +65,7 @@ demo-down: ## End what demo-up started.
 	go run -p $(PARALLEL) ./hack/demo down
 
 .PHONY: test
-test: parts build bin/penstock-failpoints ## Run every test (unit, integration, end to end) with the race detector, then fuzz shortly.
+test: parts helm build plugin bin/penstock-failpoints ## Run every test (unit, integration, end to end) with the race detector, then fuzz shortly.
 	CGO_ENABLED=1 go build -race -p $(PARALLEL) -o bin/penstock-race ./cmd/penstock
 	$(call each-module,CGO_ENABLED=1 go test -race -p $(PARALLEL) -timeout $(TEST_TIMEOUT) $(TEST_FLAGS) \
 	  $(if $(filter ./...,$(PACKAGES)),$$(go list ./... | grep -v '/test/chaos$$'),$(PACKAGES)))
@@ -116,12 +116,24 @@ plugin: ## Build the kubectl plugin into bin/: put kubectl-penstock and kubectl_
 	CGO_ENABLED=0 go build -p $(PARALLEL) -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/kubectl-penstock ./cmd/kubectl-penstock
 	cp cmd/kubectl-penstock/kubectl_complete-penstock bin/
 
+.PHONY: dist
+dist: helm ## Write bin/dist/install.yaml and crds.yaml: what the chart installs with its defaults, for kubectl.
+	hack/dist.sh
+
+.PHONY: sbom
+sbom: ## Write what is built into bin/penstock and bin/kubectl-penstock to bin/dist, as CycloneDX.
+	@hack/build-tools.sh sbom
+	mkdir -p bin/dist
+	for command in penstock kubectl-penstock; do \
+	  CGO_ENABLED=0 $(TOOLS)/cyclonedx-gomod app -json -licenses -noserial -std -main cmd/$$command -output bin/dist/$$command.cdx.json .; \
+	done
+
 .PHONY: parts
 parts: ## Build or find the local API server, etcd, Argo, kwok and Postgres (once).
 	hack/build-parts.sh
 
 .PHONY: tools
-tools: ## Build controller-gen, sqlc, govulncheck and golangci-lint into bin/tools (once).
+tools: ## Build controller-gen, sqlc, govulncheck, golangci-lint, helm and cyclonedx-gomod into bin/tools (once).
 	hack/build-tools.sh
 
 ##@ Generate
@@ -131,23 +143,24 @@ generate: generators ## Write the deepcopy methods of the kinds.
 	$(TOOLS)/controller-gen object paths=./api/...
 
 .PHONY: manifests
-manifests: generators ## Write the CRDs and the RBAC role from the markers in the code, the chart's copies, and the PrometheusRule.
-	rm -f config/crd/bases/*.yaml charts/penstock/crds/*.yaml
+manifests: generators ## Write the CRDs and the RBAC roles from the markers in the code, the PrometheusRule, and the chart's copies.
+	rm -f config/crd/bases/*.yaml
 	$(TOOLS)/controller-gen crd paths=./api/... output:crd:dir=config/crd/bases
 	$(TOOLS)/controller-gen rbac:roleName=penstock paths='./cmd/...;./controllers/...;./pkg/...' output:rbac:dir=config/rbac
 	$(TOOLS)/controller-gen rbac:roleName=penstock-server paths='./server/...' output:rbac:dir=config/server
-	mkdir -p charts/penstock/crds charts/penstock/files
-	cp config/crd/bases/*.yaml charts/penstock/crds/
+	{ printf '%s\n' 'apiVersion: monitoring.coreos.com/v1' 'kind: PrometheusRule' 'metadata:' '  name: penstock' 'spec:'; \
+	  sed 's/^\(.\)/  \1/' config/monitoring/alerts.yaml; } >config/monitoring/prometheusrule.yaml
+	rm -rf charts/penstock/files
+	mkdir -p charts/penstock/files/{crds,server,admission,roles,monitoring}
+	cp config/crd/bases/*.yaml charts/penstock/files/crds/
 	cp config/rbac/role.yaml charts/penstock/files/role.yaml
-	mkdir -p charts/penstock/files/server
 	cp config/server/role.yaml config/server/people.yaml charts/penstock/files/server/
 	cp config/notifications/role.yaml charts/penstock/files/notifications.yaml
 	cp config/base-images/role.yaml charts/penstock/files/base-images.yaml
 	cp config/webhooks/role.yaml charts/penstock/files/webhooks.yaml
-	mkdir -p charts/penstock/files/admission
 	cp config/admission/policy.yaml config/admission/builds.yaml config/admission/people.yaml charts/penstock/files/admission/
-	{ printf '%s\n' 'apiVersion: monitoring.coreos.com/v1' 'kind: PrometheusRule' 'metadata:' '  name: penstock' 'spec:'; \
-	  sed 's/^\(.\)/  \1/' config/monitoring/alerts.yaml; } >config/monitoring/prometheusrule.yaml
+	cp config/roles/view.yaml config/roles/edit.yaml config/roles/admin.yaml config/roles/ci-reporter.yaml charts/penstock/files/roles/
+	cp config/monitoring/prometheusrule.yaml config/monitoring/dashboard.json charts/penstock/files/monitoring/
 
 .PHONY: sqlc
 sqlc: generators ## Write the Go code of the SQL queries.
@@ -208,6 +221,11 @@ c-compiler:
 .PHONY: generators
 generators:
 	@hack/build-tools.sh tools
+
+# Both versions, which the chart is for.
+.PHONY: helm
+helm:
+	@hack/build-tools.sh helm helm3
 
 .PHONY: linter
 linter:

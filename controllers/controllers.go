@@ -99,7 +99,6 @@ type loops struct {
 	surplus    *prune.Builds
 	freeze     freeze
 	queue      *gauge.Queue
-	clusters   *cluster.Prober
 	horizon    *gauge.Horizon
 	restored   *restored.Comparer
 	notifier   *notify.Notifier
@@ -111,6 +110,7 @@ type loops struct {
 	waves      *wave.Waver
 	receivers  *receiver.Controller
 	deliveries *delivery.Worker
+	clusters   *cluster.Prober // nil where TargetClusters are not read
 	sites      *remote.Sites
 	worker     *dispatch.Worker
 }
@@ -125,8 +125,10 @@ func Add(ctx context.Context, mgr manager.Manager, deps Dependencies) error {
 		return err
 	}
 	l := newLoops(mgr, deps, trigger.Decider{Filters: filters})
-	if l.clusters, err = newProber(mgr, deps, func(cluster string) { l.sites.Changed(cluster) }); err != nil {
-		return err
+	if deps.Config.ClusterScopedKinds {
+		if err := l.addProber(ctx, mgr, deps); err != nil {
+			return err
+		}
 	}
 	if l.notifier, err = newNotifier(mgr, deps); err != nil {
 		return err
@@ -255,20 +257,28 @@ func (l *loops) addBuilding(mgr manager.Manager, deps Dependencies) {
 	l.ender = build.NewEnder(building)
 }
 
-// newProber makes the loop that probes TargetClusters.
-func newProber(mgr manager.Manager, deps Dependencies, changed func(cluster string)) (*cluster.Prober, error) {
+// addProber adds the loop that probes TargetClusters.
+func (l *loops) addProber(ctx context.Context, mgr manager.Manager, deps Dependencies) error {
 	kinds, err := fleet.ParseKinds(deps.Config.ResourceKinds)
 	if err != nil {
-		return nil, fmt.Errorf("RESOURCE_KINDS: %w", err)
+		return fmt.Errorf("RESOURCE_KINDS: %w", err)
 	}
-	return cluster.New(cluster.Config{
+	prober := cluster.New(cluster.Config{
 		Members: fleet.MembersConfig{
 			Namespace: deps.Namespace, Cache: mgr.GetCache(), Live: mgr.GetAPIReader(), Home: deps.Home, UserAgent: deps.Home.UserAgent,
-			OnChange: changed,
+			OnChange: func(cluster string) { l.sites.Changed(cluster) },
 		},
 		Writer: mgr.GetClient(), History: deps.Store, Events: mgr.GetEventRecorder("penstock"), Kinds: kinds,
 		Interval: deps.Config.ClusterProbeInterval, Parallelism: deps.Config.ClusterProbeParallelism, Log: deps.Log.WithName("cluster"),
-	}), nil
+	})
+	if err := prober.Members.Watch(ctx, mgr.GetCache()); err != nil {
+		return err
+	}
+	if err := mgr.Add(prober); err != nil {
+		return fmt.Errorf("add %T: %w", prober, err)
+	}
+	l.clusters = prober
+	return nil
 }
 
 // newNotifier makes the loop that notifies.
@@ -326,8 +336,12 @@ func (e elsewhere) Recorded(cluster string, workflows []types.NamespacedName) {
 
 // newSites makes the loops of other clusters. It needs those of TargetClusters.
 func (l *loops) newSites(mgr manager.Manager, deps Dependencies) *remote.Sites {
+	var members remote.Members = remote.None{}
+	if l.clusters != nil {
+		members = l.clusters.Members
+	}
 	return remote.New(remote.Config{
-		Cache: mgr.GetCache(), Live: deps.TriggerClients[LaneCd], Members: l.clusters.Members, Rows: deps.Store,
+		Cache: mgr.GetCache(), Live: deps.TriggerClients[LaneCd], Members: members, Rows: deps.Store,
 		Home: remote.HomeUID(mgr.GetAPIReader()), Builders: l.builders(deps), Worker: l.worker, Moved: l.moved,
 		OnTemplate: l.holder.TemplatesMoved, OnLane: l.reporter.LaneMoved, Events: mgr.GetEventRecorder("penstock"),
 		Settings: deps.Config, Log: deps.Log.WithName("remote"),
@@ -417,7 +431,7 @@ func (l *loops) register(ctx context.Context, mgr manager.Manager, loadLimits fu
 		}
 	}
 	for _, watch := range []func(context.Context, cache.Informers) error{
-		l.reporter.Watch, l.tracker.Watch, l.holder.Watch, l.mirror.Watch, l.clusters.Members.Watch, l.notifier.Watch, l.baseImages.Watch, l.receivers.Watch,
+		l.reporter.Watch, l.tracker.Watch, l.holder.Watch, l.mirror.Watch, l.notifier.Watch, l.baseImages.Watch, l.receivers.Watch,
 	} {
 		if err := watch(ctx, mgr.GetCache()); err != nil {
 			return err
@@ -425,7 +439,7 @@ func (l *loops) register(ctx context.Context, mgr manager.Manager, loadLimits fu
 	}
 	for _, loop := range []manager.Runnable{
 		limited{l.dispatcher, loadLimits}, limited{l.builds, loadLimits}, limited{l.sites, loadLimits}, limited{l.history, loadLimits}, l.surplus, l.adapter, l.backlog, limited{l.follower, l.restored.Compared}, limited{l.chunks, l.restored.Compared}, limited{l.holder, l.restored.Compared}, limited{l.ender, l.restored.Compared}, l.tracker, l.stopper, l.releaser, l.pickup,
-		l.reporter.Feed, limited{l.reporter, l.restored.Compared}, l.mirror, limited{l.sweeper, l.restored.Compared}, l.queue, l.horizon, l.clusters, l.notifier, l.baseImages, limited{l.waves, l.restored.Compared}, l.receivers, limited{l.deliveries, l.restored.Compared},
+		l.reporter.Feed, limited{l.reporter, l.restored.Compared}, l.mirror, limited{l.sweeper, l.restored.Compared}, l.queue, l.horizon, l.notifier, l.baseImages, limited{l.waves, l.restored.Compared}, l.receivers, limited{l.deliveries, l.restored.Compared},
 	} {
 		if err := mgr.Add(loop); err != nil {
 			return fmt.Errorf("add %T: %w", loop, err)

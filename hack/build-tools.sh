@@ -1,11 +1,15 @@
 #!/usr/bin/env bash
-# Builds the developer's tools (controller-gen, sqlc, govulncheck, golangci-lint)
-# at the versions that hack/tools/go.mod and hack/lint/go.mod pin, into bin/tools/.
-# A module is built again only when its go.mod, its go.sum or the Go version changes.
+# Builds the developer's tools (controller-gen, sqlc, govulncheck, golangci-lint, helm,
+# cyclonedx-gomod) at the versions that the go.mod of each folder below pins, into
+# bin/tools/. A module is built again only when its go.mod, its go.sum or the Go version
+# changes.
 #
-#   hack/build-tools.sh            both modules
+#   hack/build-tools.sh            all modules
 #   hack/build-tools.sh tools      controller-gen, sqlc, govulncheck
 #   hack/build-tools.sh lint       golangci-lint
+#   hack/build-tools.sh helm       helm, version 4
+#   hack/build-tools.sh helm3      helm3: helm, version 3
+#   hack/build-tools.sh sbom       cyclonedx-gomod
 #
 # TOOLS_BUILD_PARALLELISM (default 2): packages that are compiled at once.
 set -euo pipefail
@@ -24,11 +28,19 @@ fingerprint() {
 }
 
 is_current() {
-  local module=$1 tool
+  local module=$1 package
   [[ -f "$out/.stamp-$module" && "$(<"$out/.stamp-$module")" == "$(fingerprint "$module")" ]] || return 1
-  for tool in $(packages "$module"); do
-    [[ -x "$out/${tool##*/}" ]] || return 1
+  for package in $(packages "$module"); do
+    [[ -x "$out/$(binary "$package")" ]] || return 1
   done
+}
+
+# Prints the name of a package's binary. Both versions of helm name theirs helm.
+binary() {
+  case $1 in
+    helm.sh/helm/v3/*) echo helm3 ;;
+    *) echo "${1##*/}" ;;
+  esac
 }
 
 # Prints the main packages that the tool directives of a module name.
@@ -43,8 +55,8 @@ build() {
   local module=$1 package
   is_current "$module" && return
   for package in $(packages "$module"); do
-    echo "building ${package##*/} (once, until hack/$module/go.mod changes)" >&2
-    (cd "$root/hack/$module" && go build -p "${TOOLS_BUILD_PARALLELISM:-2}" -trimpath -ldflags='-s -w' -o "$out/" "$package")
+    echo "building $(binary "$package") (once, until hack/$module/go.mod changes)" >&2
+    (cd "$root/hack/$module" && nice -n 10 go build -p "${TOOLS_BUILD_PARALLELISM:-2}" -trimpath -ldflags='-s -w' -o "$out/$(binary "$package")" "$package")
   done
   fingerprint "$module" >"$out/.stamp-$module"
 }
@@ -54,7 +66,7 @@ mkdir -p "$out"
 exec 9>"$out/.lock"
 if command -v flock >/dev/null; then flock 9; fi
 
-[[ $# -gt 0 ]] || set -- tools lint
+[[ $# -gt 0 ]] || set -- tools lint helm helm3 sbom
 for module in "$@"; do
   build "$module"
 done

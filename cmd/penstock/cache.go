@@ -9,9 +9,12 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/wait"
+	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
+
+	"github.com/penstock-cd/penstock/pkg/argo"
 )
 
 // syncInterval is how often the cache is asked whether it is complete.
@@ -24,22 +27,28 @@ type patientCache struct {
 	cache.Cache
 	// unreadable returns why a resource can't be watched, or nil.
 	unreadable func(schema.GroupResource) error
+	// namespacedOnly tells that kinds without a namespace are not read.
+	namespacedOnly bool
 
 	mu        sync.Mutex
 	informers map[schema.GroupVersionKind]cache.Informer
 }
 
-func newPatientCache(inner cache.Cache, unreadable func(schema.GroupResource) error) *patientCache {
-	return &patientCache{Cache: inner, unreadable: unreadable, informers: map[schema.GroupVersionKind]cache.Informer{}}
+func newPatientCache(inner cache.Cache, unreadable func(schema.GroupResource) error, namespacedOnly bool) *patientCache {
+	return &patientCache{Cache: inner, unreadable: unreadable, namespacedOnly: namespacedOnly, informers: map[schema.GroupVersionKind]cache.Informer{}}
 }
 
 // GetInformer implements cache.Informers.
 func (c *patientCache) GetInformer(ctx context.Context, object client.Object, options ...cache.InformerGetOption) (cache.Informer, error) {
-	informer, err := c.Cache.GetInformer(ctx, object, options...)
+	kind, err := apiutil.GVKForObject(object, scheme)
 	if err != nil {
 		return nil, err
 	}
-	kind, err := apiutil.GVKForObject(object, scheme)
+	if c.namespacedOnly && hasNoNamespace(kind) {
+		// It never runs, so that it asks the API server for nothing.
+		return toolscache.NewSharedIndexInformer(&toolscache.ListWatch{}, object, 0, toolscache.Indexers{}), nil
+	}
+	informer, err := c.Cache.GetInformer(ctx, object, options...)
 	if err != nil {
 		return nil, err
 	}
@@ -47,6 +56,11 @@ func (c *patientCache) GetInformer(ctx context.Context, object client.Object, op
 	defer c.mu.Unlock()
 	c.informers[kind] = informer
 	return informer, nil
+}
+
+// hasNoNamespace tells it of the kinds that Penstock reads.
+func hasNoNamespace(kind schema.GroupVersionKind) bool {
+	return kind.Kind == "TargetCluster" || kind.Kind == argo.KindClusterTemplate
 }
 
 // IndexField implements client.FieldIndexer.

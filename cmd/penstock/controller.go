@@ -123,7 +123,8 @@ func newManager(ctx context.Context, cluster *rest.Config, settings config.Confi
 		return nil, fmt.Errorf("create client: %w", err)
 	}
 	checker := preflight.New(preflight.Config{
-		Client: asking, Namespaces: settings.WatchNamespaces, Own: podNamespace(settings), LeaderElection: settings.LeaderElect, Log: log.WithName("preflight"),
+		Client: asking, Namespaces: settings.WatchNamespaces, Own: podNamespace(settings), LeaderElection: settings.LeaderElect,
+		NamespacedOnly: !settings.ClusterScopedKinds, Log: log.WithName("preflight"),
 	})
 	mgr, err := makeManager(settings, clients, checker, replica, log)
 	if err != nil {
@@ -166,7 +167,7 @@ func makeManager(settings config.Config, clients clients, checker *preflight.Che
 		if err != nil {
 			return nil, err
 		}
-		return newPatientCache(inner, checker.Unreadable), nil
+		return newPatientCache(inner, checker.Unreadable, !settings.ClusterScopedKinds), nil
 	}
 	mgr, err := ctrl.NewManager(clients.background, options)
 	if err != nil {

@@ -171,7 +171,7 @@ func (c *Controller) queue(ctx context.Context, build *v1alpha1.CiBuild, pipelin
 		return false, c.cancel(ctx, build, task)
 	}
 	waits = waitsForTemplate(task)
-	if (task != nil && !waits) || (task == nil && pipeline.Spec.Suspend) {
+	if isQueued := task != nil && !waits; isQueued || startsNothing(task, pipeline) {
 		return false, nil
 	}
 	exists, known, err := c.templateExists(ctx, pipeline)
@@ -194,6 +194,11 @@ func (c *Controller) queue(ctx context.Context, build *v1alpha1.CiBuild, pipelin
 	c.OnCommit()
 	c.OnQueued(client.ObjectKeyFromObject(build))
 	return !exists, nil
+}
+
+// startsNothing tells whether a build is not to be queued for now.
+func startsNothing(task *store.BuildTask, pipeline *v1alpha1.CiPipeline) bool {
+	return task == nil && pipeline.Spec.Suspend
 }
 
 func waitsForTemplate(task *store.BuildTask) bool {

@@ -56,6 +56,12 @@ type Members interface {
 	Client(ctx context.Context, name string) (*fleet.Client, error)
 }
 
+// None are no TargetClusters, as where Penstock may not read them.
+type None struct{}
+
+// Client implements Members.
+func (None) Client(context.Context, string) (*fleet.Client, error) { return nil, fleet.ErrNoMember }
+
 // limits are those that each cluster has.
 type limits = config.Config
 

@@ -90,6 +90,11 @@ type Config struct {
 	// Empty means all of them.
 	WatchNamespaces []string `env:"WATCH_NAMESPACES" format:"namespace" meaning:"namespaces to watch, separated by commas; empty is all"`
 
+	// ClusterScopedKinds tells whether TargetClusters and ClusterWorkflowTemplates are read,
+	// which needs rights in the whole cluster. Without them Penstock needs nothing but Roles in
+	// WatchNamespaces and in its own namespace.
+	ClusterScopedKinds bool `env:"CLUSTER_SCOPED_KINDS" envDefault:"true" meaning:"read TargetClusters and ClusterWorkflowTemplates, which needs rights in the whole cluster"`
+
 	// MetricsBindAddress serves /metrics. "0" serves none; port 0 takes any free one.
 	MetricsBindAddress string `env:"METRICS_BIND_ADDRESS" envDefault:":8080" format:"address" meaning:"where /metrics is served; 0 is nowhere"`
 

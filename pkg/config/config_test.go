@@ -45,7 +45,7 @@ func defaults() Config {
 		SweepInterval:          2 * time.Minute,
 		HistoryRetention:       Retention(90 * day),
 
-		ClusterProbeInterval: time.Minute, ClusterProbeParallelism: 100,
+		ClusterScopedKinds: true, ClusterProbeInterval: time.Minute, ClusterProbeParallelism: 100,
 		ResourceKinds: []string{
 			"pods", "services", "nodes", "namespaces", "events", "persistentvolumeclaims", "deployments.apps", "statefulsets.apps",
 			"daemonsets.apps", "replicasets.apps", "jobs.batch", "cronjobs.batch", "ingresses.networking.k8s.io",
@@ -75,7 +75,7 @@ func TestLoadAccepts(t *testing.T) {
 				"LOG_LEVEL", "debug", "LOG_FORMAT", "console", "SHUTDOWN_GRACE_PERIOD", "1m", "TRIGGER_LEASE", "5s", "SWEEP_INTERVAL", "1h",
 				"HISTORY_RETENTION", "36h", "WORKFLOW_TTL", "7d",
 				"TEMPLATE_WAIT", "1m",
-				"CLUSTER_PROBE_INTERVAL", "30s", "CLUSTER_PROBE_PARALLELISM", "7", "RESOURCE_KINDS", "pods, workflows.argoproj.io", "RESOURCE_BATCH_SIZE", "9",
+				"CLUSTER_SCOPED_KINDS", "false", "CLUSTER_PROBE_INTERVAL", "30s", "CLUSTER_PROBE_PARALLELISM", "7", "RESOURCE_KINDS", "pods, workflows.argoproj.io", "RESOURCE_BATCH_SIZE", "9",
 				"NOTIFICATION_WORKERS", "4", "OUTBOUND_ALLOWED_NETWORKS", "10.1.0.0/16, fd00:25::/64", "OUTBOUND_PROXY", "http://proxy.example:3128",
 				"SERVER_BIND_ADDRESS", "127.0.0.1:0", "WEBHOOK_BIND_ADDRESS", "127.0.0.1:9", "SERVER_URL", "https://penstock.example.org", "SERVER_TLS_DIR", "/tls", "SERVER_TOKEN_AUDIENCES", "penstock,other",
 				"WORKFLOW_LABELS", "workflows.argoproj.io/controller-instanceid=ci, team=", "PICKUP_TIMEOUT", "90s",

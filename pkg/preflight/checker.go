@@ -38,6 +38,9 @@ type Config struct {
 	Own string
 	// LeaderElection tells whether there is a Lease.
 	LeaderElection bool
+	// NamespacedOnly tells that kinds without a namespace are not read, so that neither they
+	// nor rights on them are looked for.
+	NamespacedOnly bool
 	Log            logr.Logger
 }
 
@@ -82,6 +85,9 @@ func (c *Checker) Ready() error {
 // Unreadable returns why objects of a resource can't be watched, or nil where they can, as
 // far as that is known.
 func (c *Checker) Unreadable(resource schema.GroupResource) error {
+	if c.isIgnored(resource.Resource) {
+		return fmt.Errorf("%s are not read where CLUSTER_SCOPED_KINDS is false", resource)
+	}
 	found := c.found.Load()
 	if found == nil {
 		return nil
@@ -129,6 +135,9 @@ func (c *Checker) findKinds(ctx context.Context, found *findings) error {
 		}
 	}
 	for _, kind := range Kinds() {
+		if c.isIgnored(kind.Resource) {
+			continue
+		}
 		if !served[schema.GroupVersionResource{Group: kind.Group, Version: kind.Version, Resource: kind.Resource}] {
 			found.sentences = append(found.sentences, kind.missing())
 			found.unreadable[schema.GroupResource{Group: kind.Group, Resource: kind.Resource}] = kind.missing()
@@ -146,6 +155,9 @@ func resourcesOf(list *metav1.APIResourceList) []metav1.APIResource {
 
 func (c *Checker) findRights(ctx context.Context, found *findings) error {
 	for _, right := range Rights() {
+		if c.isIgnored(right.Resource) {
+			continue
+		}
 		if right.Own && (c.Own == "" || (right.Resource == "leases" && !c.LeaderElection)) {
 			continue
 		}
@@ -162,6 +174,11 @@ func (c *Checker) findRights(ctx context.Context, found *findings) error {
 		}
 	}
 	return nil
+}
+
+// isIgnored tells whether a resource has no namespace, where those are not read.
+func (c *Checker) isIgnored(resource string) bool {
+	return c.NamespacedOnly && slices.Contains(clusterScoped, resource)
 }
 
 // isDenied returns the sentence about a right that Penstock lacks, or nothing.

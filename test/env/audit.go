@@ -19,7 +19,7 @@ kind: Policy
 omitStages: [RequestReceived, ResponseStarted]
 rules:
 - level: Metadata
-  users: [%q]
+  userGroups: ["system:serviceaccounts"]
 - level: Metadata
   verbs: [create, update, patch, delete, deletecollection]
 - level: None
@@ -95,7 +95,7 @@ func (e *Environment) auditArgs() ([]string, error) {
 		return nil, nil
 	}
 	policy := filepath.Join(e.data, "audit-policy.yaml")
-	if err := os.WriteFile(policy, fmt.Appendf(nil, auditPolicy, Penstock), 0o600); err != nil {
+	if err := os.WriteFile(policy, []byte(auditPolicy), 0o600); err != nil {
 		return nil, fmt.Errorf("write audit policy: %w", err)
 	}
 	e.AuditLog = filepath.Join(e.Dir, "audit.log")

@@ -25,8 +25,8 @@ type Options struct {
 	// Kwok finishes the pods of Workflows; see kwok.go for the labels that
 	// decide how.
 	Kwok bool
-	// Audit logs every request of Penstock and every write of anybody to
-	// Environment.AuditLog.
+	// Audit logs every request of service accounts, of which Penstock's is one,
+	// and every write of anybody to Environment.AuditLog.
 	Audit bool
 	// WithoutPostgres leaves Postgres out, and DatabaseURL empty.
 	WithoutPostgres bool

@@ -13,6 +13,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 )
 
 // ServerOptions says how a Server runs.
@@ -24,6 +25,9 @@ type ServerOptions struct {
 	Name string
 	// Binary is the file in bin/. Defaults to penstock.
 	Binary string
+	// Cluster is how it reaches the API server. Defaults to PenstockServer's own
+	// configuration.
+	Cluster *rest.Config
 	// Env is added to the process's environment. Of two values of a variable the last one
 	// counts.
 	Env []string
@@ -61,7 +65,7 @@ func (e *Environment) StartServer(ctx context.Context, o ServerOptions) (*Server
 	}
 	name := cmp.Or(o.Name, "penstock-server")
 	kubeconfig := filepath.Join(e.Dir, name+".kubeconfig")
-	if err := writeKubeconfig(kubeconfig, e.ConfigFor(PenstockServer)); err != nil {
+	if err := writeKubeconfig(kubeconfig, cmp.Or(o.Cluster, e.ConfigFor(PenstockServer))); err != nil {
 		return nil, fmt.Errorf("write kubeconfig of %s: %w", name, err)
 	}
 	listen, err := e.leasePort()

@@ -1,0 +1,126 @@
+package install
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+)
+
+func TestHelm3RendersWhatHelm4Does(t *testing.T) {
+	t.Parallel()
+	for sentence, set := range map[string][]string{
+		"with its defaults":          nil,
+		"with everything":            append([]string{"postgres.password=chosen"}, whole...),
+		"with Roles alone":           narrow,
+		"with a URL of the database": {"database.url=postgres://penstock:secret@db.example.com/penstock"},
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			t.Parallel()
+			require.Equal(t, rendering{set: set}.objects(t), rendering{set: set, tool: helm3}.objects(t))
+		})
+	}
+}
+
+// The second leaves the CRDs to the first.
+func TestTwoReleasesShareNoObject(t *testing.T) {
+	t.Parallel()
+	for sentence, second := range map[string]rendering{
+		"in another namespace":                       {release: "second", namespace: "second"},
+		"in the same namespace":                      {release: "second"},
+		"whose names contain each other":             {release: "penstock-two"},
+		"of which the second has an overridden name": {release: "second", set: []string{"fullnameOverride=other"}},
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			t.Parallel()
+			first := map[string]bool{}
+			for _, object := range (rendering{set: whole}).objects(t) {
+				first[identity(object)] = true
+			}
+			second.set = append(append(second.set, whole...), "crds.enabled=false")
+			for _, object := range second.objects(t) {
+				require.False(t, first[identity(object)], "both have %s", identity(object))
+			}
+		})
+	}
+}
+
+func TestARoleBindingNamesARoleAndAnAccountOfItsRelease(t *testing.T) {
+	t.Parallel()
+	for sentence, set := range map[string][]string{"with everything": whole, "with Roles alone": narrow} {
+		t.Run(sentence, func(t *testing.T) {
+			t.Parallel()
+			objects := rendering{release: "second", namespace: "second", set: set}.objects(t)
+			known := map[string]bool{"Role kube-system/extension-apiserver-authentication-reader": true}
+			for _, object := range objects {
+				known[object.GetKind()+" "+object.GetNamespace()+"/"+object.GetName()] = true
+			}
+			for _, object := range objects {
+				if kind := object.GetKind(); kind == "RoleBinding" || kind == "ClusterRoleBinding" {
+					requireBound(t, object, known)
+				}
+			}
+		})
+	}
+}
+
+func requireBound(t *testing.T, binding *unstructured.Unstructured, known map[string]bool) {
+	t.Helper()
+	kind, _, _ := unstructured.NestedString(binding.Object, "roleRef", "kind")
+	name, _, _ := unstructured.NestedString(binding.Object, "roleRef", "name")
+	namespace := binding.GetNamespace()
+	if kind == "ClusterRole" {
+		namespace = ""
+	}
+	require.True(t, known[kind+" "+namespace+"/"+name], "%s binds %s %s", identity(binding), kind, name)
+	subjects, _, _ := unstructured.NestedSlice(binding.Object, "subjects")
+	for _, subject := range subjects {
+		account := subject.(map[string]any)
+		if account["kind"] == "ServiceAccount" {
+			require.True(t, known["ServiceAccount "+account["namespace"].(string)+"/"+account["name"].(string)], "%s is for %v", identity(binding), account)
+		}
+	}
+}
+
+func TestAReleaseWithRolesAloneHasNothingClusterWide(t *testing.T) {
+	t.Parallel()
+	for _, object := range (rendering{set: append([]string{"crds.enabled=false"}, narrow...)}).objects(t) {
+		require.NotEmpty(t, object.GetNamespace(), identity(object))
+		require.NotContains(t, object.GetKind(), "Cluster")
+	}
+}
+
+func TestEveryObjectHasTheLabelsOfItsRelease(t *testing.T) {
+	t.Parallel()
+	for _, object := range (rendering{set: whole}).objects(t) {
+		labels := object.GetLabels()
+		require.Equal(t, release, labels["app.kubernetes.io/instance"], identity(object))
+		require.Equal(t, "platform", labels["team"], identity(object))
+		require.NotEmpty(t, labels["app.kubernetes.io/name"], identity(object))
+	}
+}
+
+func TestCRDsStayOnlyWhereTheyAreKept(t *testing.T) {
+	t.Parallel()
+	for sentence, tc := range map[string]struct {
+		set  []string
+		kept string
+		crds int
+	}{
+		"they are kept by default":       {nil, "keep", 9},
+		"they go with the release":       {[]string{"crds.keep=false"}, "", 9},
+		"they are left to somebody else": {[]string{"crds.enabled=false"}, "", 0},
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			t.Parallel()
+			crds := 0
+			for _, object := range (rendering{set: tc.set}).objects(t) {
+				if object.GetKind() == "CustomResourceDefinition" {
+					crds++
+					require.Equal(t, tc.kept, object.GetAnnotations()["helm.sh/resource-policy"])
+				}
+			}
+			require.Equal(t, tc.crds, crds)
+		})
+	}
+}
