@@ -49,6 +49,7 @@ func buildOf(j job, pipeline *v1alpha1.CiPipeline, revision, ref string) *v1alph
 // create makes a build, and returns its name. One that was made before for the same delivery is
 // that build.
 func (w *Worker) create(ctx context.Context, j job, build *v1alpha1.CiBuild) (string, error) {
+	failpoint.Hit(failpoint.DeliveryBeforeCreate)
 	err := w.Writer.Create(ctx, build)
 	if apierrors.IsAlreadyExists(err) {
 		return w.existing(ctx, build)

@@ -42,6 +42,7 @@ func (w *Worker) handle(ctx context.Context, delivery store.WebhookDelivery) {
 	crash.Tell(log, "delivery", err)
 	failpoint.Hit(failpoint.DeliveryBeforeRecord)
 	err = w.record(context.WithoutCancel(ctx), delivery, made, err)
+	failpoint.Hit(failpoint.DeliveryAfterRecord)
 	if err != nil {
 		log.Info("outcome of a delivery not recorded, it is worked off again", "error", err.Error())
 	}
