@@ -66,7 +66,7 @@ Everything is still running. To play with it:
   export PATH=$PWD/bin:$PATH
   kubectl -n %s get cibuilds,cdpipelines
   kubectl -n %s describe cibuild %s
-  kubectl -n %s get baseimages,cipipelines
+  kubectl -n %s get baseimages,cipipelines,receivers
   kubectl penstock status %s -n %s
   kubectl penstock clusters
   kubectl penstock get pods,deploy -A --clusters all
@@ -140,6 +140,13 @@ func play(ctx context.Context, local *env.Environment) error {
 		return err
 	}
 	if facts.rebuilds, err = stage.rebuild(ctx); err != nil {
+		return err
+	}
+	server, err := startServer(ctx, local)
+	if err != nil {
+		return err
+	}
+	if facts.pushed, err = stage.push(ctx, local, server); err != nil {
 		return err
 	}
 	if facts.seen, err = stage.show(ctx, local); err != nil {
