@@ -117,7 +117,7 @@ func (s *stage) awaitPushed(ctx context.Context, delivery string, came *pushed) 
 		object := &v1alpha1.CdPipeline{}
 		err := s.cluster.Get(ctx, client.ObjectKey{Namespace: namespace, Name: mugStaging}, object)
 		if err == nil && len(object.Status.Deployed) > 0 && object.Status.Deployed[0].BuildName == build {
-			came.deployed = "the build of the push"
+			came.deployed = "its build"
 		}
 		return came.deployed != "", err
 	})
@@ -140,6 +140,6 @@ func (p pushed) lines() []line {
 	return []line{
 		same("signed push, sent twice", "202, 202 duplicate true", p.answers),
 		same("came of it", "Built, 1 build", fmt.Sprintf("%s, %d build", p.delivery, p.builds)),
-		same("deployed after it", "the build of the push", p.deployed),
+		same("deployed after the push", "its build", p.deployed),
 	}
 }
