@@ -81,8 +81,10 @@ func (e *takenError) Error() string {
 	return "CiBuild " + e.name + " exists, and was not made for this delivery: delete it, then redeliver"
 }
 
-// isRefused tells whether the API server has answered, and will not answer otherwise.
-func isRefused(err error) bool {
+// isRefused tells whether the API server has answered, and will not answer otherwise before a
+// person has done something.
+func (j job) isRefused(err error) bool {
 	var taken *takenError
-	return apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) || apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) || errors.As(err, &taken)
+	return apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) || apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) || errors.As(err, &taken) ||
+		(isForbidden(err) && j.forbidden >= maxForbidden-1)
 }

@@ -54,8 +54,8 @@ func (w *Worker) reportOfPipeline(ctx context.Context, j job) (result, error) {
 	}
 	_, err = w.create(ctx, j, build)
 	switch {
-	case err != nil && isRefused(err):
-		return refused("%v", err), nil
+	case err != nil && j.isRefused(err):
+		return refused("%s", whyRefused(err)), nil
 	case err != nil:
 		return result{}, err
 	case report.Phase == "":
@@ -116,8 +116,8 @@ func (w *Worker) tell(ctx context.Context, j job, build *v1alpha1.CiBuild) (resu
 	err = w.Writer.Status().Patch(ctx, changed, client.MergeFromWithOptions(build, client.MergeFromWithOptimisticLock{}))
 	failpoint.Hit(failpoint.DeliveryAfterTell)
 	switch {
-	case err != nil && isRefused(err):
-		return refused("%v", err), nil
+	case err != nil && j.isRefused(err):
+		return refused("%s", whyRefused(err)), nil
 	case apierrors.IsNotFound(err):
 		return noMatch("CiBuild %s was deleted", build.Name), nil
 	case err != nil:
