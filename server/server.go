@@ -29,6 +29,7 @@ import (
 	"github.com/penstock-cd/penstock/server/api"
 	"github.com/penstock-cd/penstock/server/cert"
 	"github.com/penstock-cd/penstock/server/clusters"
+	"github.com/penstock-cd/penstock/server/hooks"
 	"github.com/penstock-cd/penstock/server/identity"
 	"github.com/penstock-cd/penstock/server/namespaces"
 	"github.com/penstock-cd/penstock/server/rights"
@@ -57,6 +58,7 @@ type Server struct {
 	config        Config
 	listener      net.Listener
 	hooks         net.Listener // nil where webhooks are not received
+	receiving     *hooks.Handler
 	authenticator *identity.Authenticator
 	rights        *rights.Reviewer
 	streams       *stream.Hub

@@ -25,7 +25,7 @@ type rolled struct {
 // does, while webhooks come over connections that are kept. No sender needs to send anything
 // again but where nobody took its connection.
 func TestARollingRestartOfTheServersLosesNoWebhookAndDoublesNone(t *testing.T) {
-	h, deliveries := newHooked(t), sized(2000, 300)
+	h, deliveries := newHooked(t), sized(1200, 300)
 	h.mayServe()
 	h.Start()
 	front, err := service.Listen()

@@ -60,7 +60,9 @@ func (s *Sender) Send(ctx context.Context, delivery Delivery) (answer Answer, er
 	if err != nil {
 		return answer, err
 	}
-	request.GetBody = nil // most senders do not send a request again by themselves
+	if !s.speaksHTTP2() { // where the server says which requests it has not begun
+		request.GetBody = nil // most senders do not send a request again by themselves
+	}
 	s.sign(request, delivery)
 	response, err := s.Client.Do(request)
 	if err != nil {
@@ -76,6 +78,11 @@ func (s *Sender) Send(ctx context.Context, delivery Delivery) (answer Answer, er
 		return answer, nil
 	}
 	return answer, json.Unmarshal(text, &answer)
+}
+
+func (s *Sender) speaksHTTP2() bool {
+	transport, ok := s.Client.Transport.(*http.Transport)
+	return ok && transport.Protocols != nil && transport.Protocols.HTTP2()
 }
 
 func (s *Sender) sign(request *http.Request, delivery Delivery) {
