@@ -142,15 +142,21 @@ func play(ctx context.Context, local *env.Environment) error {
 	if facts.rebuilds, err = stage.rebuild(ctx); err != nil {
 		return err
 	}
+	if err := stage.serve(ctx, local, facts); err != nil {
+		return err
+	}
+	return facts.print()
+}
+
+// serve starts the server, has it take a webhook, and asks it as people do.
+func (s *stage) serve(ctx context.Context, local *env.Environment, f *facts) error {
 	server, err := startServer(ctx, local)
 	if err != nil {
 		return err
 	}
-	if facts.pushed, err = stage.push(ctx, local, server); err != nil {
+	if f.pushed, err = s.push(ctx, local, server); err != nil {
 		return err
 	}
-	if facts.seen, err = stage.show(ctx, local); err != nil {
-		return err
-	}
-	return facts.print()
+	f.seen, err = s.show(ctx, local)
+	return err
 }

@@ -63,7 +63,8 @@ func (s *stage) push(ctx context.Context, local *env.Environment, server *env.Se
 		return came, err
 	}
 	came.answers = fmt.Sprintf("%d, %d duplicate %t", first.Status, second.Status, second.Duplicate && second.ID == first.ID)
-	return came, s.awaitPushed(ctx, first.ID, &came)
+	err = s.awaitPushed(ctx, first.ID, &came)
+	return came, err
 }
 
 // createReceiver creates the pipelines and a Receiver, whose path it returns.

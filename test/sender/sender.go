@@ -77,7 +77,8 @@ func (s *Sender) Send(ctx context.Context, delivery Delivery) (answer Answer, er
 	if answer.Status != http.StatusAccepted {
 		return answer, nil
 	}
-	return answer, json.Unmarshal(text, &answer)
+	err = json.Unmarshal(text, &answer)
+	return answer, err
 }
 
 func (s *Sender) speaksHTTP2() bool {
