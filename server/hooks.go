@@ -27,6 +27,7 @@ func (s *Server) listenForHooks() error {
 		return fmt.Errorf("listen at WEBHOOK_BIND_ADDRESS: %w", err)
 	}
 	s.hooks = newLimited(listener, maxConnections)
+	s.addHooks()
 	return nil
 }
 
@@ -45,10 +46,9 @@ func (s *Server) hooksTLS() *tls.Config {
 	return config
 }
 
-func (s *Server) hooksHandler() http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", alive)
-	mux.Handle("/", hooks.New(hooks.Config{
+// addHooks makes what receives webhooks.
+func (s *Server) addHooks() {
+	s.receiving = hooks.New(hooks.Config{
 		Rows: s.config.Rows, RetryAfter: retryAfter, Log: s.config.Log.WithName("hooks"),
 		// The server may read Secrets only in namespaces that have bound it to the ClusterRole
 		// penstock-webhooks.
@@ -61,6 +61,18 @@ func (s *Server) hooksHandler() http.Handler {
 				s.measures.hookDurations.WithLabelValues(kind).Observe(took.Seconds())
 			}
 		},
-	}))
+	})
+	s.addLoop("receivers", hooks.LookInterval, func(ctx context.Context) (time.Duration, error) {
+		if s.ready.why() != "" {
+			return 0, nil // there may be no tables yet
+		}
+		return s.receiving.Look(ctx)
+	})
+}
+
+func (s *Server) hooksHandler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", alive)
+	mux.Handle("/", s.receiving)
 	return mux
 }

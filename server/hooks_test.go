@@ -42,10 +42,15 @@ func (s *scene) receives(t testing.TB, namespace string, granted bool, change fu
 	change(&spec)
 	_, err = s.rows.PutReceiver(t.Context(), store.Receiver{NamespacedName: types.NamespacedName{Namespace: namespace, Name: "hook"}, UID: "uid", Generation: 1, Spec: spec}, hookPath)
 	require.NoError(t, err)
-	if !granted {
-		return
+	if granted {
+		s.grant(t, namespace)
 	}
-	_, err = s.kube.RbacV1().RoleBindings(namespace).Create(t.Context(), &rbacv1.RoleBinding{
+}
+
+// grant lets the server read the Secrets of a namespace.
+func (s *scene) grant(t testing.TB, namespace string) {
+	t.Helper()
+	_, err := s.kube.RbacV1().RoleBindings(namespace).Create(t.Context(), &rbacv1.RoleBinding{
 		ObjectMeta: metav1.ObjectMeta{Name: "penstock-webhooks"}, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "penstock-webhooks"},
 		Subjects: []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Name: "penstock-server", Namespace: env.ControllerNamespace}},
 	}, metav1.CreateOptions{})
@@ -106,6 +111,19 @@ func TestWithoutTheRightToReadItsSecretNothingIsReceived(t *testing.T) {
 	status, _ := s.hook(t, hookPath, "secret", "one", "{}")
 	require.Equal(t, http.StatusNotFound, status)
 	require.Contains(t, s.log.String(), "delivery refused")
+	noted := func() (reason string) {
+		require.NoError(t, s.rows.Pool().QueryRow(t.Context(), "SELECT secret_reason FROM receiver WHERE namespace = $1 AND secret_generation = 1", namespace).Scan(&reason))
+		return reason
+	}
+	require.Eventually(t, func() bool { return s.isNoted(namespace) && noted() == "Forbidden" }, patience, look, "the controller tells it on the Receiver")
+	s.grant(t, namespace)
+	require.Eventually(t, func() bool { return noted() == "" }, patience, look)
+}
+
+// isNoted tells whether a Secret of the namespace was looked at.
+func (s *scene) isNoted(namespace string) (is bool) {
+	err := s.rows.Pool().QueryRow(context.Background(), "SELECT EXISTS (SELECT FROM receiver WHERE namespace = $1 AND secret_generation = 1)", namespace).Scan(&is)
+	return is && err == nil
 }
 
 func TestTheAPIIsNotServedWhereWebhooksAre(t *testing.T) {

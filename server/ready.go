@@ -20,6 +20,7 @@ import (
 type readiness struct {
 	looks   []func(context.Context) error
 	problem atomic.Pointer[string]
+	stopped atomic.Bool
 }
 
 // newReadiness takes what has to succeed, in this order.
@@ -31,8 +32,16 @@ func newReadiness(looks ...func(context.Context) error) *readiness {
 
 func (r *readiness) set(problem string) { r.problem.Store(&problem) }
 
+// stop ends readiness, whatever the database answers.
+func (r *readiness) stop() { r.stopped.Store(true) }
+
 // why returns why the server is not ready; empty where it is.
-func (r *readiness) why() string { return *r.problem.Load() }
+func (r *readiness) why() string {
+	if r.stopped.Load() {
+		return "the server stops"
+	}
+	return *r.problem.Load()
+}
 
 // look looks at the database once.
 func (r *readiness) look(ctx context.Context) (time.Duration, error) {

@@ -77,6 +77,7 @@ type options struct {
 	databaseURL string
 	environ     map[string]string
 	unready     bool
+	drain       time.Duration
 }
 
 // install gives the server its rights, once for all scenes.
@@ -127,7 +128,7 @@ func (s *scene) start(o options) {
 	})
 	require.NoError(s.t, err)
 	answering, err := server.New(server.Config{
-		Settings: settings, Namespace: env.ControllerNamespace, Cluster: local.ConfigFor(env.PenstockServer), Rows: database, Version: "test",
+		Settings: settings, Namespace: env.ControllerNamespace, Cluster: local.ConfigFor(env.PenstockServer), Rows: database, Version: "test", Drain: o.drain,
 		Log: funcr.New(s.log.add, funcr.Options{}),
 	})
 	require.NoError(s.t, err)

@@ -29,13 +29,14 @@ import (
 	"github.com/penstock-cd/penstock/server/api"
 	"github.com/penstock-cd/penstock/server/cert"
 	"github.com/penstock-cd/penstock/server/clusters"
+	"github.com/penstock-cd/penstock/server/hooks"
 	"github.com/penstock-cd/penstock/server/identity"
 	"github.com/penstock-cd/penstock/server/namespaces"
 	"github.com/penstock-cd/penstock/server/rights"
 	"github.com/penstock-cd/penstock/server/stream"
 )
 
-// Config is what a Server works with. Every field is required.
+// Config is what a Server works with. Every field but Drain is required.
 type Config struct {
 	Settings config.Config
 	// Namespace is where Penstock itself lives.
@@ -46,7 +47,10 @@ type Config struct {
 	// api.Outbox says.
 	Rows    *store.Store
 	Version string
-	Log     logr.Logger
+	// Drain is for how long requests are answered after the end of Run's context, before the
+	// listeners are closed. It is a part of SHUTDOWN_GRACE_PERIOD. Defaults to none.
+	Drain time.Duration
+	Log   logr.Logger
 }
 
 // Server is the process behind `penstock server`.
@@ -54,6 +58,7 @@ type Server struct {
 	config        Config
 	listener      net.Listener
 	hooks         net.Listener // nil where webhooks are not received
+	receiving     *hooks.Handler
 	authenticator *identity.Authenticator
 	rights        *rights.Reviewer
 	streams       *stream.Hub
@@ -61,6 +66,7 @@ type Server struct {
 	backend       *api.Backend
 	certificates  cert.Source
 	ready         *readiness
+	drain         *drain
 	measures      *measures
 	users         *buckets
 	failures      *buckets
@@ -76,6 +82,7 @@ func New(config Config) (*Server, error) {
 		config: config, ready: newReadiness(config.Rows.Ping, known.Refresh), measures: newMeasures(config.Rows.Pool().Stat),
 		users: newBuckets(userRate, userBurst), failures: newBuckets(failureRate, failureBurst),
 	}
+	s.drain = &drain{ready: s.ready, takes: config.Drain}
 	if err := s.addReviews(); err != nil {
 		return nil, err
 	}
@@ -183,8 +190,8 @@ func (s *Server) addLoop(name string, interval time.Duration, run func(context.C
 // Address is where the server listens.
 func (s *Server) Address() string { return s.listener.Addr().String() }
 
-// Run answers until ctx ends, and returns nil after the requests under way have been
-// answered, or SHUTDOWN_GRACE_PERIOD is over. Streams end at once: their clients connect
+// Run answers until ctx ends and it has drained, and returns nil after the requests under way have
+// been answered, or SHUTDOWN_GRACE_PERIOD is over. Streams end at once: their clients connect
 // to another replica. It may be called once.
 func (s *Server) Run(ctx context.Context) error {
 	stop := s.clusters.Start(context.WithoutCancel(ctx)) // until the requests under way were answered
@@ -206,7 +213,7 @@ func (s *Server) Run(ctx context.Context) error {
 
 func (s *Server) serve(ctx context.Context, listener net.Listener, handler http.Handler, encrypted *tls.Config) error {
 	server := &http.Server{
-		Handler:           handler,
+		Handler:           s.drain.closing(handler),
 		TLSConfig:         encrypted,
 		ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
 		MaxHeaderBytes: maxHeaderBytes,
@@ -234,9 +241,9 @@ func (s *Server) until(ctx context.Context, server *http.Server, serve func() er
 		return fmt.Errorf("serve: %w", err)
 	case <-ctx.Done():
 	}
-	s.ready.set("the server stops")
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.config.Settings.ShutdownGracePeriod)
 	defer cancel()
+	s.drain.run(grace)
 	err := server.Shutdown(grace)
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = server.Close()

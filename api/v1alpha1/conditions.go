@@ -106,7 +106,7 @@ const (
 )
 
 // Reasons of the condition Ready of a NotificationChannel, NotificationPolicy or Receiver, beside Ready,
-// Suspended and InvalidFilter.
+// Suspended, InvalidFilter and, of a Receiver, SecretNotFound, InvalidSecret and Forbidden.
 const (
 	// ReasonUntried: nothing was sent yet.
 	ReasonUntried Reason = "Untried"
@@ -142,9 +142,10 @@ const (
 	ReasonImageNotFound Reason = "NotFound"
 	// ReasonInvalidAnswer: the registry's answer names no digest, or is not understood.
 	ReasonInvalidAnswer Reason = "InvalidAnswer"
-	// ReasonSecretNotFound: the pull Secret does not exist.
+	// ReasonSecretNotFound: the pull Secret, or that of a Receiver, does not exist.
 	ReasonSecretNotFound Reason = "SecretNotFound"
-	// ReasonInvalidSecret: the pull Secret holds no credentials for the image.
+	// ReasonInvalidSecret: the pull Secret holds no credentials for the image, or that of a
+	// Receiver no token.
 	ReasonInvalidSecret Reason = "InvalidSecret"
 	// ReasonRing: base images are built on each other.
 	ReasonRing Reason = "Ring"

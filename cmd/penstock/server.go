@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -32,6 +33,10 @@ func serverCommand() *cobra.Command {
 	command.Flags().AddGoFlagSet(flag.CommandLine) // --kubeconfig of controller-runtime
 	return command
 }
+
+// drainTime is for how long the server answers after SIGTERM: longer than it takes until
+// Kubernetes sends requests to other replicas alone.
+const drainTime = 3 * time.Second
 
 func runServer(ctx context.Context) error {
 	boundMemory(os.DirFS("/"))
@@ -64,7 +69,7 @@ func runServer(ctx context.Context) error {
 	}
 	defer database.Close()
 	answering, err := server.New(server.Config{
-		Settings: settings, Namespace: namespace, Cluster: cluster, Rows: database, Version: version, Log: log,
+		Settings: settings, Namespace: namespace, Cluster: cluster, Rows: database, Version: version, Drain: drainTime, Log: log,
 	})
 	if err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
+	"github.com/penstock-cd/penstock/pkg/failpoint"
 	"github.com/penstock-cd/penstock/pkg/registry"
 	"github.com/penstock-cd/penstock/pkg/webhook"
 )
@@ -35,6 +36,7 @@ func (w *Worker) check(ctx context.Context, j job) (result, error) {
 		if err != nil {
 			return result{}, err
 		}
+		failpoint.Hit(failpoint.DeliveryAfterCheck)
 		names = append(names, base.Name)
 	}
 	if len(names) == 0 {

@@ -49,6 +49,7 @@ func buildOf(j job, pipeline *v1alpha1.CiPipeline, revision, ref string) *v1alph
 // create makes a build, and returns its name. One that was made before for the same delivery is
 // that build.
 func (w *Worker) create(ctx context.Context, j job, build *v1alpha1.CiBuild) (string, error) {
+	failpoint.Hit(failpoint.DeliveryBeforeCreate)
 	err := w.Writer.Create(ctx, build)
 	if apierrors.IsAlreadyExists(err) {
 		return w.existing(ctx, build)
@@ -80,8 +81,10 @@ func (e *takenError) Error() string {
 	return "CiBuild " + e.name + " exists, and was not made for this delivery: delete it, then redeliver"
 }
 
-// isRefused tells whether the API server has answered, and will not answer otherwise.
-func isRefused(err error) bool {
+// isRefused tells whether the API server has answered, and will not answer otherwise before a
+// person has done something.
+func (j job) isRefused(err error) bool {
 	var taken *takenError
-	return apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) || apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) || errors.As(err, &taken)
+	return apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) || apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) || errors.As(err, &taken) ||
+		(isForbidden(err) && j.forbidden >= maxForbidden-1)
 }

@@ -42,6 +42,7 @@ func (w *Worker) handle(ctx context.Context, delivery store.WebhookDelivery) {
 	crash.Tell(log, "delivery", err)
 	failpoint.Hit(failpoint.DeliveryBeforeRecord)
 	err = w.record(context.WithoutCancel(ctx), delivery, made, err)
+	failpoint.Hit(failpoint.DeliveryAfterRecord)
 	if err != nil {
 		log.Info("outcome of a delivery not recorded, it is worked off again", "error", err.Error())
 	}
@@ -49,13 +50,17 @@ func (w *Worker) handle(ctx context.Context, delivery store.WebhookDelivery) {
 
 // record notes what came of an attempt. What failed for a reason that may pass is tried again.
 func (w *Worker) record(ctx context.Context, delivery store.WebhookDelivery, made result, failure error) error {
+	before := w.forbiddenBefore(delivery.ID)
+	w.countForbidden(delivery.ID, failure)
 	var panicked *bounded.PanicError
 	switch {
 	case errors.As(failure, &panicked):
 		made = result{Failed, "Failed: Penstock has failed at it: its log says how"}
+	case failure != nil && (job{forbidden: before}).isRefused(failure):
+		made = refused("%s", whyRefused(failure))
 	case failure != nil && delivery.Attempts < maxAttempts:
 		return w.withRows(func() error {
-			return w.Rows.RetryDelivery(ctx, w.Worker, delivery, backoff(delivery.Attempts), "it is tried again: "+failure.Error())
+			return w.Rows.RetryDelivery(ctx, w.Worker, delivery, pause(delivery, before, failure), "it is tried again: "+failure.Error())
 		})
 	case failure != nil:
 		made = result{Failed, fmt.Sprintf("Failed: given up after %d attempts: %v", delivery.Attempts, failure)}
@@ -69,6 +74,14 @@ func (w *Worker) record(ctx context.Context, delivery store.WebhookDelivery, mad
 // backoff is the pause after so many attempts.
 func backoff(attempts int32) time.Duration {
 	return min(firstDelay<<min(max(attempts-1, 0), 20), maxDelay)
+}
+
+// pause is for how long a delivery waits that has failed.
+func pause(delivery store.WebhookDelivery, forbiddenBefore int, failure error) time.Duration {
+	if isForbidden(failure) {
+		return backoff(int32(forbiddenBefore + 1)) //nolint:gosec // below maxForbidden
+	}
+	return backoff(delivery.Attempts)
 }
 
 // work does what a delivery asks for. Its error is one that may pass.
@@ -85,7 +98,7 @@ func (w *Worker) work(ctx context.Context, delivery store.WebhookDelivery) (resu
 	if notUnderstood != nil { // for ever: to try again is no use
 		return misunderstood(notUnderstood), nil
 	}
-	return w.act(ctx, job{delivery: delivery, receiver: &receiver, event: event})
+	return w.act(ctx, job{delivery: delivery, receiver: &receiver, event: event, forbidden: w.forbiddenBefore(delivery.ID)})
 }
 
 // misunderstood is the outcome of a delivery that can't be parsed, filtered or mapped.
@@ -119,6 +132,8 @@ type job struct {
 	delivery store.WebhookDelivery
 	receiver *v1alpha1.Receiver
 	event    webhook.Event
+	// forbidden is how many attempts before this one were forbidden.
+	forbidden int
 }
 
 func (w *Worker) act(ctx context.Context, j job) (result, error) {

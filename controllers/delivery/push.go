@@ -112,8 +112,8 @@ func (w *Worker) build(ctx context.Context, j job, pipelines []*v1alpha1.CiPipel
 		switch {
 		case err == nil:
 			made = append(made, names[i])
-		case isRefused(err):
-			not = append(not, pipelines[i].Name+": "+err.Error())
+		case j.isRefused(err):
+			not = append(not, pipelines[i].Name+": "+whyRefused(err))
 		default:
 			failed = append(failed, err)
 		}

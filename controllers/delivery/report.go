@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
+	"github.com/penstock-cd/penstock/pkg/failpoint"
 	"github.com/penstock-cd/penstock/pkg/webhook"
 )
 
@@ -53,8 +54,8 @@ func (w *Worker) reportOfPipeline(ctx context.Context, j job) (result, error) {
 	}
 	_, err = w.create(ctx, j, build)
 	switch {
-	case err != nil && isRefused(err):
-		return refused("%v", err), nil
+	case err != nil && j.isRefused(err):
+		return refused("%s", whyRefused(err)), nil
 	case err != nil:
 		return result{}, err
 	case report.Phase == "":
@@ -113,9 +114,10 @@ func (w *Worker) tell(ctx context.Context, j job, build *v1alpha1.CiBuild) (resu
 	}
 	// Jobs that run beside each other may report artifacts meanwhile, which are not to be lost.
 	err = w.Writer.Status().Patch(ctx, changed, client.MergeFromWithOptions(build, client.MergeFromWithOptimisticLock{}))
+	failpoint.Hit(failpoint.DeliveryAfterTell)
 	switch {
-	case err != nil && isRefused(err):
-		return refused("%v", err), nil
+	case err != nil && j.isRefused(err):
+		return refused("%s", whyRefused(err)), nil
 	case apierrors.IsNotFound(err):
 		return noMatch("CiBuild %s was deleted", build.Name), nil
 	case err != nil:

@@ -76,6 +76,8 @@ type Worker struct {
 
 	mu   sync.Mutex
 	busy int
+	// forbidden is how often in a row deliveries that are open were forbidden, by their IDs.
+	forbidden map[int64]int
 
 	// The loop alone uses these.
 	isReleased bool
@@ -88,7 +90,7 @@ func New(config Config) (*Worker, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &Worker{Config: config, expressions: expressions, wake: &loop.Signal{}}
+	w := &Worker{Config: config, expressions: expressions, wake: &loop.Signal{}, forbidden: map[int64]int{}}
 	w.Loop = loop.New(loop.Config{
 		Name: "delivery", Run: w.runOnce, Signal: w.wake, Interval: interval, MinInterval: restInterval, Retry: 2 * time.Second, Jitter: 0.2, Log: config.Log,
 	})

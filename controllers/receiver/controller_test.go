@@ -142,6 +142,28 @@ func TestAReceiverTellsWhatCameLast(t *testing.T) {
 	require.Equal(t, "Ignored: b", last.Message)
 }
 
+func TestAReceiverTellsWhatIsWrongWithItsSecret(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	s.create()
+	receiver := s.look()
+	require.Equal(t, "True Ready", ready(receiver), "nobody has looked yet")
+	problem := store.SecretProblem{Generation: receiver.Generation, Reason: v1alpha1.ReasonSecretNotFound, Message: "Secret hooks does not exist"}
+	require.NoError(t, s.rows.NoteSecret(t.Context(), receiver.UID, problem))
+	told := s.look()
+	require.Equal(t, "False SecretNotFound", ready(told))
+	require.Equal(t, problem.Message, meta.FindStatusCondition(told.Status.Conditions, v1alpha1.ConditionReady).Message)
+	require.Equal(t, told.ResourceVersion, s.look().ResourceVersion)
+
+	other := s.change(func(receiver *v1alpha1.Receiver) { receiver.Spec.SecretRef.Name = "others" })
+	require.Equal(t, "True Ready", ready(other), "it is about another Secret")
+	problem.Generation = other.Generation
+	require.NoError(t, s.rows.NoteSecret(t.Context(), receiver.UID, problem))
+	require.Equal(t, "False SecretNotFound", ready(s.look()))
+	require.NoError(t, s.rows.NoteSecret(t.Context(), receiver.UID, store.SecretProblem{Generation: other.Generation}))
+	require.Equal(t, "True Ready", ready(s.look()))
+}
+
 func TestTheControllerStartsAndStops(t *testing.T) {
 	t.Parallel()
 	s := newScene(t)

@@ -38,7 +38,7 @@ func (c *Controller) report(ctx context.Context, receiver *v1alpha1.Receiver, st
 	changed := receiver.DeepCopy()
 	status := &changed.Status
 	status.Path, status.ObservedGeneration = prefix+state.Path, receiver.Generation
-	condition := c.condition(receiver.Spec)
+	condition := c.condition(receiver, state.Secret)
 	condition.ObservedGeneration = receiver.Generation
 	meta.SetStatusCondition(&status.Conditions, condition)
 	isSame := equality.Semantic.DeepEqual(receiver.Status, *status)
@@ -69,16 +69,19 @@ func lastOf(state store.ReceiverState) *v1alpha1.LastDelivery {
 	}
 }
 
-// condition tells whether deliveries are taken and understood. Whether the Secret is there only
-// the server knows, which may read it.
-func (c *Controller) condition(spec v1alpha1.ReceiverSpec) metav1.Condition {
+// condition tells whether deliveries are taken and understood. What is wrong with the Secret only
+// the server knows, which may read it, and which says so of one generation.
+func (c *Controller) condition(receiver *v1alpha1.Receiver, secret store.SecretProblem) metav1.Condition {
 	ready := metav1.Condition{Type: v1alpha1.ConditionReady, Status: metav1.ConditionFalse}
+	spec := receiver.Spec
 	err := c.expressions.Check(spec)
 	switch {
 	case err != nil:
 		ready.Reason, ready.Message = string(v1alpha1.ReasonInvalidSpec), clip.Text(err.Error(), maxMessage)
 	case spec.Suspend:
 		ready.Reason, ready.Message = string(v1alpha1.ReasonSuspended), "spec.suspend is true: senders are told to come back later"
+	case secret.Reason != "" && secret.Generation == receiver.Generation:
+		ready.Reason, ready.Message = string(secret.Reason), clip.Text(secret.Message, maxMessage)
 	default:
 		ready.Status, ready.Reason = metav1.ConditionTrue, string(v1alpha1.ReasonReady)
 		ready.Message = "deliveries are taken at status.path"

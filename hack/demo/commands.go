@@ -66,7 +66,7 @@ Everything is still running. To play with it:
   export PATH=$PWD/bin:$PATH
   kubectl -n %s get cibuilds,cdpipelines
   kubectl -n %s describe cibuild %s
-  kubectl -n %s get baseimages,cipipelines
+  kubectl -n %s get baseimages,cipipelines,receivers
   kubectl penstock status %s -n %s
   kubectl penstock clusters
   kubectl penstock get pods,deploy -A --clusters all
@@ -142,8 +142,21 @@ func play(ctx context.Context, local *env.Environment) error {
 	if facts.rebuilds, err = stage.rebuild(ctx); err != nil {
 		return err
 	}
-	if facts.seen, err = stage.show(ctx, local); err != nil {
+	if err := stage.serve(ctx, local, facts); err != nil {
 		return err
 	}
 	return facts.print()
+}
+
+// serve starts the server, has it take a webhook, and asks it as people do.
+func (s *stage) serve(ctx context.Context, local *env.Environment, f *facts) error {
+	server, err := startServer(ctx, local)
+	if err != nil {
+		return err
+	}
+	if f.pushed, err = s.push(ctx, local, server); err != nil {
+		return err
+	}
+	f.seen, err = s.show(ctx, local)
+	return err
 }

@@ -33,6 +33,7 @@ type facts struct {
 	conns            int
 	steered          steered
 	rebuilds         rebuilds
+	pushed           pushed
 	seen             seen
 }
 

@@ -17,7 +17,7 @@ func TestNoSampleHasTheNameOfWhatTheDemoCreates(t *testing.T) {
 	t.Parallel()
 	own := map[string]bool{
 		ciPipeline: true, buildName: true, cart: true, cartStaging: true, cartProduction: true, baseImage: true, buildTemplate: true, website: true,
-		cartBuild(1): true, cartBuild(2): true, cartBuild(3): true,
+		mug: true, mugStaging: true, pushes: true, cartBuild(1): true, cartBuild(2): true, cartBuild(3): true,
 	}
 	for _, child := range children() {
 		own[child.Name] = true

@@ -37,7 +37,7 @@ func (f *facts) lines() []line {
 		{"machine left by others", fmt.Sprintf("%.0f %%", 100*f.share), "less gives time", f.share > 0},
 		within("success to first Workflow", f.first, mostFirst(f.share)),
 		within(fmt.Sprintf("success to last of %d", triggered), f.last, mostLast(f.answers, f.share)),
-	}, slices.Concat(f.steered.lines(), f.rebuilds.lines(), f.seen.lines())...)
+	}, slices.Concat(f.steered.lines(), f.rebuilds.lines(), f.pushed.lines(), f.seen.lines())...)
 }
 
 func (f *facts) decided() int {

@@ -39,10 +39,15 @@ const (
 	NotifyBeforeCommit   Name = "notify/before-commit"
 	NotifyBeforeSend     Name = "notify/before-send"
 	NotifyBeforeRecord   Name = "notify/before-record"
+	HookBeforeInsert     Name = "hook/before-insert"
 	HookAfterInsert      Name = "hook/after-insert"
 	DeliveryAfterClaim   Name = "delivery/after-claim"
+	DeliveryBeforeCreate Name = "delivery/before-create"
 	DeliveryAfterCreate  Name = "delivery/after-create"
+	DeliveryAfterTell    Name = "delivery/after-tell"
+	DeliveryAfterCheck   Name = "delivery/after-check"
 	DeliveryBeforeRecord Name = "delivery/before-record"
+	DeliveryAfterRecord  Name = "delivery/after-record"
 )
 
 // Points returns every step, and whether it can return an error.
@@ -79,9 +84,14 @@ func Points() map[Name]bool {
 		NotifyBeforeCommit:   true,
 		NotifyBeforeSend:     false,
 		NotifyBeforeRecord:   false,
+		HookBeforeInsert:     false,
 		HookAfterInsert:      false,
 		DeliveryAfterClaim:   false,
+		DeliveryBeforeCreate: false,
 		DeliveryAfterCreate:  false,
+		DeliveryAfterTell:    false,
+		DeliveryAfterCheck:   false,
 		DeliveryBeforeRecord: false,
+		DeliveryAfterRecord:  false,
 	}
 }

@@ -23,6 +23,17 @@ type Receiver struct {
 	UID        types.UID
 	Generation int64
 	Spec       v1alpha1.ReceiverSpec
+	// Secret is what was found wrong with its Secret when it was looked at last.
+	Secret SecretProblem
+}
+
+// SecretProblem is what keeps the Secret of a Receiver from being used.
+type SecretProblem struct {
+	// Generation is that of the Receiver at that time; 0 is before the first look.
+	Generation int64
+	// Reason is empty where the Secret can be used, and Message the same for people.
+	Reason  v1alpha1.Reason
+	Message string
 }
 
 // ReceiverState is what the tables know of a Receiver.
@@ -36,6 +47,8 @@ type ReceiverState struct {
 		At               time.Time
 		Outcome, Message string
 	}
+	// Secret is what was found wrong with its Secret when it was looked at last.
+	Secret SecretProblem
 }
 
 // PutReceiver notes that a Receiver exists and how it is, and returns its path: the one that
@@ -77,6 +90,7 @@ func (s *Store) Receivers(ctx context.Context) (map[types.UID]ReceiverState, err
 	for _, row := range rows {
 		state := ReceiverState{Generation: row.Generation, Path: row.Path}
 		state.Last.ID, state.Last.At, state.Last.Outcome, state.Last.Message = row.LastID, row.LastAt.Time, row.LastOutcome, row.LastMessage
+		state.Secret = SecretProblem{Generation: row.SecretGeneration, Reason: v1alpha1.Reason(row.SecretReason), Message: row.SecretProblem}
 		states[types.UID(row.ReceiverUid)] = state
 	}
 	return states, nil
@@ -94,6 +108,7 @@ func (s *Store) ReceiversByPath(ctx context.Context) (map[string]Receiver, error
 	for _, row := range rows {
 		receiver := Receiver{
 			NamespacedName: types.NamespacedName{Namespace: row.Namespace, Name: row.Name}, UID: types.UID(row.ReceiverUid), Generation: row.Generation,
+			Secret: SecretProblem{Generation: row.SecretGeneration, Reason: v1alpha1.Reason(row.SecretReason)},
 		}
 		if err := json.Unmarshal(row.Spec, &receiver.Spec); err != nil {
 			return nil, fmt.Errorf("decode Receiver %s: %w", receiver.NamespacedName, err)
@@ -101,6 +116,17 @@ func (s *Store) ReceiversByPath(ctx context.Context) (map[string]Receiver, error
 		receivers[row.Path] = receiver
 	}
 	return receivers, nil
+}
+
+// NoteSecret notes what is wrong with the Secret of a Receiver, or that nothing is. It may be
+// called in a session that is read-only otherwise; then it may return ErrMayNotWrite.
+func (s *Store) NoteSecret(ctx context.Context, receiver types.UID, problem SecretProblem) error {
+	err := s.writable(ctx, func(writing *Store) error {
+		return writing.queries.NoteSecret(ctx, dbsqlc.NoteSecretParams{
+			ReceiverUid: string(receiver), Generation: problem.Generation, Reason: string(problem.Reason), Problem: clean(clip.Text(problem.Message, maxOutcome)),
+		})
+	})
+	return wrap(err, "note the Secret of a Receiver")
 }
 
 // WebhookDelivery is what a Receiver received.

@@ -12,6 +12,7 @@ func receiving() map[string]plan {
 		"ForgetReceivers":   {pages: all, arguments: receiver},
 		"Receivers":         {pages: all, arguments: receiver},
 		"ReceiversByPath":   {pages: one},
+		"NoteSecret":        {pages: one, arguments: joined(receiver, arguments{"reason": "SecretNotFound", "problem": "it does not exist"})},
 		"AddDelivery":       {pages: one, arguments: joined(delivery, arguments{"delivery_id": "new", "body_hash": "new"})},
 		"RepeatDelivery":    {pages: one, arguments: delivery},
 		"ClaimDeliveries":   {pages: 1000, arguments: joined(delivery, arguments{"most": "8"})},

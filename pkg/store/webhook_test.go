@@ -97,6 +97,25 @@ func TestAReceiverHasOnePathForItsLife(t *testing.T) {
 	require.Equal(t, "first", path, "also where it was thought to be gone")
 }
 
+func TestWhatIsWrongWithTheSecretOfAReceiverIsKept(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	_, err := s.PutReceiver(t.Context(), receiver("r"), "path")
+	require.NoError(t, err)
+	for _, problem := range []store.SecretProblem{
+		{Generation: 1, Reason: v1alpha1.ReasonSecretNotFound, Message: "it does not exist"}, {Generation: 2},
+	} {
+		require.NoError(t, s.NoteSecret(t.Context(), "r-uid", problem))
+		require.NoError(t, s.NoteSecret(t.Context(), "gone", problem), "of a Receiver that is gone nothing is noted")
+		states, err := s.Receivers(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, problem, states["r-uid"].Secret)
+		byPath, err := s.ReceiversByPath(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, store.SecretProblem{Generation: problem.Generation, Reason: problem.Reason}, byPath["path"].Secret)
+	}
+}
+
 func TestWhatIsReceivedTwiceIsKeptOnce(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)

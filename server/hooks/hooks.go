@@ -12,6 +12,7 @@ import (
 	"github.com/go-logr/logr"
 	"golang.org/x/sync/semaphore"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/penstock-cd/penstock/pkg/store"
 	"github.com/penstock-cd/penstock/server/problem"
@@ -26,6 +27,8 @@ type Rows interface {
 	ReceiversByPath(ctx context.Context) (map[string]store.Receiver, error)
 	// AddDelivery keeps a delivery, and returns its ID, or that of the one that is repeated.
 	AddDelivery(ctx context.Context, delivery store.WebhookDelivery) (id int64, repeated bool, err error)
+	// NoteSecret notes what is wrong with the Secret of a Receiver, or that nothing is.
+	NoteSecret(ctx context.Context, receiver types.UID, problem store.SecretProblem) error
 }
 
 // Config is what a Handler needs. Every field is required.
@@ -46,6 +49,7 @@ type Handler struct {
 	receivers *receivers
 	secrets   *secrets
 	limits    *limits
+	suspects  suspects
 	bodies    *semaphore.Weighted
 }
 

@@ -48,6 +48,7 @@ type scene struct {
 	secret     map[string][]byte
 	secretErr  error
 	secretType corev1.SecretType
+	noted      []store.SecretProblem
 	loads      int
 	reads      int
 	answers    []string
@@ -73,6 +74,22 @@ func (s *scene) AddDelivery(_ context.Context, delivery store.WebhookDelivery) (
 	return int64(len(s.kept)), false, nil
 }
 
+// NoteSecret is seen at once by who reads the Receivers.
+func (s *scene) NoteSecret(_ context.Context, receiver types.UID, problem store.SecretProblem) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.noted = append(s.noted, problem)
+	changed := map[string]store.Receiver{}
+	for path, one := range s.receivers {
+		if one.UID == receiver {
+			one.Secret = problem
+		}
+		changed[path] = one
+	}
+	s.receivers = changed
+	return s.rowsErr
+}
+
 func (s *scene) read(context.Context, string, string) (*corev1.Secret, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -92,7 +109,7 @@ func newScene(t *testing.T, changes ...func(*v1alpha1.ReceiverSpec)) *scene {
 		},
 	})
 	receiver := store.Receiver{
-		NamespacedName: types.NamespacedName{Namespace: "shop", Name: "github"}, UID: "uid",
+		NamespacedName: types.NamespacedName{Namespace: "shop", Name: "github"}, UID: "uid", Generation: 1,
 		Spec: v1alpha1.ReceiverSpec{Type: v1alpha1.ReceiverGitHub, SecretRef: &v1alpha1.LocalSecretReference{Name: "hooks"}},
 	}
 	for _, change := range changes {

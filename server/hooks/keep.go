@@ -46,6 +46,7 @@ func (h *Handler) keep(r *http.Request, receiver store.Receiver, body []byte) an
 	// A sender that goes away has no effect: it sends again what was not answered.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), keepTimeout)
 	defer cancel()
+	failpoint.Hit(failpoint.HookBeforeInsert)
 	id, repeated, err := h.Rows.AddDelivery(ctx, deliveryOf(receiver, r.Header, body))
 	if err != nil {
 		h.Log.Error(err, "delivery not kept", "namespace", receiver.Namespace, "receiver", receiver.Name)

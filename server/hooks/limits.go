@@ -30,6 +30,9 @@ const (
 	// rereadInterval is how often a Secret is read before its time for signatures that are
 	// wrong: it may just have changed.
 	rereadInterval = time.Second
+	// LookInterval is how often the Secrets of Receivers are looked at that are not known to be
+	// usable, and maxLooks how many of them then.
+	LookInterval, maxLooks = 5 * time.Second, 50
 	// keepTimeout bounds keeping a delivery.
 	keepTimeout = 8 * time.Second
 	// maxLimits is how many Receivers have a bucket of their own; the longest unseen begins anew.

@@ -54,6 +54,9 @@ func (h *Handler) verify(r *http.Request, receiver store.Receiver, sender webhoo
 		return nil
 	}
 	values, wasRead, err := h.secrets.again(r.Context(), receiver.Namespace, name)
+	if wasRead && len(values) == 0 {
+		h.suspects.add(receiver.UID)
+	}
 	if err != nil {
 		return err
 	}

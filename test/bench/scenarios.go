@@ -16,6 +16,7 @@ import (
 	"github.com/penstock-cd/penstock/test/bench/straggler"
 	"github.com/penstock-cd/penstock/test/bench/unthrottled"
 	"github.com/penstock-cd/penstock/test/bench/wave"
+	"github.com/penstock-cd/penstock/test/bench/webhooks"
 )
 
 // scenarios are all there are, in the order in which they run.
@@ -34,4 +35,5 @@ var scenarios = []stage.Scenario{
 	retention.Scenario,
 	notify.Scenario,
 	wave.Scenario,
+	webhooks.Scenario,
 }

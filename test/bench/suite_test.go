@@ -23,6 +23,7 @@ import (
 	"github.com/penstock-cd/penstock/test/bench/straggler"
 	"github.com/penstock-cd/penstock/test/bench/unthrottled"
 	"github.com/penstock-cd/penstock/test/bench/wave"
+	"github.com/penstock-cd/penstock/test/bench/webhooks"
 )
 
 // shapes are results of each scenario, with the elements that a full run has.
@@ -54,6 +55,7 @@ func shapes() map[string]stage.Result {
 		"retention": &retention.Result{TableBytes: []int64{1}},
 		"notify":    &notify.Result{},
 		"wave":      &wave.Result{Limits: []wave.Limit{{N: 5}, {N: 20}}},
+		"webhooks":  &webhooks.Result{},
 	}
 }
 
@@ -95,6 +97,7 @@ func TestEveryScenarioHasItsFields(t *testing.T) {
 		"wave": {
 			"limits", "n", "dependents", "seconds", "barrier_seconds", "speedup", "person_build_seconds", "deployment_seconds", "probes", "doubled",
 		},
+		"webhooks": {"accepted_per_second", "p50_ms", "p99_ms", "lost", "doubled", "rss_bytes_peak"},
 	}
 	results := shapes()
 	require.Len(t, scenarios, len(fields))

@@ -3,6 +3,7 @@ package chaos
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -57,10 +58,11 @@ func errands() []errand {
 	}
 }
 
-// ofOthers tells whether a step is passed by requests, by notifications, by waves, by builds that
-// run here or by large builds alone, and not on the way from a build to its Workflows.
+// ofOthers tells whether a step is passed by requests, by notifications, by waves, by webhooks, by
+// builds that run here or by large builds alone, and not on the way from a build to its Workflows.
 func ofOthers(name failpoint.Name) bool {
-	return strings.HasPrefix(string(name), "request/") || strings.HasPrefix(string(name), "build/") || strings.HasPrefix(string(name), "wave/") || strings.HasPrefix(string(name), "notify/") || strings.HasPrefix(string(name), "stop/") || strings.HasSuffix(string(name), "-chunk")
+	loop, step, _ := strings.Cut(string(name), "/")
+	return slices.Contains([]string{"request", "build", "wave", "notify", "hook", "delivery", "stop"}, loop) || strings.HasSuffix(step, "-chunk")
 }
 
 // requestSteps are those of a request, and how often it is recorded when it is killed there;

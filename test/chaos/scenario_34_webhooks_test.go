@@ -2,170 +2,149 @@ package chaos
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
-	"crypto/tls"
-	"encoding/hex"
 	"fmt"
 	"net/http"
-	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
-	"github.com/penstock-cd/penstock/pkg/failpoint"
 	"github.com/penstock-cd/penstock/pkg/store"
 	"github.com/penstock-cd/penstock/pkg/webhook"
 	"github.com/penstock-cd/penstock/test/env"
 	"github.com/penstock-cd/penstock/test/given"
+	"github.com/penstock-cd/penstock/test/registry"
+	"github.com/penstock-cd/penstock/test/sender"
 	"github.com/penstock-cd/penstock/test/world"
 )
 
-// sender is a GitHub whose webhooks come to a world.
-type sender struct {
+// hooked is a world that webhooks come to.
+type hooked struct {
 	*world.World
-	t        *testing.T
-	receiver *v1alpha1.Receiver
-	rows     *store.Store
+	t    *testing.T
+	rows *store.Store
+	// images is the host of a registry, of which a BaseImage is.
+	images string
+	// receivers are one of each type that is sent to.
+	receivers map[v1alpha1.ReceiverType]*v1alpha1.Receiver
 }
 
 const (
-	// senderToken signs what is sent.
-	senderToken = "token"
-	// pushedCommit is what is pushed.
-	pushedCommit = "6113728f27ae82c7b1a177c8d03f9e96e0adf246"
+	// hookToken signs what is sent.
+	hookToken = "token"
+	// apps is how many repositories are pushed to: pipeline app-N builds every branch of
+	// team/app-N.
+	apps = 8
+	// elsewhere is a pipeline whose builds are reported.
+	elsewhere = "elsewhere"
 )
 
-// newSender has a pipeline that builds every branch, and a Receiver with its path.
-func newSender(t *testing.T) *sender {
+// newHooked has pipelines, a BaseImage and Receivers with their paths.
+func newHooked(t *testing.T) *hooked {
 	t.Helper()
-	s := &sender{World: newWorld(t, samePod), t: t}
-	s.Create(
-		&v1alpha1.CiPipeline{ObjectMeta: metav1.ObjectMeta{Name: "shop"}, Spec: v1alpha1.CiPipelineSpec{Source: &v1alpha1.Source{URL: "https://github.com/team/shop"}}},
-		given.Secret("hooks", map[string]string{"token": senderToken}),
-	)
-	s.receiver = &v1alpha1.Receiver{
-		ObjectMeta: metav1.ObjectMeta{Name: "hook"},
-		Spec:       v1alpha1.ReceiverSpec{Type: v1alpha1.ReceiverGitHub, SecretRef: &v1alpha1.LocalSecretReference{Name: "hooks"}},
+	h := &hooked{World: newWorld(t, samePod, mayReachLoopback), t: t, receivers: map[v1alpha1.ReceiverType]*v1alpha1.Receiver{}}
+	images := registry.New(t)
+	images.Push(t, "base/go:1", 1)
+	h.images = images.Host
+	for n := range apps {
+		h.Create(given.CiPipeline(fmt.Sprintf("app-%d", n), func(pipeline *v1alpha1.CiPipeline) {
+			pipeline.Spec.Source = &v1alpha1.Source{URL: fmt.Sprintf("https://github.com/team/app-%d", n)}
+		}))
 	}
-	s.Create(s.receiver)
-	controller := s.Start()
-	s.Eventually("the path", func(ctx context.Context) bool {
-		require.NoError(t, s.Cluster.Get(ctx, client.ObjectKeyFromObject(s.receiver), s.receiver))
-		return s.receiver.Status.Path != ""
-	})
+	h.Create(given.CiPipeline(elsewhere), given.BaseImage("go", h.images+"/base/go:1"), given.Secret("hooks", map[string]string{"token": hookToken}))
+	for _, kind := range []v1alpha1.ReceiverType{v1alpha1.ReceiverGitHub, v1alpha1.ReceiverGeneric, v1alpha1.ReceiverDistribution} {
+		receiver := &v1alpha1.Receiver{
+			ObjectMeta: metav1.ObjectMeta{Name: string(kind)},
+			Spec:       v1alpha1.ReceiverSpec{Type: kind, SecretRef: &v1alpha1.LocalSecretReference{Name: "hooks"}},
+		}
+		if kind == v1alpha1.ReceiverGeneric {
+			receiver.Spec.Mapping = &v1alpha1.ReceiverMapping{Pipeline: "body.pipeline", Build: "body.build", Phase: "body.phase", Image: "body.image", Digest: "body.digest"}
+		}
+		h.Create(receiver)
+		h.receivers[kind] = receiver
+	}
+	controller := h.Start()
+	for _, receiver := range h.receivers {
+		h.Eventually("the path", func(ctx context.Context) bool {
+			require.NoError(t, h.Cluster.Get(ctx, client.ObjectKeyFromObject(receiver), receiver))
+			return receiver.Status.Path != ""
+		})
+	}
 	require.NoError(t, controller.Stop())
 	var err error
-	s.rows, err = store.Open(t.Context(), store.Config{URL: s.DatabaseURL, Schema: "penstock", MaxConns: 2, ApplicationName: "github"})
+	h.rows, err = store.Open(t.Context(), store.Config{URL: h.DatabaseURL, Schema: "penstock", MaxConns: 2, ApplicationName: "hooks"})
 	require.NoError(t, err)
-	t.Cleanup(s.rows.Close)
-	return s
+	t.Cleanup(h.rows.Close)
+	return h
 }
 
-// body is a push to a branch.
-func body(branch string) string {
-	return fmt.Sprintf(`{"ref":"refs/heads/%s","after":%q,"repository":{"clone_url":"https://github.com/team/shop.git"}}`, branch, pushedCommit)
-}
-
-// keep has a push kept, as the server does.
-func (s *sender) keep(branch string) {
-	s.t.Helper()
-	github, _ := webhook.SenderOf(v1alpha1.ReceiverGitHub)
-	request := webhook.Request{Header: http.Header{"X-Github-Event": {"push"}, "X-Github-Delivery": {branch}}, Body: []byte(body(branch))}
-	event, err := github.Parse(request)
-	require.NoError(s.t, err)
-	_, _, err = s.rows.AddDelivery(s.t.Context(), store.WebhookDelivery{
-		Namespace: s.Namespace, Receiver: s.receiver.Name, ReceiverUID: s.receiver.UID, DeliveryID: event.ID, Type: v1alpha1.ReceiverGitHub,
-		Event: event.Name, Header: request.Header, Body: request.Body, Repository: event.Order,
+// keep has a delivery kept, as the server does.
+func (h *hooked) keep(kind v1alpha1.ReceiverType, delivery sender.Delivery) {
+	h.t.Helper()
+	header := http.Header{"X-Github-Event": {delivery.Event}, "X-Github-Delivery": {delivery.ID}, "Idempotency-Key": {delivery.ID}}
+	of, _ := webhook.SenderOf(kind)
+	event, err := of.Parse(webhook.Request{Header: header, Body: []byte(delivery.Body)})
+	require.NoError(h.t, err)
+	receiver := h.receivers[kind]
+	_, _, err = h.rows.AddDelivery(h.t.Context(), store.WebhookDelivery{
+		Namespace: h.Namespace, Receiver: receiver.Name, ReceiverUID: receiver.UID, DeliveryID: event.ID, Type: kind,
+		Event: event.Name, Header: webhook.Keep(of, header), Body: []byte(delivery.Body), Repository: event.Order,
 	})
-	require.NoError(s.t, err)
+	require.NoError(h.t, err)
 }
 
-// builtOnce waits until everything is worked off, and requires one build of each branch.
-func (s *sender) builtOnce(branches int) {
-	s.t.Helper()
-	within(s.t, world.Patience, "all is worked off", func(context.Context) bool {
-		return s.Count("SELECT count(*) FROM webhook_delivery WHERE status = 'Done' AND outcome = 'Built'") == branches
+// mayServe lets servers of the world read the Secret of the Receivers.
+func (h *hooked) mayServe() {
+	h.t.Helper()
+	require.NoError(h.t, local.InstallServer(h.t.Context()))
+	require.NoError(h.t, local.InstallWebhooks(h.t.Context()))
+	_, err := h.Kubectl(h.t.Context(), "create", "rolebinding", "penstock-webhooks", "--clusterrole=penstock-webhooks", "--serviceaccount=penstock-system:penstock-server")
+	require.NoError(h.t, err)
+}
+
+// serve starts a server of the world.
+func (h *hooked) serve(name, binary string, environ ...string) *env.Server {
+	h.t.Helper()
+	server, err := local.StartServer(h.t.Context(), env.ServerOptions{Name: h.Namespace + "-" + name, DatabaseURL: h.DatabaseURL, Binary: binary, Env: environ})
+	require.NoError(h.t, err)
+	h.t.Cleanup(func() { require.NoError(h.t, server.Stop()) })
+	return server
+}
+
+// sender sends to a Receiver of the type at an address.
+func (h *hooked) sender(kind v1alpha1.ReceiverType, hooksURL string, through *http.Client) *sender.Sender {
+	return &sender.Sender{Type: kind, URL: hooksURL + h.receivers[kind].Status.Path, Token: hookToken, Client: through}
+}
+
+// workedOff waits until nothing is left to do for any delivery.
+func (h *hooked) workedOff() {
+	h.t.Helper()
+	within(h.t, 3*world.Patience, "all is worked off", func(context.Context) bool {
+		return h.Count("SELECT count(*) FROM webhook_delivery WHERE status IN ('Received', 'Working')") == 0
 	})
+	require.Zero(h.t, h.Count("SELECT count(*) FROM webhook_delivery WHERE status = 'Failed'"))
+}
+
+// builtOnce requires one build of each branch that was pushed to, and of each build that was
+// reported, and no other.
+func (h *hooked) builtOnce(pushes, reports int) {
+	h.t.Helper()
 	var builds v1alpha1.CiBuildList
-	require.NoError(s.t, s.Cluster.List(s.t.Context(), &builds))
+	require.NoError(h.t, h.Cluster.List(h.t.Context(), &builds))
 	refs := map[string]int{}
-	for _, build := range builds.Items {
-		refs[build.Spec.Ref]++
+	var reported int
+	for i := range builds.Items {
+		build := &builds.Items[i]
+		if build.Spec.PipelineRef.Name == elsewhere {
+			require.Equal(h.t, v1alpha1.BuildSucceeded, build.Status.Phase, build.Name)
+			reported++
+			continue
+		}
+		refs[build.Spec.PipelineRef.Name+" "+build.Spec.Ref]++
 	}
-	require.Len(s.t, refs, branches)
-	require.Len(s.t, builds.Items, branches, "a delivery was built twice: %v", refs)
-}
-
-// Whenever the controller is killed, each delivery that was kept is worked off, and makes one
-// build.
-func TestAKillAtAnyStepOfADeliveryBuildsOnce(t *testing.T) {
-	s, kills := newSender(t), sized(99, 6)
-	points := []failpoint.Name{failpoint.DeliveryAfterClaim, failpoint.DeliveryAfterCreate, failpoint.DeliveryBeforeRecord}
-	for kill := range kills {
-		controller := breaking(s.World, fmt.Sprintf("%s=1*kill", points[kill%len(points)]))
-		s.keep(fmt.Sprintf("b%d", kill))
-		require.True(t, killedWithin(t, controller, world.Patience), "the step is never passed")
-	}
-	s.Start()
-	s.builtOnce(kills)
-	require.Positive(t, s.Count("SELECT count(*) FROM webhook_delivery WHERE attempts > 1"), "no kill came while a delivery was worked off")
-	s.Judge()
-}
-
-// A server that is killed after it has kept a delivery, and before it has said so, is asked to
-// keep it again; another one does.
-func TestAKilledServerLosesNoWebhookAndDoublesNone(t *testing.T) {
-	s := newSender(t)
-	require.NoError(t, local.InstallServer(t.Context()))
-	require.NoError(t, local.InstallWebhooks(t.Context()))
-	_, err := s.Kubectl(t.Context(), "create", "rolebinding", "penstock-webhooks", "--clusterrole=penstock-webhooks", "--serviceaccount=penstock-system:penstock-server")
-	require.NoError(t, err)
-	s.Start()
-	const pushes = 3
-	for push := range pushes {
-		breaks, err := local.StartServer(t.Context(), env.ServerOptions{
-			Name: fmt.Sprintf("breaks-%d", push), DatabaseURL: s.DatabaseURL, Binary: "penstock-failpoints", Env: []string{failpoint.Variable + "=" + string(failpoint.HookAfterInsert) + "=1*kill"},
-		})
-		require.NoError(t, err)
-		within(t, world.Patience, "the server is killed", func(ctx context.Context) bool {
-			status, err := s.send(ctx, breaks, fmt.Sprintf("b%d", push))
-			require.NotEqual(t, http.StatusAccepted, status, "it was to be killed before it answers")
-			return err != nil
-		})
-		other, err := local.StartServer(t.Context(), env.ServerOptions{Name: fmt.Sprintf("other-%d", push), DatabaseURL: s.DatabaseURL})
-		require.NoError(t, err)
-		within(t, world.Patience, "another server answers", func(ctx context.Context) bool {
-			status, err := s.send(ctx, other, fmt.Sprintf("b%d", push))
-			return err == nil && status == http.StatusAccepted
-		})
-		require.NoError(t, other.Stop())
-	}
-	s.builtOnce(pushes)
-	require.Equal(t, pushes, s.Count("SELECT count(*) FROM webhook_delivery WHERE repeats > 0"), "each was kept before the kill")
-	s.Judge()
-}
-
-// send pushes to a branch by way of a server.
-func (s *sender) send(ctx context.Context, server *env.Server, branch string) (status int, err error) {
-	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: server.Roots()}}
-	defer transport.CloseIdleConnections()
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, server.HooksURL+s.receiver.Status.Path, strings.NewReader(body(branch)))
-	if err != nil {
-		return 0, err
-	}
-	mac := hmac.New(sha256.New, []byte(senderToken))
-	mac.Write([]byte(body(branch)))
-	request.Header.Set("X-Hub-Signature-256", "sha256="+hex.EncodeToString(mac.Sum(nil)))
-	request.Header.Set("X-Github-Event", "push")
-	request.Header.Set("X-Github-Delivery", branch)
-	response, err := (&http.Client{Transport: transport, Timeout: 10 * time.Second}).Do(request)
-	if err != nil {
-		return 0, err
-	}
-	return response.StatusCode, response.Body.Close()
+	require.Equal(h.t, reports, reported)
+	require.Len(h.t, refs, pushes)
+	require.Len(h.t, builds.Items, pushes+reports, "a delivery was built twice: %v", refs)
 }

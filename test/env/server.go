@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/http"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -121,6 +122,9 @@ func (s *Server) Roots() *x509.CertPool {
 	roots.AppendCertsFromPEM(s.CA)
 	return roots
 }
+
+// HooksAddress is that of HooksURL alone.
+func (s *Server) HooksAddress() string { return strings.TrimPrefix(s.HooksURL, "https://") }
 
 // Log is the path of its log.
 func (s *Server) Log() string { return s.process.log }

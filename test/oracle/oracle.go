@@ -52,7 +52,7 @@ func Check(t testing.TB, world World) {
 // kept.
 func Violations(ctx context.Context, world World) ([]string, error) {
 	var found []string
-	looks := []func(context.Context, World) ([]string, error){rows, transitions, order, workflows, builds, chains, creates, limits, history, events}
+	looks := []func(context.Context, World) ([]string, error){rows, transitions, order, workflows, builds, chains, deliveries, creates, limits, history, events}
 	for _, look := range looks {
 		violations, err := look(ctx, world)
 		if err != nil {
@@ -82,9 +82,9 @@ const (
 	underWay     = countOf + waitingTasks + ` OR (` + unsettled + `)`
 )
 
-// Quiesce returns when every build that ended on one of the API servers is planned,
-// nothing waits for a slot, what follows each end is committed, and every status tells of
-// it. What is held waits for nothing of Penstock's. The context bounds it.
+// Quiesce returns when every delivery of a webhook is worked off, every build that ended on
+// one of the API servers is planned, nothing waits for a slot, what follows each end is
+// committed, and every status tells of it. What is held waits for nothing of Penstock's. The context bounds it.
 func Quiesce(ctx context.Context, database *pgxpool.Pool, clusters ...client.Reader) error {
 	return QuiesceTelling(ctx, func(string) {}, World{Database: database, Clusters: clusters})
 }
@@ -142,6 +142,9 @@ func isBadQuery(err error) bool {
 
 // unfinished says what is under way; empty where nothing is.
 func unfinished(ctx context.Context, world World) (string, error) {
+	if sentence, err := leftDeliveries(ctx, world); err != nil || sentence != "" {
+		return sentence, err
+	}
 	if sentence, err := left(ctx, world, underWay); err != nil || sentence != "" {
 		return sentence, err
 	}
@@ -175,6 +178,15 @@ func leftTasks(ctx context.Context, world World, query string) (string, error) {
 		return "", err
 	}
 	return fmt.Sprintf("%d tasks are still under way", tasks), nil
+}
+
+func leftDeliveries(ctx context.Context, world World) (string, error) {
+	var open int
+	err := world.Database.QueryRow(ctx, `SELECT count(*) FROM webhook_delivery WHERE `+openDeliveries).Scan(&open)
+	if err != nil || open == 0 {
+		return "", err
+	}
+	return fmt.Sprintf("%d deliveries are not worked off", open), nil
 }
 
 // unplanned counts the builds that ended and are not planned.

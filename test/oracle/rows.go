@@ -120,7 +120,7 @@ var deployments = `WITH once_deployed AS (
 
 func rows(ctx context.Context, world World) ([]string, error) {
 	var found []string
-	for _, rule := range slices.Concat(rules, waveRules) {
+	for _, rule := range slices.Concat(rules, waveRules, deliveryRules) {
 		names, err := texts(ctx, world, rule.query)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", rule.promise, err)

@@ -232,15 +232,18 @@ type PlanPipeline struct {
 }
 
 type Receiver struct {
-	ReceiverUid string
-	Namespace   string
-	Name        string
-	Path        string
-	Type        string
-	Spec        []byte
-	Generation  int64
-	Suspended   bool
-	DeletedAt   pgtype.Timestamptz
+	ReceiverUid      string
+	Namespace        string
+	Name             string
+	Path             string
+	Type             string
+	Spec             []byte
+	Generation       int64
+	Suspended        bool
+	DeletedAt        pgtype.Timestamptz
+	SecretReason     string
+	SecretProblem    string
+	SecretGeneration int64
 }
 
 type RunRequest struct {

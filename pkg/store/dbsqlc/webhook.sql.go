@@ -191,6 +191,29 @@ func (q *Queries) ForgetReceivers(ctx context.Context, arg ForgetReceiversParams
 	return err
 }
 
+const noteSecret = `-- name: NoteSecret :exec
+UPDATE receiver SET secret_generation = $1, secret_reason = $2, secret_problem = $3
+WHERE receiver_uid = $4 AND (secret_generation <> $1 OR secret_reason <> $2 OR secret_problem <> $3)
+`
+
+type NoteSecretParams struct {
+	Generation  int64
+	Reason      string
+	Problem     string
+	ReceiverUid string
+}
+
+// Notes what is wrong with a receiver's Secret, where it has changed.
+func (q *Queries) NoteSecret(ctx context.Context, arg NoteSecretParams) error {
+	_, err := q.db.Exec(ctx, noteSecret,
+		arg.Generation,
+		arg.Reason,
+		arg.Problem,
+		arg.ReceiverUid,
+	)
+	return err
+}
+
 const openDeliveries = `-- name: OpenDeliveries :one
 SELECT count(*) AS open, COALESCE(EXTRACT(epoch FROM now() - min(received_at)), 0)::float8 AS oldest_seconds
 FROM webhook_delivery WHERE status IN ('Received', 'Working') AND (cardinality($1::text[]) = 0 OR namespace = ANY($1::text[]))
@@ -288,7 +311,8 @@ func (q *Queries) PutReceiver(ctx context.Context, arg PutReceiverParams) (strin
 
 const receivers = `-- name: Receivers :many
 SELECT r.receiver_uid, r.generation, r.path, COALESCE(d.id, 0)::bigint AS last_id, COALESCE(d.received_at, 'epoch')::timestamptz AS last_at,
-       COALESCE(d.outcome, '')::text AS last_outcome, COALESCE(d.message, '')::text AS last_message
+       COALESCE(d.outcome, '')::text AS last_outcome, COALESCE(d.message, '')::text AS last_message,
+       r.secret_generation, r.secret_reason, r.secret_problem
 FROM receiver r
 LEFT JOIN LATERAL (
     SELECT w.id, w.received_at, w.outcome, w.message FROM webhook_delivery w
@@ -299,13 +323,16 @@ WHERE r.deleted_at IS NULL AND (cardinality($1::text[]) = 0 OR r.namespace = ANY
 `
 
 type ReceiversRow struct {
-	ReceiverUid string
-	Generation  int64
-	Path        string
-	LastID      int64
-	LastAt      pgtype.Timestamptz
-	LastOutcome string
-	LastMessage string
+	ReceiverUid      string
+	Generation       int64
+	Path             string
+	LastID           int64
+	LastAt           pgtype.Timestamptz
+	LastOutcome      string
+	LastMessage      string
+	SecretGeneration int64
+	SecretReason     string
+	SecretProblem    string
 }
 
 // All that exist, each with what came of the delivery that was worked off last.
@@ -326,6 +353,9 @@ func (q *Queries) Receivers(ctx context.Context, namespaces []string) ([]Receive
 			&i.LastAt,
 			&i.LastOutcome,
 			&i.LastMessage,
+			&i.SecretGeneration,
+			&i.SecretReason,
+			&i.SecretProblem,
 		); err != nil {
 			return nil, err
 		}
@@ -338,16 +368,18 @@ func (q *Queries) Receivers(ctx context.Context, namespaces []string) ([]Receive
 }
 
 const receiversByPath = `-- name: ReceiversByPath :many
-SELECT receiver_uid, namespace, name, path, spec, generation FROM receiver WHERE deleted_at IS NULL
+SELECT receiver_uid, namespace, name, path, spec, generation, secret_generation, secret_reason FROM receiver WHERE deleted_at IS NULL
 `
 
 type ReceiversByPathRow struct {
-	ReceiverUid string
-	Namespace   string
-	Name        string
-	Path        string
-	Spec        []byte
-	Generation  int64
+	ReceiverUid      string
+	Namespace        string
+	Name             string
+	Path             string
+	Spec             []byte
+	Generation       int64
+	SecretGeneration int64
+	SecretReason     string
 }
 
 func (q *Queries) ReceiversByPath(ctx context.Context) ([]ReceiversByPathRow, error) {
@@ -366,6 +398,8 @@ func (q *Queries) ReceiversByPath(ctx context.Context) ([]ReceiversByPathRow, er
 			&i.Path,
 			&i.Spec,
 			&i.Generation,
+			&i.SecretGeneration,
+			&i.SecretReason,
 		); err != nil {
 			return nil, err
 		}

@@ -19,7 +19,8 @@ WHERE deleted_at IS NULL AND receiver_uid <> ALL(@existing::text[]) AND (cardina
 -- name: Receivers :many
 -- All that exist, each with what came of the delivery that was worked off last.
 SELECT r.receiver_uid, r.generation, r.path, COALESCE(d.id, 0)::bigint AS last_id, COALESCE(d.received_at, 'epoch')::timestamptz AS last_at,
-       COALESCE(d.outcome, '')::text AS last_outcome, COALESCE(d.message, '')::text AS last_message
+       COALESCE(d.outcome, '')::text AS last_outcome, COALESCE(d.message, '')::text AS last_message,
+       r.secret_generation, r.secret_reason, r.secret_problem
 FROM receiver r
 LEFT JOIN LATERAL (
     SELECT w.id, w.received_at, w.outcome, w.message FROM webhook_delivery w
@@ -29,7 +30,12 @@ LEFT JOIN LATERAL (
 WHERE r.deleted_at IS NULL AND (cardinality(@namespaces::text[]) = 0 OR r.namespace = ANY(@namespaces::text[]));
 
 -- name: ReceiversByPath :many
-SELECT receiver_uid, namespace, name, path, spec, generation FROM receiver WHERE deleted_at IS NULL;
+SELECT receiver_uid, namespace, name, path, spec, generation, secret_generation, secret_reason FROM receiver WHERE deleted_at IS NULL;
+
+-- name: NoteSecret :exec
+-- Notes what is wrong with a receiver's Secret, where it has changed.
+UPDATE receiver SET secret_generation = @generation, secret_reason = @reason, secret_problem = @problem
+WHERE receiver_uid = @receiver_uid AND (secret_generation <> @generation OR secret_reason <> @reason OR secret_problem <> @problem);
 
 -- name: AddDelivery :many
 -- Nothing where it was received before.
