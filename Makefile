@@ -145,7 +145,7 @@ manifests: generators ## Write the CRDs and the RBAC role from the markers in th
 	cp config/base-images/role.yaml charts/penstock/files/base-images.yaml
 	cp config/webhooks/role.yaml charts/penstock/files/webhooks.yaml
 	mkdir -p charts/penstock/files/admission
-	cp config/admission/policy.yaml config/admission/builds.yaml config/admission/people.yaml charts/penstock/files/admission/
+	cp config/admission/policy.yaml config/admission/builds.yaml config/admission/holds.yaml config/admission/people.yaml charts/penstock/files/admission/
 	{ printf '%s\n' 'apiVersion: monitoring.coreos.com/v1' 'kind: PrometheusRule' 'metadata:' '  name: penstock' 'spec:'; \
 	  sed 's/^\(.\)/  \1/' config/monitoring/alerts.yaml; } >config/monitoring/prometheusrule.yaml
 
