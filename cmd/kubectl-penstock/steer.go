@@ -94,11 +94,10 @@ func (a *asking) about(command *cobra.Command, args []string, bare string) (subj
 		return about, err
 	}
 	a.stage = strings.ToUpper(a.stage)
-	ofRuns := a.build != "" || a.pipeline != "" || a.stage != "" || a.allowOlder || a.watch
 	switch {
 	case about.kind == subjectBuild && a.action == v1alpha1.ActionResume:
 		return about, usage("a build does not wait for a person: %s", command.UseLine())
-	case about.kind == subjectBuild && ofRuns:
+	case about.kind == subjectBuild && a.isAboutRuns():
 		return about, usage("%s is a build, and --build, --pipeline, --stage, --allow-older and --watch are about runs: write cdpipeline/NAME or a run's number for these", about.name)
 	case about.kind == subjectRun && a.build != "":
 		return about, usage("a run is of one build: leave out --build, or write cdpipeline/NAME instead of the number")
@@ -108,6 +107,11 @@ func (a *asking) about(command *cobra.Command, args []string, bare string) (subj
 		return about, usage("--stage %s: must be PRE, DEPLOY or POST", a.stage)
 	}
 	return about, nil
+}
+
+// isAboutRuns tells whether a flag is given that a build has no use for.
+func (a *asking) isAboutRuns() bool {
+	return a.build != "" || a.pipeline != "" || a.stage != "" || a.allowOlder || a.watch
 }
 
 // specOf says in a RunRequest what the command is about.
