@@ -70,7 +70,11 @@ func (a *asking) ask(command *cobra.Command, who *caller, spec v1alpha1.RunReque
 		return nil
 	}
 	if a.watch {
-		return who.watchRun(command, request)
+		out := command.OutOrStdout()
+		if a.output != "table" && a.output != "wide" {
+			out = command.ErrOrStderr() // programs read the request alone
+		}
+		return who.watchRun(command, out, request)
 	}
 	who.tellNext(command, request)
 	return nil

@@ -44,7 +44,7 @@ right to do so.`,
 	flags.StringVar(&b.ref, "ref", "", "branch or tag that the revision is of, without refs/heads/")
 	flags.StringVar(&b.reason, "reason", "", "why you build, for everybody who reads the history")
 	flags.BoolVarP(&b.watch, "watch", "w", false, "wait for its end, and for the Workflows of the runs that it triggers")
-	return completing(command, o, "CiPipeline")
+	return completing(command, o, "CiPipeline", nil)
 }
 
 func (b *buildOptions) build(command *cobra.Command, name string) error {

@@ -12,16 +12,19 @@ import (
 // completeTimeout bounds what a shell waits for names.
 const completeTimeout = 3 * time.Second
 
-// completing completes the argument of a command, and its flags --build and --pipeline, by the
-// names of objects that the API server knows.
-func completing(command *cobra.Command, o *options, kind string) *cobra.Command {
+// flagKinds are the kinds that flags of commands name which ask for something.
+var flagKinds = map[string]string{"build": "CiBuild", "pipeline": "CdPipeline"}
+
+// completing completes the argument of a command, and flags, by the names of objects that the
+// API server knows: kind is that of the argument, and kinds are those of flags.
+func completing(command *cobra.Command, o *options, kind string, kinds map[string]string) *cobra.Command {
 	command.ValidArgsFunction = func(command *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
 		if len(args) > 0 {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
 		return o.complete(command, typed, kind), cobra.ShellCompDirectiveNoFileComp
 	}
-	for flag, kind := range map[string]string{"build": "CiBuild", "pipeline": "CdPipeline"} {
+	for flag, kind := range kinds {
 		if command.Flags().Lookup(flag) != nil {
 			completeFlag(command, flag, func(command *cobra.Command, typed string) []string { return o.complete(command, typed, kind) })
 		}
@@ -105,4 +108,27 @@ func (o *options) completeNamespace(command *cobra.Command, typed string) []stri
 		names[i] = namespaces.Items[i].Name
 	}
 	return startingWith("", names, typed)
+}
+
+// completeApplication asks penstock server: applications are no objects.
+func (o *options) completeApplication(command *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
+	ctx, cancel := context.WithTimeout(command.Context(), completeTimeout)
+	defer cancel()
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	connected, err := o.connect(ctx)
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	defer connected.close()
+	list, err := allApplications(ctx, connected)
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	names := make([]string, len(list.Items))
+	for i := range list.Items {
+		names[i] = list.Items[i].Name
+	}
+	return startingWith("", names, typed), cobra.ShellCompDirectiveNoFileComp
 }

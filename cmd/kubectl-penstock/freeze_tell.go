@@ -48,7 +48,7 @@ func (f *freezing) tell(command *cobra.Command, who *caller, freeze config.Freez
 	fmt.Fprintln(command.OutOrStdout(), what+printable(f.sentence(freeze)))
 	var all v1alpha1.CdPipelineList
 	if err := who.cluster.List(command.Context(), &all); err != nil {
-		return nil //nolint:nilerr // what was asked for is done, and this is a courtesy
+		return nil //nolint:nilerr // what was asked for is done, and the list is a courtesy
 	}
 	var waiting []string
 	pipelines := 0

@@ -57,7 +57,7 @@ func (h *holding) command(command *cobra.Command) *cobra.Command {
 		return h.run(command, name)
 	}
 	command.Flags().StringVar(&h.reason, "reason", "", "why, for everybody who looks at the pipeline")
-	return completing(command, h.options, "CdPipeline")
+	return completing(command, h.options, "CdPipeline", nil)
 }
 
 func (h *holding) run(command *cobra.Command, name string) error {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"slices"
 	"time"
 
@@ -82,8 +83,8 @@ func (p *caller) settled(ctx context.Context, about *watched) *v1alpha1.LastRun 
 	}
 }
 
-// watchRun prints a line for each change of a run until it has ended.
-func (p *caller) watchRun(command *cobra.Command, request *v1alpha1.RunRequest) error {
+// watchRun writes a line for each change of a run until it has ended.
+func (p *caller) watchRun(command *cobra.Command, out io.Writer, request *v1alpha1.RunRequest) error {
 	about, ctx := watchedBy(request), command.Context()
 	ticker := time.NewTicker(watchInterval)
 	defer ticker.Stop()
@@ -101,7 +102,7 @@ func (p *caller) watchRun(command *cobra.Command, request *v1alpha1.RunRequest) 
 		}
 		if last != nil {
 			if line := lineOf(last); line != told {
-				fmt.Fprintln(command.OutOrStdout(), printable(line))
+				fmt.Fprintln(out, printable(line))
 				told, since = line, time.Now()
 			}
 			if hasEnded(pipeline, last) && (!isRetried(pipeline, last) || time.Since(since) > retryGrace) {

@@ -81,7 +81,7 @@ func (a *asking) steerCommand(bare string, command *cobra.Command) *cobra.Comman
 	a.bindReason(flags)
 	a.bindWatch(flags)
 	kind := map[string]string{subjectBuild: "CiBuild", subjectPipeline: "CdPipeline"}[bare]
-	return completing(command, a.options, kind)
+	return completing(command, a.options, kind, flagKinds)
 }
 
 // stageNames are the stages in their order.

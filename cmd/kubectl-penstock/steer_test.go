@@ -297,6 +297,21 @@ func TestNamesAreCompleted(t *testing.T) {
 		require.Equal(t, want, ann.complete(t, typed...), words)
 	}
 	require.Equal(t, end, nobody.complete(t, "trigger", "tab"), "who may not list names is offered none")
+	require.Equal(t, "shop\n"+end, person(t, true).complete(t, "-n", given.Namespace, "status", "s"), "the server knows applications")
+}
+
+func TestAPersonWhomTheAPIServerDoesNotKnowIsRefused(t *testing.T) {
+	t.Parallel()
+	stranger := plugin{kubeconfig: writeLogin(t, local.Config, "of nobody", "default")}
+	for _, args := range [][]string{
+		{"trigger", "web", "--build", "b1"}, {"retry", "7"}, {"resume", "web"}, {"cancel", "b1"}, {"rollback", "web"}, {"hold", "web"}, {"release", "web"},
+		{"freeze", "--reason", "audit"}, {"unfreeze"}, {"build", "shop"},
+	} {
+		code, out, errOut := stranger.run(t, args...)
+		require.Equal(t, exitRefused, code, "%s: %s", args, errOut)
+		require.Contains(t, errOut, "Unauthorized", args)
+		require.Empty(t, out)
+	}
 }
 
 func TestTheServerTellsOfWhichPipelineAnOlderRunIs(t *testing.T) {

@@ -34,7 +34,7 @@ it is.` + fmt.Sprintf(asksHelp, "trigger", "cdpipeline", "penstock-triggerer"),
 	flags.BoolVar(&a.allowOlder, "allow-older", false, "deploy the build although a newer one had its turn")
 	a.bindReason(flags)
 	a.bindWatch(flags)
-	return completing(command, o, "CdPipeline")
+	return completing(command, o, "CdPipeline", flagKinds)
 }
 
 func rollbackCommand(o *options) *cobra.Command {
@@ -54,7 +54,7 @@ it is.` + fmt.Sprintf(asksHelp, "rollback", "cdpipeline", "penstock-triggerer"),
 	}
 	a.bindReason(command.Flags())
 	a.bindWatch(command.Flags())
-	return completing(command, o, "CdPipeline")
+	return completing(command, o, "CdPipeline", flagKinds)
 }
 
 // askAboutPipeline asks for an action on the CdPipeline that the argument names.

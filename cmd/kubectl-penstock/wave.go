@@ -51,5 +51,5 @@ func steerWaveCommand(o *options, action v1alpha1.Action, command *cobra.Command
 			Target: &v1alpha1.ObjectReference{Kind: "BaseImage", Name: strings.TrimPrefix(args[0], "baseimage/")},
 		})
 	}
-	return completing(command, o, "BaseImage")
+	return completing(command, o, "BaseImage", nil)
 }
