@@ -163,6 +163,7 @@ type Event struct {
 	Message     string
 	Actor       string
 	Cluster     string
+	ActorReason string
 }
 
 type Notification struct {
