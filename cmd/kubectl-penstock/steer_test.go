@@ -10,6 +10,7 @@ import (
 
 	wfv1 "github.com/argoproj/argo-workflows/v3/pkg/apis/workflow/v1alpha1"
 	"github.com/stretchr/testify/require"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
 	"github.com/penstock-cd/penstock/pkg/trigger"
@@ -63,6 +64,10 @@ func TestATriggererRunsAPipelineForABuild(t *testing.T) {
 		Action: v1alpha1.ActionTrigger, PipelineRef: &v1alpha1.PipelineReference{Name: "shop-web"}, BuildRef: &v1alpha1.PipelineReference{Name: "shop-1"},
 		Reason: "once more", By: d.user("ann"),
 	}, find(t, made, "once more").Spec)
+
+	workflow := &wfv1.Workflow{}
+	require.NoError(t, d.admin.Get(t.Context(), client.ObjectKey{Namespace: office, Name: d.pipeline("shop-web").Status.LastRun.WorkflowName}, workflow))
+	require.Equal(t, []string{d.user("ann"), "once more"}, []string{workflow.Annotations[v1alpha1.AnnotationBy], workflow.Annotations[v1alpha1.AnnotationReason]})
 
 	code, _, errOut = ann.run(t, "trigger", "shop-web", "--build", "shop-1")
 	require.Equal(t, exitFailed, code)
@@ -309,7 +314,7 @@ func TestAPersonWhomTheAPIServerDoesNotKnowIsRefused(t *testing.T) {
 	} {
 		code, out, errOut := stranger.run(t, args...)
 		require.Equal(t, exitRefused, code, "%s: %s", args, errOut)
-		require.Contains(t, errOut, "Unauthorized", args)
+		require.Contains(t, errOut, "provide credentials", args)
 		require.Empty(t, out)
 	}
 }
