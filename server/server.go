@@ -100,7 +100,7 @@ func New(config Config) (*Server, error) {
 		return nil, err
 	}
 	s.backend = &api.Backend{
-		View: rows, Rights: s.rights, Namespaces: known, Streams: s.streams, Clusters: s.clusters, Outbox: config.Rows, Deliveries: config.Rows, Requests: writer, Expressions: expressions, MaxPreviews: maxPreviews, Identify: s.identify, OnRefused: s.refused, RetryAfter: retryAfter, Log: config.Log,
+		View: rows, Rights: s.rights, Namespaces: known, Streams: s.streams, Clusters: s.clusters, Outbox: config.Rows, Deliveries: config.Rows, Requests: writer, ForeignTokens: len(config.Settings.ServerTokenAudiences) > 0, Expressions: expressions, MaxPreviews: maxPreviews, Identify: s.identify, OnRefused: s.refused, RetryAfter: retryAfter, Log: config.Log,
 	}
 	s.addLoop("database", databaseInterval, s.ready.look)
 	listener, err := net.Listen("tcp", config.Settings.ServerBindAddress)

@@ -41,8 +41,10 @@ type Backend struct {
 	MaxPreviews int
 	// Deliveries are what webhooks brought.
 	Deliveries Deliveries
-	// Requests creates RunRequests.
-	Requests Requests
+	// Requests creates RunRequests. ForeignTokens tells that callers may have tokens which the
+	// API server does not take, since they are for the server's own audiences.
+	Requests      Requests
+	ForeignTokens bool
 	// Identify tells again who sends a request, while a stream is open.
 	Identify func(*http.Request) (identity.User, error)
 	// OnRefused is told of every refusal. It must not block.

@@ -68,6 +68,8 @@ func (in *CreateRunRequestInput) refusal(err error) error {
 		return huma.NewError(code, fmt.Sprintf("RunRequest %s exists in namespace %s, and asks for something else: take another name", in.Body.Name, in.Namespace))
 	case apierrors.IsInvalid(err):
 		return huma.NewError(code, "validation failed", detailsOf(status)...)
+	case apierrors.IsUnauthorized(err):
+		return huma.NewError(code, "the API server does not take the bearer token any more: get a new one")
 	case apierrors.IsForbidden(err), apierrors.IsNotFound(err), apierrors.IsConflict(err), apierrors.IsAlreadyExists(err), apierrors.IsBadRequest(err):
 		text := status.Message
 		if _, denied, found := strings.Cut(text, "denied request: "); found {
