@@ -158,7 +158,8 @@ manifests: generators ## Write the CRDs and the RBAC roles from the markers in t
 	cp config/notifications/role.yaml charts/penstock/files/notifications.yaml
 	cp config/base-images/role.yaml charts/penstock/files/base-images.yaml
 	cp config/webhooks/role.yaml charts/penstock/files/webhooks.yaml
-	cp config/admission/policy.yaml config/admission/builds.yaml config/admission/people.yaml charts/penstock/files/admission/
+	mkdir -p charts/penstock/files/admission
+	cp config/admission/policy.yaml config/admission/builds.yaml config/admission/holds.yaml config/admission/people.yaml charts/penstock/files/admission/
 	cp config/roles/view.yaml config/roles/edit.yaml config/roles/admin.yaml config/roles/ci-reporter.yaml charts/penstock/files/roles/
 	cp config/monitoring/prometheusrule.yaml config/monitoring/dashboard.json charts/penstock/files/monitoring/
 

@@ -88,6 +88,8 @@ func (s *scene) endpoints(t *testing.T) (all []endpoint) {
 				one.body = `{"references":[{"cluster":"eu","kind":"pods","namespace":"default","name":"web"}]}`
 			case "/api/v1/namespaces/{namespace}/notifications/test":
 				one.body = `{"channel":"ops"}`
+			case "/api/v1/namespaces/{namespace}/runrequests":
+				one.body = `{"spec":{"action":"Rollback","pipelineRef":{"name":"web"}}}`
 			case "/api/v1/namespaces/{namespace}/notifications/preview":
 				one.body = `{"policy":{"on":["RunFailed"],"channels":["ops"]},"build":"web"}`
 			}
@@ -113,7 +115,7 @@ func TestEveryEndpointRefusesWithoutTheDatabase(t *testing.T) {
 	t.Parallel()
 	s, proxy := newProxied(t)
 	all := s.endpoints(t)
-	require.GreaterOrEqual(t, len(all), 22)
+	require.GreaterOrEqual(t, len(all), 23)
 	none, mine := s.nobody(t), local.NewNamespace(t)
 	s.plan(t, mine, "b1", family(mine, "web"))
 	reader := s.reader(t, mine)

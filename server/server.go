@@ -1,6 +1,7 @@
 // Package server answers questions about what Penstock does, over HTTP and with the
 // caller's own rights. It reads Postgres and the target clusters, and writes nothing there but
-// that a notification is to be sent, and what webhooks bring.
+// that a notification is to be sent, and what webhooks bring; at the API server it creates RunRequests
+// in a caller's name.
 package server
 
 import (
@@ -32,6 +33,7 @@ import (
 	"github.com/penstock-cd/penstock/server/hooks"
 	"github.com/penstock-cd/penstock/server/identity"
 	"github.com/penstock-cd/penstock/server/namespaces"
+	"github.com/penstock-cd/penstock/server/requests"
 	"github.com/penstock-cd/penstock/server/rights"
 	"github.com/penstock-cd/penstock/server/stream"
 )
@@ -98,8 +100,14 @@ func New(config Config) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("evaluate policies of notifications: %w", err)
 	}
+	home := rest.CopyConfig(config.Cluster)
+	home.UserAgent = "penstock-server/" + config.Version
+	writer, err := requests.New(requests.Config{Cluster: home, Rate: reviewRate, Burst: reviewBurst, Timeout: reviewTimeout})
+	if err != nil {
+		return nil, err
+	}
 	s.backend = &api.Backend{
-		View: rows, Rights: s.rights, Namespaces: known, Streams: s.streams, Clusters: s.clusters, Outbox: config.Rows, Deliveries: config.Rows, Expressions: expressions, MaxPreviews: maxPreviews, Identify: s.identify, OnRefused: s.refused, RetryAfter: retryAfter, Log: config.Log,
+		View: rows, Rights: s.rights, Namespaces: known, Streams: s.streams, Clusters: s.clusters, Outbox: config.Rows, Deliveries: config.Rows, Requests: writer, ForeignTokens: len(config.Settings.ServerTokenAudiences) > 0, Expressions: expressions, MaxPreviews: maxPreviews, Identify: s.identify, OnRefused: s.refused, RetryAfter: retryAfter, Log: config.Log,
 	}
 	s.addLoop("database", databaseInterval, s.ready.look)
 	listener, err := net.Listen("tcp", config.Settings.ServerBindAddress)

@@ -180,7 +180,7 @@ func requireAllowed(t *testing.T, refusal string, err error) {
 
 func TestTheChartHoldsTheSamePolicyAndRoles(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"policy.yaml", "builds.yaml", "people.yaml"} {
+	for _, name := range []string{"policy.yaml", "builds.yaml", "holds.yaml", "people.yaml"} {
 		kustomized, err := os.ReadFile(filepath.Join(root, "config", "admission", name))
 		require.NoError(t, err)
 		charted, err := os.ReadFile(filepath.Join(root, "charts", "penstock", "files", "admission", name))
@@ -194,7 +194,7 @@ func newOffice(t *testing.T) office {
 	admin, err := local.NewClient(env.Admin)
 	require.NoError(t, err)
 	o := office{place{Client: admin, namespace: local.NewNamespace(t)}}
-	for _, name := range []string{"policy.yaml", "people.yaml"} {
+	for _, name := range []string{"policy.yaml", "holds.yaml", "people.yaml"} {
 		for _, object := range objectsIn(t, filepath.Join(root, "config", "admission", name)) {
 			require.NoError(t, client.IgnoreAlreadyExists(o.Create(t.Context(), object)), "offices share them")
 		}

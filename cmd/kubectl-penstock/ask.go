@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -20,78 +22,97 @@ const (
 	answerWait, answerInterval = 30 * time.Second, 200 * time.Millisecond
 )
 
-func cancelCommand(o *options) *cobra.Command {
-	return askCommand(o, v1alpha1.ActionCancel, "Cancel a build that runs here",
-		"Cancel a build that runs here: what waits ends at once, and the Workflow of one that runs is stopped.")
+// asksHelp ends the help of every command that makes a RunRequest.
+const asksHelp = `
+
+The command creates a RunRequest with your own credentials, waits for its answer, and prints it.
+You need the right to create runrequests, and the verb %s on the %s, as the ClusterRole
+%s grants both.
+
+Exit codes: 0 done; 1 Penstock refused, and says why; 4 you have no right to do so.`
+
+// asking is a command that makes a RunRequest, and its flags.
+type asking struct {
+	*options
+	action v1alpha1.Action
+	reason string
+	// build and pipeline complete what the argument leaves open.
+	build, pipeline string
+	stage           string
+	allowOlder      bool
+	watch           bool
 }
 
-func retryCommand(o *options) *cobra.Command {
-	return askCommand(o, v1alpha1.ActionRetry, "Build the same again, as a build of its own",
-		"Build the same again: a build that has ended stays as it is, and another one is made of the\nsame pipeline, revision and ref.")
+// bindReason binds the flag that every such command has.
+func (a *asking) bindReason(flags *pflag.FlagSet) {
+	flags.StringVar(&a.reason, "reason", "", "why you ask, for everybody who reads the history")
 }
 
-// askCommand asks for an action on a build.
-func askCommand(o *options, action v1alpha1.Action, short, long string) *cobra.Command {
-	verb, reason := strings.ToLower(string(action)), ""
-	command := &cobra.Command{
-		Use: verb + " [build] NAME", Short: short,
-		Long: long + `
-
-The command creates a RunRequest with your own credentials, waits for its answer, and prints
-it. You need the right to create runrequests and the verb ` + verb + ` on the cibuild, as the
-ClusterRole penstock-builder grants both.
-
-Exit codes: 0 done; 1 Penstock refused, and says why; 4 you have no right to do so.`,
-		Example: "  kubectl penstock " + verb + " build shop-x7k2p\n  kubectl penstock " + verb + " shop-x7k2p --reason 'wrong branch'",
-		Args:    arguments(cobra.RangeArgs(1, 2)),
-		RunE: func(command *cobra.Command, args []string) error {
-			name, err := buildNamed(command, args)
-			if err != nil {
-				return err
-			}
-			who, err := o.caller()
-			if err != nil {
-				return err
-			}
-			return who.ask(command, v1alpha1.RunRequestSpec{
-				Action: action, Reason: reason, Target: &v1alpha1.ObjectReference{Kind: "CiBuild", Name: name},
-			})
-		},
-	}
-	command.Flags().StringVar(&reason, "reason", "", "why you ask, for everybody who reads the history")
-	return command
-}
-
-// buildNamed is the build that the arguments name, with the word build before it or without.
-func buildNamed(command *cobra.Command, args []string) (string, error) {
-	switch {
-	case len(args) == 1 && args[0] != "build":
-		return strings.TrimPrefix(args[0], "cibuild/"), nil
-	case len(args) == 2 && args[0] == "build":
-		return strings.TrimPrefix(args[1], "cibuild/"), nil
-	}
-	return "", usage("expected the name of a build: %s", command.UseLine())
+func (a *asking) bindWatch(flags *pflag.FlagSet) {
+	flags.BoolVarP(&a.watch, "watch", "w", false, "print a line for each change until the run has ended")
 }
 
 // ask creates a RunRequest, and prints what became of it.
-func (p *caller) ask(command *cobra.Command, spec v1alpha1.RunRequestSpec) error {
+func (a *asking) ask(command *cobra.Command, who *caller, spec v1alpha1.RunRequestSpec) error {
 	ctx := command.Context()
-	spec.By = p.name(ctx, maxRequestBy)
-	request := &v1alpha1.RunRequest{
-		ObjectMeta: metav1.ObjectMeta{Namespace: p.namespace, GenerateName: spec.Target.Name + "-" + strings.ToLower(string(spec.Action)) + "-"},
-		Spec:       spec,
+	spec.Action, spec.Reason, spec.AllowOlder, spec.Stage = a.action, a.reason, a.allowOlder, a.stage
+	request, err := who.request(ctx, spec)
+	if err != nil {
+		return err
 	}
-	if err := p.cluster.Create(ctx, request); err != nil {
-		return explainedOf(fmt.Errorf("create a RunRequest: %w", err), "RunRequests")
-	}
-	if err := p.await(ctx, request); err != nil {
+	if err := a.printAnswer(command.OutOrStdout(), command.ErrOrStderr(), request); err != nil {
 		return err
 	}
 	if request.Status.Phase == v1alpha1.RequestRefused {
-		return errors.New("refused: " + request.Status.Message)
+		return errors.New("refused: " + who.worded(ctx, request))
 	}
-	fmt.Fprintln(command.OutOrStdout(), printable(request.Status.Message))
+	if spec.PipelineRef == nil {
+		return nil
+	}
+	if a.watch {
+		out := command.OutOrStdout()
+		if a.output != "table" && a.output != "wide" {
+			out = command.ErrOrStderr() // programs read the request alone
+		}
+		return who.watchRun(command, out, request)
+	}
+	who.tellNext(command, request)
 	return nil
+}
+
+// printAnswer prints the message for people, and the whole request for programs. People read
+// a refusal as an error.
+func (a *asking) printAnswer(out, errOut io.Writer, request *v1alpha1.RunRequest) error {
+	if a.output != "table" && a.output != "wide" {
+		return a.print(out, errOut, request, table{names: []string{"runrequest/" + request.Name}})
+	}
+	if request.Status.Phase != v1alpha1.RequestRefused {
+		fmt.Fprintln(out, printable(request.Status.Message))
+	}
+	return nil
+}
+
+// request creates a RunRequest in the user's name, and returns it with its answer.
+func (p *caller) request(ctx context.Context, spec v1alpha1.RunRequestSpec) (*v1alpha1.RunRequest, error) {
+	spec.By = p.name(ctx, maxRequestBy)
+	request := &v1alpha1.RunRequest{
+		ObjectMeta: metav1.ObjectMeta{Namespace: p.namespace, GenerateName: aboutOf(spec) + "-" + strings.ToLower(string(spec.Action)) + "-"},
+		Spec:       spec,
+	}
+	if err := p.cluster.Create(ctx, request); err != nil {
+		return nil, withRole(fmt.Errorf("create a RunRequest: %w", err), "RunRequests", roleFor(spec))
+	}
+	err := p.await(ctx, request)
+	request.TypeMeta = metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion.String(), Kind: "RunRequest"} // the answer has none
+	return request, err
+}
+
+// aboutOf is the name of the object that a request is about.
+func aboutOf(spec v1alpha1.RunRequestSpec) string {
+	if spec.Target != nil {
+		return spec.Target.Name
+	}
+	return spec.PipelineRef.Name
 }
 
 // await reads the request until it has an answer.

@@ -44,7 +44,7 @@ right to do so.`,
 	flags.StringVar(&b.ref, "ref", "", "branch or tag that the revision is of, without refs/heads/")
 	flags.StringVar(&b.reason, "reason", "", "why you build, for everybody who reads the history")
 	flags.BoolVarP(&b.watch, "watch", "w", false, "wait for its end, and for the Workflows of the runs that it triggers")
-	return command
+	return completing(command, o, "CiPipeline", nil)
 }
 
 func (b *buildOptions) build(command *cobra.Command, name string) error {
@@ -67,7 +67,7 @@ func (b *buildOptions) build(command *cobra.Command, name string) error {
 		},
 	}
 	if err := who.cluster.Create(command.Context(), build); err != nil {
-		return explainedOf(fmt.Errorf("create a CiBuild of CiPipeline %s: %w", name, err), "CiBuilds")
+		return withRole(fmt.Errorf("create a CiBuild of CiPipeline %s: %w", name, err), "CiBuilds", "penstock-builder")
 	}
 	build.TypeMeta = metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion.String(), Kind: "CiBuild"} // the answer has none
 	created := table{head: []string{"BUILD"}, rows: [][]string{{build.Name}}, wide: 1, names: []string{"cibuild/" + build.Name}}
@@ -88,27 +88,12 @@ func (p *caller) buildable(ctx context.Context, name string) (*v1alpha1.CiPipeli
 	err := p.cluster.Get(ctx, client.ObjectKey{Namespace: p.namespace, Name: name}, pipeline)
 	switch {
 	case apierrors.IsNotFound(err):
-		return nil, p.noPipeline(ctx, name)
+		return nil, p.unknown(ctx, "CiPipeline", name)
 	case err != nil:
-		return nil, explainedOf(fmt.Errorf("get CiPipeline %s: %w", name, err), "CiPipelines")
+		return nil, withRole(fmt.Errorf("get CiPipeline %s: %w", name, err), "CiPipelines", "penstock-builder")
 	case pipeline.Spec.Workflow == nil:
 		return nil, fmt.Errorf("CiPipeline %s has no spec.workflow: its builds run elsewhere, and whoever runs one creates a CiBuild and "+
 			"finishes it by a patch of its status: phase and artifacts", name)
 	}
 	return pipeline, nil
-}
-
-// noPipeline names the nearest CiPipeline.
-func (p *caller) noPipeline(ctx context.Context, name string) error {
-	var all v1alpha1.CiPipelineList
-	if err := p.cluster.List(ctx, &all, client.InNamespace(p.namespace)); err == nil {
-		names := make([]string, len(all.Items))
-		for i := range all.Items {
-			names[i] = all.Items[i].Name
-		}
-		if near := nearest(name, names); near != "" {
-			return fmt.Errorf("there is no CiPipeline %q in namespace %s: did you mean %q?", name, p.namespace, near)
-		}
-	}
-	return fmt.Errorf("there is no CiPipeline %q in namespace %s: kubectl get cipipelines lists them", name, p.namespace)
 }

@@ -17,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -70,11 +71,17 @@ func (w *workshop) login(t *testing.T) string {
 	require.NoError(t, err)
 	got, err := kube.CoreV1().ServiceAccounts(w.namespace).CreateToken(t.Context(), "ann", &authenticationv1.TokenRequest{}, metav1.CreateOptions{})
 	require.NoError(t, err)
+	return writeLogin(t, local.Config, got.Status.Token, w.namespace)
+}
+
+// writeLogin writes a kubeconfig with a token, and returns its path.
+func writeLogin(t *testing.T, cluster *rest.Config, token, namespace string) string {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "kubeconfig")
 	require.NoError(t, clientcmd.WriteToFile(clientcmdapi.Config{
-		Clusters:       map[string]*clientcmdapi.Cluster{"c": {Server: local.Config.Host, CertificateAuthorityData: local.Config.CAData}},
-		AuthInfos:      map[string]*clientcmdapi.AuthInfo{"u": {Token: got.Status.Token}},
-		Contexts:       map[string]*clientcmdapi.Context{"main": {Cluster: "c", AuthInfo: "u", Namespace: w.namespace}},
+		Clusters:       map[string]*clientcmdapi.Cluster{"c": {Server: cluster.Host, CertificateAuthorityData: cluster.CAData}},
+		AuthInfos:      map[string]*clientcmdapi.AuthInfo{"u": {Token: token}},
+		Contexts:       map[string]*clientcmdapi.Context{"main": {Cluster: "c", AuthInfo: "u", Namespace: namespace}},
 		CurrentContext: "main",
 	}, path))
 	return path
@@ -148,15 +155,29 @@ func TestABuildThatCannotRunHereIsNotCreated(t *testing.T) {
 		code int
 		want string
 	}{
-		"the pipeline does not exist":      {[]string{"build", "nobody"}, exitFailed, `there is no CiPipeline "nobody" in namespace ` + w.namespace + ": kubectl get cipipelines lists them"},
+		"the pipeline does not exist":      {[]string{"build", "nobody"}, exitFailed, `there is no CiPipeline "nobody" in namespace ` + w.namespace + ": kubectl get cipipelines -n " + w.namespace + " lists them"},
 		"its name is mistyped":             {[]string{"build", "shpo"}, exitFailed, `did you mean "shop"?`},
 		"it has no workflow":               {[]string{"build", "elsewhere"}, exitFailed, "CiPipeline elsewhere has no spec.workflow: its builds run elsewhere, and whoever runs one creates a CiBuild and finishes it by a patch of its status: phase and artifacts"},
 		"the revision would be evaluated":  {[]string{"build", "shop", "--revision", "{{x}}"}, exitFailed, "revision must hold neither {{ nor }}"},
 		"no pipeline is named":             {[]string{"build"}, exitUsage, "accepts 1 arg(s), received 0"},
 		"the output is of another kind":    {[]string{"build", "shop", "-o", "xml"}, exitUsage, "must be one of"},
 		"a build to cancel is not named":   {[]string{"cancel"}, exitUsage, "accepts between 1 and 2 arg(s)"},
-		"only the word build is given":     {[]string{"cancel", "build"}, exitUsage, "expected the name of a build"},
-		"another thing is to be cancelled": {[]string{"cancel", "run", "7"}, exitUsage, "expected the name of a build"},
+		"only the word build is given":     {[]string{"cancel", "build"}, exitUsage, "expected a name after build"},
+		"another thing is to be cancelled": {[]string{"cancel", "wave", "w7"}, exitUsage, `"wave" is none of build, run and cdpipeline`},
+		"a run has no number":              {[]string{"cancel", "run", "seven"}, exitUsage, `run "seven": expected the number of a run`},
+		"a name is none":                   {[]string{"cancel", "cdpipeline/A b"}, exitUsage, `"A b" is no name of a pipeline`},
+		"a kind is given twice":            {[]string{"cancel", "run", "cdpipeline/web"}, exitUsage, "expected the number of a run"},
+		"a build has no stages":            {[]string{"retry", "b1", "--stage", "POST"}, exitUsage, "b1 is a build, and --build, --pipeline, --stage, --allow-older and --watch are about runs"},
+		"a run is of one build":            {[]string{"retry", "7", "--build", "b1"}, exitUsage, "a run is of one build: leave out --build"},
+		"a pipeline is named twice":        {[]string{"retry", "cdpipeline/web", "--pipeline", "web"}, exitUsage, "the pipeline is named twice"},
+		"there is no such stage":           {[]string{"resume", "web", "--stage", "test"}, exitUsage, "--stage TEST: must be PRE, DEPLOY or POST"},
+		"a build waits for nobody":         {[]string{"resume", "build", "b1"}, exitUsage, "a build does not wait for a person"},
+		"a trigger needs a build":          {[]string{"trigger", "web"}, exitUsage, "name the build to run the pipeline for by --build"},
+		"a freeze needs a reason":          {[]string{"freeze"}, exitUsage, "say by --reason why deployments are frozen"},
+		"a freeze is over":                 {[]string{"freeze", "--reason", "x", "--until", "2020-01-01T00:00:00Z"}, exitUsage, "--until 2020-01-01T00:00:00Z: is over already"},
+		"the end of a freeze is no time":   {[]string{"freeze", "--reason", "x", "--until", "noon"}, exitUsage, "must be a time such as 2026-12-27T08:00:00Z, or a duration such as 4h"},
+		"a freeze has an odd namespace":    {[]string{"freeze", "--reason", "x", "-n", "A b"}, exitUsage, "FREEZE="},
+		"a freeze has a long reason":       {[]string{"freeze", "--reason", strings.Repeat("x", 600)}, exitUsage, "at most 512 bytes"},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			t.Parallel()

@@ -39,7 +39,7 @@ func buildsCommand(o *options) *cobra.Command {
 	command.Flags().StringVar(&application, "application", "", "only builds of this application")
 	command.Flags().StringVar(&pipeline, "pipeline", "", "only builds of this CiPipeline")
 	command.Flags().IntVar(&limit, "limit", 50, "most builds, the newest first; up to 500")
-	return command
+	return completing(command, o, "CiBuild", map[string]string{"pipeline": "CiPipeline"})
 }
 
 func (o *options) builds(command *cobra.Command, connected *connection, query url.Values) error {

@@ -69,8 +69,15 @@ var commands = []func(*options) *cobra.Command{
 	statusCommand,
 	buildsCommand,
 	buildCommand,
-	cancelCommand,
+	triggerCommand,
 	retryCommand,
+	resumeCommand,
+	cancelCommand,
+	rollbackCommand,
+	holdCommand,
+	releaseCommand,
+	freezeCommand,
+	unfreezeCommand,
 	runsCommand,
 	queueCommand,
 	wavesCommand,
@@ -92,8 +99,9 @@ func newRoot(out, errOut io.Writer) *cobra.Command {
 The plugin talks to penstock server with the credentials of the kubeconfig. The server is
 that of --server, of $PENSTOCK_SERVER, or of the ConfigMap penstock-server in the namespace
 --server-namespace; where that is an address inside the cluster, a port-forward is opened,
-which needs the right to create pods/portforward there. build, cancel and retry need the API
-server and the controller alone.
+which needs the right to create pods/portforward there. The commands that act (build, trigger, retry,
+resume, cancel, rollback, hold, release, freeze and unfreeze) need the API server and the controller
+alone.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a part of the answer is missing, 4 refused.`,
 		SilenceUsage: true, SilenceErrors: true, SuggestionsMinimumDistance: 2,
@@ -109,6 +117,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a part of the answer is missing, 
 	for _, command := range commands {
 		root.AddCommand(command(o))
 	}
+	o.completeOptions(root)
 	return root
 }
 

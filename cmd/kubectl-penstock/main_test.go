@@ -7,6 +7,8 @@ import (
 	"github.com/penstock-cd/penstock/test/env"
 )
 
-var local *env.Environment
+// local is without a controller. In steered the real one runs, with the policies and roles of
+// config/admission.
+var local, steered *env.Environment
 
-func TestMain(m *testing.M) { os.Exit(env.RunTests(m, env.Options{}, &local)) }
+func TestMain(m *testing.M) { os.Exit(env.RunTests(m, env.Options{}, &local, &steered)) }

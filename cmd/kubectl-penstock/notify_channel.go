@@ -52,7 +52,7 @@ the time is over.`,
 	}
 	command.Flags().BoolVar(&noWait, "no-wait", false, "do not wait until the message was sent")
 	command.Flags().DurationVar(&timeout, "timeout", testTimeout, "how long to wait")
-	return command
+	return completing(command, o, "NotificationChannel", nil)
 }
 
 // checkChannel finds typing errors, for who may read channels.

@@ -48,7 +48,7 @@ that it would send, or why it would send none. Nothing is sent.`,
 		},
 	}
 	command.Flags().StringVar(&build, "build", "", "name of the CiBuild to try the policy on; required")
-	return command
+	return completing(command, o, "NotificationPolicy", map[string]string{"build": "CiBuild"})
 }
 
 // previewRequest reads the policy, and the labels of the pipelines where the policy selects by

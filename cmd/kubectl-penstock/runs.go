@@ -38,7 +38,7 @@ func runsCommand(o *options) *cobra.Command {
 		},
 	}
 	command.Flags().IntVar(&limit, "limit", 50, "most runs; up to 500")
-	return command
+	return completing(command, o, "CdPipeline", nil)
 }
 
 func runsTable(list rest.RunList, pipeline string, now time.Time) table {

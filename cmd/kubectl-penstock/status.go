@@ -16,7 +16,8 @@ import (
 func statusCommand(o *options) *cobra.Command {
 	return &cobra.Command{
 		Use: "status [APPLICATION]", Short: "Show CI and CD of an application side by side, or list the applications",
-		Args: arguments(cobra.MaximumNArgs(1)),
+		Args:              arguments(cobra.MaximumNArgs(1)),
+		ValidArgsFunction: o.completeApplication,
 		RunE: func(command *cobra.Command, args []string) error {
 			connected, err := o.connect(command.Context())
 			if err != nil {

@@ -39,18 +39,17 @@ be resumed; the next change of the image starts a new wave of all that is built 
 
 // steerWaveCommand asks for an action on the wave of a BaseImage.
 func steerWaveCommand(o *options, action v1alpha1.Action, command *cobra.Command) *cobra.Command {
-	var reason string
+	a := &asking{options: o, action: action}
 	command.Args = arguments(cobra.ExactArgs(1))
-	command.Flags().StringVar(&reason, "reason", "", "why, for everybody who reads the history")
+	a.bindReason(command.Flags())
 	command.RunE = func(command *cobra.Command, args []string) error {
 		who, err := o.caller()
 		if err != nil {
 			return err
 		}
-		return who.ask(command, v1alpha1.RunRequestSpec{
-			Action: action, Reason: reason,
+		return a.ask(command, who, v1alpha1.RunRequestSpec{
 			Target: &v1alpha1.ObjectReference{Kind: "BaseImage", Name: strings.TrimPrefix(args[0], "baseimage/")},
 		})
 	}
-	return command
+	return completing(command, o, "BaseImage", nil)
 }

@@ -63,7 +63,7 @@ kubectl penstock wave resume and kubectl penstock wave stop steer a wave.`,
 	flags.StringVar(&w.state, "state", "", "only waves in this state, or CiPipelines of the one wave")
 	flags.Int64Var(&w.wave, "wave", 0, "number of the wave; by default the newest")
 	flags.IntVar(&w.limit, "limit", 50, "most waves of the list; up to 500")
-	return command
+	return completing(command, o, "BaseImage", nil)
 }
 
 // follow prints once, or with --watch whenever what is printed has changed, until it is over.

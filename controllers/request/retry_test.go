@@ -116,6 +116,8 @@ func TestARetriedRunIsGivenWhatTheFirstWas(t *testing.T) {
 			require.Len(t, second, tc.runs)
 			for i, claim := range second {
 				require.Empty(t, claim.Inputs.Parent, "a person asked for it")
+				require.Equal(t, "RunRequest r1", claim.Inputs.Actor)
+				claim.Inputs.Actor = ""
 				claim.Inputs.Run, claim.Inputs.Parent = first[i].Inputs.Run, first[i].Inputs.Parent
 				require.Equal(t, first[i].Inputs, claim.Inputs)
 			}

@@ -101,6 +101,9 @@ func buildOf(ctx context.Context, reader client.Reader, claim store.Claim) (*v1a
 func buildWorkflow(claim store.Claim, build *v1alpha1.CiBuild, pipeline *v1alpha1.CiPipeline, bases []BaseImage) *wfv1.Workflow {
 	spec := pipeline.Spec.Workflow
 	annotations := map[string]string{v1alpha1.AnnotationPipeline: pipeline.Name, v1alpha1.AnnotationBuild: build.Name}
+	if cause := build.Spec.Cause; cause != nil && cause.Type == v1alpha1.CauseManual {
+		annotateAsked(annotations, cause.By, cause.Message)
+	}
 	return &wfv1.Workflow{
 		TypeMeta: metav1.TypeMeta{APIVersion: wfv1.SchemeGroupVersion.String(), Kind: "Workflow"},
 		ObjectMeta: metav1.ObjectMeta{

@@ -159,10 +159,26 @@ func labelsOf(claim store.Claim) map[string]string {
 }
 
 func annotationsOf(claim store.Claim) map[string]string {
-	return map[string]string{
+	annotations := map[string]string{
 		v1alpha1.AnnotationPipeline: claim.Owner.Name,
 		v1alpha1.AnnotationBuild:    claim.Inputs.Build,
 		v1alpha1.AnnotationImage:    claim.Inputs.Image + "@" + claim.Inputs.Digest,
+	}
+	annotateAsked(annotations, claim.Inputs.Actor, claim.Inputs.ActorReason)
+	return annotations
+}
+
+// plain takes Argo's expressions out of what a person wrote: a template may use a Workflow's
+// annotations, and Argo would evaluate them there.
+var plain = strings.NewReplacer("{{", "{ {", "}}", "} }")
+
+// annotateAsked tells who has asked for a Workflow, and why, where somebody has.
+func annotateAsked(annotations map[string]string, by, reason string) {
+	if by != "" {
+		annotations[v1alpha1.AnnotationBy] = plain.Replace(by)
+	}
+	if reason != "" {
+		annotations[v1alpha1.AnnotationReason] = plain.Replace(reason)
 	}
 }
 

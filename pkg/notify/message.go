@@ -60,4 +60,7 @@ type Subject struct {
 	Image      string `json:"image,omitempty"`
 	Digest     string `json:"digest,omitempty"`
 	Cluster    string `json:"cluster,omitempty"`
+	// Actor is who has asked by a RunRequest for what is told, and ActorReason why.
+	Actor       string `json:"actor,omitempty"`
+	ActorReason string `json:"actorReason,omitempty"`
 }

@@ -101,7 +101,7 @@ func (a *adopting) commit(ctx context.Context) (bool, error) {
 		Artifact: a.Artifact, Pipeline: a.Pipeline, Outcome: v1alpha1.OutcomeTriggered, Reason: v1alpha1.ReasonAdopted,
 		Message: "its Workflow ran when the database knew nothing of it",
 	}
-	return true, a.queries.InsertDecisions(ctx, insertDecisions(a.Build, []trigger.Decision{decision}, adoptedActor))
+	return true, a.queries.InsertDecisions(ctx, insertDecisions(a.Build, []trigger.Decision{decision}, adoptedActor, ""))
 }
 
 // takeTurn returns the run's turn, and whether another build has it, or a newer one had it.

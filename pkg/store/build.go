@@ -119,7 +119,7 @@ func (s *Store) CancelBuild(ctx context.Context, request Request, buildUID strin
 			message += ": " + request.Reason
 		}
 		stopped, err := queries.StopBuildTasks(ctx, dbsqlc.StopBuildTasksParams{
-			Ids: []int64{tasks[0].ID}, Reason: string(v1alpha1.ReasonCancelled), Message: clean(message), Actor: clean(request.Actor),
+			Ids: []int64{tasks[0].ID}, Reason: string(v1alpha1.ReasonCancelled), Message: clean(message), Actor: clean(request.Actor), ActorReason: clean(request.Reason),
 		})
 		if err != nil {
 			return Answer{}, fmt.Errorf("stop task of build: %w", err)

@@ -50,6 +50,8 @@ type Ended struct {
 	Parent string
 	// Cluster is where the run's Workflows are; empty at home.
 	Cluster string
+	// Actor is who has asked for the stage, and ActorReason why; empty where nobody has.
+	Actor, ActorReason string
 	// Later are the stages that have not begun. Whole false means that they
 	// are not known, since the run is from before they were.
 	Later []trigger.Stage
@@ -109,7 +111,7 @@ func ended(row dbsqlc.UnfollowedRow) Ended {
 		Stage: trigger.Stage(row.Stage), Attempt: row.Attempt, Status: Status(row.Status), Reason: v1alpha1.Reason(row.Reason), Message: row.Message,
 		Stopped: row.StopReason != "", HadWorkflow: row.HadWorkflow, Priority: row.Priority,
 		Namespace: row.Namespace, Pipeline: row.Pipeline, PipelineUID: row.PipelineUid, Number: row.Run,
-		Artifacts: artifacts, All: row.Artifacts == string(v1alpha1.ArtifactsAll), Descends: row.Descends, Again: row.Again, Parent: row.Parent, Cluster: row.Cluster,
+		Artifacts: artifacts, All: row.Artifacts == string(v1alpha1.ArtifactsAll), Descends: row.Descends, Again: row.Again, Parent: row.Parent, Cluster: row.Cluster, Actor: row.Actor, ActorReason: row.ActorReason,
 		Later: stagesOf(row.Later), Whole: row.Whole,
 		Reopened: row.Reopened, Ahead: row.Ahead, UnderWay: row.UnderWay, Worst: Status(row.Worst), Overtaken: row.Overtaken,
 		Build: trigger.Build{
@@ -303,6 +305,7 @@ func (f *following) task(consequence Consequence, stage trigger.Stage, attempt i
 		buildUID: ended.Build.UID, number: ended.Number, attempt: attempt, priority: ended.Priority,
 		inputs: trigger.Inputs{
 			Build: ended.Build.Name, Revision: ended.Build.Revision, Stage: stage, Run: ended.RunID, Parent: ended.Parent, Cluster: ended.Cluster, All: ended.All,
+			Actor: ended.Actor, ActorReason: ended.ActorReason,
 			Image: ended.Artifacts[0].Image, Digest: ended.Artifacts[0].Digest,
 		},
 	}

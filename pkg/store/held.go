@@ -55,7 +55,7 @@ func (s *Store) ResumeStages(ctx context.Context, request Request, run int64, st
 				held[timed].Stage, held[timed].RunID, request.Pipeline.Name, held[timed].Reason)
 		}
 		for i := range held {
-			if _, err := queries.ResumeStage(ctx, dbsqlc.ResumeStageParams{RunID: held[i].RunID, Stage: string(held[i].Stage), Actor: clean(request.Actor)}); err != nil {
+			if _, err := queries.ResumeStage(ctx, dbsqlc.ResumeStageParams{RunID: held[i].RunID, Stage: string(held[i].Stage), Actor: clean(request.Actor), ActorReason: clean(request.Reason)}); err != nil {
 				return Answer{}, fmt.Errorf("resume stage: %w", err)
 			}
 			held[i].Resumed = true

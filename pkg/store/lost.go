@@ -66,7 +66,7 @@ func (s *Store) NoteLost(ctx context.Context, lost LostRun) error {
 		if err := queries.SkipRunIDs(ctx, lost.Run); err != nil {
 			return err
 		}
-		if err := queries.InsertDecisions(ctx, insertDecisions(lost.Build, decisions, adoptedActor)); err != nil {
+		if err := queries.InsertDecisions(ctx, insertDecisions(lost.Build, decisions, adoptedActor, "")); err != nil {
 			return err
 		}
 		return queries.MarkLost(ctx, dbsqlc.MarkLostParams{

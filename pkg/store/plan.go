@@ -115,8 +115,8 @@ func insertArtifacts(buildUID string, artifacts []v1alpha1.Artifact) dbsqlc.Inse
 	return params
 }
 
-func insertDecisions(build trigger.Build, decisions []trigger.Decision, actor string) dbsqlc.InsertDecisionsParams {
-	params := dbsqlc.InsertDecisionsParams{BuildUid: build.UID, Actor: actor}
+func insertDecisions(build trigger.Build, decisions []trigger.Decision, actor, actorReason string) dbsqlc.InsertDecisionsParams {
+	params := dbsqlc.InsertDecisionsParams{BuildUid: build.UID, Actor: actor, ActorReason: actorReason}
 	for _, decision := range decisions {
 		params.Images = append(params.Images, decision.Artifact.Image)
 		params.Digests = append(params.Digests, decision.Artifact.Digest)

@@ -23,7 +23,7 @@ var usual = arguments{
 	"kind": "cd", "cluster": "", "namespace": "ns-1", "name": "w", "replica": "r", "worker": "w", "lease": "30 s", "silence": "5 s", "quiet": "30 s", "since": "2 minutes", "wait": "1 minute",
 	"build_uid": "b-101", "build_name": "build-101", "pipeline": "p-1", "pipeline_uid": "p-1", "owner_uid": "p-1", "application": "p-1", "stage": "DEPLOY",
 	"ci_pipeline": "ci-1", "revision": "main", "ref": "main", "cause": "Push", "phase": "Succeeded", "created_at": "2024-05-17", "run_id": "1", "id": "1", "attempt": "2",
-	"actor": "somebody", "reason": "Cancelled", "message": "", "parent": "", "priority": "1", "request": "again", "asked": "false", "action": "Trigger", "spec_hash": "new",
+	"actor": "somebody", "actor_reason": "not now", "reason": "Cancelled", "message": "", "parent": "", "priority": "1", "request": "again", "asked": "false", "action": "Trigger", "spec_hash": "new",
 	"suspended": "{1}", "passed_over": "{1}", "most_each": "5",
 	"limited": "{ns-1}", "rooms": "{10}", "room": "2000000000", "causes": "{QuotaExceeded}", "of_objects": "{PolicyDenied}", "released": "{ns-1}",
 	"cluster_uid": "", "seen_uid": "", "old_cluster": "c-2",

@@ -156,7 +156,7 @@ func (s *Store) StartRuns(ctx context.Context, request Request, starting Startin
 			}
 		}
 		start := &start{
-			build: starting.Build, decisions: starting.Decisions, request: request.key(), actor: request.Actor,
+			build: starting.Build, decisions: starting.Decisions, request: request.key(), actor: clean(request.Actor), actorReason: clean(request.Reason),
 			asked: starting.AllowOlder, from: starting.From, again: true, alone: starting.Alone,
 		}
 		start.join(order, starting.Place)
@@ -197,7 +197,7 @@ func (s *Store) CancelRuns(ctx context.Context, request Request, run int64) (Ans
 		}
 		stopped, err := queries.StopTasks(ctx, dbsqlc.StopTasksParams{
 			RunIds: convert(runs, func(run RunState) int64 { return run.ID }),
-			Reason: string(v1alpha1.ReasonCancelled), Message: clean(message), Actor: clean(request.Actor),
+			Reason: string(v1alpha1.ReasonCancelled), Message: clean(message), Actor: clean(request.Actor), ActorReason: clean(request.Reason),
 		})
 		if err != nil {
 			return Answer{}, fmt.Errorf("stop tasks: %w", err)

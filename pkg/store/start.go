@@ -22,7 +22,8 @@ type start struct {
 	// lets that be older than one that was taken.
 	request string
 	asked   bool
-	actor   string
+	// actor is who asked, and actorReason why.
+	actor, actorReason string
 	// from is the first stage; empty means each pipeline's own first.
 	from trigger.Stage
 	// again makes runs beside earlier ones of the same artifact; since is the run above that
@@ -139,7 +140,7 @@ func (s *start) insert(ctx context.Context, queries *dbsqlc.Queries) error {
 	if len(s.decisions) == 0 {
 		return nil
 	}
-	return queries.InsertDecisions(ctx, insertDecisions(s.build, s.decisions, s.actor))
+	return queries.InsertDecisions(ctx, insertDecisions(s.build, s.decisions, s.actor, s.actorReason))
 }
 
 func (s *start) insertTurns(ctx context.Context, queries *dbsqlc.Queries) error {
@@ -356,6 +357,7 @@ func (s *start) task(run madeRun, stage trigger.Stage) stageTask {
 		inputs: trigger.Inputs{
 			Build: s.build.Name, Revision: s.build.Revision, Image: run.decision.Artifact.Image, Digest: run.decision.Artifact.Digest,
 			Stage: stage, Run: run.id, Cluster: trigger.ClusterOf(pipeline), All: pipeline.Spec.Artifacts == v1alpha1.ArtifactsAll,
+			Actor: s.actor, ActorReason: s.actorReason,
 		},
 	}
 	if s.request == "" {

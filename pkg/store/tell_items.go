@@ -55,12 +55,12 @@ func item(event dbsqlc.UntoldEventsRow) (item route.Item, pipelineUID string, is
 	if event.Kind == "Wave" {
 		return route.Item{
 			Type: kind, At: event.At.Time, Namespace: event.Namespace, BaseImage: event.Pipeline, Wave: event.RunID,
-			Reason: event.State, Message: event.Message, Actor: event.Actor,
+			Reason: event.State, Message: event.Message, Actor: event.Actor, ActorReason: event.ActorReason,
 		}, "", isTold
 	}
 	return route.Item{
 		Type: kind, At: event.At.Time, Namespace: event.Namespace, Pipeline: event.Pipeline, Build: event.BuildName,
-		Run: event.RunID, Stage: event.Stage, Reason: event.Reason, Message: event.Message, Actor: event.Actor, Cluster: event.Cluster,
+		Run: event.RunID, Stage: event.Stage, Reason: event.Reason, Message: event.Message, Actor: event.Actor, ActorReason: event.ActorReason, Cluster: event.Cluster,
 	}, event.PipelineUid, isTold
 }
 

@@ -200,7 +200,8 @@ func (s *Store) CancelWave(ctx context.Context, request Request, imageUID, name 
 			message += ": " + request.Reason
 		}
 		moved, err := queries.MoveWave(ctx, dbsqlc.MoveWaveParams{
-			ImageUid: imageUID, Number: newest.Number, Was: newest.State, State: string(v1alpha1.WaveCancelled), Message: clean(message), Actor: clean(request.Actor),
+			ImageUid: imageUID, Number: newest.Number, Was: newest.State, State: string(v1alpha1.WaveCancelled), Message: clean(message),
+			Actor: clean(request.Actor), ActorReason: clean(request.Reason),
 		})
 		if state := v1alpha1.WaveState(newest.State); err == nil && (moved == 0 || (state != v1alpha1.WaveRunning && state != v1alpha1.WaveStopped)) {
 			return Answer{}, refuse("wave %d of BaseImage %s has ended: it is %s", newest.Number, name, newest.State)

@@ -20,11 +20,26 @@ func HoldOf(pipeline *v1alpha1.CdPipeline, stage Stage, resumed bool) Hold {
 	spec := StageSpec(pipeline, stage)
 	switch {
 	case pipeline.Spec.Hold:
-		return Hold{v1alpha1.ReasonHold, "spec.hold of the pipeline is true: set it to false to go on"}
+		return Hold{v1alpha1.ReasonHold, truncate("spec.hold of the pipeline is true" + heldBy(pipeline) + ": set it to false to go on")}
 	case spec != nil && spec.Trigger == v1alpha1.TriggerManual && !resumed:
 		return Hold{v1alpha1.ReasonPerson, fmt.Sprintf("the trigger of stage %s is Manual: create a RunRequest with action Resume to go on", stage)}
 	default:
 		return Hold{}
+	}
+}
+
+// heldBy tells who holds the pipeline, and why, where its annotations do.
+func heldBy(pipeline *v1alpha1.CdPipeline) string {
+	by, reason := pipeline.Annotations[v1alpha1.AnnotationHoldBy], pipeline.Annotations[v1alpha1.AnnotationHoldReason]
+	switch {
+	case by == "" && reason == "":
+		return ""
+	case reason == "":
+		return " (by " + by + ")"
+	case by == "":
+		return " (" + reason + ")"
+	default:
+		return " (by " + by + ": " + reason + ")"
 	}
 }
 

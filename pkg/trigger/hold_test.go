@@ -64,3 +64,17 @@ func TestWhatHoldsAStage(t *testing.T) {
 		})
 	}
 }
+
+func TestAHoldTellsWhoHoldsThePipelineAndWhy(t *testing.T) {
+	t.Parallel()
+	for want, annotations := range map[string]map[string]string{
+		"spec.hold of the pipeline is true: set it to false to go on":                        nil,
+		"spec.hold of the pipeline is true (by ann): set it to false to go on":               {v1alpha1.AnnotationHoldBy: "ann"},
+		"spec.hold of the pipeline is true (stock-taking): set it to false to go on":         {v1alpha1.AnnotationHoldReason: "stock-taking"},
+		"spec.hold of the pipeline is true (by ann: stock-taking): set it to false to go on": {v1alpha1.AnnotationHoldBy: "ann", v1alpha1.AnnotationHoldReason: "stock-taking"},
+	} {
+		pipeline := given.CdPipeline("web", given.Held)
+		pipeline.Annotations = annotations
+		require.Equal(t, trigger.Hold{Reason: v1alpha1.ReasonHold, Message: want}, trigger.HoldOf(pipeline, trigger.StageDeploy, false))
+	}
+}

@@ -37,6 +37,10 @@ type Inputs struct {
 	All bool `json:"all,omitempty"`
 	// Before is how the stage's attempt before ended; empty for its first attempt.
 	Before string `json:"before,omitempty"`
+	// Actor is who has asked for the task by a RunRequest, the last one where several have, and
+	// ActorReason why; empty where nobody has.
+	Actor       string `json:"actor,omitempty"`
+	ActorReason string `json:"actor_reason,omitempty"`
 	// BuildUID and Ref are those of the CiBuild that a task of the kind ci runs.
 	BuildUID string `json:"build_uid,omitempty"`
 	Ref      string `json:"ref,omitempty"`

@@ -144,7 +144,7 @@ func (v *View) EventsAfter(ctx context.Context, after Position, limit int) ([]Ev
 func event(row dbsqlc.ViewEventsBeforeRow) Event {
 	return Event{Position: Position{XID: parseXID(row.XidText), ID: row.ID}, Event: rest.Event{
 		ID: row.ID, At: when(row.At), Kind: row.Kind, Namespace: row.Namespace, Build: row.BuildName, Pipeline: row.Pipeline,
-		Run: row.RunID, Task: row.TaskID, Stage: row.Stage, State: row.State, Reason: row.Reason, Message: row.Message, Actor: row.Actor,
+		Run: row.RunID, Task: row.TaskID, Stage: row.Stage, State: row.State, Reason: row.Reason, Message: row.Message, Actor: row.Actor, ActorReason: row.ActorReason,
 	}}
 }
 

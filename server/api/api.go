@@ -1,7 +1,7 @@
 // Package api answers the requests under /api/v1 from Postgres, and from the target
 // clusters. Each endpoint has a file of its own, which states the rights that it needs
 // beside its parameters. It writes nothing, but that a notification is to be sent,
-// or a delivery to be worked off again.
+// a delivery to be worked off again, or a RunRequest.
 package api
 
 import (
@@ -13,12 +13,14 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 	"github.com/go-logr/logr"
 
+	"github.com/penstock-cd/penstock/api/v1alpha1"
 	"github.com/penstock-cd/penstock/pkg/notify/route"
 	"github.com/penstock-cd/penstock/pkg/store"
 	"github.com/penstock-cd/penstock/pkg/view"
 	"github.com/penstock-cd/penstock/server/clusters"
 	"github.com/penstock-cd/penstock/server/identity"
 	"github.com/penstock-cd/penstock/server/namespaces"
+	"github.com/penstock-cd/penstock/server/requests"
 	"github.com/penstock-cd/penstock/server/rights"
 	"github.com/penstock-cd/penstock/server/stream"
 )
@@ -39,6 +41,10 @@ type Backend struct {
 	MaxPreviews int
 	// Deliveries are what webhooks brought.
 	Deliveries Deliveries
+	// Requests creates RunRequests. ForeignTokens tells that callers may have tokens which the
+	// API server does not take, since they are for the server's own audiences.
+	Requests      Requests
+	ForeignTokens bool
 	// Identify tells again who sends a request, while a stream is open.
 	Identify func(*http.Request) (identity.User, error)
 	// OnRefused is told of every refusal. It must not block.
@@ -66,6 +72,13 @@ type Deliveries interface {
 	AskRedelivery(ctx context.Context, namespace string, id int64, token string) (int64, error)
 }
 
+// Requests is what the API asks of the API server in a caller's name.
+type Requests interface {
+	// Create creates a RunRequest as the caller, once for its name and spec. Its errors are the
+	// API server's, or requests.ErrOther.
+	Create(ctx context.Context, as requests.Caller, request *v1alpha1.RunRequest) (*v1alpha1.RunRequest, error)
+}
+
 // endpoints are all that is served under /api/v1, in the order of the documentation.
 var endpoints = []func(huma.API, *Backend){
 	listApplications,
@@ -89,6 +102,7 @@ var endpoints = []func(huma.API, *Backend){
 	redeliver,
 	listWaves,
 	getWave,
+	createRunRequest,
 }
 
 // Register adds every endpoint to a mux, and the document at /openapi.json.

@@ -41,20 +41,43 @@ func (e *RefusedError) Error() string {
 	if e.Need.Namespace != "" {
 		where = "in namespace " + e.Need.Namespace
 	}
-	what, role := e.Need.Resource+"."+v1alpha1.GroupVersion.Group, "penstock-reader"
-	switch {
-	case e.Need.Resource == "targetclusters":
-		role = "penstock-cluster-reader"
-	case e.Need.Resource == "notifications" && (e.Need.Verb == "create" || e.Need.Verb == "update"):
-		role = "penstock-notifier"
-	}
+	what := e.Need.Resource + "." + v1alpha1.GroupVersion.Group
 	if e.Need.Subresource != "" {
 		what += "/" + e.Need.Subresource
 	}
 	if e.Need.Name != "" {
 		what += " of " + e.Need.Name
 	}
-	return fmt.Sprintf("user %q may not %s %s %s: ask an administrator for that right (ClusterRole %s has it)", e.User.Name, e.Need.Verb, what, where, role)
+	text := fmt.Sprintf("user %q may not %s %s %s: ask an administrator for that right", e.User.Name, e.Need.Verb, what, where)
+	if role := e.Need.role(); role != "" {
+		text += " (ClusterRole " + role + " has it)"
+	}
+	return text
+}
+
+// roles are the ClusterRoles that grant what is more than reading, by resource and verb.
+var roles = map[string]map[string]string{
+	"notifications": {"create": "penstock-notifier", "update": "penstock-notifier"},
+	"runrequests":   {"create": "penstock-triggerer"},
+	"cdpipelines": {
+		"trigger": "penstock-triggerer", "retry": "penstock-triggerer", "cancel": "penstock-triggerer", "rollback": "penstock-triggerer",
+		"resume": "penstock-approver",
+	},
+	"cibuilds":   {"retry": "penstock-builder", "cancel": "penstock-builder"},
+	"baseimages": {"resume": "penstock-wave-operator", "cancel": "penstock-wave-operator"},
+}
+
+// role is the ClusterRole that grants a right; empty where none of Penstock's does.
+func (n Need) role() string {
+	switch role := roles[n.Resource][n.Verb]; {
+	case role != "":
+		return role
+	case n.Verb == "requestforothers", n.Resource == "targetclusters" && (n.Verb == "resume" || n.Verb == "cancel"):
+		return ""
+	case n.Resource == "targetclusters":
+		return "penstock-cluster-reader"
+	}
+	return "penstock-reader"
 }
 
 // Config says whom to ask, and how long an answer counts. Every field is required.

@@ -29,8 +29,10 @@ type Item struct {
 	Stage      string `json:"stage,omitempty" cel:"stage"`
 	Reason     string `json:"reason,omitempty" cel:"reason"`
 	Message    string `json:"message,omitempty" cel:"message"`
-	Actor      string `json:"actor,omitempty" cel:"actor"`
-	Cluster    string `json:"cluster,omitempty" cel:"cluster"`
+	// Actor is who asked for it by a RunRequest, and ActorReason why.
+	Actor       string `json:"actor,omitempty" cel:"actor"`
+	ActorReason string `json:"actorReason,omitempty" cel:"actorReason"`
+	Cluster     string `json:"cluster,omitempty" cel:"cluster"`
 	// BaseImage is whose wave of rebuilds it is, and Wave the wave's number.
 	BaseImage string `json:"baseImage,omitempty" cel:"baseImage"`
 	Wave      int64  `json:"wave,omitempty" cel:"wave"`

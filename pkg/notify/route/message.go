@@ -48,6 +48,9 @@ func (n Notification) Message(build *Build) notify.Message {
 	default:
 		n.tellItems(&message)
 	}
+	if asked := askedBy(n.Items); asked != "" {
+		message.Details = append(message.Details, notify.Detail{Name: "asked for by", Text: asked})
+	}
 	return message
 }
 
@@ -112,6 +115,7 @@ func (n Notification) subject(build *Build) notify.Subject {
 		Build: same(func(i Item) string { return i.Build }), Pipeline: same(func(i Item) string { return i.Pipeline }),
 		Revision: same(func(i Item) string { return i.Revision }), Image: same(func(i Item) string { return i.Image }),
 		Digest: same(func(i Item) string { return i.Digest }), Cluster: same(func(i Item) string { return i.Cluster }),
+		Actor: same(func(i Item) string { return i.Actor }), ActorReason: same(func(i Item) string { return i.ActorReason }),
 	}
 	if len(n.Items) == 1 {
 		subject.Run = first.Run

@@ -167,3 +167,55 @@ func TestExpressionsSeeAMessageAsItsJSON(t *testing.T) {
 	_, err = expressions.JSON("duration('1s')", message)
 	require.NoError(t, err, "a duration is a text in JSON")
 }
+
+func TestAMessageTellsWhoAskedAndWhy(t *testing.T) {
+	t.Parallel()
+	by := func(actor, reason string) route.Item {
+		item := run(v1alpha1.EventRunFailed, "web")
+		item.Actor, item.ActorReason = actor, reason
+		return item
+	}
+	for sentence, test := range map[string]struct {
+		items []route.Item
+		want  string
+	}{
+		"nobody asked":           {[]route.Item{by("", "")}, ""},
+		"a program did":          {[]route.Item{by("Argo", ""), by("Penstock", "")}, ""},
+		"a person asked":         {[]route.Item{by("ann", ""), by("ann", "")}, "ann"},
+		"they said why":          {[]route.Item{by("ann", "the demo is at nine")}, "ann (the demo is at nine)"},
+		"several asked":          {[]route.Item{by("ann", "once more"), by("", ""), by("bob", "")}, "ann (once more), bob"},
+		"more asked than we say": {[]route.Item{by("a", ""), by("b", ""), by("c", ""), by("d", "")}, "a, b, c, …"},
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			t.Parallel()
+			for _, message := range []notify.Message{group(test.items...).Message(nil), group(test.items...).Message(build(nil))} {
+				asked := ""
+				for _, detail := range message.Details {
+					if detail.Name == "asked for by" {
+						asked = detail.Text
+					}
+				}
+				require.Equal(t, test.want, asked)
+				if len(test.items) == 1 {
+					require.Equal(t, test.items[0].Actor, message.Subject.Actor)
+					require.Equal(t, test.items[0].ActorReason, message.Subject.ActorReason)
+				}
+			}
+		})
+	}
+}
+
+func TestTemplatesAndFiltersKnowWhoAskedAndWhy(t *testing.T) {
+	t.Parallel()
+	expressions, err := route.NewExpressions()
+	require.NoError(t, err)
+	item := run(v1alpha1.EventRunFailed, "web")
+	item.Actor, item.ActorReason = "ann", "the demo is at nine"
+	title, err := expressions.Title(`message.title + ' (' + message.subject.actor + ': ' + message.subject.actorReason + ')'`, group(item).Message(nil))
+	require.NoError(t, err)
+	require.True(t, strings.HasSuffix(title, " (ann: the demo is at nine)"), title)
+	_, err = expressions.Policy(&v1alpha1.NotificationPolicy{Spec: v1alpha1.NotificationPolicySpec{
+		Events: []v1alpha1.NotificationEvent{v1alpha1.EventRunFailed}, Filter: `event.actor == 'ann' && event.actorReason.contains('demo')`,
+	}})
+	require.NoError(t, err)
+}

@@ -182,8 +182,10 @@ WITH made AS (
     ON CONFLICT DO NOTHING
     RETURNING id, namespace, owner_name, owner_uid, inputs, status, reason
 )
-INSERT INTO event (kind, namespace, build_name, pipeline, pipeline_uid, task_id, stage, state, reason)
-SELECT 'Task', m.namespace, m.inputs->>'build', m.owner_name, m.owner_uid, m.id, m.inputs->>'stage', m.status, m.reason FROM made m
+INSERT INTO event (kind, namespace, build_name, pipeline, pipeline_uid, task_id, stage, state, reason, actor, actor_reason)
+SELECT 'Task', m.namespace, m.inputs->>'build', m.owner_name, m.owner_uid, m.id, m.inputs->>'stage', m.status, m.reason,
+       COALESCE(m.inputs->>'actor', ''), COALESCE(m.inputs->>'actor_reason', '')
+FROM made m
 `
 
 type InsertBuildTaskParams struct {
@@ -250,8 +252,10 @@ WITH wanted AS (
     FROM wanted w WHERE t.id = w.id AND t.status = 'Held' AND w.status IN ('Pending', 'Superseded', 'Cancelled', 'Error')
     RETURNING t.id, t.namespace, t.owner_name, t.owner_uid, t.inputs, t.status, t.reason, t.message
 )
-INSERT INTO event (kind, namespace, build_name, pipeline, pipeline_uid, task_id, stage, state, reason, message)
-SELECT 'Task', m.namespace, m.inputs->>'build', m.owner_name, m.owner_uid, m.id, m.inputs->>'stage', m.status, m.reason, m.message FROM moved m
+INSERT INTO event (kind, namespace, build_name, pipeline, pipeline_uid, task_id, stage, state, reason, message, actor, actor_reason)
+SELECT 'Task', m.namespace, m.inputs->>'build', m.owner_name, m.owner_uid, m.id, m.inputs->>'stage', m.status, m.reason, m.message,
+       COALESCE(m.inputs->>'actor', ''), COALESCE(m.inputs->>'actor_reason', '')
+FROM moved m
 `
 
 type MoveHeldBuildsParams struct {
@@ -368,22 +372,25 @@ WITH locked AS (
         message = CASE WHEN l.ends THEN $3::text ELSE t.message END,
         finished_at = CASE WHEN l.ends THEN now() ELSE t.finished_at END,
         available_at = CASE WHEN t.status = 'Pending' THEN '-infinity' ELSE t.available_at END,
-        delayed_by = '', stop_reason = $2::text, stop_message = $3::text, changed_at = now()
+        delayed_by = '', stop_reason = $2::text, stop_message = $3::text,
+        inputs = CASE $4::text WHEN '' THEN t.inputs ELSE t.inputs || jsonb_build_object('actor', $4::text, 'actor_reason', $5::text) END,
+        changed_at = now()
     FROM locked l WHERE t.id = l.id
     RETURNING t.id, t.namespace, t.owner_name, t.owner_uid, t.inputs, t.status, t.reason, t.message, l.ends
 ), logged AS (
-    INSERT INTO event (kind, namespace, build_name, pipeline, pipeline_uid, task_id, stage, state, reason, message, actor)
-    SELECT 'Task', m.namespace, m.inputs->>'build', m.owner_name, m.owner_uid, m.id, m.inputs->>'stage', m.status, m.reason, m.message, $4::text
+    INSERT INTO event (kind, namespace, build_name, pipeline, pipeline_uid, task_id, stage, state, reason, message, actor, actor_reason)
+    SELECT 'Task', m.namespace, m.inputs->>'build', m.owner_name, m.owner_uid, m.id, m.inputs->>'stage', m.status, m.reason, m.message, COALESCE(NULLIF($4::text, ''), m.inputs->>'actor', ''), COALESCE(m.inputs->>'actor_reason', '')
     FROM moved m WHERE m.ends
 )
 SELECT id FROM moved
 `
 
 type StopBuildTasksParams struct {
-	Ids     []int64
-	Reason  string
-	Message string
-	Actor   string
+	Ids         []int64
+	Reason      string
+	Message     string
+	Actor       string
+	ActorReason string
 }
 
 // Ends builds that wait, and has the Workflows stopped of those that are active. One that was
@@ -394,6 +401,7 @@ func (q *Queries) StopBuildTasks(ctx context.Context, arg StopBuildTasksParams) 
 		arg.Reason,
 		arg.Message,
 		arg.Actor,
+		arg.ActorReason,
 	)
 	if err != nil {
 		return 0, err

@@ -53,9 +53,10 @@ WITH locked AS (
     FROM locked WHERE t.id = locked.id AND t.status = 'Held'
     RETURNING t.id, t.namespace, t.owner_name, t.owner_uid, t.inputs, t.status, t.reason, t.message
 )
-INSERT INTO event (kind, namespace, build_name, pipeline, pipeline_uid, run_id, task_id, stage, state, reason, message)
+INSERT INTO event (kind, namespace, build_name, pipeline, pipeline_uid, run_id, task_id, stage, state, reason, message, actor, actor_reason)
 SELECT 'Task', m.namespace, COALESCE(m.inputs->>'build', ''), m.owner_name, m.owner_uid, COALESCE((m.inputs->>'run')::bigint, 0),
-       m.id, COALESCE(m.inputs->>'stage', ''), m.status, m.reason, m.message
+       m.id, COALESCE(m.inputs->>'stage', ''), m.status, m.reason, m.message,
+       COALESCE(m.inputs->>'actor', ''), COALESCE(m.inputs->>'actor_reason', '')
 FROM moved m
 `
 
@@ -71,11 +72,17 @@ WITH finished AS (
     SET outcome = f.outcome, finished_at = now()
     FROM (SELECT unnest($1::bigint[]) AS id, unnest($2::text[]) AS outcome) f
     WHERE w.id = f.id AND w.outcome IS NULL
-    RETURNING w.id, w.namespace, w.build_uid, w.pipeline, w.pipeline_uid, w.outcome
+    RETURNING w.id, w.namespace, w.build_uid, w.pipeline, w.pipeline_uid, w.outcome, w.actor
 )
-INSERT INTO event (kind, namespace, build_name, pipeline, pipeline_uid, run_id, state)
-SELECT 'Run', f.namespace, b.build_name, f.pipeline, f.pipeline_uid, f.id, f.outcome
+INSERT INTO event (kind, namespace, build_name, pipeline, pipeline_uid, run_id, state, actor, actor_reason)
+SELECT 'Run', f.namespace, b.build_name, f.pipeline, f.pipeline_uid, f.id, f.outcome,
+       COALESCE(asked.inputs->>'actor', f.actor), COALESCE(asked.inputs->>'actor_reason', '')
 FROM finished f JOIN ci_build b ON b.build_uid = f.build_uid
+LEFT JOIN LATERAL (
+    SELECT t.inputs FROM cd_workflow_runner r JOIN task t ON t.id = r.task_id
+    WHERE r.cd_workflow_id = f.id AND t.inputs ? 'actor'
+    ORDER BY t.stop_reason <> '' DESC, t.inputs->>'actor' = f.actor DESC, r.id DESC LIMIT 1
+) asked ON true
 `
 
 type FinishRunsParams struct {
@@ -83,6 +90,7 @@ type FinishRunsParams struct {
 	Outcomes      []string
 }
 
+// The event tells who has stopped the run, or asked for it, or let a stage of it go on.
 func (q *Queries) FinishRuns(ctx context.Context, arg FinishRunsParams) error {
 	_, err := q.db.Exec(ctx, finishRuns, arg.CdWorkflowIds, arg.Outcomes)
 	return err
@@ -107,9 +115,9 @@ WITH released AS (
       AND ((t.status, t.reason) IS DISTINCT FROM (locked.status, locked.reason) OR (t.reason IN ('Window', 'Freeze') AND t.message <> locked.message))
     RETURNING t.id, t.namespace, t.owner_name, t.owner_uid, t.inputs, t.status, t.reason, t.message
 )
-INSERT INTO event (kind, namespace, build_name, pipeline, pipeline_uid, run_id, task_id, stage, state, reason, message, actor)
+INSERT INTO event (kind, namespace, build_name, pipeline, pipeline_uid, run_id, task_id, stage, state, reason, message, actor, actor_reason)
 SELECT 'Task', m.namespace, COALESCE(m.inputs->>'build', ''), m.owner_name, m.owner_uid, COALESCE((m.inputs->>'run')::bigint, 0),
-       m.id, COALESCE(m.inputs->>'stage', ''), m.status, m.reason, m.message, $1::text
+       m.id, COALESCE(m.inputs->>'stage', ''), m.status, m.reason, m.message, COALESCE(NULLIF($1::text, ''), m.inputs->>'actor', ''), COALESCE(m.inputs->>'actor_reason', '')
 FROM moved m
 `
 
@@ -392,7 +400,7 @@ WITH ended AS MATERIALIZED (
     LIMIT $3
 )
 SELECT t.id, r.id AS stage_id, r.cd_workflow_id, r.stage, r.attempt, t.status, t.reason, t.message, t.priority, t.stop_reason, (t.submitted_at IS NOT NULL)::boolean AS had_workflow,
-       COALESCE(t.inputs->>'parent', '')::text AS parent, t.cluster,
+       COALESCE(t.inputs->>'parent', '')::text AS parent, COALESCE(t.inputs->>'actor', '')::text AS actor, COALESCE(t.inputs->>'actor_reason', '')::text AS actor_reason, t.cluster,
        w.turn_id, w.namespace, w.pipeline, w.pipeline_uid, w.run, w.artifacts, w.also, w.descends, w.again, w.whole, w.overtaken,
        o.reopened, o.ahead, o.under_way, o.worst, o.later,
        a.image, a.digest,
@@ -435,6 +443,8 @@ type UnfollowedRow struct {
 	StopReason   string
 	HadWorkflow  bool
 	Parent       string
+	Actor        string
+	ActorReason  string
 	Cluster      string
 	TurnID       int64
 	Namespace    string
@@ -489,6 +499,8 @@ func (q *Queries) Unfollowed(ctx context.Context, arg UnfollowedParams) ([]Unfol
 			&i.StopReason,
 			&i.HadWorkflow,
 			&i.Parent,
+			&i.Actor,
+			&i.ActorReason,
 			&i.Cluster,
 			&i.TurnID,
 			&i.Namespace,

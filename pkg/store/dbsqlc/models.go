@@ -172,6 +172,7 @@ type Event struct {
 	Message     string
 	Actor       string
 	Cluster     string
+	ActorReason string
 }
 
 type Notification struct {

@@ -468,7 +468,7 @@ func (q *Queries) MoveCursor(ctx context.Context, arg MoveCursorParams) error {
 }
 
 const movedEvents = `-- name: MovedEvents :many
-SELECT e.xid::text AS xid, e.id, e.at, e.kind, e.namespace, e.build_name, e.pipeline, e.pipeline_uid, e.run_id, e.stage, e.state, e.reason, e.message, e.actor, e.cluster
+SELECT e.xid::text AS xid, e.id, e.at, e.kind, e.namespace, e.build_name, e.pipeline, e.pipeline_uid, e.run_id, e.stage, e.state, e.reason, e.message, e.actor, e.actor_reason, e.cluster
 FROM event e
 WHERE e.id > $1::bigint
 ORDER BY e.id
@@ -495,6 +495,7 @@ type MovedEventsRow struct {
 	Reason      string
 	Message     string
 	Actor       string
+	ActorReason string
 	Cluster     string
 }
 
@@ -524,6 +525,7 @@ func (q *Queries) MovedEvents(ctx context.Context, arg MovedEventsParams) ([]Mov
 			&i.Reason,
 			&i.Message,
 			&i.Actor,
+			&i.ActorReason,
 			&i.Cluster,
 		); err != nil {
 			return nil, err
@@ -903,9 +905,9 @@ func (q *Queries) TakeCursor(ctx context.Context, arg TakeCursorParams) error {
 }
 
 const untoldEvents = `-- name: UntoldEvents :many
-SELECT e.xid::text AS xid, e.id, e.at, e.kind, e.namespace, e.build_name, e.pipeline, e.pipeline_uid, e.run_id, e.stage, e.state, e.reason, e.message, e.actor, e.cluster
+SELECT e.xid::text AS xid, e.id, e.at, e.kind, e.namespace, e.build_name, e.pipeline, e.pipeline_uid, e.run_id, e.stage, e.state, e.reason, e.message, e.actor, e.actor_reason, e.cluster
 FROM (
-    SELECT id, xid, at, kind, namespace, build_name, pipeline, pipeline_uid, run_id, task_id, stage, state, reason, message, actor, cluster FROM event
+    SELECT id, xid, at, kind, namespace, build_name, pipeline, pipeline_uid, run_id, task_id, stage, state, reason, message, actor, cluster, actor_reason FROM event
     WHERE (event.xid, event.id) > (($1::text)::xid8, $2::bigint)
       AND event.xid < pg_snapshot_xmin(pg_current_snapshot()) AND event.id > $3::bigint
     ORDER BY event.xid, event.id
@@ -936,6 +938,7 @@ type UntoldEventsRow struct {
 	Reason      string
 	Message     string
 	Actor       string
+	ActorReason string
 	Cluster     string
 }
 
@@ -970,6 +973,7 @@ func (q *Queries) UntoldEvents(ctx context.Context, arg UntoldEventsParams) ([]U
 			&i.Reason,
 			&i.Message,
 			&i.Actor,
+			&i.ActorReason,
 			&i.Cluster,
 		); err != nil {
 			return nil, err

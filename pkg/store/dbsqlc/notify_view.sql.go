@@ -12,7 +12,7 @@ import (
 )
 
 const previewEvents = `-- name: PreviewEvents :many
-SELECT e.xid::text AS xid, e.id, e.at, e.kind, e.namespace, e.build_name, e.pipeline, e.pipeline_uid, e.run_id, e.stage, e.state, e.reason, e.message, e.actor, e.cluster
+SELECT e.xid::text AS xid, e.id, e.at, e.kind, e.namespace, e.build_name, e.pipeline, e.pipeline_uid, e.run_id, e.stage, e.state, e.reason, e.message, e.actor, e.actor_reason, e.cluster
 FROM event e
 WHERE e.namespace = $1 AND e.build_name = $2
   AND (e.kind IN ('Build', 'Run') OR (e.kind = 'Task' AND e.reason <> '' AND e.state IN ('Held', 'Pending', 'Submitted')))
@@ -41,6 +41,7 @@ type PreviewEventsRow struct {
 	Reason      string
 	Message     string
 	Actor       string
+	ActorReason string
 	Cluster     string
 }
 
@@ -69,6 +70,7 @@ func (q *Queries) PreviewEvents(ctx context.Context, arg PreviewEventsParams) ([
 			&i.Reason,
 			&i.Message,
 			&i.Actor,
+			&i.ActorReason,
 			&i.Cluster,
 		); err != nil {
 			return nil, err

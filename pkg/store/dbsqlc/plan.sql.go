@@ -77,11 +77,11 @@ const insertDecisions = `-- name: InsertDecisions :exec
 WITH decided AS (
     INSERT INTO trigger_decision (build_uid, image, digest, namespace, build_name, pipeline, pipeline_uid, outcome, reason, message, waits_for)
     SELECT b.build_uid, d.image, d.digest, b.namespace, b.build_name, d.pipeline, d.pipeline_uid, d.outcome, d.reason, d.message, d.waits_for
-    FROM (SELECT unnest($2::text[]) AS image, unnest($3::text[]) AS digest,
-                 unnest($4::text[]) AS pipeline, unnest($5::text[]) AS pipeline_uid,
-                 unnest($6::text[]) AS outcome, unnest($7::text[]) AS reason,
-                 unnest($8::text[]) AS message, unnest($9::text[]) AS waits_for) d
-    JOIN ci_build b ON b.build_uid = $10
+    FROM (SELECT unnest($3::text[]) AS image, unnest($4::text[]) AS digest,
+                 unnest($5::text[]) AS pipeline, unnest($6::text[]) AS pipeline_uid,
+                 unnest($7::text[]) AS outcome, unnest($8::text[]) AS reason,
+                 unnest($9::text[]) AS message, unnest($10::text[]) AS waits_for) d
+    JOIN ci_build b ON b.build_uid = $11
     ON CONFLICT (build_uid, image, digest, pipeline_uid) DO UPDATE
     SET outcome = excluded.outcome, reason = excluded.reason, message = excluded.message, waits_for = excluded.waits_for, decided_at = now()
     WHERE trigger_decision.outcome <> 'Triggered'
@@ -89,12 +89,13 @@ WITH decided AS (
           IS DISTINCT FROM (excluded.outcome, excluded.reason, excluded.message, excluded.waits_for)
     RETURNING namespace, build_name, pipeline, pipeline_uid, outcome, reason, message
 )
-INSERT INTO event (kind, namespace, build_name, pipeline, pipeline_uid, state, reason, message, actor)
-SELECT 'Decision', namespace, build_name, pipeline, pipeline_uid, outcome, reason, message, $1::text FROM decided
+INSERT INTO event (kind, namespace, build_name, pipeline, pipeline_uid, state, reason, message, actor, actor_reason)
+SELECT 'Decision', namespace, build_name, pipeline, pipeline_uid, outcome, reason, message, $1::text, $2::text FROM decided
 `
 
 type InsertDecisionsParams struct {
 	Actor        string
+	ActorReason  string
 	Images       []string
 	Digests      []string
 	Pipelines    []string
@@ -112,6 +113,7 @@ type InsertDecisionsParams struct {
 func (q *Queries) InsertDecisions(ctx context.Context, arg InsertDecisionsParams) error {
 	_, err := q.db.Exec(ctx, insertDecisions,
 		arg.Actor,
+		arg.ActorReason,
 		arg.Images,
 		arg.Digests,
 		arg.Pipelines,

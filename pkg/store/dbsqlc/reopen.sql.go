@@ -358,9 +358,10 @@ WITH locked AS (
     FROM locked WHERE t.id = locked.id AND t.status = 'Held'
     RETURNING t.id, t.namespace, t.owner_name, t.owner_uid, t.inputs, t.status, t.reason, t.message
 )
-INSERT INTO event (kind, namespace, build_name, pipeline, pipeline_uid, run_id, task_id, stage, state, reason, message)
+INSERT INTO event (kind, namespace, build_name, pipeline, pipeline_uid, run_id, task_id, stage, state, reason, message, actor, actor_reason)
 SELECT 'Task', m.namespace, COALESCE(m.inputs->>'build', ''), m.owner_name, m.owner_uid, COALESCE((m.inputs->>'run')::bigint, 0),
-       m.id, COALESCE(m.inputs->>'stage', ''), m.status, m.reason, m.message
+       m.id, COALESCE(m.inputs->>'stage', ''), m.status, m.reason, m.message,
+       COALESCE(m.inputs->>'actor', ''), COALESCE(m.inputs->>'actor_reason', '')
 FROM moved m
 `
 

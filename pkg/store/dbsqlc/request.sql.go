@@ -253,9 +253,9 @@ WITH recorded AS (
     ON CONFLICT DO NOTHING
     RETURNING namespace, action, phase, run_id, message, actor, reason, at
 ), logged AS (
-    INSERT INTO event (kind, namespace, build_name, pipeline, pipeline_uid, run_id, state, reason, message, actor)
+    INSERT INTO event (kind, namespace, build_name, pipeline, pipeline_uid, run_id, state, reason, message, actor, actor_reason)
     SELECT 'Request', namespace, $10::text, $11::text, $12::text, run_id, phase, action,
-           message || CASE reason WHEN '' THEN '' ELSE ' (' || reason || ')' END, actor
+           message || CASE reason WHEN '' THEN '' ELSE ' (' || reason || ')' END, actor, reason
     FROM recorded
 )
 SELECT at FROM recorded
@@ -366,9 +366,10 @@ func (q *Queries) RequestedBuild(ctx context.Context, arg RequestedBuildParams) 
 
 const resumeStage = `-- name: ResumeStage :execrows
 WITH resumed AS (
-    UPDATE task t SET inputs = t.inputs || '{"resumed": true}'
+    UPDATE task t SET inputs = t.inputs || jsonb_build_object('actor', $1::text, 'actor_reason', $4::text)
+        || CASE WHEN t.reason IN ('Window', 'Freeze') THEN '{"resumed": true}' ELSE '{}' END::jsonb
     FROM cd_workflow_runner r
-    WHERE r.cd_workflow_id = $2 AND r.stage = $3 AND t.id = r.task_id AND t.status = 'Held' AND t.reason IN ('Window', 'Freeze')
+    WHERE r.cd_workflow_id = $2 AND r.stage = $3 AND t.id = r.task_id AND t.status = 'Held' AND t.reason <> 'StageBefore'
 )
 UPDATE cd_workflow_runner r SET resumed_by = $1::text
 FROM task t
@@ -376,15 +377,21 @@ WHERE r.cd_workflow_id = $2 AND r.stage = $3 AND t.id = r.task_id AND t.status =
 `
 
 type ResumeStageParams struct {
-	Actor string
-	RunID int64
-	Stage string
+	Actor       string
+	RunID       int64
+	Stage       string
+	ActorReason string
 }
 
 // A person lets the stage go on; whatever else holds it is looked at anew. What waited for a
 // window or for the end of a freeze starts in spite of both.
 func (q *Queries) ResumeStage(ctx context.Context, arg ResumeStageParams) (int64, error) {
-	result, err := q.db.Exec(ctx, resumeStage, arg.Actor, arg.RunID, arg.Stage)
+	result, err := q.db.Exec(ctx, resumeStage,
+		arg.Actor,
+		arg.RunID,
+		arg.Stage,
+		arg.ActorReason,
+	)
 	if err != nil {
 		return 0, err
 	}

@@ -93,9 +93,10 @@ WITH locked AS (
     WHERE t.id = l.id
     RETURNING t.id, t.workflow_name, t.namespace, t.owner_name, t.owner_uid, t.inputs, t.status, t.reason, t.message
 ), logged AS (
-    INSERT INTO event (kind, namespace, build_name, pipeline, pipeline_uid, run_id, task_id, stage, state, reason, message)
+    INSERT INTO event (kind, namespace, build_name, pipeline, pipeline_uid, run_id, task_id, stage, state, reason, message, actor, actor_reason)
     SELECT 'Task', m.namespace, COALESCE(m.inputs->>'build', ''), m.owner_name, m.owner_uid, COALESCE((m.inputs->>'run')::bigint, 0),
-           m.id, COALESCE(m.inputs->>'stage', ''), m.status, m.reason, m.message
+           m.id, COALESCE(m.inputs->>'stage', ''), m.status, m.reason, m.message,
+           COALESCE(m.inputs->>'actor', ''), COALESCE(m.inputs->>'actor_reason', '')
     FROM moved m WHERE m.status = 'Cancelled'
 )
 SELECT m.id, m.workflow_name, m.status, m.namespace, m.owner_name AS pipeline, m.owner_uid AS pipeline_uid, COALESCE(m.inputs->>'build', '')::text AS build_name
@@ -524,9 +525,10 @@ WITH locked AS (
       AND c.status IN ('Submitted', 'Pending', 'Held', 'Error', 'Cancelled')
     RETURNING t.id, t.workflow_name, t.namespace, t.owner_name, t.owner_uid, t.inputs, t.status, t.reason, t.message
 ), logged AS (
-    INSERT INTO event (kind, namespace, build_name, pipeline, pipeline_uid, run_id, task_id, stage, state, reason, message)
+    INSERT INTO event (kind, namespace, build_name, pipeline, pipeline_uid, run_id, task_id, stage, state, reason, message, actor, actor_reason)
     SELECT 'Task', m.namespace, COALESCE(m.inputs->>'build', ''), m.owner_name, m.owner_uid, COALESCE((m.inputs->>'run')::bigint, 0),
-           m.id, COALESCE(m.inputs->>'stage', ''), m.status, m.reason, m.message
+           m.id, COALESCE(m.inputs->>'stage', ''), m.status, m.reason, m.message,
+           COALESCE(m.inputs->>'actor', ''), COALESCE(m.inputs->>'actor_reason', '')
     FROM moved m WHERE m.status <> 'Pending' OR m.reason <> ''
 )
 SELECT m.id, m.workflow_name, m.status, m.namespace, m.owner_name AS pipeline, m.owner_uid AS pipeline_uid, COALESCE(m.inputs->>'build', '')::text AS build_name
@@ -797,9 +799,10 @@ WITH locked AS (
     WHERE t.id = l.id AND t.status = 'Pending'
     RETURNING t.id, t.namespace, t.owner_name, t.owner_uid, t.inputs, t.status, t.reason, t.message
 )
-INSERT INTO event (kind, namespace, build_name, pipeline, pipeline_uid, run_id, task_id, stage, state, reason, message)
+INSERT INTO event (kind, namespace, build_name, pipeline, pipeline_uid, run_id, task_id, stage, state, reason, message, actor, actor_reason)
 SELECT 'Task', m.namespace, COALESCE(m.inputs->>'build', ''), m.owner_name, m.owner_uid, COALESCE((m.inputs->>'run')::bigint, 0),
-       m.id, COALESCE(m.inputs->>'stage', ''), m.status, m.reason, m.message
+       m.id, COALESCE(m.inputs->>'stage', ''), m.status, m.reason, m.message,
+       COALESCE(m.inputs->>'actor', ''), COALESCE(m.inputs->>'actor_reason', '')
 FROM moved m WHERE m.status = 'Held'
 `
 
@@ -829,9 +832,9 @@ WITH made AS (
                  unnest($13::interval[]) AS fair_after, unnest($14::interval[]) AS delay) n
     RETURNING id, namespace, owner_name, owner_uid, identity, inputs, status, reason, message
 ), logged AS (
-    INSERT INTO event (kind, namespace, build_name, pipeline, pipeline_uid, run_id, task_id, stage, state, reason, message, actor)
+    INSERT INTO event (kind, namespace, build_name, pipeline, pipeline_uid, run_id, task_id, stage, state, reason, message, actor, actor_reason)
     SELECT 'Task', m.namespace, COALESCE(m.inputs->>'build', ''), m.owner_name, m.owner_uid, COALESCE((m.inputs->>'run')::bigint, 0),
-           m.id, COALESCE(m.inputs->>'stage', ''), m.status, m.reason, m.message, $15::text
+           m.id, COALESCE(m.inputs->>'stage', ''), m.status, m.reason, m.message, COALESCE(NULLIF($15::text, ''), m.inputs->>'actor', ''), COALESCE(m.inputs->>'actor_reason', '')
     FROM made m WHERE m.status <> 'Held' OR m.reason <> 'StageBefore'
 )
 SELECT id, identity FROM made
@@ -915,9 +918,10 @@ WITH wanted AS (
     WHERE t.id = o.id AND t.status IN ('Submitted', 'Running')
     RETURNING t.id, t.workflow_name, t.namespace, t.owner_name, t.owner_uid, t.inputs, t.status, t.reason, t.message
 ), logged AS (
-    INSERT INTO event (kind, namespace, build_name, pipeline, pipeline_uid, run_id, task_id, stage, state, reason, message)
+    INSERT INTO event (kind, namespace, build_name, pipeline, pipeline_uid, run_id, task_id, stage, state, reason, message, actor, actor_reason)
     SELECT 'Task', m.namespace, COALESCE(m.inputs->>'build', ''), m.owner_name, m.owner_uid, COALESCE((m.inputs->>'run')::bigint, 0),
-           m.id, COALESCE(m.inputs->>'stage', ''), m.status, m.reason, m.message
+           m.id, COALESCE(m.inputs->>'stage', ''), m.status, m.reason, m.message,
+           COALESCE(m.inputs->>'actor', ''), COALESCE(m.inputs->>'actor_reason', '')
     FROM moved m
 )
 SELECT m.id, m.workflow_name, m.status, m.namespace, m.owner_name AS pipeline, m.owner_uid AS pipeline_uid, COALESCE(m.inputs->>'build', '')::text AS build_name, false AS busy
@@ -1012,9 +1016,10 @@ WITH observed AS (
     WHERE t.id = o.id
     RETURNING t.id, t.workflow_name, t.namespace, t.owner_name, t.owner_uid, t.inputs, t.status, t.reason, t.message
 ), logged AS (
-    INSERT INTO event (kind, namespace, build_name, pipeline, pipeline_uid, run_id, task_id, stage, state, reason, message)
+    INSERT INTO event (kind, namespace, build_name, pipeline, pipeline_uid, run_id, task_id, stage, state, reason, message, actor, actor_reason)
     SELECT 'Task', m.namespace, COALESCE(m.inputs->>'build', ''), m.owner_name, m.owner_uid, COALESCE((m.inputs->>'run')::bigint, 0),
-           m.id, COALESCE(m.inputs->>'stage', ''), m.status, m.reason, m.message
+           m.id, COALESCE(m.inputs->>'stage', ''), m.status, m.reason, m.message,
+           COALESCE(m.inputs->>'actor', ''), COALESCE(m.inputs->>'actor_reason', '')
     FROM moved m
 )
 SELECT m.id, m.workflow_name, m.status, m.namespace, m.owner_name AS pipeline, m.owner_uid AS pipeline_uid, COALESCE(m.inputs->>'build', '')::text AS build_name, false AS busy
@@ -1363,14 +1368,15 @@ WITH locked AS (
         delayed_by = '',
         stop_reason = CASE WHEN t.stop_reason = '' THEN $2::text ELSE t.stop_reason END,
         stop_message = CASE WHEN t.stop_reason = '' THEN $3::text ELSE t.stop_message END,
+        inputs = CASE $4::text WHEN '' THEN t.inputs ELSE t.inputs || jsonb_build_object('actor', $4::text, 'actor_reason', $5::text) END,
         changed_at = now()
     FROM locked l
     WHERE t.id = l.id
     RETURNING t.id, t.workflow_name, t.namespace, t.owner_name, t.owner_uid, t.inputs, t.status, t.reason, t.message, l.ends
 ), logged AS (
-    INSERT INTO event (kind, namespace, build_name, pipeline, pipeline_uid, run_id, task_id, stage, state, reason, message, actor)
+    INSERT INTO event (kind, namespace, build_name, pipeline, pipeline_uid, run_id, task_id, stage, state, reason, message, actor, actor_reason)
     SELECT 'Task', m.namespace, COALESCE(m.inputs->>'build', ''), m.owner_name, m.owner_uid, COALESCE((m.inputs->>'run')::bigint, 0),
-           m.id, COALESCE(m.inputs->>'stage', ''), m.status, m.reason, m.message, $4::text
+           m.id, COALESCE(m.inputs->>'stage', ''), m.status, m.reason, m.message, COALESCE(NULLIF($4::text, ''), m.inputs->>'actor', ''), COALESCE(m.inputs->>'actor_reason', '')
     FROM moved m WHERE m.ends
 )
 SELECT m.id, m.workflow_name, m.status, m.namespace, m.owner_name AS pipeline, m.owner_uid AS pipeline_uid, COALESCE(m.inputs->>'build', '')::text AS build_name
@@ -1378,10 +1384,11 @@ FROM moved m
 `
 
 type StopTasksParams struct {
-	RunIds  []int64
-	Reason  string
-	Message string
-	Actor   string
+	RunIds      []int64
+	Reason      string
+	Message     string
+	Actor       string
+	ActorReason string
 }
 
 type StopTasksRow struct {
@@ -1404,6 +1411,7 @@ func (q *Queries) StopTasks(ctx context.Context, arg StopTasksParams) ([]StopTas
 		arg.Reason,
 		arg.Message,
 		arg.Actor,
+		arg.ActorReason,
 	)
 	if err != nil {
 		return nil, err

@@ -579,7 +579,7 @@ func (q *Queries) ViewEventScanEnd(ctx context.Context, arg ViewEventScanEndPara
 }
 
 const viewEventsAfter = `-- name: ViewEventsAfter :many
-SELECT xid::text AS xid_text, id, at, kind, namespace, build_name, pipeline, run_id, task_id, stage, state, reason, message, actor
+SELECT xid::text AS xid_text, id, at, kind, namespace, build_name, pipeline, run_id, task_id, stage, state, reason, message, actor, actor_reason
 FROM event
 WHERE (event.xid, event.id) > (($1::text)::xid8, $2::bigint)
   AND event.xid < pg_snapshot_xmin(pg_current_snapshot()) AND event.kind <> 'Cluster'
@@ -594,20 +594,21 @@ type ViewEventsAfterParams struct {
 }
 
 type ViewEventsAfterRow struct {
-	XidText   string
-	ID        int64
-	At        pgtype.Timestamptz
-	Kind      string
-	Namespace string
-	BuildName string
-	Pipeline  string
-	RunID     int64
-	TaskID    int64
-	Stage     string
-	State     string
-	Reason    string
-	Message   string
-	Actor     string
+	XidText     string
+	ID          int64
+	At          pgtype.Timestamptz
+	Kind        string
+	Namespace   string
+	BuildName   string
+	Pipeline    string
+	RunID       int64
+	TaskID      int64
+	Stage       string
+	State       string
+	Reason      string
+	Message     string
+	Actor       string
+	ActorReason string
 }
 
 // Follows the events in an order in which none is missed, as EventsAfter does. What happens to
@@ -636,6 +637,7 @@ func (q *Queries) ViewEventsAfter(ctx context.Context, arg ViewEventsAfterParams
 			&i.Reason,
 			&i.Message,
 			&i.Actor,
+			&i.ActorReason,
 		); err != nil {
 			return nil, err
 		}
@@ -648,8 +650,8 @@ func (q *Queries) ViewEventsAfter(ctx context.Context, arg ViewEventsAfterParams
 }
 
 const viewEventsBefore = `-- name: ViewEventsBefore :many
-SELECT e.xid_text, e.id, e.at, e.kind, e.namespace, e.build_name, e.pipeline, e.run_id, e.task_id, e.stage, e.state, e.reason, e.message, e.actor FROM (
-    SELECT xid::text AS xid_text, id, at, kind, namespace, build_name, pipeline, run_id, task_id, stage, state, reason, message, actor
+SELECT e.xid_text, e.id, e.at, e.kind, e.namespace, e.build_name, e.pipeline, e.run_id, e.task_id, e.stage, e.state, e.reason, e.message, e.actor, e.actor_reason FROM (
+    SELECT xid::text AS xid_text, id, at, kind, namespace, build_name, pipeline, run_id, task_id, stage, state, reason, message, actor, actor_reason
     FROM event
     WHERE (event.xid, event.id) < (($1::text)::xid8, $2::bigint)
     ORDER BY event.xid DESC, event.id DESC
@@ -673,20 +675,21 @@ type ViewEventsBeforeParams struct {
 }
 
 type ViewEventsBeforeRow struct {
-	XidText   string
-	ID        int64
-	At        pgtype.Timestamptz
-	Kind      string
-	Namespace string
-	BuildName string
-	Pipeline  string
-	RunID     int64
-	TaskID    int64
-	Stage     string
-	State     string
-	Reason    string
-	Message   string
-	Actor     string
+	XidText     string
+	ID          int64
+	At          pgtype.Timestamptz
+	Kind        string
+	Namespace   string
+	BuildName   string
+	Pipeline    string
+	RunID       int64
+	TaskID      int64
+	Stage       string
+	State       string
+	Reason      string
+	Message     string
+	Actor       string
+	ActorReason string
 }
 
 // History, the newest first. At most so many rows are looked at, whatever the filter, so
@@ -724,6 +727,7 @@ func (q *Queries) ViewEventsBefore(ctx context.Context, arg ViewEventsBeforePara
 			&i.Reason,
 			&i.Message,
 			&i.Actor,
+			&i.ActorReason,
 		); err != nil {
 			return nil, err
 		}
@@ -736,7 +740,7 @@ func (q *Queries) ViewEventsBefore(ctx context.Context, arg ViewEventsBeforePara
 }
 
 const viewEventsOfBuildAfter = `-- name: ViewEventsOfBuildAfter :many
-SELECT xid::text AS xid_text, id, at, kind, namespace, build_name, pipeline, run_id, task_id, stage, state, reason, message, actor
+SELECT xid::text AS xid_text, id, at, kind, namespace, build_name, pipeline, run_id, task_id, stage, state, reason, message, actor, actor_reason
 FROM event
 WHERE event.namespace = $1 AND event.build_name = $2 AND (event.xid, event.id) > (($3::text)::xid8, $4::bigint)
   AND ($5::bigint = 0 OR event.run_id = $5::bigint)
@@ -754,20 +758,21 @@ type ViewEventsOfBuildAfterParams struct {
 }
 
 type ViewEventsOfBuildAfterRow struct {
-	XidText   string
-	ID        int64
-	At        pgtype.Timestamptz
-	Kind      string
-	Namespace string
-	BuildName string
-	Pipeline  string
-	RunID     int64
-	TaskID    int64
-	Stage     string
-	State     string
-	Reason    string
-	Message   string
-	Actor     string
+	XidText     string
+	ID          int64
+	At          pgtype.Timestamptz
+	Kind        string
+	Namespace   string
+	BuildName   string
+	Pipeline    string
+	RunID       int64
+	TaskID      int64
+	Stage       string
+	State       string
+	Reason      string
+	Message     string
+	Actor       string
+	ActorReason string
 }
 
 func (q *Queries) ViewEventsOfBuildAfter(ctx context.Context, arg ViewEventsOfBuildAfterParams) ([]ViewEventsOfBuildAfterRow, error) {
@@ -801,6 +806,7 @@ func (q *Queries) ViewEventsOfBuildAfter(ctx context.Context, arg ViewEventsOfBu
 			&i.Reason,
 			&i.Message,
 			&i.Actor,
+			&i.ActorReason,
 		); err != nil {
 			return nil, err
 		}
@@ -813,7 +819,7 @@ func (q *Queries) ViewEventsOfBuildAfter(ctx context.Context, arg ViewEventsOfBu
 }
 
 const viewEventsOfBuildBefore = `-- name: ViewEventsOfBuildBefore :many
-SELECT xid::text AS xid_text, id, at, kind, namespace, build_name, pipeline, run_id, task_id, stage, state, reason, message, actor
+SELECT xid::text AS xid_text, id, at, kind, namespace, build_name, pipeline, run_id, task_id, stage, state, reason, message, actor, actor_reason
 FROM event
 WHERE event.namespace = $1 AND event.build_name = $2 AND (event.xid, event.id) < (($3::text)::xid8, $4::bigint)
   AND ($5::text = '' OR event.pipeline = $5::text) AND ($6::text = '' OR event.kind = $6::text)
@@ -832,20 +838,21 @@ type ViewEventsOfBuildBeforeParams struct {
 }
 
 type ViewEventsOfBuildBeforeRow struct {
-	XidText   string
-	ID        int64
-	At        pgtype.Timestamptz
-	Kind      string
-	Namespace string
-	BuildName string
-	Pipeline  string
-	RunID     int64
-	TaskID    int64
-	Stage     string
-	State     string
-	Reason    string
-	Message   string
-	Actor     string
+	XidText     string
+	ID          int64
+	At          pgtype.Timestamptz
+	Kind        string
+	Namespace   string
+	BuildName   string
+	Pipeline    string
+	RunID       int64
+	TaskID      int64
+	Stage       string
+	State       string
+	Reason      string
+	Message     string
+	Actor       string
+	ActorReason string
 }
 
 func (q *Queries) ViewEventsOfBuildBefore(ctx context.Context, arg ViewEventsOfBuildBeforeParams) ([]ViewEventsOfBuildBeforeRow, error) {
@@ -880,6 +887,7 @@ func (q *Queries) ViewEventsOfBuildBefore(ctx context.Context, arg ViewEventsOfB
 			&i.Reason,
 			&i.Message,
 			&i.Actor,
+			&i.ActorReason,
 		); err != nil {
 			return nil, err
 		}

@@ -195,31 +195,33 @@ func (q *Queries) LockNewestWave(ctx context.Context, imageUid string) ([]LockNe
 
 const moveWave = `-- name: MoveWave :execrows
 WITH moved AS (
-    UPDATE wave SET state = $2::text, message = $3::text,
-           ended_at = CASE WHEN $2::text IN ('Succeeded', 'Failed', 'Cancelled') THEN now() END
-    WHERE wave.image_uid = $4 AND wave.number = $5 AND wave.state = $6::text
+    UPDATE wave SET state = $3::text, message = $4::text,
+           ended_at = CASE WHEN $3::text IN ('Succeeded', 'Failed', 'Cancelled') THEN now() END
+    WHERE wave.image_uid = $5 AND wave.number = $6 AND wave.state = $7::text
     RETURNING wave.image_uid, wave.number, wave.state
 )
-INSERT INTO event (kind, namespace, pipeline, run_id, state, message, actor)
+INSERT INTO event (kind, namespace, pipeline, run_id, state, message, actor, actor_reason)
 SELECT 'Wave', b.namespace, b.name, m.number, m.state,
        (SELECT format('%s of %s built, %s failed, %s skipped', count(*) FILTER (WHERE i.state = 'Succeeded'), count(*),
                       count(*) FILTER (WHERE i.state = 'Failed'), count(*) FILTER (WHERE i.state = 'Skipped'))
-        FROM wave_item i WHERE i.image_uid = m.image_uid AND i.number = m.number), $1::text
+        FROM wave_item i WHERE i.image_uid = m.image_uid AND i.number = m.number), $1::text, $2::text
 FROM moved m JOIN base_image b ON b.image_uid = m.image_uid
 `
 
 type MoveWaveParams struct {
-	Actor    string
-	State    string
-	Message  string
-	ImageUid string
-	Number   int64
-	Was      string
+	Actor       string
+	ActorReason string
+	State       string
+	Message     string
+	ImageUid    string
+	Number      int64
+	Was         string
 }
 
 func (q *Queries) MoveWave(ctx context.Context, arg MoveWaveParams) (int64, error) {
 	result, err := q.db.Exec(ctx, moveWave,
 		arg.Actor,
+		arg.ActorReason,
 		arg.State,
 		arg.Message,
 		arg.ImageUid,

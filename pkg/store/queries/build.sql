@@ -20,8 +20,10 @@ WITH made AS (
     ON CONFLICT DO NOTHING
     RETURNING id, namespace, owner_name, owner_uid, inputs, status, reason
 )
-INSERT INTO event (kind, namespace, build_name, pipeline, pipeline_uid, task_id, stage, state, reason)
-SELECT 'Task', m.namespace, m.inputs->>'build', m.owner_name, m.owner_uid, m.id, m.inputs->>'stage', m.status, m.reason FROM made m;
+INSERT INTO event (kind, namespace, build_name, pipeline, pipeline_uid, task_id, stage, state, reason, actor, actor_reason)
+SELECT 'Task', m.namespace, m.inputs->>'build', m.owner_name, m.owner_uid, m.id, m.inputs->>'stage', m.status, m.reason,
+       COALESCE(m.inputs->>'actor', ''), COALESCE(m.inputs->>'actor_reason', '')
+FROM made m;
 
 -- name: BuildTasks :many
 -- The tasks of builds.
@@ -48,8 +50,10 @@ WITH wanted AS (
     FROM wanted w WHERE t.id = w.id AND t.status = 'Held' AND w.status IN ('Pending', 'Superseded', 'Cancelled', 'Error')
     RETURNING t.id, t.namespace, t.owner_name, t.owner_uid, t.inputs, t.status, t.reason, t.message
 )
-INSERT INTO event (kind, namespace, build_name, pipeline, pipeline_uid, task_id, stage, state, reason, message)
-SELECT 'Task', m.namespace, m.inputs->>'build', m.owner_name, m.owner_uid, m.id, m.inputs->>'stage', m.status, m.reason, m.message FROM moved m;
+INSERT INTO event (kind, namespace, build_name, pipeline, pipeline_uid, task_id, stage, state, reason, message, actor, actor_reason)
+SELECT 'Task', m.namespace, m.inputs->>'build', m.owner_name, m.owner_uid, m.id, m.inputs->>'stage', m.status, m.reason, m.message,
+       COALESCE(m.inputs->>'actor', ''), COALESCE(m.inputs->>'actor_reason', '')
+FROM moved m;
 
 -- name: StopBuildTasks :execrows
 -- Ends builds that wait, and has the Workflows stopped of those that are active. One that was
@@ -65,12 +69,14 @@ WITH locked AS (
         message = CASE WHEN l.ends THEN @message::text ELSE t.message END,
         finished_at = CASE WHEN l.ends THEN now() ELSE t.finished_at END,
         available_at = CASE WHEN t.status = 'Pending' THEN '-infinity' ELSE t.available_at END,
-        delayed_by = '', stop_reason = @reason::text, stop_message = @message::text, changed_at = now()
+        delayed_by = '', stop_reason = @reason::text, stop_message = @message::text,
+        inputs = CASE @actor::text WHEN '' THEN t.inputs ELSE t.inputs || jsonb_build_object('actor', @actor::text, 'actor_reason', @actor_reason::text) END,
+        changed_at = now()
     FROM locked l WHERE t.id = l.id
     RETURNING t.id, t.namespace, t.owner_name, t.owner_uid, t.inputs, t.status, t.reason, t.message, l.ends
 ), logged AS (
-    INSERT INTO event (kind, namespace, build_name, pipeline, pipeline_uid, task_id, stage, state, reason, message, actor)
-    SELECT 'Task', m.namespace, m.inputs->>'build', m.owner_name, m.owner_uid, m.id, m.inputs->>'stage', m.status, m.reason, m.message, @actor::text
+    INSERT INTO event (kind, namespace, build_name, pipeline, pipeline_uid, task_id, stage, state, reason, message, actor, actor_reason)
+    SELECT 'Task', m.namespace, m.inputs->>'build', m.owner_name, m.owner_uid, m.id, m.inputs->>'stage', m.status, m.reason, m.message, COALESCE(NULLIF(@actor::text, ''), m.inputs->>'actor', ''), COALESCE(m.inputs->>'actor_reason', '')
     FROM moved m WHERE m.ends
 )
 SELECT id FROM moved;

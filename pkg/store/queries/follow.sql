@@ -13,7 +13,7 @@ WITH ended AS MATERIALIZED (
     LIMIT @most
 )
 SELECT t.id, r.id AS stage_id, r.cd_workflow_id, r.stage, r.attempt, t.status, t.reason, t.message, t.priority, t.stop_reason, (t.submitted_at IS NOT NULL)::boolean AS had_workflow,
-       COALESCE(t.inputs->>'parent', '')::text AS parent, t.cluster,
+       COALESCE(t.inputs->>'parent', '')::text AS parent, COALESCE(t.inputs->>'actor', '')::text AS actor, COALESCE(t.inputs->>'actor_reason', '')::text AS actor_reason, t.cluster,
        w.turn_id, w.namespace, w.pipeline, w.pipeline_uid, w.run, w.artifacts, w.also, w.descends, w.again, w.whole, w.overtaken,
        o.reopened, o.ahead, o.under_way, o.worst, o.later,
        a.image, a.digest,
@@ -98,9 +98,9 @@ WITH released AS (
       AND ((t.status, t.reason) IS DISTINCT FROM (locked.status, locked.reason) OR (t.reason IN ('Window', 'Freeze') AND t.message <> locked.message))
     RETURNING t.id, t.namespace, t.owner_name, t.owner_uid, t.inputs, t.status, t.reason, t.message
 )
-INSERT INTO event (kind, namespace, build_name, pipeline, pipeline_uid, run_id, task_id, stage, state, reason, message, actor)
+INSERT INTO event (kind, namespace, build_name, pipeline, pipeline_uid, run_id, task_id, stage, state, reason, message, actor, actor_reason)
 SELECT 'Task', m.namespace, COALESCE(m.inputs->>'build', ''), m.owner_name, m.owner_uid, COALESCE((m.inputs->>'run')::bigint, 0),
-       m.id, COALESCE(m.inputs->>'stage', ''), m.status, m.reason, m.message, @actor::text
+       m.id, COALESCE(m.inputs->>'stage', ''), m.status, m.reason, m.message, COALESCE(NULLIF(@actor::text, ''), m.inputs->>'actor', ''), COALESCE(m.inputs->>'actor_reason', '')
 FROM moved m;
 
 -- name: CancelLaterStages :exec
@@ -116,9 +116,10 @@ WITH locked AS (
     FROM locked WHERE t.id = locked.id AND t.status = 'Held'
     RETURNING t.id, t.namespace, t.owner_name, t.owner_uid, t.inputs, t.status, t.reason, t.message
 )
-INSERT INTO event (kind, namespace, build_name, pipeline, pipeline_uid, run_id, task_id, stage, state, reason, message)
+INSERT INTO event (kind, namespace, build_name, pipeline, pipeline_uid, run_id, task_id, stage, state, reason, message, actor, actor_reason)
 SELECT 'Task', m.namespace, COALESCE(m.inputs->>'build', ''), m.owner_name, m.owner_uid, COALESCE((m.inputs->>'run')::bigint, 0),
-       m.id, COALESCE(m.inputs->>'stage', ''), m.status, m.reason, m.message
+       m.id, COALESCE(m.inputs->>'stage', ''), m.status, m.reason, m.message,
+       COALESCE(m.inputs->>'actor', ''), COALESCE(m.inputs->>'actor_reason', '')
 FROM moved m;
 
 -- name: RetryStages :exec
@@ -128,16 +129,23 @@ FROM (SELECT unnest(@stage_ids::bigint[]) AS id, unnest(@task_ids::bigint[]) AS 
 WHERE r.id = n.id;
 
 -- name: FinishRuns :exec
+-- The event tells who has stopped the run, or asked for it, or let a stage of it go on.
 WITH finished AS (
     UPDATE cd_workflow w
     SET outcome = f.outcome, finished_at = now()
     FROM (SELECT unnest(@cd_workflow_ids::bigint[]) AS id, unnest(@outcomes::text[]) AS outcome) f
     WHERE w.id = f.id AND w.outcome IS NULL
-    RETURNING w.id, w.namespace, w.build_uid, w.pipeline, w.pipeline_uid, w.outcome
+    RETURNING w.id, w.namespace, w.build_uid, w.pipeline, w.pipeline_uid, w.outcome, w.actor
 )
-INSERT INTO event (kind, namespace, build_name, pipeline, pipeline_uid, run_id, state)
-SELECT 'Run', f.namespace, b.build_name, f.pipeline, f.pipeline_uid, f.id, f.outcome
-FROM finished f JOIN ci_build b ON b.build_uid = f.build_uid;
+INSERT INTO event (kind, namespace, build_name, pipeline, pipeline_uid, run_id, state, actor, actor_reason)
+SELECT 'Run', f.namespace, b.build_name, f.pipeline, f.pipeline_uid, f.id, f.outcome,
+       COALESCE(asked.inputs->>'actor', f.actor), COALESCE(asked.inputs->>'actor_reason', '')
+FROM finished f JOIN ci_build b ON b.build_uid = f.build_uid
+LEFT JOIN LATERAL (
+    SELECT t.inputs FROM cd_workflow_runner r JOIN task t ON t.id = r.task_id
+    WHERE r.cd_workflow_id = f.id AND t.inputs ? 'actor'
+    ORDER BY t.stop_reason <> '' DESC, t.inputs->>'actor' = f.actor DESC, r.id DESC LIMIT 1
+) asked ON true;
 
 -- name: SetDeployed :exec
 -- The DEPLOY stages of these runs have succeeded.

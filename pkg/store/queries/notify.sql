@@ -38,7 +38,7 @@ WHERE xid < (@end_xid::text)::xid8 AND server = @server AND watched = @watched;
 -- name: UntoldEvents :many
 -- What comes after the cursor, as EventsAfter does it. Events up to floor_id came with a dump:
 -- their transaction ids are of another server, and say nothing here.
-SELECT e.xid::text AS xid, e.id, e.at, e.kind, e.namespace, e.build_name, e.pipeline, e.pipeline_uid, e.run_id, e.stage, e.state, e.reason, e.message, e.actor, e.cluster
+SELECT e.xid::text AS xid, e.id, e.at, e.kind, e.namespace, e.build_name, e.pipeline, e.pipeline_uid, e.run_id, e.stage, e.state, e.reason, e.message, e.actor, e.actor_reason, e.cluster
 FROM (
     SELECT * FROM event
     WHERE (event.xid, event.id) > ((@after_xid::text)::xid8, @after_id::bigint)
@@ -51,7 +51,7 @@ ORDER BY e.xid, e.id;
 -- name: MovedEvents :many
 -- What comes after the cursor by its id, in a database server that has transaction ids of its
 -- own: the events that a dump held and that had not been told.
-SELECT e.xid::text AS xid, e.id, e.at, e.kind, e.namespace, e.build_name, e.pipeline, e.pipeline_uid, e.run_id, e.stage, e.state, e.reason, e.message, e.actor, e.cluster
+SELECT e.xid::text AS xid, e.id, e.at, e.kind, e.namespace, e.build_name, e.pipeline, e.pipeline_uid, e.run_id, e.stage, e.state, e.reason, e.message, e.actor, e.actor_reason, e.cluster
 FROM event e
 WHERE e.id > @after_id::bigint
 ORDER BY e.id

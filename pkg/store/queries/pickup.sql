@@ -25,9 +25,10 @@ WITH marked AS (
     WHERE t.id = l.id AND t.status = 'Submitted' AND t.reason <> l.reason
     RETURNING t.id, t.workflow_name, t.namespace, t.owner_name, t.owner_uid, t.inputs, t.status, t.reason, t.message
 ), logged AS (
-    INSERT INTO event (kind, namespace, build_name, pipeline, pipeline_uid, run_id, task_id, stage, state, reason, message)
+    INSERT INTO event (kind, namespace, build_name, pipeline, pipeline_uid, run_id, task_id, stage, state, reason, message, actor, actor_reason)
     SELECT 'Task', m.namespace, COALESCE(m.inputs->>'build', ''), m.owner_name, m.owner_uid, COALESCE((m.inputs->>'run')::bigint, 0),
-           m.id, COALESCE(m.inputs->>'stage', ''), m.status, m.reason, m.message
+           m.id, COALESCE(m.inputs->>'stage', ''), m.status, m.reason, m.message,
+           COALESCE(m.inputs->>'actor', ''), COALESCE(m.inputs->>'actor_reason', '')
     FROM moved m
 )
 SELECT m.id, m.workflow_name, m.status, m.namespace, m.owner_name AS pipeline, m.owner_uid AS pipeline_uid, COALESCE(m.inputs->>'build', '')::text AS build_name

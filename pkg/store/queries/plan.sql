@@ -70,5 +70,5 @@ WITH decided AS (
           IS DISTINCT FROM (excluded.outcome, excluded.reason, excluded.message, excluded.waits_for)
     RETURNING namespace, build_name, pipeline, pipeline_uid, outcome, reason, message
 )
-INSERT INTO event (kind, namespace, build_name, pipeline, pipeline_uid, state, reason, message, actor)
-SELECT 'Decision', namespace, build_name, pipeline, pipeline_uid, outcome, reason, message, @actor::text FROM decided;
+INSERT INTO event (kind, namespace, build_name, pipeline, pipeline_uid, state, reason, message, actor, actor_reason)
+SELECT 'Decision', namespace, build_name, pipeline, pipeline_uid, outcome, reason, message, @actor::text, @actor_reason::text FROM decided;

@@ -10,9 +10,9 @@ WITH recorded AS (
     ON CONFLICT DO NOTHING
     RETURNING namespace, action, phase, run_id, message, actor, reason, at
 ), logged AS (
-    INSERT INTO event (kind, namespace, build_name, pipeline, pipeline_uid, run_id, state, reason, message, actor)
+    INSERT INTO event (kind, namespace, build_name, pipeline, pipeline_uid, run_id, state, reason, message, actor, actor_reason)
     SELECT 'Request', namespace, @build_name::text, @pipeline::text, @pipeline_uid::text, run_id, phase, action,
-           message || CASE reason WHEN '' THEN '' ELSE ' (' || reason || ')' END, actor
+           message || CASE reason WHEN '' THEN '' ELSE ' (' || reason || ')' END, actor, reason
     FROM recorded
 )
 SELECT at FROM recorded;
@@ -51,9 +51,10 @@ GROUP BY w.ci_artifact_id;
 -- A person lets the stage go on; whatever else holds it is looked at anew. What waited for a
 -- window or for the end of a freeze starts in spite of both.
 WITH resumed AS (
-    UPDATE task t SET inputs = t.inputs || '{"resumed": true}'
+    UPDATE task t SET inputs = t.inputs || jsonb_build_object('actor', @actor::text, 'actor_reason', @actor_reason::text)
+        || CASE WHEN t.reason IN ('Window', 'Freeze') THEN '{"resumed": true}' ELSE '{}' END::jsonb
     FROM cd_workflow_runner r
-    WHERE r.cd_workflow_id = @run_id AND r.stage = @stage AND t.id = r.task_id AND t.status = 'Held' AND t.reason IN ('Window', 'Freeze')
+    WHERE r.cd_workflow_id = @run_id AND r.stage = @stage AND t.id = r.task_id AND t.status = 'Held' AND t.reason <> 'StageBefore'
 )
 UPDATE cd_workflow_runner r SET resumed_by = @actor::text
 FROM task t

@@ -195,9 +195,10 @@ WITH locked AS (
       AND c.status IN ('Submitted', 'Pending', 'Held', 'Error', 'Cancelled')
     RETURNING t.id, t.workflow_name, t.namespace, t.owner_name, t.owner_uid, t.inputs, t.status, t.reason, t.message
 ), logged AS (
-    INSERT INTO event (kind, namespace, build_name, pipeline, pipeline_uid, run_id, task_id, stage, state, reason, message)
+    INSERT INTO event (kind, namespace, build_name, pipeline, pipeline_uid, run_id, task_id, stage, state, reason, message, actor, actor_reason)
     SELECT 'Task', m.namespace, COALESCE(m.inputs->>'build', ''), m.owner_name, m.owner_uid, COALESCE((m.inputs->>'run')::bigint, 0),
-           m.id, COALESCE(m.inputs->>'stage', ''), m.status, m.reason, m.message
+           m.id, COALESCE(m.inputs->>'stage', ''), m.status, m.reason, m.message,
+           COALESCE(m.inputs->>'actor', ''), COALESCE(m.inputs->>'actor_reason', '')
     FROM moved m WHERE m.status <> 'Pending' OR m.reason <> ''
 )
 SELECT m.id, m.workflow_name, m.status, m.namespace, m.owner_name AS pipeline, m.owner_uid AS pipeline_uid, COALESCE(m.inputs->>'build', '')::text AS build_name
@@ -297,9 +298,10 @@ WITH observed AS (
     WHERE t.id = o.id
     RETURNING t.id, t.workflow_name, t.namespace, t.owner_name, t.owner_uid, t.inputs, t.status, t.reason, t.message
 ), logged AS (
-    INSERT INTO event (kind, namespace, build_name, pipeline, pipeline_uid, run_id, task_id, stage, state, reason, message)
+    INSERT INTO event (kind, namespace, build_name, pipeline, pipeline_uid, run_id, task_id, stage, state, reason, message, actor, actor_reason)
     SELECT 'Task', m.namespace, COALESCE(m.inputs->>'build', ''), m.owner_name, m.owner_uid, COALESCE((m.inputs->>'run')::bigint, 0),
-           m.id, COALESCE(m.inputs->>'stage', ''), m.status, m.reason, m.message
+           m.id, COALESCE(m.inputs->>'stage', ''), m.status, m.reason, m.message,
+           COALESCE(m.inputs->>'actor', ''), COALESCE(m.inputs->>'actor_reason', '')
     FROM moved m
 )
 SELECT m.id, m.workflow_name, m.status, m.namespace, m.owner_name AS pipeline, m.owner_uid AS pipeline_uid, COALESCE(m.inputs->>'build', '')::text AS build_name, false AS busy
@@ -328,9 +330,10 @@ WITH wanted AS (
     WHERE t.id = o.id AND t.status IN ('Submitted', 'Running')
     RETURNING t.id, t.workflow_name, t.namespace, t.owner_name, t.owner_uid, t.inputs, t.status, t.reason, t.message
 ), logged AS (
-    INSERT INTO event (kind, namespace, build_name, pipeline, pipeline_uid, run_id, task_id, stage, state, reason, message)
+    INSERT INTO event (kind, namespace, build_name, pipeline, pipeline_uid, run_id, task_id, stage, state, reason, message, actor, actor_reason)
     SELECT 'Task', m.namespace, COALESCE(m.inputs->>'build', ''), m.owner_name, m.owner_uid, COALESCE((m.inputs->>'run')::bigint, 0),
-           m.id, COALESCE(m.inputs->>'stage', ''), m.status, m.reason, m.message
+           m.id, COALESCE(m.inputs->>'stage', ''), m.status, m.reason, m.message,
+           COALESCE(m.inputs->>'actor', ''), COALESCE(m.inputs->>'actor_reason', '')
     FROM moved m
 )
 SELECT m.id, m.workflow_name, m.status, m.namespace, m.owner_name AS pipeline, m.owner_uid AS pipeline_uid, COALESCE(m.inputs->>'build', '')::text AS build_name, false AS busy
@@ -386,14 +389,15 @@ WITH locked AS (
         delayed_by = '',
         stop_reason = CASE WHEN t.stop_reason = '' THEN @reason::text ELSE t.stop_reason END,
         stop_message = CASE WHEN t.stop_reason = '' THEN @message::text ELSE t.stop_message END,
+        inputs = CASE @actor::text WHEN '' THEN t.inputs ELSE t.inputs || jsonb_build_object('actor', @actor::text, 'actor_reason', @actor_reason::text) END,
         changed_at = now()
     FROM locked l
     WHERE t.id = l.id
     RETURNING t.id, t.workflow_name, t.namespace, t.owner_name, t.owner_uid, t.inputs, t.status, t.reason, t.message, l.ends
 ), logged AS (
-    INSERT INTO event (kind, namespace, build_name, pipeline, pipeline_uid, run_id, task_id, stage, state, reason, message, actor)
+    INSERT INTO event (kind, namespace, build_name, pipeline, pipeline_uid, run_id, task_id, stage, state, reason, message, actor, actor_reason)
     SELECT 'Task', m.namespace, COALESCE(m.inputs->>'build', ''), m.owner_name, m.owner_uid, COALESCE((m.inputs->>'run')::bigint, 0),
-           m.id, COALESCE(m.inputs->>'stage', ''), m.status, m.reason, m.message, @actor::text
+           m.id, COALESCE(m.inputs->>'stage', ''), m.status, m.reason, m.message, COALESCE(NULLIF(@actor::text, ''), m.inputs->>'actor', ''), COALESCE(m.inputs->>'actor_reason', '')
     FROM moved m WHERE m.ends
 )
 SELECT m.id, m.workflow_name, m.status, m.namespace, m.owner_name AS pipeline, m.owner_uid AS pipeline_uid, COALESCE(m.inputs->>'build', '')::text AS build_name
@@ -419,9 +423,10 @@ WITH locked AS (
     WHERE t.id = l.id
     RETURNING t.id, t.workflow_name, t.namespace, t.owner_name, t.owner_uid, t.inputs, t.status, t.reason, t.message
 ), logged AS (
-    INSERT INTO event (kind, namespace, build_name, pipeline, pipeline_uid, run_id, task_id, stage, state, reason, message)
+    INSERT INTO event (kind, namespace, build_name, pipeline, pipeline_uid, run_id, task_id, stage, state, reason, message, actor, actor_reason)
     SELECT 'Task', m.namespace, COALESCE(m.inputs->>'build', ''), m.owner_name, m.owner_uid, COALESCE((m.inputs->>'run')::bigint, 0),
-           m.id, COALESCE(m.inputs->>'stage', ''), m.status, m.reason, m.message
+           m.id, COALESCE(m.inputs->>'stage', ''), m.status, m.reason, m.message,
+           COALESCE(m.inputs->>'actor', ''), COALESCE(m.inputs->>'actor_reason', '')
     FROM moved m WHERE m.status = 'Cancelled'
 )
 SELECT m.id, m.workflow_name, m.status, m.namespace, m.owner_name AS pipeline, m.owner_uid AS pipeline_uid, COALESCE(m.inputs->>'build', '')::text AS build_name
@@ -444,9 +449,10 @@ WITH locked AS (
     WHERE t.id = l.id AND t.status = 'Pending'
     RETURNING t.id, t.namespace, t.owner_name, t.owner_uid, t.inputs, t.status, t.reason, t.message
 )
-INSERT INTO event (kind, namespace, build_name, pipeline, pipeline_uid, run_id, task_id, stage, state, reason, message)
+INSERT INTO event (kind, namespace, build_name, pipeline, pipeline_uid, run_id, task_id, stage, state, reason, message, actor, actor_reason)
 SELECT 'Task', m.namespace, COALESCE(m.inputs->>'build', ''), m.owner_name, m.owner_uid, COALESCE((m.inputs->>'run')::bigint, 0),
-       m.id, COALESCE(m.inputs->>'stage', ''), m.status, m.reason, m.message
+       m.id, COALESCE(m.inputs->>'stage', ''), m.status, m.reason, m.message,
+       COALESCE(m.inputs->>'actor', ''), COALESCE(m.inputs->>'actor_reason', '')
 FROM moved m WHERE m.status = 'Held';
 
 -- name: SetPriority :execrows
@@ -482,9 +488,9 @@ WITH made AS (
                  unnest(@fair_afters::interval[]) AS fair_after, unnest(@delays::interval[]) AS delay) n
     RETURNING id, namespace, owner_name, owner_uid, identity, inputs, status, reason, message
 ), logged AS (
-    INSERT INTO event (kind, namespace, build_name, pipeline, pipeline_uid, run_id, task_id, stage, state, reason, message, actor)
+    INSERT INTO event (kind, namespace, build_name, pipeline, pipeline_uid, run_id, task_id, stage, state, reason, message, actor, actor_reason)
     SELECT 'Task', m.namespace, COALESCE(m.inputs->>'build', ''), m.owner_name, m.owner_uid, COALESCE((m.inputs->>'run')::bigint, 0),
-           m.id, COALESCE(m.inputs->>'stage', ''), m.status, m.reason, m.message, @actor::text
+           m.id, COALESCE(m.inputs->>'stage', ''), m.status, m.reason, m.message, COALESCE(NULLIF(@actor::text, ''), m.inputs->>'actor', ''), COALESCE(m.inputs->>'actor_reason', '')
     FROM made m WHERE m.status <> 'Held' OR m.reason <> 'StageBefore'
 )
 SELECT id, identity FROM made;

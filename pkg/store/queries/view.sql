@@ -203,7 +203,7 @@ SELECT (SELECT count(*) FROM task WHERE status = 'Held' AND reason <> 'StageBefo
 -- History, the newest first. At most so many rows are looked at, whatever the filter, so
 -- that a filter that nothing passes costs no more than one that all pass.
 SELECT e.* FROM (
-    SELECT xid::text AS xid_text, id, at, kind, namespace, build_name, pipeline, run_id, task_id, stage, state, reason, message, actor
+    SELECT xid::text AS xid_text, id, at, kind, namespace, build_name, pipeline, run_id, task_id, stage, state, reason, message, actor, actor_reason
     FROM event
     WHERE (event.xid, event.id) < ((@before_xid::text)::xid8, @before_id::bigint)
     ORDER BY event.xid DESC, event.id DESC
@@ -222,7 +222,7 @@ ORDER BY event.xid DESC, event.id DESC
 OFFSET @skip LIMIT 1;
 
 -- name: ViewEventsOfBuildBefore :many
-SELECT xid::text AS xid_text, id, at, kind, namespace, build_name, pipeline, run_id, task_id, stage, state, reason, message, actor
+SELECT xid::text AS xid_text, id, at, kind, namespace, build_name, pipeline, run_id, task_id, stage, state, reason, message, actor, actor_reason
 FROM event
 WHERE event.namespace = @namespace AND event.build_name = @build_name AND (event.xid, event.id) < ((@before_xid::text)::xid8, @before_id::bigint)
   AND (@pipeline::text = '' OR event.pipeline = @pipeline::text) AND (@kind::text = '' OR event.kind = @kind::text)
@@ -230,7 +230,7 @@ ORDER BY event.xid DESC, event.id DESC
 LIMIT @most;
 
 -- name: ViewEventsOfBuildAfter :many
-SELECT xid::text AS xid_text, id, at, kind, namespace, build_name, pipeline, run_id, task_id, stage, state, reason, message, actor
+SELECT xid::text AS xid_text, id, at, kind, namespace, build_name, pipeline, run_id, task_id, stage, state, reason, message, actor, actor_reason
 FROM event
 WHERE event.namespace = @namespace AND event.build_name = @build_name AND (event.xid, event.id) > ((@after_xid::text)::xid8, @after_id::bigint)
   AND (@run_id::bigint = 0 OR event.run_id = @run_id::bigint)
@@ -240,7 +240,7 @@ LIMIT @most;
 -- name: ViewEventsAfter :many
 -- Follows the events in an order in which none is missed, as EventsAfter does. What happens to
 -- clusters is told to who may see those.
-SELECT xid::text AS xid_text, id, at, kind, namespace, build_name, pipeline, run_id, task_id, stage, state, reason, message, actor
+SELECT xid::text AS xid_text, id, at, kind, namespace, build_name, pipeline, run_id, task_id, stage, state, reason, message, actor, actor_reason
 FROM event
 WHERE (event.xid, event.id) > ((@after_xid::text)::xid8, @after_id::bigint)
   AND event.xid < pg_snapshot_xmin(pg_current_snapshot()) AND event.kind <> 'Cluster'

@@ -92,11 +92,11 @@ WITH moved AS (
     WHERE wave.image_uid = @image_uid AND wave.number = @number AND wave.state = @was::text
     RETURNING wave.image_uid, wave.number, wave.state
 )
-INSERT INTO event (kind, namespace, pipeline, run_id, state, message, actor)
+INSERT INTO event (kind, namespace, pipeline, run_id, state, message, actor, actor_reason)
 SELECT 'Wave', b.namespace, b.name, m.number, m.state,
        (SELECT format('%s of %s built, %s failed, %s skipped', count(*) FILTER (WHERE i.state = 'Succeeded'), count(*),
                       count(*) FILTER (WHERE i.state = 'Failed'), count(*) FILTER (WHERE i.state = 'Skipped'))
-        FROM wave_item i WHERE i.image_uid = m.image_uid AND i.number = m.number), @actor::text
+        FROM wave_item i WHERE i.image_uid = m.image_uid AND i.number = m.number), @actor::text, @actor_reason::text
 FROM moved m JOIN base_image b ON b.image_uid = m.image_uid;
 
 -- name: SkipWaveItems :exec

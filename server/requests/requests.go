@@ -1,0 +1,103 @@
+// Package requests creates RunRequests at the API server, with the caller's own token or, for
+// callers without one that the API server knows, under the server's account.
+package requests
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/util/flowcontrol"
+
+	"github.com/penstock-cd/penstock/api/v1alpha1"
+)
+
+// The server's account creates requests for callers without a token. The admission policy asks
+// for the verb of the action from it as from anybody, and for requestforothers since spec.by
+// names the caller.
+//
+// +kubebuilder:rbac:groups=penstock.dev,resources=runrequests,verbs=create;get
+// +kubebuilder:rbac:groups=penstock.dev,resources=cdpipelines,verbs=trigger;retry;resume;cancel;rollback;requestforothers
+// +kubebuilder:rbac:groups=penstock.dev,resources=cibuilds,verbs=retry;cancel;requestforothers
+// +kubebuilder:rbac:groups=penstock.dev,resources=baseimages;targetclusters,verbs=resume;cancel;requestforothers
+
+const resource = "runrequests"
+
+// Config says where the requests go. Every field is required.
+type Config struct {
+	// Cluster is the API server, with the server's account.
+	Cluster *rest.Config
+	// Rate and Burst bound the requests of all callers together, per second and at once.
+	Rate  float32
+	Burst int
+	// Timeout bounds one request.
+	Timeout time.Duration
+}
+
+// Writer creates RunRequests. It is safe for concurrent use.
+type Writer struct {
+	cluster *rest.Config
+	timeout time.Duration
+}
+
+// Caller is whose rights the API server looks at. Without a token it is the server's account.
+type Caller struct {
+	Token string
+	// Impersonate is who the holder of the token wants to act as.
+	Impersonate rest.ImpersonationConfig
+}
+
+// New returns a writer.
+func New(config Config) (*Writer, error) {
+	scheme := runtime.NewScheme()
+	if err := v1alpha1.AddToScheme(scheme); err != nil {
+		return nil, fmt.Errorf("know RunRequests: %w", err)
+	}
+	metav1.AddToGroupVersion(scheme, v1alpha1.GroupVersion)
+	cluster := rest.CopyConfig(config.Cluster)
+	cluster.APIPath, cluster.GroupVersion = "/apis", &v1alpha1.GroupVersion
+	cluster.NegotiatedSerializer = serializer.NewCodecFactory(scheme).WithoutConversion()
+	cluster.RateLimiter = flowcontrol.NewTokenBucketRateLimiter(config.Rate, config.Burst)
+	return &Writer{cluster: cluster, timeout: config.Timeout}, nil
+}
+
+// ErrOther means that a RunRequest of that name exists, and asks for something else.
+var ErrOther = apierrors.NewAlreadyExists(v1alpha1.GroupVersion.WithResource(resource).GroupResource(), "")
+
+// Create creates a request as the caller. Where one of that name exists with an equal spec, it
+// returns that, and ErrOther where the spec is another. Other errors are the API server's.
+func (w *Writer) Create(ctx context.Context, as Caller, request *v1alpha1.RunRequest) (*v1alpha1.RunRequest, error) {
+	ctx, cancel := context.WithTimeout(ctx, w.timeout)
+	defer cancel()
+	client, err := rest.RESTClientFor(w.configOf(as))
+	if err != nil {
+		return nil, fmt.Errorf("create client for RunRequests: %w", err)
+	}
+	made := &v1alpha1.RunRequest{}
+	err = client.Post().Namespace(request.Namespace).Resource(resource).Body(request).Do(ctx).Into(made)
+	if !apierrors.IsAlreadyExists(err) || request.Name == "" {
+		return made, err
+	}
+	if err := client.Get().Namespace(request.Namespace).Resource(resource).Name(request.Name).Do(ctx).Into(made); err != nil {
+		return nil, err
+	}
+	if !reflect.DeepEqual(made.Spec, request.Spec) {
+		return nil, ErrOther
+	}
+	return made, nil
+}
+
+func (w *Writer) configOf(as Caller) *rest.Config {
+	if as.Token == "" {
+		return rest.CopyConfig(w.cluster)
+	}
+	theirs := rest.AnonymousClientConfig(w.cluster)
+	theirs.BearerToken, theirs.Impersonate, theirs.RateLimiter = as.Token, as.Impersonate, w.cluster.RateLimiter
+	return theirs
+}
