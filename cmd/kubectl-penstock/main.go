@@ -82,6 +82,7 @@ var commands = []func(*options) *cobra.Command{
 	redeliverCommand,
 	tuneCommand,
 	settingsCommand,
+	doctorCommand,
 	versionCommand,
 }
 

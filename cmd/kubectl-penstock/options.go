@@ -45,8 +45,9 @@ func (o *options) cluster() (*rest.Config, string, error) {
 	if err := o.validOutput(); err != nil {
 		return nil, "", err
 	}
-	o.overrides.Context.Namespace = o.namespace
-	loader := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(o.rules, &o.overrides)
+	overrides := o.overrides // a copy, since doctor's checks come here at once
+	overrides.Context.Namespace = o.namespace
+	loader := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(o.rules, &overrides)
 	config, err := loader.ClientConfig()
 	if err != nil {
 		return nil, "", fmt.Errorf("read the kubeconfig: %w", err)
