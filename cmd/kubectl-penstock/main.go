@@ -72,6 +72,7 @@ var commands = []func(*options) *cobra.Command{
 	cancelCommand,
 	retryCommand,
 	runsCommand,
+	logsCommand,
 	queueCommand,
 	wavesCommand,
 	waveCommand,
