@@ -14,7 +14,7 @@ import (
 )
 
 // askedPaths are the newest that this plugin asks the server for.
-var askedPaths = []string{"/api/v1/queue", "/api/v1/waves"}
+var askedPaths = []string{"/api/v1/queue/summary", "/api/v1/waves"}
 
 // server looks at penstock server as every command finds it.
 func (p *patient) server(ctx context.Context) doctor.Finding {
