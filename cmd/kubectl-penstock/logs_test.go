@@ -25,10 +25,10 @@ import (
 type logged struct {
 	steered
 
-	home string // the run's namespace
+	home   string // the run's namespace
 	number int64
-	name string // of its Workflow
-	node string
+	name   string // of its Workflow
+	node   string
 }
 
 func newLogged(t *testing.T) *logged {

@@ -74,6 +74,7 @@ var commands = []func(*options) *cobra.Command{
 	runsCommand,
 	logsCommand,
 	queueCommand,
+	topCommand,
 	wavesCommand,
 	waveCommand,
 	clustersCommand,

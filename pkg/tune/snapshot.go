@@ -34,12 +34,21 @@ type Snapshot struct {
 	ConnectionWait  float64 `json:"connectionWaitSeconds"`
 	Connections     float64 `json:"connectionsInUse"`
 	GateClosed      bool    `json:"gateClosed"`
+	// Lanes are all there are, by name: cd, ci, or with the cluster behind a slash.
+	Lanes map[string]LaneLimit `json:"lanes"`
 	// Memory is resident, MemoryLimit the runtime's soft limit; in bytes, 0 is none.
 	Memory      float64 `json:"memoryBytes"`
 	MemoryLimit float64 `json:"memoryLimitBytes"`
 	Cores       float64 `json:"cores"`
 	// CPU is the time used, in seconds.
 	CPU float64 `json:"cpuSeconds"`
+}
+
+// LaneLimit is what bounds one lane.
+type LaneLimit struct {
+	// Limit is how many may be in flight at once.
+	Limit      float64 `json:"limit"`
+	GateClosed bool    `json:"gateClosed"`
 }
 
 // noLimit is above every memory limit that somebody sets: the runtime's "none".
@@ -67,6 +76,14 @@ func Read(text io.Reader) (Snapshot, error) {
 	s.Duration, s.Triggers = f.sum("penstock_trigger_duration_seconds", "lane", Lane)
 	s.TokenWait, s.TokenWaits = f.sum("penstock_kube_api_wait_seconds", "class", "trigger")
 	s.ConnectionWait, s.ConnectionWaits = f.sum("penstock_db_acquire_wait_seconds", "", "")
+	s.Lanes = map[string]LaneLimit{}
+	for _, metric := range f["penstock_trigger_limit"].GetMetric() {
+		for _, pair := range metric.GetLabel() {
+			if lane := pair.GetValue(); pair.GetName() == "lane" {
+				s.Lanes[lane] = LaneLimit{Limit: metric.GetGauge().GetValue(), GateClosed: f.of("penstock_backlog_gate_closed", "lane", lane) > 0}
+			}
+		}
+	}
 	if s.MemoryLimit >= noLimit {
 		s.MemoryLimit = 0
 	}

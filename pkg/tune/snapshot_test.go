@@ -42,7 +42,7 @@ func TestMetricsAreReadOfTheLaneOfDeployments(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, Snapshot{
 		Limit: 20, InFlight: 7, Waiting: 31, Triggers: 100, Duration: 30, TokenWaits: 100, TokenWait: 25, Connections: 3, GateClosed: true,
-		Memory: 100 << 20, Cores: 2,
+		Memory: 100 << 20, Cores: 2, Lanes: map[string]LaneLimit{"cd": {Limit: 20, GateClosed: true}, "ci": {Limit: 5}},
 	}, s)
 	require.Equal(t, 50*time.Millisecond, s.Latency(Snapshot{}), "300 ms less 250 ms of waiting for a token")
 	require.Zero(t, s.Latency(s), "nothing was triggered since")
