@@ -106,7 +106,7 @@ func (p *patient) leads(ctx context.Context) doctor.Finding {
 // database is what the controller's probe says: that Postgres answers, is writable, and has
 // the schema of its version.
 func (p *patient) database(ctx context.Context) doctor.Finding {
-	pod, err := p.installation.leader(ctx)
+	pod, err := p.leader(ctx)
 	switch {
 	case p.health != "":
 	case err != nil:
@@ -124,7 +124,7 @@ func (p *patient) database(ctx context.Context) doctor.Finding {
 			return doctor.Odd("", "%s", probe.Problem)
 		case probe.Name != "database":
 		case probe.Problem != "":
-			return doctor.Bad("docs/operations.md#what-postgres-must-be-like; kubectl -n "+p.namespace+" logs of the controller has the error", "%s", probe.Problem)
+			return doctor.Bad("docs/operations.md#readiness tells what each class means; the log of the controller has the error", "%s", probe.Problem)
 		default:
 			return doctor.Good("the controller says that Postgres answers, is writable, and has the schema of its version")
 		}

@@ -31,7 +31,7 @@ func (p *patient) rights(ctx context.Context) doctor.Finding {
 			}
 		}
 	}
-	if pod, err := p.installation.leader(ctx); err == nil && pod != nil && pod.Spec.ServiceAccountName != "" {
+	if pod, err := p.leader(ctx); err == nil && pod != nil && pod.Spec.ServiceAccountName != "" {
 		account = pod.Spec.ServiceAccountName
 	}
 	user := "system:serviceaccount:" + p.namespace + ":" + account

@@ -106,7 +106,7 @@ func (w *watched) close() {
 
 // interval is the time until the next look.
 func (w *watched) interval() time.Duration {
-	return time.Duration(float64(w.every) * (1 - jitter + 2*jitter*rand.Float64())) //nolint:gosec // when to look is no secret
+	return time.Duration(float64(w.every) * (1 - jitter + 2*jitter*rand.Float64()))
 }
 
 // look asks the server once. After an error the next look connects anew, as to another pod.
@@ -174,7 +174,7 @@ func (w *watched) printLines(command *cobra.Command) error {
 		summary, err := w.look(ctx)
 		switch {
 		case ctx.Err() != nil:
-			return nil
+			return nil //nolint:nilerr // an interrupt is how top ends
 		case err != nil && first:
 			return err
 		case err != nil:
