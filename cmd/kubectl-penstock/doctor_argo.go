@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -124,6 +125,10 @@ func labelIn(list, key string) string {
 // instanceFinding judges the ids of the Argo controllers, empty for none, against the label of
 // our Workflows.
 func instanceFinding(ids []string, ours string, known bool) doctor.Finding {
+	hasNone := !slices.ContainsFunc(ids, func(id string) bool { return id != "" })
+	if !known && hasNone {
+		return doctor.Good("Argo has no instanceID, so that its Workflows need no label")
+	}
 	if !known {
 		return doctor.Odd("compare it with WORKFLOW_LABELS of the controller, or with the labels of the stages", "Argo's instanceID is %q; which label our Workflows get is not known", strings.Join(ids, ", "))
 	}
