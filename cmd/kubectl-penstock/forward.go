@@ -9,6 +9,7 @@ import (
 
 	apiv1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	corev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/portforward"
@@ -25,25 +26,32 @@ func (o *options) forward(ctx context.Context, cluster *rest.Config, core corev1
 	if err != nil {
 		return "", nil, err
 	}
+	local, end, err := forwardTo(ctx, cluster, core, types.NamespacedName{Namespace: o.serverNamespace, Name: pod}, serverPort)
+	return fmt.Sprintf("https://127.0.0.1:%d", local), end, err
+}
+
+// forwardTo opens a port-forward to a port of a pod, and returns the local port and what
+// ends it.
+func forwardTo(ctx context.Context, cluster *rest.Config, core corev1.CoreV1Interface, pod types.NamespacedName, port int32) (local uint16, end func(), err error) {
 	transport, upgrader, err := spdy.RoundTripperFor(cluster)
 	if err != nil {
-		return "", nil, fmt.Errorf("open a port-forward: %w", err)
+		return 0, nil, fmt.Errorf("open a port-forward: %w", err)
 	}
-	target := core.RESTClient().Post().Resource("pods").Namespace(o.serverNamespace).Name(pod).SubResource("portforward").URL()
+	target := core.RESTClient().Post().Resource("pods").Namespace(pod.Namespace).Name(pod.Name).SubResource("portforward").URL()
 	dialer := spdy.NewDialer(upgrader, &http.Client{Transport: transport}, http.MethodPost, target)
 	stop, ready := make(chan struct{}), make(chan struct{})
-	forwarder, err := portforward.NewOnAddresses(dialer, []string{"127.0.0.1"}, []string{fmt.Sprintf("0:%d", serverPort)}, stop, ready, io.Discard, io.Discard)
+	forwarder, err := portforward.NewOnAddresses(dialer, []string{"127.0.0.1"}, []string{fmt.Sprintf("0:%d", port)}, stop, ready, io.Discard, io.Discard)
 	if err != nil {
-		return "", nil, fmt.Errorf("open a port-forward: %w", err)
+		return 0, nil, fmt.Errorf("open a port-forward: %w", err)
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- forwarder.ForwardPorts() }()
 	select {
 	case err := <-ended:
-		return "", nil, fmt.Errorf("open a port-forward to pod %s/%s, which needs the right to create pods/portforward there: %w", o.serverNamespace, pod, err)
+		return 0, nil, fmt.Errorf("open a port-forward to pod %s, which needs the right to create pods/portforward there: %w", pod, err)
 	case <-ctx.Done():
 		close(stop)
-		return "", nil, ctx.Err()
+		return 0, nil, ctx.Err()
 	case <-ready:
 	}
 	end = func() {
@@ -55,9 +63,9 @@ func (o *options) forward(ctx context.Context, cluster *rest.Config, core corev1
 	ports, err := forwarder.GetPorts()
 	if err != nil || len(ports) == 0 {
 		end()
-		return "", nil, errors.New("open a port-forward: no local port is free")
+		return 0, nil, errors.New("open a port-forward: no local port is free")
 	}
-	return fmt.Sprintf("https://127.0.0.1:%d", ports[0].Local), end, nil
+	return ports[0].Local, end, nil
 }
 
 func (o *options) pod(ctx context.Context, core corev1.CoreV1Interface) (string, error) {

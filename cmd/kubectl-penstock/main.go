@@ -79,7 +79,9 @@ var commands = []func(*options) *cobra.Command{
 	freezeCommand,
 	unfreezeCommand,
 	runsCommand,
+	logsCommand,
 	queueCommand,
+	topCommand,
 	wavesCommand,
 	waveCommand,
 	clustersCommand,
@@ -87,6 +89,9 @@ var commands = []func(*options) *cobra.Command{
 	notifyCommand,
 	webhookDeliveriesCommand,
 	redeliverCommand,
+	tuneCommand,
+	settingsCommand,
+	doctorCommand,
 	versionCommand,
 }
 

@@ -42,11 +42,12 @@ func (o *options) bind(flags *pflag.FlagSet) {
 
 // cluster returns how the kubeconfig reaches the cluster, and the namespace that is meant.
 func (o *options) cluster() (*rest.Config, string, error) {
-	if !slices.Contains(outputs, o.output) {
-		return nil, "", usage("-o %s: must be one of %s", o.output, strings.Join(outputs, ", "))
+	if err := o.validOutput(); err != nil {
+		return nil, "", err
 	}
-	o.overrides.Context.Namespace = o.namespace
-	loader := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(o.rules, &o.overrides)
+	overrides := o.overrides // a copy, since doctor's checks come here at once
+	overrides.Context.Namespace = o.namespace
+	loader := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(o.rules, &overrides)
 	config, err := loader.ClientConfig()
 	if err != nil {
 		return nil, "", fmt.Errorf("read the kubeconfig: %w", err)
@@ -56,4 +57,12 @@ func (o *options) cluster() (*rest.Config, string, error) {
 		return nil, "", fmt.Errorf("read the kubeconfig: %w", err)
 	}
 	return config, namespace, nil
+}
+
+// validOutput refuses a form of output that there is not.
+func (o *options) validOutput() error {
+	if !slices.Contains(outputs, o.output) {
+		return usage("-o %s: must be one of %s", o.output, strings.Join(outputs, ", "))
+	}
+	return nil
 }

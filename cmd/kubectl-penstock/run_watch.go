@@ -20,14 +20,14 @@ const (
 	retryGrace = 10 * time.Second
 )
 
-// watched is the run that a request has made or changed, as its CdPipeline tells of it.
-type watched struct {
+// watchedRun is the run that a request has made or changed, as its CdPipeline tells of it.
+type watchedRun struct {
 	pipeline, build string
 	run             int64
 }
 
-func watchedBy(request *v1alpha1.RunRequest) *watched {
-	w := &watched{pipeline: request.Spec.PipelineRef.Name, run: request.Status.Run}
+func watchedBy(request *v1alpha1.RunRequest) *watchedRun {
+	w := &watchedRun{pipeline: request.Spec.PipelineRef.Name, run: request.Status.Run}
 	if request.Spec.BuildRef != nil {
 		w.build = request.Spec.BuildRef.Name
 	}
@@ -37,7 +37,7 @@ func watchedBy(request *v1alpha1.RunRequest) *watched {
 // of returns what the pipeline tells of the run; nil where it tells nothing yet. A build of
 // several artifacts has several runs: the newest stands for all. overtaken tells that the
 // pipeline tells of a newer build alone.
-func (w *watched) of(pipeline *v1alpha1.CdPipeline) (last *v1alpha1.LastRun, overtaken bool) {
+func (w *watchedRun) of(pipeline *v1alpha1.CdPipeline) (last *v1alpha1.LastRun, overtaken bool) {
 	last = pipeline.Status.LastRun
 	if last == nil || last.Run < w.run {
 		return nil, false
@@ -61,7 +61,7 @@ func (p *caller) tellNext(command *cobra.Command, request *v1alpha1.RunRequest) 
 }
 
 // settled looks at a new run until it has its Workflow or is held, for a short while.
-func (p *caller) settled(ctx context.Context, about *watched) *v1alpha1.LastRun {
+func (p *caller) settled(ctx context.Context, about *watchedRun) *v1alpha1.LastRun {
 	ctx, cancel := context.WithTimeout(ctx, nextWait)
 	defer cancel()
 	ticker := time.NewTicker(answerInterval)
@@ -97,7 +97,7 @@ func (p *caller) watchRun(command *cobra.Command, out io.Writer, request *v1alph
 		}
 		last, overtaken := about.of(pipeline)
 		if overtaken {
-			return &exitError{code: exitPartial, err: fmt.Errorf("run %d can't be watched any more, since run %d of build %s has come: kubectl penstock runs %s -n %s tells what became of it",
+			return &exitError{code: exitPartial, err: fmt.Errorf("run %d can't be watchedRun any more, since run %d of build %s has come: kubectl penstock runs %s -n %s tells what became of it",
 				about.run, last.Run, last.BuildName, about.pipeline, p.namespace)}
 		}
 		if last != nil {

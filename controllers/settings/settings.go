@@ -28,7 +28,7 @@ import (
 // +kubebuilder:rbac:groups="",namespace=penstock-system,resources=configmaps,resourceNames=penstock-settings,verbs=list;watch
 
 // ConfigMap is the name of the ConfigMap.
-const ConfigMap = "penstock-settings"
+const ConfigMap = config.SettingsMap
 
 // Config is what Settings needs.
 type Config struct {

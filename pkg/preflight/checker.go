@@ -139,8 +139,8 @@ func (c *Checker) findKinds(ctx context.Context, found *findings) error {
 			continue
 		}
 		if !served[schema.GroupVersionResource{Group: kind.Group, Version: kind.Version, Resource: kind.Resource}] {
-			found.sentences = append(found.sentences, kind.missing())
-			found.unreadable[schema.GroupResource{Group: kind.Group, Resource: kind.Resource}] = kind.missing()
+			found.sentences = append(found.sentences, kind.Missing())
+			found.unreadable[schema.GroupResource{Group: kind.Group, Resource: kind.Resource}] = kind.Missing()
 		}
 	}
 	return ctx.Err()
@@ -154,14 +154,12 @@ func resourcesOf(list *metav1.APIResourceList) []metav1.APIResource {
 }
 
 func (c *Checker) findRights(ctx context.Context, found *findings) error {
+	reach := Reach{Namespaces: c.Namespaces, Own: c.Own, LeaderElection: c.LeaderElection}
 	for _, right := range Rights() {
-		if c.isIgnored(right.Resource) {
+		if c.isIgnored(right.Resource) || !reach.Needs(right) {
 			continue
 		}
-		if right.Own && (c.Own == "" || (right.Resource == "leases" && !c.LeaderElection)) {
-			continue
-		}
-		denied, err := c.isDenied(ctx, right)
+		denied, err := reach.Denied(ctx, right, c.isAllowed)
 		if err != nil {
 			return fmt.Errorf("ask whether Penstock may %s: %w", right, err)
 		}
@@ -181,48 +179,10 @@ func (c *Checker) isIgnored(resource string) bool {
 	return c.NamespacedOnly && slices.Contains(clusterScoped, resource)
 }
 
-// isDenied returns the sentence about a right that Penstock lacks, or nothing.
-func (c *Checker) isDenied(ctx context.Context, right Right) (string, error) {
-	namespaces := []string{metav1.NamespaceAll}
-	if right.Own {
-		namespaces = []string{c.Own}
-	}
-	allowed, err := c.areAllowed(ctx, right, namespaces)
-	if err != nil || allowed {
-		return "", err
-	}
-	where := "in all namespaces"
-	if right.Own {
-		where = "in namespace " + c.Own
-	}
-	if len(c.Namespaces) > 0 && !right.Own && !slices.Contains(clusterScoped, right.Resource) {
-		if allowed, err = c.areAllowed(ctx, right, c.Namespaces); err != nil || allowed {
-			return "", err
-		}
-		where = "in namespaces " + strings.Join(c.Namespaces, ", ")
-	}
-	return fmt.Sprintf("Penstock's service account may not %s %s: grant it, as config/rbac does", right, where), nil
-}
-
-func (c *Checker) areAllowed(ctx context.Context, right Right, namespaces []string) (bool, error) {
-	for _, namespace := range namespaces {
-		allowed, err := c.isAllowed(ctx, right, namespace)
-		if err != nil || !allowed {
-			return false, err
-		}
-	}
-	return true, nil
-}
-
 func (c *Checker) isAllowed(ctx context.Context, right Right, namespace string) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	resource, subresource, _ := strings.Cut(right.Resource, "/")
-	question := &authorizationv1.SelfSubjectAccessReview{Spec: authorizationv1.SelfSubjectAccessReviewSpec{
-		ResourceAttributes: &authorizationv1.ResourceAttributes{
-			Group: right.Group, Resource: resource, Subresource: subresource, Verb: right.Verb, Name: right.Name, Namespace: namespace,
-		},
-	}}
+	question := &authorizationv1.SelfSubjectAccessReview{Spec: authorizationv1.SelfSubjectAccessReviewSpec{ResourceAttributes: right.Attributes(namespace)}}
 	answer, err := c.Client.AuthorizationV1().SelfSubjectAccessReviews().Create(ctx, question, metav1.CreateOptions{})
 	if err != nil {
 		return false, err

@@ -114,7 +114,7 @@ func Kinds() []Kind {
 	}
 }
 
-// missing is the sentence about a kind that the cluster does not have.
-func (k Kind) missing() string {
+// Missing is the sentence about a kind that the cluster does not have.
+func (k Kind) Missing() string {
 	return fmt.Sprintf("kind %s of %s/%s is not installed: install %s", k.Kind, k.Group, k.Version, k.Install)
 }

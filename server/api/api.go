@@ -88,6 +88,7 @@ var endpoints = []func(huma.API, *Backend){
 	listRuns,
 	getRun,
 	listQueue,
+	getQueueSummary,
 	listEvents,
 	listClusters,
 	listResources,

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/penstock-cd/penstock/pkg/config"
+)
+
+// settingsAttempts is how often a change is tried that others get ahead of.
+const settingsAttempts = 5
+
+// settingsMap is the ConfigMap that the controller puts in force while it runs, read and
+// written with the credentials of the kubeconfig.
+type settingsMap struct {
+	cluster   client.Client
+	namespace string
+}
+
+// settingsMap is the one of the installation that --server-namespace names.
+func (o *options) settingsMap() (*settingsMap, error) {
+	kubeconfig, _, err := o.cluster()
+	if err != nil {
+		return nil, err
+	}
+	cluster, err := clientOfCluster(kubeconfig)
+	if err != nil {
+		return nil, err
+	}
+	return &settingsMap{cluster: cluster, namespace: o.serverNamespace}, nil
+}
+
+// String is the ConfigMap's place, for messages.
+func (s *settingsMap) String() string { return s.namespace + "/" + config.SettingsMap }
+
+// read returns the ConfigMap; where there is none, one without a resourceVersion.
+func (s *settingsMap) read(ctx context.Context) (*corev1.ConfigMap, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	found := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: config.SettingsMap}}
+	err := s.cluster.Get(ctx, client.ObjectKeyFromObject(found), found)
+	if err != nil && !apierrors.IsNotFound(err) {
+		return nil, explainedOf(fmt.Errorf("read the ConfigMap %s: %w", s, err), "ConfigMaps")
+	}
+	return found, nil
+}
+
+// change writes what edit makes of the ConfigMap's data, only where nobody has changed it
+// since it was read: else edit is given the newer data. Keys whose value is new must be
+// such that the controller takes them. It writes nothing where edit changes nothing or
+// returns an error, and returns the data before and after.
+func (s *settingsMap) change(ctx context.Context, edit func(data map[string]string) error) (before, after map[string]string, err error) {
+	for range settingsAttempts {
+		found, err := s.read(ctx)
+		if err != nil {
+			return nil, nil, err
+		}
+		before = maps.Clone(found.Data)
+		if found.Data == nil {
+			found.Data = map[string]string{}
+		}
+		if err := edit(found.Data); err != nil {
+			return nil, nil, err
+		}
+		if err := refusedChanges(before, found.Data); err != nil {
+			return nil, nil, err
+		}
+		if maps.Equal(before, found.Data) {
+			return before, found.Data, nil
+		}
+		err = s.write(ctx, found)
+		if err == nil {
+			return before, found.Data, nil
+		}
+		if !apierrors.IsConflict(err) && !apierrors.IsAlreadyExists(err) {
+			return nil, nil, explainedOf(fmt.Errorf("write the ConfigMap %s: %w", s, err), "ConfigMaps")
+		}
+	}
+	return nil, nil, fmt.Errorf("write the ConfigMap %s: others have changed it %d times meanwhile: try again", s, settingsAttempts)
+}
+
+// write creates the ConfigMap, or updates it where it is still the one that was read.
+func (s *settingsMap) write(ctx context.Context, changed *corev1.ConfigMap) error {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	if changed.ResourceVersion == "" {
+		return s.cluster.Create(ctx, changed)
+	}
+	return s.cluster.Update(ctx, changed)
+}
+
+// refusedChanges is what the controller would say of the keys that are new or changed. Bad
+// ones that were there before are for whoever mends them.
+func refusedChanges(before, after map[string]string) error {
+	changed := map[string]string{}
+	for key, value := range after {
+		if was, existed := before[key]; !existed || was != value {
+			changed[key] = value
+		}
+	}
+	if refusals := config.Refusals(changed); len(refusals) > 0 {
+		return &exitError{code: exitUsage, err: errors.Join(refusals...)}
+	}
+	return nil
+}

@@ -1,0 +1,72 @@
+package server_test
+
+import (
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/penstock-cd/penstock/api/rest"
+)
+
+func TestTheQueueIsSummedUp(t *testing.T) {
+	t.Parallel()
+	s, namespace, _, token := shop(t)
+	exec := func(statement string, args ...any) {
+		t.Helper()
+		_, err := s.rows.Pool().Exec(t.Context(), statement, args...)
+		require.NoError(t, err)
+	}
+	summary := func() (sum rest.QueueSummary) {
+		s.get(t, token, "/api/v1/queue/summary?namespace="+namespace).into(t, &sum)
+		return sum
+	}
+	exec(`UPDATE task SET queued_at = now() - interval '90 s', delayed_by = 'QuotaExceeded', message = 'exceeded quota: small' WHERE namespace = $1 AND owner_name = 'api'`, namespace)
+	waiting := summary()
+	require.Len(t, waiting.Lanes, 1)
+	require.Equal(t, rest.Lane{Kind: "cd", Pending: 2, Oldest: waiting.Lanes[0].Oldest}, waiting.Lanes[0])
+	require.WithinDuration(t, time.Now().Add(-90*time.Second), *waiting.Lanes[0].Oldest, 30*time.Second)
+	require.Len(t, waiting.Oldest, 2)
+	require.Equal(t, "api", waiting.Oldest[0].Pipeline, "what waits longest comes first")
+	require.Equal(t, "QuotaExceeded", waiting.Oldest[0].Reason, "of its namespace")
+	require.Equal(t, "exceeded quota: small", waiting.Oldest[0].Message)
+	require.Empty(t, waiting.Active)
+	require.Zero(t, waiting.Failed.Count)
+	require.Equal(t, int64(600), waiting.Failed.WindowSeconds)
+
+	exec(`UPDATE task SET delayed_by = '', queued_at = now() WHERE namespace = $1`, namespace)
+	s.submit(t)
+	exec(`UPDATE task SET submitted_at = queued_at + interval '3 s' WHERE namespace = $1`, namespace)
+	submitted := summary()
+	require.Equal(t, int64(2), submitted.Lanes[0].Active)
+	require.InDelta(t, 2.0/60, submitted.Lanes[0].PerSecond, 1e-6, "two in a minute")
+	require.InDelta(t, 3, submitted.Lanes[0].WaitHalf, 1e-6)
+	require.InDelta(t, 3, submitted.Lanes[0].WaitMost, 1e-6)
+	require.Len(t, submitted.Active, 2)
+	require.NotEmpty(t, submitted.Active[0].WorkflowName)
+
+	exec(`INSERT INTO event (kind, namespace, build_name, pipeline, task_id, stage, state, reason, message)
+		SELECT 'Task', $1, 'b1', owner_name, id, 'DEPLOY', 'Failed', '', 'exit code 1' FROM task WHERE namespace = $1 AND owner_name = 'web'`, namespace)
+	exec(`INSERT INTO event (kind, at, namespace, pipeline, state) VALUES ('Task', now() - interval '11 min', $1, 'old', 'Error')`, namespace)
+	exec(`UPDATE task SET status = 'Held', reason = 'Window' WHERE namespace = $1`, namespace)
+	failed := summary()
+	require.Equal(t, int64(1), failed.Failed.Count, "the other one is too old")
+	require.Equal(t, "web", failed.Failed.Items[0].Pipeline)
+	require.Equal(t, "exit code 1", failed.Failed.Items[0].Message)
+	require.Equal(t, []rest.HeldReason{{Reason: "Window", Tasks: 2}}, failed.Held)
+}
+
+func TestTheSummaryHasNothingOfNamespacesThatTheCallerMayNotRead(t *testing.T) {
+	t.Parallel()
+	s, _, _, token := shop(t)
+	elsewhere := local.NewNamespace(t)
+	s.plan(t, elsewhere, "b2", family(elsewhere, "theirs"))
+	var sum rest.QueueSummary
+	s.get(t, token, "/api/v1/queue/summary").into(t, &sum)
+	require.Equal(t, int64(2), sum.Lanes[0].Pending)
+	for _, task := range sum.Oldest {
+		require.NotEqual(t, elsewhere, task.Namespace)
+	}
+	s.get(t, token, "/api/v1/queue/summary?namespace="+elsewhere).detail(t, http.StatusForbidden)
+}
