@@ -161,6 +161,7 @@ func newLoops(mgr manager.Manager, deps Dependencies, decider trigger.Decider) *
 	worker := dispatch.NewWorker(deps.Store, deps.Replica, deps.Log.WithName("dispatch"))
 	l.dispatcher = l.newDispatcher(mgr, deps, worker, LaneCd, firstLimit(deps.Config.BatchSize))
 	l.builds = l.newDispatcher(mgr, deps, worker, LaneCi, deps.Config.CiBatchSize)
+	worker.State = func() store.WorkerState { return l.state(deps.Config) }
 	l.backlog = backlog.New(backlog.Config{
 		Rows: deps.Store, Live: mgr.GetAPIReader(), Closed: l.gateClosed, Suspended: l.suspended,
 		OnFound: l.reporter.GateMoved, Log: deps.Log.WithName("backlog"),

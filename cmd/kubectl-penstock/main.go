@@ -72,6 +72,7 @@ var commands = []func(*options) *cobra.Command{
 	cancelCommand,
 	retryCommand,
 	runsCommand,
+	explainCommand,
 	queueCommand,
 	wavesCommand,
 	waveCommand,

@@ -89,6 +89,9 @@ var endpoints = []func(huma.API, *Backend){
 	redeliver,
 	listWaves,
 	getWave,
+	explainBuild,
+	explainPipeline,
+	explainRun,
 }
 
 // Register adds every endpoint to a mux, and the document at /openapi.json.
