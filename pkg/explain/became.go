@@ -52,7 +52,8 @@ func stageBecame(stage rest.Stage) string {
 	if stage.SubmittedAt != nil {
 		text += fmt.Sprintf(" (Workflow %s)", stage.WorkflowName)
 	}
-	if why := End(stage.State, v1alpha1.Reason(stage.Reason), stage.Message); why != "" {
+	reason := v1alpha1.Reason(stage.Reason)
+	if why := End(stage.State, reason, stage.Message); why != "" && reason != v1alpha1.ReasonNotTakenUp { // which is what it waits for
 		text += ": " + why
 	}
 	return text
