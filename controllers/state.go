@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"github.com/penstock-cd/penstock/pkg/config"
+	"github.com/penstock-cd/penstock/pkg/explain"
 	"github.com/penstock-cd/penstock/pkg/store"
 )
 
@@ -12,9 +13,8 @@ func (l *loops) state(c config.Config) store.WorkerState {
 		Lanes: map[string]store.LaneState{LaneCd.Name(): l.dispatcher.State(), LaneCi.Name(): l.builds.State()},
 	}
 	for _, holder := range l.backlog.Holders() {
-		if len(state.Holders) < store.MaxHolders {
-			state.Holders = append(state.Holders, holder.String())
-		}
+		state.Holders = append(state.Holders, holder.String())
 	}
+	state.Holders = explain.Holders(state.Holders)
 	return state
 }

@@ -2,6 +2,7 @@ package explain
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -47,17 +48,33 @@ func (d Delay) String() string {
 	return text
 }
 
-// HeldBy begins the part of a message that names who holds the backlog gate.
-const HeldBy = "; the oldest are "
+// HeldBy begins the part of a message that names who holds the backlog gate, and maxHolders is how
+// many are named.
+const (
+	HeldBy     = "; the oldest are "
+	maxHolders = 5
+)
+
+// Holders are those of the oldest holders that are named, and an ellipsis where there are more.
+func Holders(oldest []string) []string {
+	if len(oldest) <= maxHolders {
+		return oldest
+	}
+	return append(slices.Clone(oldest[:maxHolders]), "…")
+}
+
+// OldestAre names who holds the backlog gate, behind a text; empty where nobody is known to.
+func OldestAre(holders []string) string {
+	if len(holders) == 0 {
+		return ""
+	}
+	return HeldBy + strings.Join(holders, ", ")
+}
 
 // Gate completes "waits for" where the backlog gate is closed: active Workflows are unfinished, of
 // at most most. The holders are named where there are any.
 func Gate(active, most int, holders []string) string {
-	text := fmt.Sprintf("%s: %d are unfinished, and MAX_ACTIVE_WORKFLOWS is %d", WaitsFor(v1alpha1.ReasonBacklogFull), active, most)
-	if len(holders) > 0 {
-		text += HeldBy + strings.Join(holders, ", ")
-	}
-	return text
+	return fmt.Sprintf("%s: %d are unfinished, and MAX_ACTIVE_WORKFLOWS is %d", WaitsFor(v1alpha1.ReasonBacklogFull), active, most) + OldestAre(holders)
 }
 
 // TurnOf says which build has its turn, and what becomes of the one that waits.

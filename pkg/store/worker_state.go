@@ -8,8 +8,8 @@ import (
 )
 
 const (
-	// MaxHolders and MaxDelays bound what a worker says of itself: it is written once a second.
-	MaxHolders, MaxDelays = 5, 50
+	// MaxDelays bounds what a worker says of itself: it is written once a second.
+	MaxDelays = 50
 	// RateWindow is how far back LaneState.Triggered counts.
 	RateWindow = time.Minute
 )
@@ -21,8 +21,7 @@ type WorkerState struct {
 	Namespaces []string `json:"namespaces,omitempty"`
 	// Lanes are what it does in each lane, by Lane.Name.
 	Lanes map[string]LaneState `json:"lanes,omitempty"`
-	// Holders are up to MaxHolders of the oldest Workflows that keep the backlog gate closed, each
-	// with its name, and since when it is there.
+	// Holders are the oldest Workflows that keep the backlog gate closed, as messages name them.
 	Holders []string `json:"holders,omitempty"`
 	// Freeze is the freeze in force; zero where there is none.
 	Freeze trigger.Freeze `json:"freeze"`
