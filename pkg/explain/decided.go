@@ -24,8 +24,6 @@ func Decided(d rest.Decision) string {
 // undecided says why nothing was decided for a pipeline.
 func undecided(f Facts) string {
 	switch {
-	case f.Build != "":
-		return fmt.Sprintf("nothing is recorded for build %s: the pipeline did not exist, or did not hang below CiPipeline or CdPipeline %s, when that build was decided on", f.Build, f.Parent.Name)
 	case f.Parent.Name == "":
 		return "nothing was decided for it yet: the controller has not seen the pipeline"
 	case !f.Parent.Exists:
