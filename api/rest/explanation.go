@@ -41,3 +41,10 @@ type PipelineExplanation struct {
 	Became   []string   `json:"became" nullable:"false" doc:"What came of it so far, stage by stage."`
 	Commands []string   `json:"commands" nullable:"false" doc:"Commands that change it."`
 }
+
+// Simulation is what would be decided if a build succeeded now.
+type Simulation struct {
+	Build     string                `json:"build"`
+	Notes     []string              `json:"notes" nullable:"false" doc:"What is wrong, and what the simulation does not show."`
+	Pipelines []PipelineExplanation `json:"pipelines" nullable:"false" doc:"One for each artifact and pipeline, in the order of the decisions."`
+}

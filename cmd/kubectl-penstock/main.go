@@ -73,6 +73,7 @@ var commands = []func(*options) *cobra.Command{
 	retryCommand,
 	runsCommand,
 	explainCommand,
+	simulateCommand,
 	queueCommand,
 	wavesCommand,
 	waveCommand,
@@ -94,7 +95,7 @@ The plugin talks to penstock server with the credentials of the kubeconfig. The 
 that of --server, of $PENSTOCK_SERVER, or of the ConfigMap penstock-server in the namespace
 --server-namespace; where that is an address inside the cluster, a port-forward is opened,
 which needs the right to create pods/portforward there. build, cancel and retry need the API
-server and the controller alone.
+server and the controller alone, simulate the API server, or files.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a part of the answer is missing, 4 refused.`,
 		SilenceUsage: true, SilenceErrors: true, SuggestionsMinimumDistance: 2,
