@@ -38,7 +38,8 @@ func (r *rate) add(now time.Time) {
 func (r *rate) count(now time.Time) (count int, over time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, slot := range r.slots {
+	for i := range r.slots {
+		slot := &r.slots[i]
 		if now.Unix()-slot.second < rateSlots {
 			count += slot.count
 		}

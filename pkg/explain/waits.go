@@ -24,7 +24,7 @@ func Reached(run rest.Run) rest.Stage {
 // has ended.
 func waiting(run Run, by *Controller, now time.Time) string {
 	stage := Reached(run.Run)
-	text := ""
+	var text string
 	switch stage.State {
 	case "Held":
 		text = held(stage, run.Task, by)
