@@ -15,6 +15,8 @@ type Facts struct {
 	Pipeline, Build string
 	// Parent is the pipeline above; the zero Parent where it is not known any more.
 	Parent Parent
+	// Newest is the newest build that has had its turn in the pipeline; empty where it is not known.
+	Newest string
 	// Decision is what was decided; nil where nothing is recorded.
 	Decision *rest.Decision
 	// Run is the run that came of it; nil where there is none.

@@ -2,6 +2,7 @@ package explain
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/penstock-cd/penstock/api/rest"
@@ -19,6 +20,7 @@ func Pipeline(f Facts) rest.PipelineExplanation {
 	explained.Image, explained.Outcome, explained.Reason, explained.At = decided.Image, decided.Outcome, decided.Reason, &decided.At
 	explained.Decided, explained.Rule = Decided(decided), Rule(v1alpha1.Reason(decided.Reason))
 	if f.Run == nil {
+		explained.Decided += overtaken(f)
 		explained.Waits = withoutRun(f)
 		return explained
 	}
@@ -29,6 +31,16 @@ func Pipeline(f Facts) rest.PipelineExplanation {
 		explained.Waits, explained.Since = waiting(*f.Run, f.Controller, f.Now), known(f.Run.Task.ChangedAt)
 	}
 	return explained
+}
+
+// overtaken names the build that had its turn before one that is Superseded, where its decision
+// does not.
+func overtaken(f Facts) string {
+	isNamed := f.Newest == "" || f.Newest == f.Build || strings.Contains(f.Decision.Message, f.Newest+" ")
+	if f.Decision.Reason != string(v1alpha1.ReasonSuperseded) || isNamed {
+		return ""
+	}
+	return fmt.Sprintf("; the newest that has had its turn there is build %s", f.Newest)
 }
 
 // withoutRun completes "waits for" for a decision that has made no run yet; empty where none

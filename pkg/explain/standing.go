@@ -13,7 +13,9 @@ type Standing struct {
 	Namespace, Pipeline string
 	Parent              Parent
 	Suspended, Held     bool
-	DeletedAt           *time.Time
+	// Frozen is what a freeze in force says; empty where there is none.
+	Frozen    string
+	DeletedAt *time.Time
 }
 
 // String says how the pipeline stands.
@@ -26,7 +28,7 @@ func (s Standing) String() string {
 	if steered.Message != "" {
 		text += "; " + steered.Message
 	}
-	return text
+	return text + after("; ", s.Frozen)
 }
 
 // Commands are those that change how the pipeline stands.

@@ -271,7 +271,7 @@ func TestAnExplanationTellsOfOtherBuildsAndPipelines(t *testing.T) {
 				plannedBuild(t, s, builtAt("b1", 1), given.Artifacts(1), family)
 			},
 			want: []string{
-				"Skipped, Superseded: a newer build went first in this pipeline: to deploy this one all the same, create a RunRequest with action Trigger and allowOlder",
+				"Skipped, Superseded: a newer build went first in this pipeline: to deploy this one all the same, create a RunRequest with action Trigger and allowOlder; the newest that has had its turn there is build b2",
 				"$ kubectl penstock trigger web --build b1 --allow-older -n default",
 			},
 		},
@@ -487,6 +487,11 @@ func TestAnExplanationOfAPipelineIsAboutTheLastBuild(t *testing.T) {
 	require.Equal(t, []string{"Triggered by build b2", "waits for a slot: 5 of 5 are in use; it is the next", "$ kubectl penstock cancel web --build b2 -n default"}, lines)
 	standing, _ = explained("held")
 	require.Equal(t, "CdPipeline held hangs below CiPipeline ci; spec.hold is true: runs are planned, and wait until it is false", standing)
+	alive(t, s, func(state *store.WorkerState, _ *store.LaneState) {
+		state.Freeze = trigger.Freeze{Reason: "stock-taking"}
+	})
+	standing, _ = explained("web")
+	require.Equal(t, "CdPipeline web hangs below CiPipeline ci; deployments are frozen: stock-taking; wait until the setting FREEZE is taken away, or create a RunRequest with action Resume", standing)
 	_, _, err := v.ExplainPipeline(t.Context(), given.Namespace, "unknown")
 	require.ErrorIs(t, err, view.ErrNotFound)
 }

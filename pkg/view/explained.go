@@ -56,7 +56,13 @@ type explanation struct {
 	runOf     map[int]int64 // by the place of the decision
 	aboveOf   map[int]int64
 	runs      map[int64]*explain.Run
-	pipelines map[string]explain.Parent
+	pipelines map[string]pipelineAbove
+}
+
+// pipelineAbove is what a pipeline hangs below, and the newest build that has had its turn there.
+type pipelineAbove struct {
+	parent explain.Parent
+	newest string
 }
 
 // read reads in eight statements at most, however many decisions there are.
@@ -94,8 +100,11 @@ func joined(some, others map[int]int64) map[int]int64 {
 	return all
 }
 
-// hear finds the controller that was last heard of and watches the namespace.
+// hear finds, once, the controller that was last heard of and watches the namespace.
 func (e *explanation) hear(ctx context.Context) error {
+	if !e.now.IsZero() {
+		return nil
+	}
 	rows, err := e.queries.ExplainWorkers(ctx, maxWorkers)
 	if err != nil {
 		return fmt.Errorf("read the controllers: %w", err)
@@ -113,6 +122,14 @@ func (e *explanation) hear(ctx context.Context) error {
 		return nil
 	}
 	return nil
+}
+
+// frozen is what the freeze in force says in the namespace; empty where there is none.
+func (e *explanation) frozen() string {
+	if e.heard == nil || e.now.Sub(e.heardAt) > store.WorkerSilence {
+		return ""
+	}
+	return e.heard.Freeze.Hold(e.namespace, e.now).Message
 }
 
 // controllerOf is what the controller says of a lane; nil where none was ever heard of.
@@ -176,9 +193,9 @@ func (e *explanation) findParents(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("find parents: %w", err)
 	}
-	e.pipelines = make(map[string]explain.Parent, len(rows))
+	e.pipelines = make(map[string]pipelineAbove, len(rows))
 	for _, row := range rows {
-		e.pipelines[row.PipelineUid] = explain.Parent{Kind: row.ParentKind, Name: row.ParentName}
+		e.pipelines[row.PipelineUid] = pipelineAbove{explain.Parent{Kind: row.ParentKind, Name: row.ParentName}, row.Newest}
 	}
 	return nil
 }
@@ -189,7 +206,8 @@ func (e *explanation) facts() []explain.Facts {
 	all := make([]explain.Facts, len(e.decisions))
 	for place, decision := range e.decisions {
 		all[place] = explain.Facts{
-			Namespace: e.namespace, Now: e.now, Pipeline: decision.Pipeline, Build: decision.Build, Parent: e.pipelines[decision.PipelineUID],
+			Namespace: e.namespace, Now: e.now, Pipeline: decision.Pipeline, Build: decision.Build,
+			Parent: e.pipelines[decision.PipelineUID].parent, Newest: e.pipelines[decision.PipelineUID].newest,
 			Decision: &decision.Decision, Run: e.runs[e.runOf[place]], Above: e.runs[e.aboveOf[place]], Controller: by,
 		}
 	}

@@ -57,10 +57,15 @@ func (v *View) ExplainPipeline(ctx context.Context, namespace, name string) (sta
 	if err != nil {
 		return standing, nil, fmt.Errorf("read decisions on pipeline %s: %w", name, err)
 	}
+	e := &explanation{View: v, namespace: namespace}
+	if err := e.hear(ctx); err != nil {
+		return standing, nil, err
+	}
+	standing.Frozen = e.frozen()
 	if len(rows) == 0 {
 		return standing, []explain.Facts{{Namespace: namespace, Pipeline: row.Pipeline, Parent: standing.Parent}}, nil
 	}
-	e := &explanation{View: v, namespace: namespace, buildUID: rows[0].BuildUid}
+	e.buildUID = rows[0].BuildUid
 	for _, decision := range rows {
 		if decision.BuildUid == e.buildUID {
 			e.decisions = append([]Decision{decisionOf(decision)}, e.decisions...)

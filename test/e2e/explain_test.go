@@ -26,7 +26,7 @@ type explainer struct {
 
 func newExplainer(t *testing.T, w *world.World) *explainer {
 	t.Helper()
-	rows, err := store.Open(t.Context(), store.Config{URL: w.DatabaseURL, Schema: "penstock", MaxConns: 2, ReadOnly: true})
+	rows, err := store.Open(t.Context(), store.Config{URL: w.DatabaseURL, Schema: "penstock", MaxConns: 2, ReadOnly: true, ApplicationName: "explainer"})
 	require.NoError(t, err)
 	t.Cleanup(rows.Close)
 	return &explainer{T: t, World: w, view: view.New(rows)}

@@ -226,16 +226,19 @@ func (q *Queries) ExplainNewestDecisions(ctx context.Context, arg ExplainNewestD
 }
 
 const explainParents = `-- name: ExplainParents :many
-SELECT pipeline_uid, parent_kind, parent_name FROM cd_pipeline WHERE pipeline_uid = ANY($1::text[])
+SELECT p.pipeline_uid, p.parent_kind, p.parent_name, COALESCE(b.build_name, '')::text AS newest
+FROM cd_pipeline p LEFT JOIN ci_build b ON b.seq = p.newest_seq
+WHERE p.pipeline_uid = ANY($1::text[])
 `
 
 type ExplainParentsRow struct {
 	PipelineUid string
 	ParentKind  string
 	ParentName  string
+	Newest      string
 }
 
-// What pipelines hang below.
+// What pipelines hang below, and the newest build that has had its turn in each.
 func (q *Queries) ExplainParents(ctx context.Context, pipelineUids []string) ([]ExplainParentsRow, error) {
 	rows, err := q.db.Query(ctx, explainParents, pipelineUids)
 	if err != nil {
@@ -245,7 +248,12 @@ func (q *Queries) ExplainParents(ctx context.Context, pipelineUids []string) ([]
 	var items []ExplainParentsRow
 	for rows.Next() {
 		var i ExplainParentsRow
-		if err := rows.Scan(&i.PipelineUid, &i.ParentKind, &i.ParentName); err != nil {
+		if err := rows.Scan(
+			&i.PipelineUid,
+			&i.ParentKind,
+			&i.ParentName,
+			&i.Newest,
+		); err != nil {
 			return nil, err
 		}
 		items = append(items, i)

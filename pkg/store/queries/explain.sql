@@ -90,5 +90,7 @@ LIMIT 1;
 SELECT COALESCE(max(id), 0)::bigint AS last FROM cd_workflow;
 
 -- name: ExplainParents :many
--- What pipelines hang below.
-SELECT pipeline_uid, parent_kind, parent_name FROM cd_pipeline WHERE pipeline_uid = ANY(@pipeline_uids::text[]);
+-- What pipelines hang below, and the newest build that has had its turn in each.
+SELECT p.pipeline_uid, p.parent_kind, p.parent_name, COALESCE(b.build_name, '')::text AS newest
+FROM cd_pipeline p LEFT JOIN ci_build b ON b.seq = p.newest_seq
+WHERE p.pipeline_uid = ANY(@pipeline_uids::text[]);
