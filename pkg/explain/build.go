@@ -15,6 +15,8 @@ type BuildFacts struct {
 	Build     rest.Build
 	// Decisions is whether anything was decided for a pipeline.
 	Decisions bool
+	// Suspended tells whether spec.suspend of its CiPipeline is true.
+	Suspended bool
 	// Stage is the task of a build that runs here, as if it were the stage of a run; nil where
 	// there is none.
 	Stage      *rest.Stage
@@ -68,6 +70,9 @@ func ending(f BuildFacts) string {
 // unended says what a build waits for that has not ended.
 func unended(f BuildFacts) string {
 	text := " has not ended, and nothing is decided before it has"
+	if f.Stage == nil && f.Suspended {
+		return text + ": spec.suspend of the CiPipeline is true, and builds that run here begin when it is false"
+	}
 	if f.Stage == nil {
 		return text + ": whoever builds it reports its end in status.phase"
 	}
@@ -78,6 +83,9 @@ func unended(f BuildFacts) string {
 }
 
 func unendedCommands(f BuildFacts) []string {
+	if f.Stage == nil && f.Suspended {
+		return []string{Facts{Namespace: f.Namespace}.patch("cipipeline", f.Build.Pipeline)}
+	}
 	if f.Stage == nil {
 		return nil
 	}

@@ -1,6 +1,7 @@
 package explain
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"time"
@@ -45,7 +46,8 @@ func waiting(run Run, by *Controller, now time.Time) string {
 
 // held is what ends a hold.
 func held(stage rest.Stage, task Task, by *Controller) string {
-	reason, text := v1alpha1.Reason(stage.Reason), WaitsFor(v1alpha1.Reason(stage.Reason))
+	reason := v1alpha1.Reason(stage.Reason)
+	text := cmp.Or(WaitsFor(reason), "what holds it ("+stage.Reason+") to end")
 	switch reason {
 	case v1alpha1.ReasonTurn:
 		return text + turn(task)

@@ -22,6 +22,7 @@ func explained(h history) map[string]plan {
 		"ExplainPlaces":          {pages: h.tasks / 50, arguments: queued},
 		"ExplainClaimed":         {pages: one},
 		"ExplainBuildTask":       {pages: one, arguments: arguments{"build_uid": "built-7"}},
+		"ExplainCiPipeline":      {pages: one, arguments: arguments{"pipeline": "ci-1"}},
 		"ExplainLastRun":         {pages: one},
 		"ExplainParents":         {pages: one, arguments: pairs},
 	}

@@ -420,7 +420,13 @@ func TestAnExplanationOfABuildSaysHowItStands(t *testing.T) {
 	running.Phase = v1alpha1.BuildPending
 	note("here", v1alpha1.BuildPending)
 	queue(t, s, builder(given.CI, v1alpha1.ConcurrencyQueue), running, "main")
+	next := given.Build("next")
+	next.Phase = v1alpha1.BuildPending
+	note("next", v1alpha1.BuildPending)
+	queue(t, s, builder(given.CI, v1alpha1.ConcurrencyQueue), next, "main")
 	for name, want := range map[string]string{
+		"next": "build next of CiPipeline ci has not ended, and nothing is decided before it has: it waits for the turn of another build to end: " +
+			"build here has its turn in this pipeline: this one goes on by itself when that has ended",
 		"elsewhere": "build elsewhere of CiPipeline ci has not ended, and nothing is decided before it has: whoever builds it reports its end in status.phase",
 		"here":      "build here of CiPipeline ci has not ended, and nothing is decided before it has: it waits for a slot: 5 of 5 are in use; it is the next",
 		"unplanned": "build unplanned of CiPipeline ci has succeeded, and what to trigger is being decided: if that takes long, the condition Planned of the CiBuild says why",
@@ -430,7 +436,11 @@ func TestAnExplanationOfABuildSaysHowItStands(t *testing.T) {
 		summary, _ := buildExplained(t, s, name)
 		require.Equal(t, want, summary)
 	}
-	_, commands := buildExplained(t, s, "unplanned")
+	require.NoError(t, s.MirrorCiPipelines(t.Context(), []store.MirroredCiPipeline{{UID: "ci", Namespace: given.Namespace, Name: given.CI, SpecHash: "1", Suspended: true}}))
+	summary, commands := buildExplained(t, s, "elsewhere")
+	require.Equal(t, "build elsewhere of CiPipeline ci has not ended, and nothing is decided before it has: spec.suspend of the CiPipeline is true, and builds that run here begin when it is false", summary)
+	require.Equal(t, []string{`kubectl patch cipipeline ci -n default --type merge -p '{"spec":{"suspend":false}}'`}, commands)
+	_, commands = buildExplained(t, s, "unplanned")
 	require.Equal(t, []string{"kubectl describe cibuild unplanned -n default"}, commands)
 	_, _, _, err := view.New(s).ExplainBuild(t.Context(), given.Namespace, "unknown", 0, 500)
 	require.ErrorIs(t, err, view.ErrNotFound)

@@ -108,6 +108,11 @@ func (e *explanation) addBuildTask(ctx context.Context, build *explain.BuildFact
 	if build.Build.PlannedAt != nil && len(e.decisions) > 0 {
 		return nil // what it came to is told by its pipelines
 	}
+	suspended, err := e.queries.ExplainCiPipeline(ctx, dbsqlc.ExplainCiPipelineParams{Namespace: e.namespace, Pipeline: build.Build.Pipeline})
+	if err != nil {
+		return fmt.Errorf("read CiPipeline %s: %w", build.Build.Pipeline, err)
+	}
+	build.Suspended = len(suspended) > 0 && suspended[0]
 	rows, err := e.queries.ExplainBuildTask(ctx, e.buildUID)
 	if err != nil {
 		return fmt.Errorf("read the task of build %s: %w", build.Build.Name, err)
@@ -118,7 +123,7 @@ func (e *explanation) addBuildTask(ctx context.Context, build *explain.BuildFact
 			QueuedAt: at(row.QueuedAt), SubmittedAt: at(row.SubmittedAt),
 		}
 		build.Task = explain.Task{
-			DelayedBy: row.DelayedBy, Failures: int(row.Failures), NextAt: since(row.AvailableAt), ChangedAt: when(row.ChangedAt), Stopping: row.StopReason != "",
+			DelayedBy: row.DelayedBy, Failures: int(row.Failures), NextAt: since(row.AvailableAt), ChangedAt: when(row.ChangedAt), Stopping: row.StopReason != "", TurnOf: row.TurnOf,
 		}
 		if row.Status == pending && row.DelayedBy == "" {
 			places, err := e.places(ctx, lane{row.Kind, row.Cluster}, []int64{row.TaskID})

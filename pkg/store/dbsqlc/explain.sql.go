@@ -12,10 +12,19 @@ import (
 )
 
 const explainBuildTask = `-- name: ExplainBuildTask :many
+WITH own AS MATERIALIZED (
+    SELECT id, kind, namespace, cluster, owner_kind, owner_name, owner_uid, identity, workflow_name, workflow_uid, inputs, status, reason, message, reopened, attempt, failures, priority, fair_at, available_at, claimed_by, lease_until, stop_reason, stop_message, created_at, queued_at, submitted_at, started_at, finished_at, settled_at, changed_at, delayed_by FROM task WHERE task.kind = 'ci' AND (task.inputs->>'build_uid') = $1::text
+)
 SELECT t.id AS task_id, t.kind, t.cluster, t.status, t.reason, t.message, t.delayed_by, t.failures, GREATEST(t.available_at, 'epoch')::timestamptz AS available_at,
-       t.changed_at, t.stop_reason, t.workflow_name, t.submitted_at, t.queued_at
-FROM task t
-WHERE t.kind = 'ci' AND (t.inputs->>'build_uid') = $1::text
+       t.changed_at, t.stop_reason, t.workflow_name, t.submitted_at, t.queued_at, COALESCE(h.build_name, '')::text AS turn_of
+FROM own t
+LEFT JOIN LATERAL (
+    SELECT o.inputs->>'build' AS build_name FROM task o
+    WHERE t.status = 'Held' AND t.reason = 'Turn' AND o.kind = 'ci' AND o.owner_uid = t.owner_uid AND o.status IN ('Pending', 'Submitting', 'Submitted', 'Running')
+      AND COALESCE(o.inputs->>'ref', '') = COALESCE(t.inputs->>'ref', '')
+    ORDER BY o.id
+    LIMIT 1
+) h ON true
 ORDER BY t.id DESC
 LIMIT 1
 `
@@ -35,9 +44,12 @@ type ExplainBuildTaskRow struct {
 	WorkflowName string
 	SubmittedAt  pgtype.Timestamptz
 	QueuedAt     pgtype.Timestamptz
+	TurnOf       string
 }
 
-// The task of a build that runs here.
+// The task of a build that runs here, and where it waits for its turn the build of the same
+// pipeline and ref that has it.
+// It is found first: with an order and a limit Postgres would look for it from the last task on.
 func (q *Queries) ExplainBuildTask(ctx context.Context, buildUid string) ([]ExplainBuildTaskRow, error) {
 	rows, err := q.db.Query(ctx, explainBuildTask, buildUid)
 	if err != nil {
@@ -62,10 +74,41 @@ func (q *Queries) ExplainBuildTask(ctx context.Context, buildUid string) ([]Expl
 			&i.WorkflowName,
 			&i.SubmittedAt,
 			&i.QueuedAt,
+			&i.TurnOf,
 		); err != nil {
 			return nil, err
 		}
 		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const explainCiPipeline = `-- name: ExplainCiPipeline :many
+SELECT suspended FROM ci_pipeline WHERE namespace = $1 AND pipeline = $2 AND deleted_at IS NULL LIMIT 1
+`
+
+type ExplainCiPipelineParams struct {
+	Namespace string
+	Pipeline  string
+}
+
+// Whether the CiPipeline of that name is suspended.
+func (q *Queries) ExplainCiPipeline(ctx context.Context, arg ExplainCiPipelineParams) ([]bool, error) {
+	rows, err := q.db.Query(ctx, explainCiPipeline, arg.Namespace, arg.Pipeline)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []bool
+	for rows.Next() {
+		var suspended bool
+		if err := rows.Scan(&suspended); err != nil {
+			return nil, err
+		}
+		items = append(items, suspended)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err

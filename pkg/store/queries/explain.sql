@@ -77,13 +77,28 @@ WHERE p.id = ANY(@ids::bigint[]);
 SELECT count(*)::bigint AS claimed FROM task WHERE status = 'Submitting' AND kind = @kind AND cluster = @cluster;
 
 -- name: ExplainBuildTask :many
--- The task of a build that runs here.
+-- The task of a build that runs here, and where it waits for its turn the build of the same
+-- pipeline and ref that has it.
+-- It is found first: with an order and a limit Postgres would look for it from the last task on.
+WITH own AS MATERIALIZED (
+    SELECT * FROM task WHERE task.kind = 'ci' AND (task.inputs->>'build_uid') = @build_uid::text
+)
 SELECT t.id AS task_id, t.kind, t.cluster, t.status, t.reason, t.message, t.delayed_by, t.failures, GREATEST(t.available_at, 'epoch')::timestamptz AS available_at,
-       t.changed_at, t.stop_reason, t.workflow_name, t.submitted_at, t.queued_at
-FROM task t
-WHERE t.kind = 'ci' AND (t.inputs->>'build_uid') = @build_uid::text
+       t.changed_at, t.stop_reason, t.workflow_name, t.submitted_at, t.queued_at, COALESCE(h.build_name, '')::text AS turn_of
+FROM own t
+LEFT JOIN LATERAL (
+    SELECT o.inputs->>'build' AS build_name FROM task o
+    WHERE t.status = 'Held' AND t.reason = 'Turn' AND o.kind = 'ci' AND o.owner_uid = t.owner_uid AND o.status IN ('Pending', 'Submitting', 'Submitted', 'Running')
+      AND COALESCE(o.inputs->>'ref', '') = COALESCE(t.inputs->>'ref', '')
+    ORDER BY o.id
+    LIMIT 1
+) h ON true
 ORDER BY t.id DESC
 LIMIT 1;
+
+-- name: ExplainCiPipeline :many
+-- Whether the CiPipeline of that name is suspended.
+SELECT suspended FROM ci_pipeline WHERE namespace = @namespace AND pipeline = @pipeline AND deleted_at IS NULL LIMIT 1;
 
 -- name: ExplainLastRun :one
 -- The highest number that a run has had: who asks for a lower one may have been told of it.
