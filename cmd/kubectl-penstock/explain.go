@@ -118,7 +118,7 @@ func writePipeline(out io.Writer, p rest.PipelineExplanation) {
 		}
 	}
 	line("image", p.Image)
-	line("decided", p.Decided+since(" at ", p.At))
+	line("decided", p.Decided+since(" (", p.At, ")"))
 	line("rule", p.Rule)
 	for _, became := range p.Became {
 		line("so far", became)
@@ -126,18 +126,18 @@ func writePipeline(out io.Writer, p rest.PipelineExplanation) {
 	if p.Waits != "" {
 		line("waits", "for "+p.Waits)
 	}
-	line("since", strings.TrimSpace(since("", p.Since)))
+	line("since", since("", p.Since, ""))
 	for _, command := range p.Commands {
 		line("change", "$ "+command)
 	}
 }
 
-// since is a time behind a text; empty where there is none.
-func since(before string, at *time.Time) string {
+// since is a time between two texts; empty where there is none.
+func since(before string, at *time.Time, behind string) string {
 	if at == nil {
 		return ""
 	}
-	return before + at.UTC().Format(time.RFC3339)
+	return before + at.UTC().Format(time.RFC3339) + behind
 }
 
 // sentence begins a text with a capital letter, and ends it.

@@ -13,7 +13,7 @@ var stamp = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ`)
 
 const ofOld = `old, build shop-1
   image    registry.example.com/app-000:1.0
-  decided  Skipped, Suspended: spec.suspend is true at TIME
+  decided  Skipped, Suspended: spec.suspend is true (TIME)
   rule     spec.suspend of the pipeline was true when its parent succeeded
   change   $ kubectl patch cdpipeline old -n default --type merge -p '{"spec":{"suspend":false}}'
   change   $ kubectl penstock trigger old --build shop-1 -n default
@@ -21,7 +21,7 @@ const ofOld = `old, build shop-1
 
 const ofWeb = `web-000, build shop-1, run 1: DEPLOY Pending
   image    registry.example.com/app-000:1.0
-  decided  Triggered by build shop-1 at TIME
+  decided  Triggered by build shop-1 (TIME)
   rule     the parent succeeded, the pipeline is neither suspended nor Manual, and its filter is true or absent
   waits    for a slot; it is the next; no controller that claims is known, so that nothing goes on: see whether penstock runs
   since    TIME
