@@ -26,7 +26,7 @@ func (s *Store) Beat(ctx context.Context, worker, replica string, state WorkerSt
 	if err != nil {
 		return fmt.Errorf("encode the state of the worker: %w", err)
 	}
-	if err := s.queries.BeatWorker(ctx, dbsqlc.BeatWorkerParams{Name: worker, Replica: replica, State: encoded}); err != nil {
+	if err := s.queries.BeatWorker(ctx, dbsqlc.BeatWorkerParams{Name: worker, Replica: replica, State: string(encoded)}); err != nil {
 		return fmt.Errorf("say that the worker lives: %w", err)
 	}
 	return nil

@@ -1,7 +1,8 @@
 -- Processes that claim tasks.
 
 -- name: BeatWorker :exec
-INSERT INTO worker (name, replica, state) VALUES (@name, @replica, @state)
+-- The state is sent as text: bytes are no JSON where a pooler has queries sent in the simple protocol.
+INSERT INTO worker (name, replica, state) VALUES (@name, @replica, (@state::text)::jsonb)
 ON CONFLICT (name) DO UPDATE SET beat_at = now(), state = excluded.state;
 
 -- name: TakeOver :execrows
