@@ -167,6 +167,7 @@ func newLoops(mgr manager.Manager, deps Dependencies, decider trigger.Decider) *
 	l.worker = dispatch.NewWorker(deps.Store, deps.Replica, deps.Log.WithName("dispatch"))
 	l.dispatcher = l.newDispatcher(mgr, deps, LaneCd, firstLimit(deps.Config.BatchSize))
 	l.builds = l.newDispatcher(mgr, deps, LaneCi, deps.Config.CiBatchSize)
+	l.worker.State = func() store.WorkerState { return l.state(deps.Config) }
 	l.backlog = backlog.New(backlog.Config{
 		Rows: deps.Store, Live: mgr.GetAPIReader(), Closed: l.gateClosed, Suspended: l.suspended,
 		OnFound: l.reporter.GateMoved, Log: deps.Log.WithName("backlog"),

@@ -19,6 +19,7 @@ func paths(namespace string) []string {
 	base := "/api/v1/namespaces/" + namespace
 	return []string{
 		base + "/applications", base + "/applications/shop/status", base + "/builds", base + "/builds/b1", base + "/pipelines/web/runs", base + "/runs/1",
+		base + "/builds/b1/explanation", base + "/pipelines/web/explanation", base + "/runs/1/explanation",
 		"/api/v1/queue?namespace=" + namespace, "/api/v1/events?namespace=" + namespace,
 	}
 }
@@ -115,7 +116,7 @@ func TestEveryEndpointRefusesWithoutTheDatabase(t *testing.T) {
 	t.Parallel()
 	s, proxy := newProxied(t)
 	all := s.endpoints(t)
-	require.GreaterOrEqual(t, len(all), 23)
+	require.GreaterOrEqual(t, len(all), 26)
 	none, mine := s.nobody(t), local.NewNamespace(t)
 	s.plan(t, mine, "b1", family(mine, "web"))
 	reader := s.reader(t, mine)
@@ -127,7 +128,7 @@ func TestEveryEndpointRefusesWithoutTheDatabase(t *testing.T) {
 		require.Equal(t, http.StatusUnauthorized, s.ask(t, one, "").status, one.path)
 	}
 	for _, path := range append(paths("default"), "/api/v1/queue", "/api/v1/events") {
-		if !strings.HasSuffix(path, "/applications") {
+		if !strings.HasSuffix(path, "/applications") && !strings.HasSuffix(path, "/explanation") {
 			require.Equal(t, http.StatusForbidden, s.get(t, none, path+sign(path)+"watch=true").status, path)
 		}
 	}

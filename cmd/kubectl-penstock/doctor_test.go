@@ -41,7 +41,7 @@ func TestDoctorFindsNothingWrongWithAWholeInstallation(t *testing.T) {
 	controller, err := local.StartController(t.Context(), env.ControllerOptions{Name: "well", DatabaseURL: local.NewDatabase(t)})
 	require.NoError(t, err)
 	defer func() { require.NoError(t, controller.Stop()) }()
-	s := steered{&settingsMap{namespace: env.ControllerNamespace}}
+	s := liveSettings{&settingsMap{namespace: env.ControllerNamespace}}
 	code, out, errOut := s.run(t, "doctor", "--controller-health", controller.HealthURL, "-o", "json")
 	found := findingsOf(t, out)
 	require.Zero(t, code, errOut+out)

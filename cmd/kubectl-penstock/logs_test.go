@@ -23,7 +23,7 @@ import (
 
 // logged is a run in a namespace of its own, whose pods are on a node that answers with logs.
 type logged struct {
-	steered
+	liveSettings
 
 	home   string // the run's namespace
 	number int64
@@ -37,7 +37,7 @@ func newLogged(t *testing.T) *logged {
 	require.NoError(t, err)
 	admin, err := local.NewClient(env.Admin)
 	require.NoError(t, err)
-	l := &logged{steered: steered{&settingsMap{cluster: admin, namespace: env.ControllerNamespace}}, home: local.NewNamespace(t)}
+	l := &logged{liveSettings: liveSettings{&settingsMap{cluster: admin, namespace: env.ControllerNamespace}}, home: local.NewNamespace(t)}
 	l.plan(t)
 	l.node = l.kubelet(t)
 	return l

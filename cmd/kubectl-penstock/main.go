@@ -80,6 +80,8 @@ var commands = []func(*options) *cobra.Command{
 	unfreezeCommand,
 	runsCommand,
 	logsCommand,
+	explainCommand,
+	simulateCommand,
 	queueCommand,
 	topCommand,
 	wavesCommand,
@@ -106,7 +108,7 @@ that of --server, of $PENSTOCK_SERVER, or of the ConfigMap penstock-server in th
 --server-namespace; where that is an address inside the cluster, a port-forward is opened,
 which needs the right to create pods/portforward there. The commands that act (build, trigger, retry,
 resume, cancel, rollback, hold, release, freeze and unfreeze) need the API server and the controller
-alone.
+alone; simulate needs the API server, or files.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a part of the answer is missing, 4 refused.`,
 		SilenceUsage: true, SilenceErrors: true, SuggestionsMinimumDistance: 2,

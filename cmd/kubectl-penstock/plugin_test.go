@@ -145,13 +145,14 @@ func TestThePluginPrintsWhatTheServerAnswers(t *testing.T) {
 		"the trigger view": {[]string{"status", "shop"}, 6, "KIND | PIPELINE | ENVIRONMENT | BUILD | STATE | DEPLOYED\n" +
 			"CI | ci | - | shop-1 | Succeeded | -\nCD | old | staging | shop-1 | Skipped/Suspended | -\n" +
 			"CD | web-000 | staging | shop-1 | DEPLOY Pending | -\nCD | web-001 | staging | shop-1 | DEPLOY Pending | -"},
-		"builds":             {[]string{"builds"}, 5, "BUILD | PIPELINE | PHASE | RUNS | FAILED\nshop-1 | ci | Succeeded | 0/2 | 0"},
-		"a build":            {[]string{"builds", "shop-1"}, 4, "PIPELINE | DECISION | RUN | STATE\nold | Skipped/Suspended | - | -\nweb-000 | Triggered | 1 | DEPLOY Pending\nweb-001 | Triggered | 2 | DEPLOY Pending"},
-		"runs":               {[]string{"runs", "web-000"}, 4, "RUN | BUILD | OUTCOME | STAGES\n1 | shop-1 | - | DEPLOY:Pending"},
-		"the queue":          {[]string{"queue"}, 6, "NAMESPACE | PIPELINE | STAGE | BUILD | REASON | PRIORITY\ndefault | web-000 | DEPLOY | shop-1 | - | 0\ndefault | web-001 | DEPLOY | shop-1 | - | 0"},
-		"the queue by names": {[]string{"queue", "-o", "name", "-A"}, -1, "task/1\ntask/2"},
-		"builds by names":    {[]string{"builds", "-o", "name"}, -1, "cibuild/shop-1"},
-		"builds as YAML":     {[]string{"builds", "-o", "yaml", "--limit", "1"}, -1, ""},
+		"builds":                  {[]string{"builds"}, 5, "BUILD | PIPELINE | PHASE | RUNS | FAILED\nshop-1 | ci | Succeeded | 0/2 | 0"},
+		"a build":                 {[]string{"builds", "shop-1"}, 4, "PIPELINE | DECISION | RUN | STATE\nold | Skipped/Suspended | - | -\nweb-000 | Triggered | 1 | DEPLOY Pending\nweb-001 | Triggered | 2 | DEPLOY Pending"},
+		"runs":                    {[]string{"runs", "web-000"}, 4, "RUN | BUILD | OUTCOME | STAGES\n1 | shop-1 | - | DEPLOY:Pending"},
+		"an explanation by names": {[]string{"explain", "build", "shop-1", "-o", "name"}, -1, "cdpipeline/old\ncdpipeline/web-000\ncdpipeline/web-001"},
+		"the queue":               {[]string{"queue"}, 6, "NAMESPACE | PIPELINE | STAGE | BUILD | REASON | PRIORITY\ndefault | web-000 | DEPLOY | shop-1 | - | 0\ndefault | web-001 | DEPLOY | shop-1 | - | 0"},
+		"the queue by names":      {[]string{"queue", "-o", "name", "-A"}, -1, "task/1\ntask/2"},
+		"builds by names":         {[]string{"builds", "-o", "name"}, -1, "cibuild/shop-1"},
+		"builds as YAML":          {[]string{"builds", "-o", "yaml", "--limit", "1"}, -1, ""},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -179,22 +180,26 @@ func TestThePluginTellsWhatIsWrong(t *testing.T) {
 		code int
 		want string
 	}{
-		"a right that is missing":                 {nobody, []string{"builds", "-n", given.Namespace}, exitRefused, "may not list cibuilds.penstock.dev in namespace default"},
-		"the namespace of the context":            {reader, []string{"builds", "--context", "elsewhere"}, exitRefused, "in namespace elsewhere"},
-		"a user whom one may not be":              {reader, []string{"builds", "--as", "root", "-n", given.Namespace}, exitFailed, "cannot impersonate"},
-		"a user whom one may not be, at a server": {reader, []string{"builds", "--as", "root", "-n", given.Namespace, "--server-ca", "CA", "--server", "URL"}, exitRefused, `may not impersonate user "root"`},
-		"a name that nothing has":                 {reader, []string{"builds", "shop-9", "-n", given.Namespace}, exitFailed, "shop-9"},
-		"an application with a typing error":      {reader, []string{"status", "shpo", "-n", given.Namespace}, exitFailed, `did you mean "shop"?`},
-		"a command with a typing error":           {reader, []string{"statsu"}, exitUsage, `did you mean "status"?`},
-		"a form that is not known":                {reader, []string{"builds", "-o", "xml"}, exitUsage, "must be one of table, wide, json, yaml, name"},
-		"a flag that is not known":                {reader, []string{"builds", "--sort"}, exitUsage, "unknown flag"},
-		"an argument too many":                    {reader, []string{"queue", "now"}, exitUsage, "kubectl penstock queue"},
-		"a state that is not known":               {reader, []string{"queue", "--state", "Odd", "-n", given.Namespace}, exitFailed, "query.state"},
-		"a server without TLS":                    {reader, []string{"builds", "--server", "http://localhost"}, exitUsage, "must begin with https://"},
-		"a server that is not there":              {reader, []string{"builds", "--server", "https://127.0.0.1:1"}, exitFailed, "connection refused"},
-		"a server that is another":                {reader, []string{"builds", "--server", local.Config.Host}, exitFailed, "certificate"},
-		"a namespace without a server":            {reader, []string{"builds", "--server-namespace", "kube-public"}, exitFailed, "name it by --server"},
-		"a context that is not there":             {reader, []string{"builds", "--context", "gone"}, exitFailed, `context "gone" does not exist`},
+		"a right that is missing":                   {nobody, []string{"builds", "-n", given.Namespace}, exitRefused, "may not list cibuilds.penstock.dev in namespace default"},
+		"the namespace of the context":              {reader, []string{"builds", "--context", "elsewhere"}, exitRefused, "in namespace elsewhere"},
+		"a user whom one may not be":                {reader, []string{"builds", "--as", "root", "-n", given.Namespace}, exitFailed, "cannot impersonate"},
+		"a user whom one may not be, at a server":   {reader, []string{"builds", "--as", "root", "-n", given.Namespace, "--server-ca", "CA", "--server", "URL"}, exitRefused, `may not impersonate user "root"`},
+		"a name that nothing has":                   {reader, []string{"builds", "shop-9", "-n", given.Namespace}, exitFailed, "shop-9"},
+		"an explanation of a name that nothing has": {reader, []string{"explain", "build", "shop-9", "-n", given.Namespace}, exitFailed, "no build shop-9 is recorded in namespace default"},
+		"an explanation of something else":          {reader, []string{"explain", "pod", "web"}, exitUsage, "must be build, pipeline or run"},
+		"a run that is no number":                   {reader, []string{"explain", "run", "web"}, exitUsage, "must be the number of a run"},
+		"an explanation that one may not see":       {nobody, []string{"explain", "run", "1", "-n", given.Namespace}, exitRefused, "may not get runs.penstock.dev in namespace default"},
+		"an application with a typing error":        {reader, []string{"status", "shpo", "-n", given.Namespace}, exitFailed, `did you mean "shop"?`},
+		"a command with a typing error":             {reader, []string{"statsu"}, exitUsage, `did you mean "status"?`},
+		"a form that is not known":                  {reader, []string{"builds", "-o", "xml"}, exitUsage, "must be one of table, wide, json, yaml, name"},
+		"a flag that is not known":                  {reader, []string{"builds", "--sort"}, exitUsage, "unknown flag"},
+		"an argument too many":                      {reader, []string{"queue", "now"}, exitUsage, "kubectl penstock queue"},
+		"a state that is not known":                 {reader, []string{"queue", "--state", "Odd", "-n", given.Namespace}, exitFailed, "query.state"},
+		"a server without TLS":                      {reader, []string{"builds", "--server", "http://localhost"}, exitUsage, "must begin with https://"},
+		"a server that is not there":                {reader, []string{"builds", "--server", "https://127.0.0.1:1"}, exitFailed, "connection refused"},
+		"a server that is another":                  {reader, []string{"builds", "--server", local.Config.Host}, exitFailed, "certificate"},
+		"a namespace without a server":              {reader, []string{"builds", "--server-namespace", "kube-public"}, exitFailed, "name it by --server"},
+		"a context that is not there":               {reader, []string{"builds", "--context", "gone"}, exitFailed, `context "gone" does not exist`},
 	}
 	server, err := running()
 	require.NoError(t, err)

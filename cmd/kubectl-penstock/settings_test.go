@@ -11,16 +11,16 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// steered is an installation in a namespace of its own, and what runs the plugin on it as
+// liveSettings is an installation in a namespace of its own, and what runs the plugin on it as
 // the administrator.
-type steered struct{ *settingsMap }
+type liveSettings struct{ *settingsMap }
 
-func newSteered(t *testing.T, data map[string]string) steered {
+func newSteered(t *testing.T, data map[string]string) liveSettings {
 	t.Helper()
-	return steered{newSettingsMap(t, data)}
+	return liveSettings{newSettingsMap(t, data)}
 }
 
-func (s steered) run(t *testing.T, args ...string) (code int, out, errOut string) {
+func (s liveSettings) run(t *testing.T, args ...string) (code int, out, errOut string) {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
 	code = run(t.Context(), append(args, "--kubeconfig", local.Kubeconfig, "--server-namespace", s.namespace), &stdout, &stderr)
@@ -28,7 +28,7 @@ func (s steered) run(t *testing.T, args ...string) (code int, out, errOut string
 }
 
 // pod makes a pod of the controller. No node runs it.
-func (s steered) pod(t *testing.T, name string, environment ...corev1.EnvVar) {
+func (s liveSettings) pod(t *testing.T, name string, environment ...corev1.EnvVar) {
 	t.Helper()
 	require.NoError(t, s.cluster.Create(t.Context(), &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: name, Labels: map[string]string{"app.kubernetes.io/name": "penstock"}},

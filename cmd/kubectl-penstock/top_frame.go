@@ -66,14 +66,14 @@ func laneLine(lane rest.Lane, limits map[string]tune.LaneLimit, now time.Time) t
 			line.mood = busy
 		}
 	}
-	line.text = fmt.Sprintf("%s, %d waiting%s, %d held, %d active", inFlight, lane.Pending, since(lane.Oldest, now), lane.Held, lane.Active)
+	line.text = fmt.Sprintf("%s, %d waiting%s, %d held, %d active", inFlight, lane.Pending, oldestFor(lane.Oldest, now), lane.Held, lane.Active)
 	if lane.PerSecond > 0 {
 		line.text += fmt.Sprintf("; %.2f/s, %s in the queue, 99 of 100 within %s", lane.PerSecond, seconds(lane.WaitHalf), seconds(lane.WaitMost))
 	}
 	return line
 }
 
-func since(at *time.Time, now time.Time) string {
+func oldestFor(at *time.Time, now time.Time) string {
 	if at == nil {
 		return ""
 	}

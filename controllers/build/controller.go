@@ -22,7 +22,6 @@ import (
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
 	"github.com/penstock-cd/penstock/controllers/lookup"
-	"github.com/penstock-cd/penstock/controllers/plan"
 	"github.com/penstock-cd/penstock/pkg/argo"
 	"github.com/penstock-cd/penstock/pkg/failpoint"
 	"github.com/penstock-cd/penstock/pkg/store"
@@ -252,7 +251,7 @@ func (c *Controller) commit(ctx context.Context, build *v1alpha1.CiBuild, pipeli
 	var queued []store.QueuedBuild
 	for _, one := range open {
 		if _, exists := tasks[string(one.UID)]; !exists {
-			queued = append(queued, store.QueuedBuild{Build: plan.Facts(one), Pipeline: refOf(pipeline), Priority: trigger.BuildPriority(one), Cluster: trigger.BuildCluster(pipeline)})
+			queued = append(queued, store.QueuedBuild{Build: trigger.FactsOf(one), Pipeline: refOf(pipeline), Priority: trigger.BuildPriority(one), Cluster: trigger.BuildCluster(pipeline)})
 		}
 	}
 	if err := c.Rows.QueueBuilds(ctx, queued, templateExists); err != nil {

@@ -114,6 +114,8 @@ type Dispatcher struct {
 	// suspended are the tasks whose Workflows do not count.
 	suspended atomic.Pointer[[]int64]
 	outage    *outage
+	// created counts the Workflows that were created.
+	created *rate
 }
 
 // task is a claim and when it must be over.
@@ -134,7 +136,7 @@ func New(config Config) *Dispatcher {
 	}
 	d := &Dispatcher{
 		Config: config, metrics: metricsOf(config.Lane.Name()), wake: make(chan struct{}, 1),
-		causes: limit.NewCauses(), aside: newAside(), outage: newOutage(),
+		causes: limit.NewCauses(), aside: newAside(), outage: newOutage(), created: newRate(time.Now()),
 	}
 	d.gate = limit.NewBacklog(config.MaxActive, d.gateMoved)
 	d.pool = bounded.NewPool(bounded.Config[task]{

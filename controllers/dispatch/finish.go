@@ -68,6 +68,7 @@ func (d *Dispatcher) tell(t task, completion store.Completion, err error) {
 	log := d.Log.WithValues("owner", t.claim.Owner.Name, "namespace", t.claim.Namespace, "build", t.claim.Inputs.Build, "stage", t.claim.Inputs.Stage)
 	switch completion.Status {
 	case store.StatusSubmitted:
+		d.created.add(time.Now())
 		d.metrics.latency.Observe((t.claim.Waited + time.Since(t.claimed)).Seconds())
 	case store.StatusPending:
 		log.Info("task not submitted, will retry", "attempt", t.claim.Attempt, "retryIn", completion.Delay.String(), "error", err.Error())

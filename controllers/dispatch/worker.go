@@ -27,8 +27,8 @@ var errSilent = errors.New("the database has not heard of this worker for a whil
 
 // Workers is the table of the processes that claim.
 type Workers interface {
-	// Beat says that the worker lives.
-	Beat(ctx context.Context, worker, replica string) error
+	// Beat says that the worker lives, and what is in force there.
+	Beat(ctx context.Context, worker, replica string, state store.WorkerState) error
 	// TakeOver gives back what earlier processes of the replica have claimed.
 	TakeOver(ctx context.Context, worker, replica string) (int64, error)
 }
@@ -37,6 +37,10 @@ type Workers interface {
 // ever completes another's claim. While a dispatcher runs it tells the database that it
 // lives: one that is silent loses its claims to others, and stops submitting before.
 type Worker struct {
+	// State is what it says of itself with each sign of life. It is set before the worker is
+	// used, or never.
+	State func() store.WorkerState
+
 	name, replica string
 	rows          Workers
 	log           logr.Logger
@@ -60,7 +64,7 @@ type life struct {
 
 // NewWorker returns a worker of a replica, which is named alike after a restart.
 func NewWorker(rows Workers, replica string, log logr.Logger) *Worker {
-	return &Worker{name: rand.Text(), replica: replica, rows: rows, log: log, begun: make(chan struct{})}
+	return &Worker{name: rand.Text(), replica: replica, rows: rows, log: log, begun: make(chan struct{}), State: func() store.WorkerState { return store.WorkerState{} }}
 }
 
 // immortal is a worker whose claims end with their leases alone.
@@ -131,7 +135,7 @@ func (w *Worker) leave() {
 func (w *Worker) beat(ctx context.Context) (time.Duration, error) {
 	// Taken before the request, so that by this process's clock a life ends earlier.
 	sent := time.Now()
-	if err := w.rows.Beat(ctx, w.name, w.replica); err != nil {
+	if err := w.rows.Beat(ctx, w.name, w.replica, w.State()); err != nil {
 		return 0, err
 	}
 	if !w.tookOver {

@@ -24,7 +24,7 @@ type workers struct {
 	name   string
 }
 
-func (w *workers) Beat(_ context.Context, name, _ string) error {
+func (w *workers) Beat(_ context.Context, name, _ string, _ store.WorkerState) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.broken {

@@ -205,7 +205,7 @@ func (c *Controller) plan(ctx context.Context, build *v1alpha1.CiBuild) (bool, e
 		Family: lookup.NewFamily(ctx, c.Cache, build.Namespace),
 		kind:   v1alpha1.ParentCiPipeline, name: parent.Name, direct: direct,
 	}
-	facts := Facts(build)
+	facts := trigger.FactsOf(build)
 	below := trigger.Descendants(parent.Name, children)
 	if children.Err != nil {
 		return false, children.Err
@@ -268,15 +268,6 @@ func (c *Controller) parent(ctx context.Context, build *v1alpha1.CiBuild) (*v1al
 		return nil, fmt.Errorf("get CiPipeline: %w", err)
 	}
 	return parent, nil
-}
-
-// Facts is what a decision needs to know of a build.
-func Facts(build *v1alpha1.CiBuild) trigger.Build {
-	return trigger.Build{
-		UID: string(build.UID), Namespace: build.Namespace, Name: build.Name,
-		CiPipeline: build.Spec.PipelineRef.Name, Revision: build.Spec.Revision, Ref: build.Spec.Ref,
-		Cause: string(build.Cause()), Phase: build.Status.Phase, CreatedAt: build.CreationTimestamp.Time,
-	}
 }
 
 // waitingBuilds returns the builds of a CiPipeline that are not planned.

@@ -135,7 +135,7 @@ func TestABuildIsPlannedAsWhatItIs(t *testing.T) {
 	require.Equal(t, trigger.Build{
 		UID: string(build.UID), Namespace: s.namespace, Name: "b1", CiPipeline: given.CI, Revision: "v1.2", Cause: "Webhook",
 		Phase: v1alpha1.BuildSucceeded, CreatedAt: build.CreationTimestamp.Time,
-	}, Facts(build))
+	}, trigger.FactsOf(build))
 	require.False(t, build.CreationTimestamp.IsZero(), "builds are ordered by their creation")
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
+	"github.com/penstock-cd/penstock/pkg/explain"
 	"github.com/penstock-cd/penstock/pkg/store"
 	"github.com/penstock-cd/penstock/pkg/trigger"
 )
@@ -26,13 +27,7 @@ func explainAttempts(run store.LastRun, pipeline *v1alpha1.CdPipeline) store.Las
 	attempts := attemptOf(pipeline, run)
 	switch {
 	case run.Status == store.StatusPending && run.StageAttempt > 1 && run.Reason == "":
-		run.Reason, run.Message = v1alpha1.ReasonRetry, attempts
-		if !run.Next.IsZero() {
-			run.Message += " begins at " + clock(run.Next)
-		}
-		if run.AttemptBefore != "" {
-			run.Message += fmt.Sprintf("; attempt %d: %s", run.StageAttempt-1, run.AttemptBefore)
-		}
+		run.Reason, run.Message = v1alpha1.ReasonRetry, explain.NextAttempt(attempts, run.StageAttempt, run.Next, run.AttemptBefore)
 	case run.Status == store.StatusFailed || run.Status == store.StatusError:
 		if _, more := trigger.RetryAfter(pipeline, run.Stage, run.StageAttempt); more && run.HasWorkflow {
 			return run // the next attempt is about to be made
@@ -59,7 +54,7 @@ func attemptOf(pipeline *v1alpha1.CdPipeline, run store.LastRun) string {
 // explainTurn names the build that a run waits for.
 func explainTurn(run store.LastRun) store.LastRun {
 	if run.Status == store.StatusHeld && run.Reason == v1alpha1.ReasonTurn && run.TurnOf != "" {
-		run.Message = fmt.Sprintf("build %s has its turn in this pipeline: this one goes on by itself when that has ended", run.TurnOf)
+		run.Message = explain.TurnOf(run.TurnOf)
 	}
 	return run
 }
@@ -67,7 +62,7 @@ func explainTurn(run store.LastRun) store.LastRun {
 // explainTemplate says until when a run waits for its template.
 func explainTemplate(run store.LastRun, wait time.Duration) store.LastRun {
 	if run.Status == store.StatusHeld && run.Reason == v1alpha1.ReasonTemplate && wait > 0 {
-		run.Message += fmt.Sprintf("; the stage ends as Error at %s if it is still missing (TEMPLATE_WAIT)", clock(run.At.Add(wait)))
+		run.Message += explain.TemplateDeadline(run.At.Add(wait))
 	}
 	return run
 }
@@ -85,7 +80,7 @@ func describeRetried(summary *store.Summary) string {
 		}
 		fmt.Fprintf(&text, "; %s tried again after a failure (%s)", noun, names(held.Examples, held.Count))
 		if !held.Next.IsZero() {
-			fmt.Fprintf(&text, ", next at %s", clock(held.Next))
+			fmt.Fprintf(&text, ", next at %s", explain.Clock(held.Next))
 		}
 	}
 	return text.String()
@@ -98,22 +93,4 @@ func adviseRetry(summary *store.Summary) string {
 		return ""
 	}
 	return retryAdvice
-}
-
-// endText says how a stage ended and why, without telling the same word twice.
-func endText(status store.Status, reason v1alpha1.Reason, message string) string {
-	if reason == "" || string(reason) == string(status) {
-		return message
-	}
-	return fmt.Sprintf("%s: %s", reason, message)
-}
-
-// remedies say what to do about what delays a run. All of them go on by themselves then.
-var remedies = map[v1alpha1.Reason]string{
-	v1alpha1.ReasonQuotaExceeded:  "raise the quota, or delete Workflows that have ended",
-	v1alpha1.ReasonForbidden:      "grant Penstock's account the right to create Workflows there",
-	v1alpha1.ReasonPolicyDenied:   "change the policy, or what it denies in the template",
-	v1alpha1.ReasonWebhookDenied:  "change the webhook's rules, or what it denies in the template",
-	v1alpha1.ReasonWebhookFailed:  "repair the webhook",
-	v1alpha1.ReasonNamespaceShare: "wait for Workflows to end, or raise the setting",
 }

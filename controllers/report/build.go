@@ -32,7 +32,7 @@ func (r *Reporter) reportBuilds(ctx context.Context, keys []types.NamespacedName
 		return nil, err
 	}
 	for _, summary := range summaries {
-		r.explain(summary)
+		r.explainDelays(summary)
 	}
 	var writes []write
 	for _, build := range builds {

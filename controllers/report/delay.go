@@ -8,8 +8,6 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
-
-	"github.com/penstock-cd/penstock/api/v1alpha1"
 )
 
 const (
@@ -22,12 +20,6 @@ const (
 	// mostDelayed is how many tasks of a namespace are reported then: the first of the queue.
 	mostDelayed = 200
 )
-
-// isDelay are the reasons of tasks that wait because Workflows are refused for now.
-var isDelay = map[v1alpha1.Reason]bool{
-	v1alpha1.ReasonQuotaExceeded: true, v1alpha1.ReasonForbidden: true, v1alpha1.ReasonPolicyDenied: true,
-	v1alpha1.ReasonWebhookDenied: true, v1alpha1.ReasonWebhookFailed: true, v1alpha1.ReasonSubmissionDelayed: true,
-}
 
 // delays are the namespaces of which delayed tasks are to be reported.
 type delays struct {

@@ -7,12 +7,12 @@ import (
 	"time"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
-	"github.com/penstock-cd/penstock/pkg/clip"
+	"github.com/penstock-cd/penstock/pkg/explain"
 	"github.com/penstock-cd/penstock/pkg/store"
 )
 
-// explain adds what is known of the namespaces to what the rows say of delayed runs.
-func (r *Reporter) explain(summary *store.Summary) {
+// explainDelays adds what is known of the namespaces to what the rows say of delayed runs.
+func (r *Reporter) explainDelays(summary *store.Summary) {
 	for i := range summary.Delayed {
 		delayed := &summary.Delayed[i]
 		delayed.Message = r.delayText(delayed.Namespace, delayed.Reason, delayed.Message, delayed.Attempts, delayed.Next)
@@ -25,7 +25,7 @@ func (r *Reporter) explainRun(uid string, run store.LastRun, pipelines []*v1alph
 	if run.Status != store.StatusPending {
 		return explainAttempts(explainTurn(explainTemplate(run, r.TemplateWait)), pipelines[i])
 	}
-	if run.DelayedBy == "" && isDelay[run.Reason] {
+	if run.DelayedBy == "" && explain.IsDelay(run.Reason) {
 		run.DelayedBy = run.Reason // it waits by itself
 	}
 	if run.DelayedBy == "" {
@@ -38,45 +38,14 @@ func (r *Reporter) explainRun(uid string, run store.LastRun, pipelines []*v1alph
 // delayText says why Workflows are refused, how often and since when, and when one is tried
 // next: what is known of the namespace, or else what the row of the task says.
 func (r *Reporter) delayText(namespace string, reason v1alpha1.Reason, message string, attempts int, next time.Time) string {
-	var since time.Time
+	told := explain.Delay{Reason: reason, Message: message, Attempts: attempts, Next: next}
 	if r.Delay != nil {
 		if known, shut := r.Delay(namespace); shut && known.Reason == string(reason) && known.Attempts > 0 {
-			message, attempts, since, next = known.Message, known.Attempts, known.Since, known.Next
+			told.Message, told.Attempts, told.Since, told.Next = known.Message, known.Attempts, known.Since, known.Next
 		}
 	}
-	if reason == v1alpha1.ReasonLaneShut {
-		return clip.Text(message, maxWhys)
-	}
-	text := clip.Text(message, maxWhy)
-	if reason == v1alpha1.ReasonNamespaceShare {
-		text = "the namespace has as many unfinished Workflows as MAX_ACTIVE_WORKFLOWS_PER_NAMESPACE allows"
-	}
-	if text == "" {
-		text = "others of the namespace were refused"
-	}
-	if attempts > 0 {
-		text += fmt.Sprintf(", %s", times(attempts))
-	}
-	if !since.IsZero() {
-		text += " since " + clock(since)
-	}
-	if !next.IsZero() {
-		text += ", next at " + clock(next)
-	}
-	if remedy := remedies[reason]; remedy != "" {
-		text += ": " + remedy
-	}
-	return text
+	return told.String()
 }
-
-func times(attempts int) string {
-	if attempts == 1 {
-		return "1 attempt"
-	}
-	return fmt.Sprintf("%d attempts", attempts)
-}
-
-func clock(at time.Time) string { return at.UTC().Format(time.RFC3339) }
 
 // describeDelayed says what delays runs.
 func describeDelayed(summary *store.Summary) string {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
 	"github.com/penstock-cd/penstock/pkg/clip"
+	"github.com/penstock-cd/penstock/pkg/explain"
 	"github.com/penstock-cd/penstock/pkg/store"
 )
 
@@ -38,7 +39,7 @@ func buildNews(was, is v1alpha1.CiBuildStatus) []news {
 	changed := changedCondition(before, after, v1alpha1.ConditionTriggered)
 	switch {
 	case changed == nil:
-	case isDelay[v1alpha1.Reason(changed.Reason)] && reasonOf(before, changed.Type) != changed.Reason, namesHolders(before, changed):
+	case explain.IsDelay(v1alpha1.Reason(changed.Reason)) && reasonOf(before, changed.Type) != changed.Reason, namesHolders(before, changed):
 		list = append(list, newsOf(corev1.EventTypeWarning, changed.Reason, "Trigger", changed.Message))
 	case changed.Reason == string(v1alpha1.ReasonNotAllTriggered) && reasonOf(before, changed.Type) != changed.Reason:
 		list = append(list, newsOf(untriggeredType(is), changed.Reason, "Trigger", changed.Message+whyUntriggered(is)))
@@ -71,7 +72,7 @@ func whyUntriggered(status v1alpha1.CiBuildStatus) string {
 // namesHolders tells whether a build tells for the first time who keeps the gate closed.
 func namesHolders(before []metav1.Condition, changed *metav1.Condition) bool {
 	old := meta.FindStatusCondition(before, changed.Type)
-	return strings.Contains(changed.Message, heldBy) && (old == nil || !strings.Contains(old.Message, heldBy))
+	return strings.Contains(changed.Message, explain.HeldBy) && (old == nil || !strings.Contains(old.Message, explain.HeldBy))
 }
 
 func reasonOf(conditions []metav1.Condition, kind string) string {
@@ -104,12 +105,12 @@ func waitingNews(before, after []metav1.Condition) []news {
 			continue
 		}
 		reason := v1alpha1.Reason(changed.Reason)
-		goesOn := (isDelay[reason] || reason == v1alpha1.ReasonBacklogFull) && reasonOf(before, kind) == changed.Reason
+		goesOn := (explain.IsDelay(reason) || reason == v1alpha1.ReasonBacklogFull) && reasonOf(before, kind) == changed.Reason
 		if unspoken[reason] || goesOn {
 			continue // one more attempt, or another holder, is no news
 		}
 		eventType := corev1.EventTypeNormal
-		if (kind == v1alpha1.ConditionReady && !wanted[reason]) || isDelay[reason] || blocked[reason] {
+		if (kind == v1alpha1.ConditionReady && !wanted[reason]) || explain.IsDelay(reason) || blocked[reason] {
 			eventType = corev1.EventTypeWarning
 		}
 		list = append(list, newsOf(eventType, changed.Reason, "Decide", changed.Message))

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
+	"github.com/penstock-cd/penstock/pkg/explain"
 	"github.com/penstock-cd/penstock/pkg/store"
 	"github.com/penstock-cd/penstock/pkg/trigger"
 )
@@ -151,7 +152,7 @@ func decisionText(decision *store.LastDecision) string {
 }
 
 func lastRun(run *store.LastRun) *v1alpha1.LastRun {
-	message := endText(run.Status, run.Reason, run.Message)
+	message := explain.End(string(run.Status), run.Reason, run.Message)
 	last := &v1alpha1.LastRun{
 		Run: run.Run, BuildName: run.BuildName, Image: run.Image, Digest: run.Digest,
 		Stage: string(run.Stage), Phase: string(run.Status), Message: message,

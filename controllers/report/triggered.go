@@ -9,6 +9,7 @@ import (
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
 	"github.com/penstock-cd/penstock/pkg/clip"
+	"github.com/penstock-cd/penstock/pkg/explain"
 	"github.com/penstock-cd/penstock/pkg/store"
 )
 
@@ -70,7 +71,7 @@ func describeHeld(summary *store.Summary) string {
 		if held.Reason == v1alpha1.ReasonRetry {
 			continue // it has, or had, a Workflow
 		}
-		fmt.Fprintf(&text, "; %s for %s (%s)", counted(held.Count), waitedFor[held.Reason], names(held.Examples, held.Count))
+		fmt.Fprintf(&text, "; %s for %s (%s)", counted(held.Count), explain.WaitsFor(held.Reason), names(held.Examples, held.Count))
 	}
 	return text.String()
 }
@@ -82,25 +83,13 @@ func counted(runs int64) string {
 	return fmt.Sprintf("%d runs wait", runs)
 }
 
-// waitedFor says what ends a hold.
-var waitedFor = map[v1alpha1.Reason]string{
-	v1alpha1.ReasonPerson:   "a person (RunRequest with action Resume)",
-	v1alpha1.ReasonHold:     "spec.hold to be false",
-	v1alpha1.ReasonTurn:     "the turn of another build to end",
-	v1alpha1.ReasonTemplate: "its template to exist",
-	v1alpha1.ReasonWindow:   "its windows to open",
-	v1alpha1.ReasonFreeze:   "the freeze to end",
-
-	v1alpha1.ReasonNotTakenUp: "an Argo controller to take the Workflow up",
-}
-
 // waitsFor is what a task waits for that nobody has claimed.
 func waitsFor(gate Gate) (v1alpha1.Reason, string) {
 	closed, active, most := gate()
 	if !closed {
-		return v1alpha1.ReasonTriggersPending, "a slot, or to be tried again"
+		return v1alpha1.ReasonTriggersPending, explain.WaitsFor(v1alpha1.ReasonTriggersPending) + ", or to be tried again"
 	}
-	return v1alpha1.ReasonBacklogFull, fmt.Sprintf("Workflows to finish: %d are unfinished, and MAX_ACTIVE_WORKFLOWS is %d", active, most)
+	return v1alpha1.ReasonBacklogFull, explain.Gate(active, most, nil)
 }
 
 // names lists a few names, and that there are more.
@@ -115,13 +104,13 @@ func names(examples []string, of int64) string {
 func describeFailures(summary *store.Summary) string {
 	var text strings.Builder
 	for _, failure := range summary.Failures {
-		why := endText(failure.Status, failure.Reason, failure.Message)
-		fmt.Fprintf(&text, "; %s %s ended as %s (%s)", failure.Pipeline, failure.Stage, failure.Status, clip.Text(why, max(maxWhy, maxWhys/len(summary.Failures))))
+		why := explain.End(string(failure.Status), failure.Reason, failure.Message)
+		fmt.Fprintf(&text, "; %s %s ended as %s (%s)", failure.Pipeline, failure.Stage, failure.Status, clip.Text(why, max(explain.MaxWhy, maxWhys/len(summary.Failures))))
 	}
 	text.WriteString(more(len(summary.Failures), summary.Triggers))
 	return text.String()
 }
 
-// maxWhy bounds, in bytes, each failure's part of a condition's message; where there are few,
-// they may have maxWhys together.
-const maxWhy, maxWhys = 256, 768
+// maxWhys bounds, in bytes, what failures may have of a condition's message together, where there
+// are so few that each has more than explain.MaxWhy.
+const maxWhys = 768

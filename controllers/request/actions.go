@@ -176,7 +176,7 @@ func (c *Controller) unplanned(ctx context.Context, asked asked) (*store.Finishe
 	case !builds.Items[0].DeletionTimestamp.IsZero():
 		return nil, refuse("CiBuild %s is being deleted", asked.BuildName)
 	default:
-		return c.Rows.NoteBuild(ctx, plan.Facts(&builds.Items[0]), builds.Items[0].Status.Artifacts)
+		return c.Rows.NoteBuild(ctx, trigger.FactsOf(&builds.Items[0]), builds.Items[0].Status.Artifacts)
 	}
 }
 

@@ -22,9 +22,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
-	"github.com/penstock-cd/penstock/controllers/plan"
 	"github.com/penstock-cd/penstock/pkg/pause"
 	"github.com/penstock-cd/penstock/pkg/store"
+	"github.com/penstock-cd/penstock/pkg/trigger"
 )
 
 const (
@@ -221,7 +221,7 @@ func (c *Comparer) toldRun(ctx context.Context, name types.NamespacedName, build
 		return nil, nil // it has the name of another one
 	}
 	return &store.LostRun{
-		Run: last.Run, Build: plan.Facts(build), Pipeline: pipeline,
+		Run: last.Run, Build: trigger.FactsOf(build), Pipeline: pipeline,
 		Artifacts: artifactsOf(build, v1alpha1.Artifact{Image: last.Image, Digest: last.Digest}),
 	}, nil
 }

@@ -15,7 +15,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
-	"github.com/penstock-cd/penstock/controllers/plan"
 	"github.com/penstock-cd/penstock/pkg/argo"
 	"github.com/penstock-cd/penstock/pkg/store"
 	"github.com/penstock-cd/penstock/pkg/trigger"
@@ -102,6 +101,6 @@ func (s *Sweeper) recognise(ctx context.Context, workflow *metav1.PartialObjectM
 		return nil, nil
 	}
 	return &store.Adoption{
-		Pipeline: pipeline, Artifact: v1alpha1.Artifact{Image: image, Digest: digest}, Identity: identity, Build: plan.Facts(build),
+		Pipeline: pipeline, Artifact: v1alpha1.Artifact{Image: image, Digest: digest}, Identity: identity, Build: trigger.FactsOf(build),
 	}, nil
 }

@@ -376,7 +376,7 @@ func (f *following) finishRuns(ctx context.Context) error {
 // endLaterStages ends the stages that will not begin.
 func (f *following) endLaterStages(ctx context.Context) error {
 	var cancelled []int64
-	superseded := dbsqlc.SupersedeLaterStagesParams{Message: overtakenBy("")}
+	superseded := dbsqlc.SupersedeLaterStagesParams{Message: trigger.OvertakenBy("")}
 	for _, consequence := range f.consequences {
 		switch {
 		case consequence.Outcome == "":

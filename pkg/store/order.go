@@ -156,7 +156,7 @@ func (o *order) decide(ctx context.Context) error {
 				turn.State, turn.cause = trigger.TurnSuperseded, move.For
 				if turn.id != 0 {
 					supersede.TurnIds = append(supersede.TurnIds, turn.id)
-					supersede.Messages = append(supersede.Messages, overtakenBy(move.For))
+					supersede.Messages = append(supersede.Messages, trigger.OvertakenBy(move.For))
 				}
 			case trigger.MoveStop:
 				stop = appendID(stop, turn)
@@ -183,14 +183,6 @@ func turnsOf(pipeline *pipelineOrder) []trigger.Turn {
 		return turn.State == trigger.TurnEnded || turn.State == trigger.TurnSuperseded
 	})
 	return convert(pipeline.turns, func(turn *liveTurn) trigger.Turn { return turn.Turn })
-}
-
-func overtakenBy(build string) string {
-	newer := "a newer build"
-	if build != "" {
-		newer = "the newer build " + build
-	}
-	return newer + " went first in this pipeline: to deploy this one all the same, create a RunRequest with action Trigger and allowOlder"
 }
 
 func (o *order) commit(ctx context.Context, take, stop []int64, set dbsqlc.SetTurnsParams, supersede dbsqlc.SupersedeTurnsParams) error {

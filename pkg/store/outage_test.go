@@ -126,7 +126,7 @@ func queueCalls() map[string]call {
 			_, err := s.ReclaimExpired(ctx)
 			return err
 		}},
-		"Beat": {store.BeatTimeout, func(ctx context.Context, s *store.Store) error { return s.Beat(ctx, "w", "r") }},
+		"Beat": {store.BeatTimeout, func(ctx context.Context, s *store.Store) error { return s.Beat(ctx, "w", "r", store.WorkerState{}) }},
 		"TakeOver": {store.WriteTimeout, func(ctx context.Context, s *store.Store) error {
 			_, err := s.TakeOver(ctx, "w", "r")
 			return err

@@ -39,7 +39,7 @@ const all, one = 6000, 100
 func plansOf(h history) map[string]plan {
 	plans := map[string]plan{}
 	for _, some := range []map[string]plan{
-		dispatched(h), tracked(h), followed(h), planning(h), chunked(h), reported(h), asked(h), mirroring(h), pruned(h), viewed(h), notifying(h), receiving(), toldPeople(), basedOn(), built(h), waved(), wavesViewed(), elsewhere(),
+		dispatched(h), tracked(h), followed(h), planning(h), chunked(h), reported(h), asked(h), mirroring(h), pruned(h), viewed(h), notifying(h), receiving(), toldPeople(), basedOn(), built(h), waved(), wavesViewed(), elsewhere(), explained(h),
 	} {
 		maps.Copy(plans, some)
 	}
@@ -121,7 +121,7 @@ func dispatched(h history) map[string]plan {
 		"ActiveByNamespace": {pages: h.tasks / 100},
 		"OldestActive":      {pages: h.tasks / 100},
 		"StoppingTasks":     {pages: one},
-		"BeatWorker":        {pages: one},
+		"BeatWorker":        {pages: one, arguments: arguments{"state": "{}"}},
 		"TakeOver":          {pages: 2 * one},
 		"InsertTasks":       {exempt: "it reads no table"},
 		"StopTasks":         {pages: all, arguments: runsOf("run_ids", h.runs(8, 100))},

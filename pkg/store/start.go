@@ -127,7 +127,7 @@ func (s *start) hold(pipeline *v1alpha1.CdPipeline) trigger.Hold {
 func (s *start) insert(ctx context.Context, queries *dbsqlc.Queries) error {
 	for uid, turn := range s.turns {
 		if turn.State == trigger.TurnSuperseded {
-			s.decisions = trigger.Overtaken(s.decisions, uid, overtakenBy(turn.cause))
+			s.decisions = trigger.Overtaken(s.decisions, uid, trigger.OvertakenBy(turn.cause))
 			delete(s.turns, uid)
 		}
 	}

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"time"
 
@@ -17,11 +18,15 @@ const (
 	BeatTimeout = 2 * time.Second
 )
 
-// Beat says that the worker, of this replica, lives.
-func (s *Store) Beat(ctx context.Context, worker, replica string) error {
+// Beat says that the worker, of this replica, lives, and what is in force there.
+func (s *Store) Beat(ctx context.Context, worker, replica string, state WorkerState) error {
 	ctx, cancel := context.WithTimeout(ctx, BeatTimeout)
 	defer cancel()
-	if err := s.queries.BeatWorker(ctx, dbsqlc.BeatWorkerParams{Name: worker, Replica: replica}); err != nil {
+	encoded, err := json.Marshal(state)
+	if err != nil {
+		return fmt.Errorf("encode the state of the worker: %w", err)
+	}
+	if err := s.queries.BeatWorker(ctx, dbsqlc.BeatWorkerParams{Name: worker, Replica: replica, State: string(encoded)}); err != nil {
 		return fmt.Errorf("say that the worker lives: %w", err)
 	}
 	return nil

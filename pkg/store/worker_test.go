@@ -28,7 +28,7 @@ func TestWhoseClaimsAreTakenBack(t *testing.T) {
 			planned(t, s, "b1", given.CdPipelines(1, "web"))
 			claimed := claim(t, s, "first", 1)[0]
 			if test.silent != "" {
-				require.NoError(t, s.Beat(t.Context(), "first", "replica"))
+				require.NoError(t, s.Beat(t.Context(), "first", "replica", store.WorkerState{}))
 				execute(t, s, "UPDATE worker SET beat_at = now() - $1::interval", test.silent)
 			}
 			reclaimed, err := s.ReclaimExpired(t.Context())
@@ -46,11 +46,11 @@ func TestAWorkerThatWasSilentAndGoesOnWritesNothingOfWhatItLost(t *testing.T) {
 	s := newStore(t)
 	planned(t, s, "b1", given.CdPipelines(1, "web"))
 	lost := claim(t, s, "first", 1)[0]
-	require.NoError(t, s.Beat(t.Context(), "first", "replica"))
+	require.NoError(t, s.Beat(t.Context(), "first", "replica", store.WorkerState{}))
 	execute(t, s, "UPDATE worker SET beat_at = now() - interval '6 seconds'")
 	_, err := s.ReclaimExpired(t.Context())
 	require.NoError(t, err)
-	require.NoError(t, s.Beat(t.Context(), "first", "replica"))
+	require.NoError(t, s.Beat(t.Context(), "first", "replica", store.WorkerState{}))
 	again := claim(t, s, "first", 1)[0]
 	require.Equal(t, lost.ID, again.ID)
 	for attempt, want := range map[int32]int{lost.Attempt: 0, again.Attempt: 1} {
@@ -65,9 +65,9 @@ func TestARestartedReplicaTakesItsOwnBackAtOnce(t *testing.T) {
 	s := newStore(t)
 	planned(t, s, "b1", given.CdPipelines(3, "web"))
 	before, other := claim(t, s, "before", 2), claim(t, s, "other", 1)
-	require.NoError(t, s.Beat(t.Context(), "before", "one"))
-	require.NoError(t, s.Beat(t.Context(), "other", "two"))
-	require.NoError(t, s.Beat(t.Context(), "after", "one"))
+	require.NoError(t, s.Beat(t.Context(), "before", "one", store.WorkerState{}))
+	require.NoError(t, s.Beat(t.Context(), "other", "two", store.WorkerState{}))
+	require.NoError(t, s.Beat(t.Context(), "after", "one", store.WorkerState{}))
 	taken, err := s.TakeOver(t.Context(), "after", "one")
 	require.NoError(t, err)
 	require.EqualValues(t, 2, taken)

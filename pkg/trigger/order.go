@@ -191,3 +191,12 @@ func Retakes(policy v1alpha1.ConcurrencyPolicy, newest Place, own Turn, others [
 	}
 	return !slices.ContainsFunc(others, func(turn Turn) bool { return turn.State == TurnActive })
 }
+
+// OvertakenBy says that a newer build went first, which is named where it is known.
+func OvertakenBy(build string) string {
+	newer := "a newer build"
+	if build != "" {
+		newer = "the newer build " + build
+	}
+	return newer + " went first in this pipeline: to deploy this one all the same, create a RunRequest with action Trigger and allowOlder"
+}

@@ -133,6 +133,8 @@ type Decision struct {
 	rest.Decision
 
 	ID int64
+	// PipelineUID is the pipeline's, and WaitsFor that of the pipeline whose run is waited for.
+	PipelineUID, WaitsFor string
 }
 
 // Decisions returns up to limit decisions of a build, in their order, behind one of them.
@@ -145,7 +147,7 @@ func (v *View) Decisions(ctx context.Context, build rest.Build, after int64, lim
 	}
 	decisions := make([]Decision, len(rows))
 	for i, row := range rows {
-		decisions[i] = Decision{ID: row.ID, Decision: rest.Decision{
+		decisions[i] = Decision{ID: row.ID, PipelineUID: row.PipelineUid, WaitsFor: row.WaitsFor, Decision: rest.Decision{
 			Build: build.Name, Pipeline: row.Pipeline, Image: row.Image, Digest: row.Digest,
 			Outcome: row.Outcome, Reason: row.Reason, Message: row.Message, At: when(row.DecidedAt),
 		}}

@@ -104,6 +104,9 @@ var endpoints = []func(huma.API, *Backend){
 	listWaves,
 	getWave,
 	createRunRequest,
+	explainBuild,
+	explainPipeline,
+	explainRun,
 }
 
 // Register adds every endpoint to a mux, and the document at /openapi.json.

@@ -382,4 +382,5 @@ type Worker struct {
 	Replica   string
 	StartedAt pgtype.Timestamptz
 	BeatAt    pgtype.Timestamptz
+	State     []byte
 }

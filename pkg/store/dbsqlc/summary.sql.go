@@ -59,7 +59,7 @@ func (q *Queries) SummaryActive(ctx context.Context, arg SummaryActiveParams) ([
 
 const summaryFailed = `-- name: SummaryFailed :many
 SELECT r.at, r.namespace, r.build_name, r.pipeline, r.stage, r.state, r.reason, r.message, count(*) OVER ()::bigint AS total
-FROM (SELECT id, xid, at, kind, namespace, build_name, pipeline, pipeline_uid, run_id, task_id, stage, state, reason, message, actor, cluster FROM event ORDER BY event.xid DESC, event.id DESC LIMIT $1) r
+FROM (SELECT id, xid, at, kind, namespace, build_name, pipeline, pipeline_uid, run_id, task_id, stage, state, reason, message, actor, cluster, actor_reason FROM event ORDER BY event.xid DESC, event.id DESC LIMIT $1) r
 WHERE r.kind = 'Task' AND r.state IN ('Failed', 'Error') AND r.at > now() - $2::interval
   AND ($3::boolean OR r.namespace = ANY($4::text[]))
 ORDER BY r.xid DESC, r.id DESC

@@ -487,7 +487,7 @@ func (q *Queries) ViewCiPipelinesOfApplication(ctx context.Context, arg ViewCiPi
 }
 
 const viewDecisions = `-- name: ViewDecisions :many
-SELECT id, pipeline, image, digest, outcome, reason, message, decided_at FROM trigger_decision
+SELECT id, pipeline, pipeline_uid, image, digest, outcome, reason, message, waits_for, decided_at FROM trigger_decision
 WHERE build_uid = $1 AND id > $2::bigint
 ORDER BY id
 LIMIT $3
@@ -500,14 +500,16 @@ type ViewDecisionsParams struct {
 }
 
 type ViewDecisionsRow struct {
-	ID        int64
-	Pipeline  string
-	Image     string
-	Digest    string
-	Outcome   string
-	Reason    string
-	Message   string
-	DecidedAt pgtype.Timestamptz
+	ID          int64
+	Pipeline    string
+	PipelineUid string
+	Image       string
+	Digest      string
+	Outcome     string
+	Reason      string
+	Message     string
+	WaitsFor    string
+	DecidedAt   pgtype.Timestamptz
 }
 
 func (q *Queries) ViewDecisions(ctx context.Context, arg ViewDecisionsParams) ([]ViewDecisionsRow, error) {
@@ -522,11 +524,13 @@ func (q *Queries) ViewDecisions(ctx context.Context, arg ViewDecisionsParams) ([
 		if err := rows.Scan(
 			&i.ID,
 			&i.Pipeline,
+			&i.PipelineUid,
 			&i.Image,
 			&i.Digest,
 			&i.Outcome,
 			&i.Reason,
 			&i.Message,
+			&i.WaitsFor,
 			&i.DecidedAt,
 		); err != nil {
 			return nil, err

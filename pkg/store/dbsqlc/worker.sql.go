@@ -11,18 +11,20 @@ import (
 
 const beatWorker = `-- name: BeatWorker :exec
 
-INSERT INTO worker (name, replica) VALUES ($1, $2)
-ON CONFLICT (name) DO UPDATE SET beat_at = now()
+INSERT INTO worker (name, replica, state) VALUES ($1, $2, ($3::text)::jsonb)
+ON CONFLICT (name) DO UPDATE SET beat_at = now(), state = excluded.state
 `
 
 type BeatWorkerParams struct {
 	Name    string
 	Replica string
+	State   string
 }
 
 // Processes that claim tasks.
+// The state is sent as text: bytes are no JSON where a pooler has queries sent in the simple protocol.
 func (q *Queries) BeatWorker(ctx context.Context, arg BeatWorkerParams) error {
-	_, err := q.db.Exec(ctx, beatWorker, arg.Name, arg.Replica)
+	_, err := q.db.Exec(ctx, beatWorker, arg.Name, arg.Replica, arg.State)
 	return err
 }
 

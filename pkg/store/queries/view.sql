@@ -123,7 +123,7 @@ SELECT build_uid, image, digest FROM ci_artifact WHERE build_uid = ANY(@build_ui
 SELECT build_uid FROM ci_build WHERE namespace = @namespace AND build_name = @build_name ORDER BY seq DESC LIMIT 1;
 
 -- name: ViewDecisions :many
-SELECT id, pipeline, image, digest, outcome, reason, message, decided_at FROM trigger_decision
+SELECT id, pipeline, pipeline_uid, image, digest, outcome, reason, message, waits_for, decided_at FROM trigger_decision
 WHERE build_uid = @build_uid AND id > @after::bigint
 ORDER BY id
 LIMIT @most;

@@ -1,8 +1,9 @@
 -- Processes that claim tasks.
 
 -- name: BeatWorker :exec
-INSERT INTO worker (name, replica) VALUES (@name, @replica)
-ON CONFLICT (name) DO UPDATE SET beat_at = now();
+-- The state is sent as text: bytes are no JSON where a pooler has queries sent in the simple protocol.
+INSERT INTO worker (name, replica, state) VALUES (@name, @replica, (@state::text)::jsonb)
+ON CONFLICT (name) DO UPDATE SET beat_at = now(), state = excluded.state;
 
 -- name: TakeOver :execrows
 -- Gives back what earlier processes of the replica have claimed, and forgets them, and all

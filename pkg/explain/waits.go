@@ -1,0 +1,217 @@
+package explain
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/penstock-cd/penstock/api/rest"
+	"github.com/penstock-cd/penstock/api/v1alpha1"
+)
+
+// Reached is the stage that a run is at: the last that did not wait for the one before.
+func Reached(run rest.Run) rest.Stage {
+	reached := rest.Stage{}
+	for _, stage := range run.Stages {
+		if stage.Reason != string(v1alpha1.ReasonStageBefore) && stage.Reason != string(v1alpha1.ReasonStageBeforeFailed) {
+			reached = stage
+		}
+	}
+	return reached
+}
+
+// waiting completes "waits for" for a run; empty where it waits for nothing, as where it runs or
+// has ended.
+func waiting(run Run, by *Controller, now time.Time) string {
+	stage := Reached(run.Run)
+	var text string
+	switch stage.State {
+	case "Held":
+		text = held(stage, run.Task, by)
+	case "Pending":
+		text = pending(stage, run.Task, by, now)
+	case "Submitting":
+		text = claimed(by)
+	case "Submitted":
+		if stage.Reason == string(v1alpha1.ReasonNotTakenUp) {
+			return WaitsFor(v1alpha1.ReasonNotTakenUp) + ": " + stage.Message
+		}
+		return ""
+	default:
+		return ""
+	}
+	return text + silence(by, now)
+}
+
+// held is what ends a hold.
+func held(stage rest.Stage, task Task, by *Controller) string {
+	reason := v1alpha1.Reason(stage.Reason)
+	text := cmp.Or(WaitsFor(reason), "what holds it ("+stage.Reason+") to end")
+	switch reason {
+	case v1alpha1.ReasonTurn:
+		return text + turn(task)
+	case v1alpha1.ReasonTemplate:
+		text += ": " + stage.Message
+		if by != nil && by.TemplateWait > 0 {
+			text += TemplateDeadline(task.ChangedAt.Add(by.TemplateWait))
+		}
+		return text
+	case v1alpha1.ReasonPerson:
+		return fmt.Sprintf("%s, since %s: %s", text, Clock(task.ChangedAt), stage.Message)
+	default:
+		return text + ": " + stage.Message
+	}
+}
+
+// turn says who has the turn, how far that is, and who else waits before.
+func turn(task Task) string {
+	if task.TurnOf == "" {
+		return ": " + "no build has it now, so that this one is about to go on"
+	}
+	text := ": " + TurnOf(task.TurnOf)
+	if task.TurnRun != nil {
+		stage := Reached(*task.TurnRun)
+		text += fmt.Sprintf("; its run %d is at stage %s, %s", task.TurnRun.ID, stage.Stage, reasoned(stage))
+	}
+	if task.TurnsBefore > 0 {
+		text += fmt.Sprintf("; %s before this one", verb(task.TurnsBefore, "build", "waits", "wait"))
+	}
+	return text
+}
+
+// pending is what a task waits for that is to be claimed.
+func pending(stage rest.Stage, task Task, by *Controller, now time.Time) string {
+	if task.Cluster != "" {
+		by = nil // what it tells is of the lanes at home
+	}
+	switch {
+	case task.Shut != "":
+		return "its cluster: " + task.Shut
+	case task.DelayedBy != "" || IsDelay(v1alpha1.Reason(stage.Reason)):
+		return "Workflows of the namespace to be accepted: " + delayOf(stage, task, by).String()
+	case task.NextAt.After(now) && stage.Attempt > 1 && stage.Reason == "":
+		return WaitsFor(v1alpha1.ReasonRetry) + ": " + NextAttempt(fmt.Sprintf("attempt %d", stage.Attempt), stage.Attempt, task.NextAt, task.Before)
+	case task.NextAt.After(now):
+		return fmt.Sprintf("its next attempt at %s%s", Clock(task.NextAt), after(": ", End("", v1alpha1.Reason(stage.Reason), stage.Message)))
+	case by != nil && !by.Silent && by.GateClosed:
+		return Gate(by.Active, by.MaxActive, by.Holders)
+	default:
+		return slot(task, by)
+	}
+}
+
+// delayOf is what is known of the namespace, or else what the row of the task says.
+func delayOf(stage rest.Stage, task Task, by *Controller) Delay {
+	reason := v1alpha1.Reason(task.DelayedBy)
+	if reason == "" {
+		reason = v1alpha1.Reason(stage.Reason)
+	}
+	if by != nil && !by.Silent && by.Delay != nil && by.Delay.Reason == reason && by.Delay.Attempts > 0 {
+		return *by.Delay
+	}
+	return Delay{Reason: reason, Message: stage.Message, Attempts: task.Failures, Next: task.NextAt}
+}
+
+// claimed is what a task waits for whose Workflow is about to be created.
+func claimed(by *Controller) string {
+	text := "its Workflow to be created: it is among the next"
+	if by != nil && !by.Silent {
+		text += fmt.Sprintf(", %d of %d slots are in use", by.InFlight, by.Limit)
+	}
+	return text
+}
+
+// slot says where a task is in the queue, and how long that may take.
+func slot(task Task, by *Controller) string {
+	text := WaitsFor(v1alpha1.ReasonTriggersPending)
+	if by != nil && !by.Silent {
+		text += fmt.Sprintf(": %d of %d are in use", by.InFlight, by.Limit)
+	}
+	return text + "; " + estimate(task, by)
+}
+
+// estimate says how long the queue may take, and by what that is judged.
+func estimate(task Task, by *Controller) string {
+	place := fmt.Sprintf("%d before it", task.Ahead)
+	switch {
+	case task.Ahead < 0:
+		place = fmt.Sprintf("more than %d before it", task.Most)
+	case task.Ahead == 0:
+		return "it is the next"
+	}
+	if by == nil || by.Silent || by.Triggered == 0 || by.Observed <= 0 {
+		return place + ", and nothing by which to tell how long that takes"
+	}
+	rate := float64(by.Triggered) / by.Observed.Seconds()
+	basis := fmt.Sprintf("%s, %s triggered per second over the last %s", place, number(rate), last(by.Observed))
+	if task.Ahead < 0 {
+		return fmt.Sprintf("more than %s: %s", span(time.Duration(float64(task.Most)/rate*float64(time.Second))), basis)
+	}
+	return fmt.Sprintf("about %s: %s", span(time.Duration(float64(task.Ahead)/rate*float64(time.Second))), basis)
+}
+
+// silence says that nobody claims, as far as is known; empty where somebody does.
+func silence(by *Controller, now time.Time) string {
+	switch {
+	case by == nil:
+		return "; no controller that claims is known, so that nothing goes on: see whether penstock runs"
+	case by.Silent:
+		return fmt.Sprintf("; no controller has been heard of for %s, so that nothing goes on: see whether penstock runs", span(now.Sub(by.SeenAt)))
+	default:
+		return ""
+	}
+}
+
+// last completes "over the last".
+func last(d time.Duration) string {
+	if d == time.Minute {
+		return "minute"
+	}
+	return span(d)
+}
+
+// number is a rate with two digits that count.
+func number(rate float64) string {
+	if rate >= 10 {
+		return fmt.Sprintf("%.0f", rate)
+	}
+	return fmt.Sprintf("%.2g", rate)
+}
+
+// span is a duration as people say it: seconds up to two minutes, then minutes, then hours.
+func span(d time.Duration) string {
+	seconds := max(math.Round(d.Seconds()), 1)
+	switch {
+	case seconds < 120:
+		return fmt.Sprintf("%.0f s", seconds)
+	case seconds < 7200:
+		return fmt.Sprintf("%.0f min", math.Round(seconds/60))
+	default:
+		return fmt.Sprintf("%.0f h", math.Round(seconds/3600))
+	}
+}
+
+// reasoned is the state of a stage with the reason for it.
+func reasoned(stage rest.Stage) string {
+	if stage.Reason == "" || stage.Reason == stage.State {
+		return stage.State
+	}
+	return stage.State + "/" + stage.Reason
+}
+
+// after is the text behind a separator; empty where there is none.
+func after(separator, text string) string {
+	if text == "" {
+		return ""
+	}
+	return separator + text
+}
+
+// verb is a number of things that do something.
+func verb(n int, noun, one, many string) string {
+	if n == 1 {
+		return "1 " + noun + " " + one
+	}
+	return fmt.Sprintf("%d %ss %s", n, noun, many)
+}
