@@ -68,6 +68,7 @@ type Deliveries interface {
 
 // endpoints are all that is served under /api/v1, in the order of the documentation.
 var endpoints = []func(huma.API, *Backend){
+	listOverview,
 	listApplications,
 	getStatus,
 	listBuilds,
