@@ -121,14 +121,15 @@ parts: ## Build or find the local API server, etcd, Argo, kwok and Postgres (onc
 	hack/build-parts.sh
 
 .PHONY: tools
-tools: ## Build controller-gen, sqlc, govulncheck and golangci-lint into bin/tools (once).
+tools: ## Build controller-gen, sqlc, templ, govulncheck and golangci-lint into bin/tools (once).
 	hack/build-tools.sh
 
 ##@ Generate
 
 .PHONY: generate
-generate: generators ## Write the deepcopy methods of the kinds.
+generate: generators ## Write the deepcopy methods of the kinds, and the Go code of the dashboard's templates.
 	$(TOOLS)/controller-gen object paths=./api/...
+	$(TOOLS)/templ generate -log-level error -path server/dashboard
 
 .PHONY: manifests
 manifests: generators ## Write the CRDs and the RBAC role from the markers in the code, the chart's copies, and the PrometheusRule.

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Builds the developer's tools (controller-gen, sqlc, govulncheck, golangci-lint)
+# Builds the developer's tools (controller-gen, sqlc, templ, govulncheck, golangci-lint)
 # at the versions that hack/tools/go.mod and hack/lint/go.mod pin, into bin/tools/.
 # A module is built again only when its go.mod, its go.sum or the Go version changes.
 #
 #   hack/build-tools.sh            both modules
-#   hack/build-tools.sh tools      controller-gen, sqlc, govulncheck
+#   hack/build-tools.sh tools      controller-gen, sqlc, templ, govulncheck
 #   hack/build-tools.sh lint       golangci-lint
 #
 # TOOLS_BUILD_PARALLELISM (default 2): packages that are compiled at once.

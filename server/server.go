@@ -29,6 +29,7 @@ import (
 	"github.com/penstock-cd/penstock/server/api"
 	"github.com/penstock-cd/penstock/server/cert"
 	"github.com/penstock-cd/penstock/server/clusters"
+	"github.com/penstock-cd/penstock/server/dashboard"
 	"github.com/penstock-cd/penstock/server/identity"
 	"github.com/penstock-cd/penstock/server/namespaces"
 	"github.com/penstock-cd/penstock/server/rights"
@@ -64,6 +65,8 @@ type Server struct {
 	measures      *measures
 	users         *buckets
 	failures      *buckets
+	dashboard     *dashboard.Dashboard // nil where it is switched off
+	known         http.Handler         // answers those who are known
 	loops         []*loop.Loop
 	core          corev1.CoreV1Interface
 }
@@ -95,6 +98,9 @@ func New(config Config) (*Server, error) {
 		View: rows, Rights: s.rights, Namespaces: known, Streams: s.streams, Clusters: s.clusters, Outbox: config.Rows, Deliveries: config.Rows, Expressions: expressions, MaxPreviews: maxPreviews, Identify: s.identify, OnRefused: s.refused, RetryAfter: retryAfter, Log: config.Log,
 	}
 	s.addLoop("database", databaseInterval, s.ready.look)
+	if err := s.addDashboard(); err != nil {
+		return nil, err
+	}
 	listener, err := net.Listen("tcp", config.Settings.ServerBindAddress)
 	if err != nil {
 		return nil, fmt.Errorf("listen at SERVER_BIND_ADDRESS: %w", err)
