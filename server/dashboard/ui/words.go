@@ -88,3 +88,12 @@ func many(n int64, noun string) string {
 	}
 	return count(n) + " " + noun + "s"
 }
+
+// shorten keeps a text within so many characters.
+func shorten(text string, most int) string {
+	letters := []rune(text)
+	if len(letters) <= most {
+		return text
+	}
+	return string(letters[:most-1]) + "…"
+}

@@ -1,0 +1,69 @@
+package ui
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/penstock-cd/penstock/api/rest"
+)
+
+// ApplicationView is what the page of an application shows.
+type ApplicationView struct {
+	Status rest.ApplicationStatus
+	Builds rest.BuildList
+	// BuildsError is why there are no builds; empty where they are there.
+	BuildsError string
+}
+
+// noEnvironment is what pipelines without an environment are listed under.
+const noEnvironment = "no environment"
+
+// deployedAt is one artifact of one pipeline.
+type deployedAt struct {
+	pipeline string
+	rest.Deployment
+}
+
+// deployments are a table: a row for each environment, a column for each image.
+type deployments struct {
+	images, environments []string
+	cells                map[string]map[string][]deployedAt // by environment and image
+}
+
+func deployed(pipelines []rest.CdPipelineStatus) deployments {
+	table := deployments{cells: map[string]map[string][]deployedAt{}}
+	for _, pipeline := range pipelines {
+		environment := cmp.Or(pipeline.Environment, noEnvironment)
+		for _, one := range pipeline.Deployed {
+			if table.cells[environment] == nil {
+				table.cells[environment] = map[string][]deployedAt{}
+				table.environments = append(table.environments, environment)
+			}
+			table.cells[environment][one.Image] = append(table.cells[environment][one.Image], deployedAt{pipeline.Name, one})
+			table.images = append(table.images, one.Image)
+		}
+	}
+	slices.Sort(table.environments)
+	slices.Sort(table.images)
+	table.images = slices.Compact(table.images)
+	return table
+}
+
+// waiting are the pipelines whose newest run has not ended and does not run, or whose newest
+// build did not come to a run: those of whom people ask why.
+func waiting(pipelines []rest.CdPipelineStatus) (some []rest.CdPipelineStatus) {
+	for _, one := range pipelines {
+		run := one.LastRun
+		stands := run != nil && run.Outcome == "" && (run.State == "Held" || run.State == "Pending")
+		if stands || decidedAgainst(one) {
+			some = append(some, one)
+		}
+	}
+	return some
+}
+
+// decidedAgainst tells whether the newest decision is about a build that has no run here.
+func decidedAgainst(one rest.CdPipelineStatus) bool {
+	decision := one.LastDecision
+	return decision != nil && decision.Outcome != "Triggered" && (one.LastRun == nil || one.LastRun.Build != decision.Build)
+}
