@@ -15,7 +15,7 @@ TEST_TIMEOUT ?= 20m
 PACKAGES ?= ./...
 TEST_FLAGS ?=
 # Modules of their own, so that what only they need stays out of the product's go.mod.
-TEST_MODULES := test/bench test/monitoring
+TEST_MODULES := test/bench test/monitoring test/browser
 # The modules that are tested and checked: all, or the product's alone where PACKAGES is
 # narrowed down. For a test module: make test MODULES=test/bench PACKAGES=./threshold
 MODULES ?= . $(if $(filter ./...,$(PACKAGES)),$(TEST_MODULES))

@@ -49,17 +49,22 @@ func deployed(pipelines []rest.CdPipelineStatus) deployments {
 	return table
 }
 
-// waiting are the pipelines whose newest run has not ended and does not run, or whose newest
-// build did not come to a run: those of whom people ask why.
+// mostWaiting is how many pipelines that wait are shown at once; further ones are folded away.
+const mostWaiting = 10
+
+// waiting are the pipelines of whom people ask why: first those whose newest run has not ended
+// and does not run, then those in which the newest build did not come to a run.
 func waiting(pipelines []rest.CdPipelineStatus) (some []rest.CdPipelineStatus) {
+	var against []rest.CdPipelineStatus
 	for _, one := range pipelines {
-		run := one.LastRun
-		stands := run != nil && run.Outcome == "" && (run.State == "Held" || run.State == "Pending")
-		if stands || decidedAgainst(one) {
+		switch run := one.LastRun; {
+		case decidedAgainst(one):
+			against = append(against, one)
+		case run != nil && run.Outcome == "" && (run.State == "Held" || run.State == "Pending"):
 			some = append(some, one)
 		}
 	}
-	return some
+	return append(some, against...)
 }
 
 // decidedAgainst tells whether the newest decision is about a build that has no run here.

@@ -60,6 +60,9 @@ func progress(item rest.ApplicationItem) string {
 			text += ", " + count(part.n) + " " + part.word
 		}
 	}
+	if item.CdPipelines == 0 {
+		return "none"
+	}
 	if text == "" {
 		return many(item.CdPipelines, "CD pipeline") + ", no runs yet"
 	}

@@ -3,6 +3,7 @@ package ui
 import (
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/penstock-cd/penstock/api/rest"
 	"github.com/penstock-cd/penstock/pkg/graph"
@@ -26,6 +27,14 @@ type box struct {
 
 // edge is the line from a parent.
 type edge struct{ path string }
+
+// label is what screen readers say: it begins with what is to be seen.
+func (b box) label() string {
+	if strings.HasSuffix(b.full, " "+b.name) {
+		return b.name + ", " + b.note
+	}
+	return b.name + ", " + b.note + ", " + b.full
+}
 
 // picture is the graph as it is drawn.
 type picture struct {

@@ -2,6 +2,7 @@ package ui
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/penstock-cd/penstock/api/rest"
 )
@@ -26,11 +27,22 @@ func nextResources(f Frame, filter ResourcesFilter, next string) string {
 // incomplete are the clusters of which something is missing or old.
 func incomplete(clusters []rest.ResourceCluster) (some []rest.ResourceCluster) {
 	for _, one := range clusters {
-		if one.State != "Fresh" || one.Truncated || one.Error != "" {
+		if one.State != "Skipped" && (one.State != "Fresh" || one.Truncated || one.Error != "") {
 			some = append(some, one)
 		}
 	}
 	return some
+}
+
+// skipped are the names of the clusters that are not asked on purpose.
+func skipped(clusters []rest.ResourceCluster) string {
+	var names []string
+	for _, one := range clusters {
+		if one.State == "Skipped" {
+			names = append(names, one.Name)
+		}
+	}
+	return strings.Join(names, ", ")
 }
 
 // shownColumns are the columns that kubectl shows without -o wide.
