@@ -80,6 +80,7 @@ var commands = []func(*options) *cobra.Command{
 	notifyCommand,
 	webhookDeliveriesCommand,
 	redeliverCommand,
+	dashboardCommand,
 	versionCommand,
 }
 

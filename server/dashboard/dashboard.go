@@ -102,11 +102,20 @@ func (d *Dashboard) Handler(next http.Handler) http.Handler {
 			r.Pattern = inner.Pattern // for the metrics
 		case isForPeople(inner):
 			secure(w.Header())
-			d.fail(w, inner, &Problem{Status: http.StatusNotFound, Detail: "There is no page at this address."})
+			d.notFound(w, inner)
 		default:
 			next.ServeHTTP(w, r)
 		}
 	})
+}
+
+// notFound shows those who are known the way to all other pages.
+func (d *Dashboard) notFound(w http.ResponseWriter, r *http.Request) {
+	name := ""
+	if v, err := d.visit(w, r); err == nil {
+		name = v.user.Name
+	}
+	d.fail(w, r, name, &Problem{Status: http.StatusNotFound, Detail: "There is no page at this address."})
 }
 
 // within returns the request as it is without the base path, which a proxy may have stripped.

@@ -19,11 +19,11 @@ func (d *Dashboard) form(pattern string, do http.HandlerFunc) {
 	d.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 		r.Body = http.MaxBytesReader(w, r.Body, maxFormBytes)
 		if err := r.ParseForm(); err != nil {
-			d.fail(w, r, &Problem{Status: http.StatusBadRequest, Detail: "The form could not be read."})
+			d.fail(w, r, "", &Problem{Status: http.StatusBadRequest, Detail: "The form could not be read."})
 			return
 		}
 		if d.origins.Check(r) != nil || !d.sessions.IsForm(r) {
-			d.fail(w, r, &Problem{Status: http.StatusForbidden, Detail: "The form was not sent by a page of this session, so nothing was done. Go back, load the page again and send it again."})
+			d.fail(w, r, "", &Problem{Status: http.StatusForbidden, Detail: "The form was not sent by a page of this session, so nothing was done. Go back, load the page again and send it again."})
 			return
 		}
 		do(w, r)
@@ -59,7 +59,7 @@ func (d *Dashboard) signIn(w http.ResponseWriter, r *http.Request) {
 		d.renderSignIn(w, r, http.StatusBadRequest, next, "The token is too long for a session. Use kubectl penstock dashboard.")
 	case err != nil:
 		d.config.Log.Error(err, "session not begun")
-		d.fail(w, r, &Problem{Status: http.StatusInternalServerError, Detail: "The session could not begin; the server's log has the reason."})
+		d.fail(w, r, "", &Problem{Status: http.StatusInternalServerError, Detail: "The session could not begin; the server's log has the reason."})
 	default:
 		http.Redirect(w, r, d.path(next), http.StatusSeeOther)
 	}

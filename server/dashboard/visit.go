@@ -65,12 +65,12 @@ func (d *Dashboard) page(pattern string, show func(*visit) (ui.Page, error)) {
 	d.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 		v, err := d.visit(w, r)
 		if err != nil {
-			d.fail(w, r, problemOf(err))
+			d.fail(w, r, "", problemOf(err))
 			return
 		}
 		shown, err := show(v)
 		if err != nil {
-			v.fail(w, v.r, problemOf(err))
+			d.fail(w, v.r, v.user.Name, problemOf(err))
 			return
 		}
 		frame := d.frame(w, v.r, shown.Title)
@@ -176,8 +176,9 @@ func problemOf(err error) *Problem {
 	return &Problem{Status: problem.Status(err), Detail: problem.Detail(err), RetryAfter: problem.RetryAfter(err)}
 }
 
-// fail shows a problem as a page. Who has to sign in is sent there.
-func (d *Dashboard) fail(w http.ResponseWriter, r *http.Request, told *Problem) {
+// fail shows a problem as a page, to a user where they are known. Who has to sign in is sent
+// there.
+func (d *Dashboard) fail(w http.ResponseWriter, r *http.Request, user string, told *Problem) {
 	if told.Status == http.StatusUnauthorized && r.Header.Get("Authorization") == "" && r.Method == http.MethodGet {
 		http.Redirect(w, r, d.path("/sign-in")+"?next="+url.QueryEscape(r.URL.RequestURI()), http.StatusSeeOther)
 		return
@@ -191,6 +192,7 @@ func (d *Dashboard) fail(w http.ResponseWriter, r *http.Request, told *Problem) 
 		w.Header().Set("Retry-After", told.RetryAfter)
 	}
 	frame := d.frame(w, r, http.StatusText(told.Status))
+	frame.User = user
 	d.render(w, r, told.Status, ui.Layout(frame, ui.Failure(frame, told.Status, told.Detail, told.RetryAfter)))
 }
 
