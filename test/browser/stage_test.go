@@ -78,7 +78,8 @@ func prepare(ctx context.Context) (*stage, error) {
 	if s.stranger, err = s.person(ctx, "stranger"); err != nil {
 		return nil, err
 	}
-	return s, s.furnish(ctx)
+	err = s.furnish(ctx)
+	return s, err
 }
 
 // serverOptions are those of servers that know each other's sessions.

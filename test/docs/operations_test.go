@@ -1,5 +1,6 @@
-// Package docs runs the commands of docs/operations.md, docs/notifications.md, docs/builds.md and
-// docs/base-images.md, in the order of each page, against a real API server and a real Postgres.
+// Package docs runs the commands of docs/operations.md, docs/notifications.md, docs/builds.md,
+// docs/base-images.md and docs/dashboard.md, in the order of each page, against a real API server
+// and a real Postgres.
 package docs
 
 import (
