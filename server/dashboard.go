@@ -21,9 +21,18 @@ func (s *Server) addDashboard() (err error) {
 		return nil
 	}
 	s.dashboard, err = dashboard.New(dashboard.Config{
-		BasePath: settings.DashboardBasePath, SessionKey: []byte(settings.DashboardSessionKey.Reveal()), SessionLifetime: settings.DashboardSessionLifetime,
+		BasePath: settings.DashboardBasePath, SessionKey: s.sessionKey, SessionLifetime: settings.DashboardSessionLifetime,
 		Anonymous: settings.DashboardAnonymous, API: known, Identify: s.identify, Admit: s.admit, RetryAfter: retryAfter,
 		Version: s.config.Version, Clock: clock.RealClock{}, Log: s.config.Log.WithName("dashboard"),
 	})
 	return err
+}
+
+// sessionKey is the configured one, or the key of the certificate, or of the CA that signed it:
+// all replicas have that from one Secret.
+func (s *Server) sessionKey() []byte {
+	if key := s.config.Settings.DashboardSessionKey.Reveal(); key != "" {
+		return []byte(key)
+	}
+	return s.certificates.SharedKey()
 }

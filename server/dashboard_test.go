@@ -236,17 +236,14 @@ func TestAnonymousPagesNeedARightAndShowNoAction(t *testing.T) {
 	require.Contains(t, s.get(t, "", "/api/v1/applications").detail(t, http.StatusUnauthorized), "no credentials", "the API stays closed")
 }
 
-func TestSessionsOutliveARestartWithTheSameKey(t *testing.T) {
+func TestReplicasKnowEachOthersSessions(t *testing.T) {
 	t.Parallel()
-	const key = "0123456789abcdef0123456789abcdef"
-	environ := map[string]string{"DASHBOARD_SESSION_KEY": key}
-	one := newScene(t, options{environ: environ})
-	two := newScene(t, options{environ: environ})
-	token := one.reader(t)
+	one, two := newScene(t, options{}), newScene(t, options{})
+	other := newScene(t, options{environ: map[string]string{"DASHBOARD_SESSION_KEY": "0123456789abcdef0123456789abcdef"}})
 	b := one.browser(t, "")
-	require.Equal(t, http.StatusOK, b.signIn(t, token, "/").status)
+	require.Equal(t, http.StatusOK, b.signIn(t, one.reader(t), "/").status)
 	b.address = two.address // the cookies are those of the host, whatever the port
-	require.Equal(t, "/", b.open(t, "/").address)
-	b.address = newScene(t, options{}).address
+	require.Equal(t, "/", b.open(t, "/").address, "both have the key of the same CA")
+	b.address = other.address
 	require.Equal(t, "/sign-in?next=%2F", b.open(t, "/").address)
 }

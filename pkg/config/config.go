@@ -187,9 +187,10 @@ type Config struct {
 	// may strip it or not.
 	DashboardBasePath string `env:"DASHBOARD_BASE_PATH" envDefault:"/" format:"path" meaning:"penstock server: path under which a proxy publishes the dashboard, which the proxy may strip or not"`
 
-	// DashboardSessionKey encrypts the sessions of the dashboard. Every replica needs the
-	// same. Empty makes one at the start, so that a restart ends all sessions.
-	DashboardSessionKey Secret `env:"DASHBOARD_SESSION_KEY" format:"key" meaning:"penstock server: encrypts the sessions of the dashboard, and must be the same in all replicas; empty is a new one for each process; never printed"`
+	// DashboardSessionKey encrypts the sessions of the dashboard. Empty derives the key from
+	// that of the server's certificate or CA, which all replicas have, and which ends all
+	// sessions when it changes.
+	DashboardSessionKey Secret `env:"DASHBOARD_SESSION_KEY" format:"key" meaning:"penstock server: encrypts the sessions of the dashboard; empty derives it from the key of the certificate; never printed"`
 
 	// DashboardSessionLifetime is how long somebody stays signed in. A token that ends
 	// earlier ends the session.

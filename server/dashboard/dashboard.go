@@ -15,12 +15,12 @@ import (
 	"github.com/penstock-cd/penstock/server/identity"
 )
 
-// Config is what a Dashboard works with. Every field but SessionKey and Anonymous is required.
+// Config is what a Dashboard works with. Every field but Anonymous is required.
 type Config struct {
 	// BasePath is where a proxy publishes the dashboard: / or a path without a slash at its end.
 	BasePath string
-	// SessionKey encrypts sessions. Empty makes one.
-	SessionKey []byte
+	// SessionKey is what all replicas encrypt sessions by. It must not block.
+	SessionKey func() []byte
 	// SessionLifetime is the longest time that somebody stays signed in.
 	SessionLifetime time.Duration
 	// Anonymous shows pages to those who have not signed in, as system:anonymous.
@@ -50,12 +50,7 @@ type Dashboard struct {
 // New returns a dashboard with all its pages.
 func New(config Config) (*Dashboard, error) {
 	config.BasePath = "/" + strings.Trim(config.BasePath, "/")
-	sessions, err := session.New(session.Config{
-		Key: config.SessionKey, Path: config.BasePath, Lifetime: config.SessionLifetime, Clock: config.Clock,
-	})
-	if err != nil {
-		return nil, err
-	}
+	sessions := session.New(session.Config{Key: config.SessionKey, Path: config.BasePath, Lifetime: config.SessionLifetime, Clock: config.Clock})
 	files, err := newStatic()
 	if err != nil {
 		return nil, fmt.Errorf("read static files: %w", err)

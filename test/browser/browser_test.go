@@ -256,3 +256,11 @@ func sorted(address string) string {
 	}
 	return path + "?" + values.Encode()
 }
+
+// small fails where the page, with all that it loads, has more than 100 KB as it is sent.
+func (b *tab) small() *tab {
+	b.t.Helper()
+	size := eval[int](b, `[...performance.getEntriesByType("navigation"), ...performance.getEntriesByType("resource")].filter((one) => !one.name.includes("/live/")).reduce((sum, one) => sum + one.encodedBodySize, 0)`)
+	require.Less(b.t, size, 100_000, "the page at %s", b.path())
+	return b
+}

@@ -70,7 +70,7 @@ func TestEveryPageInEveryStateIsReadableAccessibleAndQuiet(t *testing.T) {
 			for _, text := range one.texts {
 				require.Contains(t, content, text)
 			}
-			b.fits().theme("light").accessible().theme("dark").accessible()
+			b.small().fits().theme("light").accessible().theme("dark").accessible()
 		})
 	}
 	missing := 0

@@ -34,11 +34,17 @@ func (k *Keeper) IsForm(r *http.Request) bool {
 	if err != nil || cookie.Value == "" {
 		return false
 	}
-	return hmac.Equal([]byte(k.sign(cookie.Value, chunks(r))), []byte(r.PostFormValue(FormField)))
+	want := k.sign(cookie.Value, chunks(r))
+	return want != "" && hmac.Equal([]byte(want), []byte(r.PostFormValue(FormField)))
 }
 
+// sign is empty while there is no key.
 func (k *Keeper) sign(nonce, session string) string {
-	sum := hmac.New(sha256.New, k.forms)
+	keys, err := k.current()
+	if err != nil {
+		return ""
+	}
+	sum := hmac.New(sha256.New, keys.forms)
 	sum.Write([]byte(nonce + "\x00" + session))
 	return base64.RawURLEncoding.EncodeToString(sum.Sum(nil))
 }

@@ -3,6 +3,7 @@
 package session
 
 import (
+	"bytes"
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/hkdf"
@@ -15,6 +16,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"k8s.io/utils/clock"
@@ -34,37 +36,49 @@ const (
 // ErrTooLong means that a token does not fit into the cookies of a session.
 var ErrTooLong = errors.New("the token is longer than a session can hold")
 
-// Config says how sessions are kept.
+// Config says how sessions are kept. Every field is required.
 type Config struct {
-	// Key encrypts sessions and signs forms. Replicas that have the same key know each
-	// other's sessions. Empty makes one.
-	Key []byte
-	// Path is where the dashboard is served, such as / or /penstock. Required.
+	// Key returns what keys are derived from, and must not block. Replicas that have the same
+	// know each other's sessions; another one ends all sessions.
+	Key func() []byte
+	// Path is where the dashboard is served, such as / or /penstock.
 	Path string
-	// Lifetime is the longest time that a session counts. Required.
+	// Lifetime is the longest time that a session counts.
 	Lifetime time.Duration
-	// Clock tells the time. Required.
+	// Clock tells the time.
 	Clock clock.PassiveClock
 }
 
 // Keeper writes and reads the cookies. It is safe for concurrent use.
 type Keeper struct {
 	config Config
-	aead   cipher.AEAD
-	forms  []byte
+	keys   atomic.Pointer[keys]
 }
 
-// New derives one key for sessions and another for forms from the configured one.
-func New(config Config) (*Keeper, error) {
-	if len(config.Key) == 0 {
-		config.Key = make([]byte, 32)
-		_, _ = rand.Read(config.Key) // never fails
+// keys are derived from one text.
+type keys struct {
+	from  []byte
+	aead  cipher.AEAD // of sessions
+	forms []byte      // signs forms
+}
+
+// New returns a keeper that keeps nothing in memory but its keys.
+func New(config Config) *Keeper { return &Keeper{config: config} }
+
+// current derives the keys again where what they come from has changed.
+func (k *Keeper) current() (*keys, error) {
+	from := k.config.Key()
+	if known := k.keys.Load(); known != nil && bytes.Equal(known.from, from) {
+		return known, nil
 	}
-	sealing, err := hkdf.Key(sha256.New, config.Key, nil, "penstock dashboard session", 32)
+	if len(from) == 0 {
+		return nil, errors.New("there is no key for sessions yet")
+	}
+	sealing, err := hkdf.Key(sha256.New, from, nil, "penstock dashboard session", 32)
 	if err != nil {
 		return nil, fmt.Errorf("derive key of sessions: %w", err)
 	}
-	forms, err := hkdf.Key(sha256.New, config.Key, nil, "penstock dashboard form", 32)
+	forms, err := hkdf.Key(sha256.New, from, nil, "penstock dashboard form", 32)
 	if err != nil {
 		return nil, fmt.Errorf("derive key of forms: %w", err)
 	}
@@ -76,8 +90,9 @@ func New(config Config) (*Keeper, error) {
 	if err != nil {
 		return nil, fmt.Errorf("use key of sessions: %w", err)
 	}
-	config.Key = nil
-	return &Keeper{config: config, aead: aead, forms: forms}, nil
+	fresh := &keys{from: from, aead: aead, forms: forms}
+	k.keys.Store(fresh)
+	return fresh, nil
 }
 
 // sealed is what the cookies of a session hold.
@@ -92,9 +107,13 @@ func (k *Keeper) Begin(w http.ResponseWriter, r *http.Request, token string) err
 	if err != nil {
 		return fmt.Errorf("encode session: %w", err)
 	}
-	nonce := make([]byte, k.aead.NonceSize())
+	keys, err := k.current()
+	if err != nil {
+		return err
+	}
+	nonce := make([]byte, keys.aead.NonceSize())
 	_, _ = rand.Read(nonce) // never fails
-	value := base64.RawURLEncoding.EncodeToString(k.aead.Seal(nonce, nonce, text, []byte(name)))
+	value := base64.RawURLEncoding.EncodeToString(keys.aead.Seal(nonce, nonce, text, []byte(name)))
 	if len(value) > maxChunk*maxChunks {
 		return ErrTooLong
 	}
@@ -122,12 +141,16 @@ func (k *Keeper) Has(r *http.Request) bool { return chunks(r) != "" }
 
 func (k *Keeper) open(value string) (sealed, error) {
 	var opened sealed
+	keys, err := k.current()
+	if err != nil {
+		return opened, err
+	}
 	raw, err := base64.RawURLEncoding.DecodeString(value)
-	if err != nil || len(raw) < k.aead.NonceSize() {
+	if err != nil || len(raw) < keys.aead.NonceSize() {
 		return opened, errors.New("no session")
 	}
-	nonce, text := raw[:k.aead.NonceSize()], raw[k.aead.NonceSize():]
-	plain, err := k.aead.Open(nil, nonce, text, []byte(name))
+	nonce, text := raw[:keys.aead.NonceSize()], raw[keys.aead.NonceSize():]
+	plain, err := keys.aead.Open(nil, nonce, text, []byte(name))
 	if err != nil {
 		return opened, fmt.Errorf("open session: %w", err)
 	}

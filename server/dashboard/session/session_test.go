@@ -34,11 +34,8 @@ func (b browser) sends(form url.Values) *http.Request {
 	return r
 }
 
-func keeper(t *testing.T, clock *clocktesting.FakePassiveClock, key string) *Keeper {
-	t.Helper()
-	k, err := New(Config{Key: []byte(key), Path: "/penstock", Lifetime: time.Hour, Clock: clock})
-	require.NoError(t, err)
-	return k
+func keeper(clock *clocktesting.FakePassiveClock, key string) *Keeper {
+	return New(Config{Key: func() []byte { return []byte(key) }, Path: "/penstock", Lifetime: time.Hour, Clock: clock})
 }
 
 func (b browser) signIn(t *testing.T, k *Keeper, token string) {
@@ -68,18 +65,18 @@ func TestASession(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			clock, b := clocktesting.NewFakePassiveClock(began), browser{}
-			b.signIn(t, keeper(t, clock, "a"), test.token)
+			b.signIn(t, keeper(clock, "a"), test.token)
 			if test.change != nil {
 				test.change(b, clock)
 			}
-			require.Equal(t, test.want, keeper(t, clock, test.key).Token(b.sends(nil)))
+			require.Equal(t, test.want, keeper(clock, test.key).Token(b.sends(nil)))
 		})
 	}
 }
 
 func TestCookiesOfASessionAreOutOfReach(t *testing.T) {
 	t.Parallel()
-	k, b := keeper(t, clocktesting.NewFakePassiveClock(time.Now()), ""), browser{}
+	k, b := keeper(clocktesting.NewFakePassiveClock(time.Now()), "key"), browser{}
 	b.signIn(t, k, strings.Repeat("long", 3000))
 	require.Greater(t, len(b), 2)
 	for _, cookie := range b {
@@ -101,7 +98,7 @@ func TestCookiesOfASessionAreOutOfReach(t *testing.T) {
 
 func TestAFormCountsOnlyInTheBrowserAndSessionThatItWasMadeFor(t *testing.T) {
 	t.Parallel()
-	k, b, other := keeper(t, clocktesting.NewFakePassiveClock(time.Now()), ""), browser{}, browser{}
+	k, b, other := keeper(clocktesting.NewFakePassiveClock(time.Now()), "key"), browser{}, browser{}
 	page := func(b browser) url.Values {
 		answer := httptest.NewRecorder()
 		token := k.FormToken(answer, b.sends(nil))
@@ -117,4 +114,19 @@ func TestAFormCountsOnlyInTheBrowserAndSessionThatItWasMadeFor(t *testing.T) {
 	b.signIn(t, k, "token")
 	require.False(t, k.IsForm(b.sends(form)), "a page from before the sign-in")
 	require.True(t, k.IsForm(b.sends(page(b))))
+}
+
+func TestAnotherKeyEndsAllSessionsAtOnce(t *testing.T) {
+	t.Parallel()
+	key, b := "", browser{}
+	k := New(Config{Key: func() []byte { return []byte(key) }, Path: "/", Lifetime: time.Hour, Clock: clocktesting.NewFakePassiveClock(time.Now())})
+	require.ErrorContains(t, k.Begin(httptest.NewRecorder(), b.sends(nil), "token"), "no key")
+	require.False(t, k.IsForm(b.sends(url.Values{FormField: {""}})))
+	key = "one"
+	b.signIn(t, k, "token")
+	require.Equal(t, "token", k.Token(b.sends(nil)))
+	key = "two"
+	require.Empty(t, k.Token(b.sends(nil)))
+	key = "one"
+	require.Equal(t, "token", k.Token(b.sends(nil)))
 }

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // MessagesFilter is what deliveries or notifications are narrowed down to. Of is a Receiver or
@@ -28,6 +29,14 @@ func outcomeTone(state, outcome string) string {
 		return "Failed"
 	}
 	return state
+}
+
+// cameOfIt is the outcome of a delivery and what was said of it, which may begin with it.
+func cameOfIt(outcome, message string) string {
+	if outcome == "" || strings.HasPrefix(message, outcome) {
+		return message
+	}
+	return strings.TrimSuffix(outcome+": "+message, ": ")
 }
 
 func headerNames(headers map[string]string) []string { return slices.Sorted(maps.Keys(headers)) }
