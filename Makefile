@@ -15,7 +15,7 @@ TEST_TIMEOUT ?= 20m
 PACKAGES ?= ./...
 TEST_FLAGS ?=
 # Modules of their own, so that what only they need stays out of the product's go.mod.
-TEST_MODULES := test/bench test/monitoring
+TEST_MODULES := test/bench test/monitoring test/browser
 # The modules that are tested and checked: all, or the product's alone where PACKAGES is
 # narrowed down. For a test module: make test MODULES=test/bench PACKAGES=./threshold
 MODULES ?= . $(if $(filter ./...,$(PACKAGES)),$(TEST_MODULES))
@@ -133,14 +133,15 @@ parts: ## Build or find the local API server, etcd, Argo, kwok and Postgres (onc
 	hack/build-parts.sh
 
 .PHONY: tools
-tools: ## Build controller-gen, sqlc, govulncheck, golangci-lint, helm and cyclonedx-gomod into bin/tools (once).
+tools: ## Build controller-gen, sqlc, templ, govulncheck, golangci-lint, helm and cyclonedx-gomod into bin/tools (once).
 	hack/build-tools.sh
 
 ##@ Generate
 
 .PHONY: generate
-generate: generators ## Write the deepcopy methods of the kinds.
+generate: generators ## Write the deepcopy methods of the kinds, and the Go code of the dashboard's templates.
 	$(TOOLS)/controller-gen object paths=./api/...
+	$(TOOLS)/templ generate -log-level error -path server/dashboard
 
 .PHONY: manifests
 manifests: generators ## Write the CRDs and the RBAC roles from the markers in the code, the PrometheusRule, and the chart's copies.

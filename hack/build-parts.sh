@@ -104,6 +104,31 @@ payloads_fingerprint() {
   cat "$root"/hack/payloads/* | sha256sum | cut -d' ' -f1
 }
 
+# copy_axe: what looks for barriers in pages, from an npm package.
+copy_axe() {
+  local name version integrity
+  if [[ -e $bin/axe && -e $stamps/axe && $(<"$stamps/axe") == $(sha256sum <"$root/hack/browser/npm.txt") ]]; then
+    say "axe: up to date"
+    return
+  fi
+  mkdir "$work/axe"
+  read -r name version integrity <"$root/hack/browser/npm.txt"
+  (cd "$root" && GOFLAGS=-buildvcs=false go run ./hack/npmfiles "$name" "$version" "$integrity" axe.min.js "$work/axe/axe.min.js")
+  rm -rf "$bin/axe"
+  mv "$work/axe" "$bin/axe"
+  sha256sum <"$root/hack/browser/npm.txt" >"$stamps/axe"
+  say "axe: copied"
+}
+
+# ensure_chromium: the tests of the dashboard look at it with a browser.
+ensure_chromium() {
+  if ! command -v "${CHROMIUM:-chromium}" chromium-browser google-chrome >/dev/null && [[ $(id -u) == 0 ]] && command -v apt-get >/dev/null; then
+    say "chromium: installing the package chromium"
+    apt-get -qq update
+    env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install chromium fonts-dejavu-core >/dev/null || say "chromium: can't be installed; the tests of the dashboard will fail"
+  fi
+}
+
 postgres_present() {
   local candidate
   for candidate in "$(command -v initdb || true)" /usr/lib/postgresql/*/bin/initdb; do
@@ -165,6 +190,7 @@ trap 'rm -rf "$work"' EXIT
 
 ensure_postgres
 ensure_pgbouncer
+ensure_chromium
 kubernetes=$(kubernetes_ldflags)
 build_or_assets etcd controlplane go.etcd.io/etcd/server/v3 "1 minute"
 build_or_assets kube-apiserver controlplane k8s.io/kubernetes/cmd/kube-apiserver "7 minutes" "$kubernetes"
@@ -174,3 +200,4 @@ build workflow-controller argo github.com/argoproj/argo-workflows/v3/cmd/workflo
 copy_argo_crds
 build kwok kwok sigs.k8s.io/kwok/cmd/kwok "2 minutes"
 copy_payloads
+copy_axe

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Builds the developer's tools (controller-gen, sqlc, govulncheck, golangci-lint, helm,
+# Builds the developer's tools (controller-gen, sqlc, templ, govulncheck, golangci-lint, helm,
 # cyclonedx-gomod) at the versions that the go.mod of each folder below pins, into
 # bin/tools/. A module is built again only when its go.mod, its go.sum or the Go version
 # changes.
 #
 #   hack/build-tools.sh            all modules
-#   hack/build-tools.sh tools      controller-gen, sqlc, govulncheck
+#   hack/build-tools.sh tools      controller-gen, sqlc, templ, govulncheck
 #   hack/build-tools.sh lint       golangci-lint
 #   hack/build-tools.sh helm       helm, version 4
 #   hack/build-tools.sh helm3      helm3: helm, version 3

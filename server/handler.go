@@ -16,20 +16,20 @@ import (
 	"github.com/penstock-cd/penstock/server/problem"
 )
 
-// handler answers every request: /healthz, /readyz and the OpenAPI document for
-// everybody, all else for those who are known.
+// handler answers every request: /healthz, /readyz, the OpenAPI document, and the sign-in of
+// the dashboard for everybody, all else for those who are known.
 func (s *Server) handler() http.Handler {
 	open := http.NewServeMux()
-	known := http.NewServeMux()
-	api.Register(known, s.config.Version, s.backend)
-	known.HandleFunc("GET /metrics", s.serveMetrics)
-	known.HandleFunc("/", notFound(known))
 	open.HandleFunc("GET /healthz", alive)
 	open.Handle("GET /readyz", s.ready)
 	for _, document := range []string{"GET /openapi.json", "GET /openapi.yaml"} {
-		open.Handle(document, known)
+		open.Handle(document, s.known)
 	}
-	open.Handle("/", s.identified(known))
+	rest := s.identified(s.known)
+	if s.dashboard != nil {
+		rest = s.dashboard.Handler(rest)
+	}
+	open.Handle("/", rest)
 	return s.measured(bounded(open))
 }
 

@@ -78,7 +78,7 @@ func (s *scene) endpoints(t *testing.T) (all []endpoint) {
 		for method := range methods {
 			one := endpoint{method: strings.ToUpper(method), path: names.Replace(path)}
 			switch path {
-			case "/api/v1/queue", "/api/v1/events", "/api/v1/waves":
+			case "/api/v1/applications", "/api/v1/queue", "/api/v1/events", "/api/v1/waves":
 				all = append(all, one) // about every namespace
 				one.path += "?namespace=default"
 			case "/api/v1/clusters/resources":

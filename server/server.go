@@ -30,6 +30,7 @@ import (
 	"github.com/penstock-cd/penstock/server/api"
 	"github.com/penstock-cd/penstock/server/cert"
 	"github.com/penstock-cd/penstock/server/clusters"
+	"github.com/penstock-cd/penstock/server/dashboard"
 	"github.com/penstock-cd/penstock/server/hooks"
 	"github.com/penstock-cd/penstock/server/identity"
 	"github.com/penstock-cd/penstock/server/namespaces"
@@ -72,6 +73,8 @@ type Server struct {
 	measures      *measures
 	users         *buckets
 	failures      *buckets
+	dashboard     *dashboard.Dashboard // nil where it is switched off
+	known         http.Handler         // answers those who are known
 	loops         []*loop.Loop
 	core          corev1.CoreV1Interface
 }
@@ -110,6 +113,9 @@ func New(config Config) (*Server, error) {
 		View: rows, Rights: s.rights, Namespaces: known, Streams: s.streams, Clusters: s.clusters, Outbox: config.Rows, Deliveries: config.Rows, Requests: writer, ForeignTokens: len(config.Settings.ServerTokenAudiences) > 0, Expressions: expressions, MaxPreviews: maxPreviews, Identify: s.identify, OnRefused: s.refused, RetryAfter: retryAfter, Log: config.Log,
 	}
 	s.addLoop("database", databaseInterval, s.ready.look)
+	if err := s.addDashboard(); err != nil {
+		return nil, err
+	}
 	listener, err := net.Listen("tcp", config.Settings.ServerBindAddress)
 	if err != nil {
 		return nil, fmt.Errorf("listen at SERVER_BIND_ADDRESS: %w", err)

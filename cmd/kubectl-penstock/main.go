@@ -94,6 +94,7 @@ var commands = []func(*options) *cobra.Command{
 	tuneCommand,
 	settingsCommand,
 	doctorCommand,
+	dashboardCommand,
 	versionCommand,
 }
 

@@ -20,10 +20,10 @@ import (
 func serverCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "server",
-		Short: "Run the HTTP API",
+		Short: "Run the HTTP API and the dashboard",
 		Long: "Answer questions about builds, runs and the queue over HTTP, with the caller's own rights, until\n" +
 			"SIGTERM or SIGINT. It reads Postgres and the target clusters, keeps what webhooks bring, and migrates nothing: it is not ready before the controller has.\n" +
-			"It is configured from the environment; of these, DATABASE_URL, DATABASE_MAX_CONNS and\n" +
+			"It is configured from the environment; of these, DASHBOARD*, DATABASE_URL, DATABASE_MAX_CONNS and\n" +
 			"DATABASE_SCHEMA, LOG_*, METRICS_BIND_ADDRESS, POD_NAMESPACE, RESOURCE_*, SHUTDOWN_GRACE_PERIOD, SERVER_* and WEBHOOK_* count:\n\n" +
 			config.Describe() + "\n" +
 			"The cluster is the one that it runs in, or that of --kubeconfig, or of $KUBECONFIG.",

@@ -184,6 +184,26 @@ type Config struct {
 	// ServerTokenAudiences are those of which a bearer token must have one. Empty means the
 	// API server's own, which is what a kubeconfig's token has.
 	ServerTokenAudiences []string `env:"SERVER_TOKEN_AUDIENCES" format:"word" meaning:"penstock server: audiences of which a token must have one; empty is the API server's own"`
+
+	// Dashboard has the server serve pages for people beside the API.
+	Dashboard bool `env:"DASHBOARD" envDefault:"true" meaning:"penstock server: serve the dashboard beside the API"`
+
+	// DashboardBasePath is the path under which a proxy publishes the dashboard. The proxy
+	// may strip it or not.
+	DashboardBasePath string `env:"DASHBOARD_BASE_PATH" envDefault:"/" format:"path" meaning:"penstock server: path under which a proxy publishes the dashboard, which the proxy may strip or not"`
+
+	// DashboardSessionKey encrypts the sessions of the dashboard. Empty derives the key from
+	// that of the server's certificate or CA, which all replicas have, and which ends all
+	// sessions when it changes.
+	DashboardSessionKey Secret `env:"DASHBOARD_SESSION_KEY" format:"key" meaning:"penstock server: encrypts the sessions of the dashboard; empty derives it from the key of the certificate; never printed"`
+
+	// DashboardSessionLifetime is how long somebody stays signed in. A token that ends
+	// earlier ends the session.
+	DashboardSessionLifetime time.Duration `env:"DASHBOARD_SESSION_LIFETIME" envDefault:"12h" min:"1m" max:"168h" meaning:"penstock server: time after which somebody has to sign in to the dashboard again"`
+
+	// DashboardAnonymous shows the dashboard to those who have not signed in, with the
+	// rights of system:anonymous and without any action.
+	DashboardAnonymous bool `env:"DASHBOARD_ANONYMOUS" envDefault:"false" meaning:"penstock server: show the dashboard without sign-in, read-only, with the rights of the user system:anonymous"`
 }
 
 // FromProcess is Load on the environment of this process.

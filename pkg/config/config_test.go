@@ -52,6 +52,7 @@ func defaults() Config {
 		},
 		ResourceBatchSize: 5, NotificationWorkers: 8,
 		ServerBindAddress: ":8443", WebhookBindAddress: ":9444",
+		Dashboard: true, DashboardBasePath: "/", DashboardSessionLifetime: 12 * time.Hour,
 	}
 }
 
@@ -78,6 +79,7 @@ func TestLoadAccepts(t *testing.T) {
 				"CLUSTER_SCOPED_KINDS", "false", "CLUSTER_PROBE_INTERVAL", "30s", "CLUSTER_PROBE_PARALLELISM", "7", "RESOURCE_KINDS", "pods, workflows.argoproj.io", "RESOURCE_BATCH_SIZE", "9",
 				"NOTIFICATION_WORKERS", "4", "OUTBOUND_ALLOWED_NETWORKS", "10.1.0.0/16, fd00:25::/64", "OUTBOUND_PROXY", "http://proxy.example:3128",
 				"SERVER_BIND_ADDRESS", "127.0.0.1:0", "WEBHOOK_BIND_ADDRESS", "127.0.0.1:9", "SERVER_URL", "https://penstock.example.org", "SERVER_TLS_DIR", "/tls", "SERVER_TOKEN_AUDIENCES", "penstock,other",
+				"DASHBOARD", "false", "DASHBOARD_BASE_PATH", "/penstock", "DASHBOARD_SESSION_KEY", "0123456789abcdef0123456789abcdef", "DASHBOARD_SESSION_LIFETIME", "1h", "DASHBOARD_ANONYMOUS", "true",
 				"WORKFLOW_LABELS", "workflows.argoproj.io/controller-instanceid=ci, team=", "PICKUP_TIMEOUT", "90s",
 			),
 			change: func(c *Config) {
@@ -95,6 +97,7 @@ func TestLoadAccepts(t *testing.T) {
 					ClusterProbeInterval: 30 * time.Second, ClusterProbeParallelism: 7, ResourceKinds: []string{"pods", "workflows.argoproj.io"}, ResourceBatchSize: 9,
 					NotificationWorkers: 4, OutboundAllowedNetworks: []string{"10.1.0.0/16", "fd00:25::/64"}, OutboundProxy: "http://proxy.example:3128",
 					ServerBindAddress: "127.0.0.1:0", WebhookBindAddress: "127.0.0.1:9", ServerURL: "https://penstock.example.org", ServerTLSDir: "/tls", ServerTokenAudiences: []string{"penstock", "other"},
+					Dashboard: false, DashboardBasePath: "/penstock", DashboardSessionKey: "0123456789abcdef0123456789abcdef", DashboardSessionLifetime: time.Hour, DashboardAnonymous: true,
 					WorkflowLabels: []string{"workflows.argoproj.io/controller-instanceid=ci", "team="}, PickupTimeout: 90 * time.Second,
 				}
 			},
@@ -331,6 +334,10 @@ func TestLoadRefuses(t *testing.T) {
 		"a folder that is not absolute": {
 			environ: with("SERVER_TLS_DIR", "tls"),
 			lines:   []string{`SERVER_TLS_DIR="tls": must be an absolute path`},
+		},
+		"a session key that can be guessed": {
+			environ: with("DASHBOARD_SESSION_KEY", "short"),
+			lines:   []string{`DASHBOARD_SESSION_KEY=[redacted]: must be a random text of at least 32 characters, such as openssl rand -hex 32 prints`},
 		},
 		"an audience with a blank": {
 			environ: with("SERVER_TOKEN_AUDIENCES", "one two"),

@@ -45,6 +45,7 @@ var formats = map[string]format{
 	"https":      {"a URL of the form https://host, with a port and a path where they are needed", isHTTPS},
 	"network":    {"a network such as 10.1.0.0/16 or fd00::/8", isNetwork},
 	"proxy":      {"a URL of the form http://host:port or https://host:port, without a password", isProxy},
+	"key":        {"a random text of at least 32 characters, such as openssl rand -hex 32 prints", func(value string) bool { return len(value) >= 32 }},
 	"word":       {"a text without white space", func(value string) bool { return value != "" && !strings.ContainsAny(value, " \t\r\n") }},
 }
 

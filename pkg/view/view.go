@@ -43,6 +43,23 @@ func (s Scope) Has(namespace string) bool {
 	return false
 }
 
+// And returns the namespaces that both scopes include.
+func (s Scope) And(other Scope) Scope {
+	if s.All {
+		return other
+	}
+	if other.All {
+		return s
+	}
+	both := Scope{}
+	for _, one := range s.Namespaces {
+		if other.Has(one) {
+			both.Namespaces = append(both.Namespaces, one)
+		}
+	}
+	return both
+}
+
 // names is never nil, which would be NULL.
 func (s Scope) names() []string { return append([]string{}, s.Namespaces...) }
 

@@ -81,6 +81,7 @@ type Requests interface {
 
 // endpoints are all that is served under /api/v1, in the order of the documentation.
 var endpoints = []func(huma.API, *Backend){
+	listOverview,
 	listApplications,
 	getStatus,
 	listBuilds,

@@ -22,6 +22,9 @@ import (
 // Source has the certificate of each connection.
 type Source interface {
 	Certificate(*tls.ClientHelloInfo) (*tls.Certificate, error)
+	// SharedKey is the private key that all replicas have, for deriving others from it; nil
+	// while there is no certificate.
+	SharedKey() []byte
 }
 
 // errNone means that no certificate was loaded yet.

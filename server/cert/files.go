@@ -23,7 +23,7 @@ type Files struct {
 }
 
 type pair struct {
-	text        []byte
+	text, key   []byte
 	certificate tls.Certificate
 }
 
@@ -34,6 +34,14 @@ func (f *Files) Certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 		return nil, errNone
 	}
 	return &loaded.certificate, nil
+}
+
+// SharedKey is the file tls.key.
+func (f *Files) SharedKey() []byte {
+	if loaded := f.loaded.Load(); loaded != nil {
+		return loaded.key
+	}
+	return nil
 }
 
 // Refresh loads the files again where they have changed. Files that do not fit together,
@@ -52,7 +60,7 @@ func (f *Files) Refresh(ctx context.Context) (time.Duration, error) {
 		if err != nil {
 			return 0, errors.New("tls.crt and tls.key in SERVER_TLS_DIR are no certificate and its key in PEM")
 		}
-		f.loaded.Store(&pair{text: certificate, certificate: made})
+		f.loaded.Store(&pair{text: certificate, key: key, certificate: made})
 	}
 	ca, err := os.ReadFile(filepath.Join(f.Dir, "ca.crt"))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -48,6 +48,7 @@ type SelfSigned struct {
 type leaf struct {
 	certificate tls.Certificate
 	ca          string
+	key         []byte // of the CA
 	renewAt     time.Time
 }
 
@@ -58,6 +59,14 @@ func (s *SelfSigned) Certificate(*tls.ClientHelloInfo) (*tls.Certificate, error)
 		return nil, errNone
 	}
 	return &loaded.certificate, nil
+}
+
+// SharedKey is the key of the CA.
+func (s *SelfSigned) SharedKey() []byte {
+	if loaded := s.loaded.Load(); loaded != nil {
+		return loaded.key
+	}
+	return nil
 }
 
 // Refresh reads the CA, makes it where there is none, and makes a certificate where there
@@ -73,7 +82,11 @@ func (s *SelfSigned) Refresh(ctx context.Context) (time.Duration, error) {
 		if err != nil {
 			return 0, err
 		}
-		s.loaded.Store(&leaf{certificate: made, ca: text, renewAt: now.Add(leafLife * 2 / 3)})
+		key, err := x509.MarshalPKCS8PrivateKey(ca.PrivateKey)
+		if err != nil {
+			return 0, fmt.Errorf("encode the CA's key: %w", err)
+		}
+		s.loaded.Store(&leaf{certificate: made, ca: text, key: key, renewAt: now.Add(leafLife * 2 / 3)})
 	}
 	return 0, s.Publication.publish(ctx, []byte(text))
 }

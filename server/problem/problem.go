@@ -41,6 +41,15 @@ func Detail(err error) string {
 	return "the server failed; its log has the reason"
 }
 
+// RetryAfter is after how many seconds a caller may try again; empty where nobody knows.
+func RetryAfter(err error) string {
+	var headers huma.HeadersError
+	if errors.As(err, &headers) {
+		return headers.GetHeaders().Get("Retry-After")
+	}
+	return ""
+}
+
 // Write answers a request with an error.
 func Write(w http.ResponseWriter, err error) {
 	var headers huma.HeadersError

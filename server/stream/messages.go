@@ -40,6 +40,7 @@ func (m *Messages) send(event string, text []byte) error {
 		begin(m.w, m.control)
 	}
 	_ = m.control.SetWriteDeadline(time.Now().Add(m.timeout))
+	defer func() { _ = m.control.SetWriteDeadline(time.Time{}) }() // as in session.write
 	fmt.Fprintf(m.w, "event: %s\ndata: %s\n\n", event, text)
 	if err := m.control.Flush(); err != nil {
 		return fmt.Errorf("write to client: %w", err)

@@ -184,9 +184,11 @@ func (s *session) send(batch []*message) error {
 	})
 }
 
-// write writes and flushes within the timeout.
+// write writes and flushes within the timeout. The deadline is taken back: over HTTP/2 it would
+// end a stream that has nothing to say.
 func (s *session) write(to func(io.Writer)) error {
 	_ = s.control.SetWriteDeadline(time.Now().Add(s.config.WriteTimeout))
+	defer func() { _ = s.control.SetWriteDeadline(time.Time{}) }()
 	to(s.w)
 	if err := s.control.Flush(); err != nil {
 		return fmt.Errorf("write to client: %w", err)

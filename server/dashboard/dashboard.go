@@ -1,0 +1,150 @@
+// Package dashboard shows to people what the API answers: each page asks /api/v1 within the
+// process, as its user, so that it shows nothing that the API does not give. It writes nothing.
+package dashboard
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/go-logr/logr"
+	"k8s.io/utils/clock"
+
+	"github.com/penstock-cd/penstock/server/dashboard/session"
+	"github.com/penstock-cd/penstock/server/identity"
+)
+
+// Config is what a Dashboard works with. Every field but Anonymous is required.
+type Config struct {
+	// BasePath is where a proxy publishes the dashboard: / or a path without a slash at its end.
+	BasePath string
+	// SessionKey is what all replicas encrypt sessions by. It must not block.
+	SessionKey func() []byte
+	// SessionLifetime is the longest time that somebody stays signed in.
+	SessionLifetime time.Duration
+	// Anonymous shows pages to those who have not signed in, as system:anonymous.
+	Anonymous bool
+	// API answers requests under /api/v1 whose context knows their user.
+	API http.Handler
+	// Identify tells who sends a request, by its Authorization header or client certificate.
+	Identify func(*http.Request) (identity.User, error)
+	// Admit refuses a user who sends too much, and everybody until the server is ready.
+	Admit func(identity.User) error
+	// RetryAfter is what people are told while the API server is away.
+	RetryAfter time.Duration
+	Version    string
+	Clock      clock.PassiveClock
+	Log        logr.Logger
+}
+
+// Dashboard serves the pages.
+type Dashboard struct {
+	config   Config
+	sessions *session.Keeper
+	static   *static
+	origins  *http.CrossOriginProtection
+	mux      *http.ServeMux
+}
+
+// New returns a dashboard with all its pages.
+func New(config Config) (*Dashboard, error) {
+	config.BasePath = "/" + strings.Trim(config.BasePath, "/")
+	sessions := session.New(session.Config{Key: config.SessionKey, Path: config.BasePath, Lifetime: config.SessionLifetime, Clock: config.Clock})
+	files, err := newStatic()
+	if err != nil {
+		return nil, fmt.Errorf("read static files: %w", err)
+	}
+	d := &Dashboard{config: config, sessions: sessions, static: files, origins: http.NewCrossOriginProtection(), mux: http.NewServeMux()}
+	d.routes()
+	return d, nil
+}
+
+// routes are all that is served, in the order of the navigation.
+func (d *Dashboard) routes() {
+	d.mux.Handle("GET /static/{file}", d.static)
+	d.page("GET /{$}", applications)
+	d.page("GET /apps/{namespace}/{application}", application)
+	d.page("GET /builds/{namespace}", builds)
+	d.page("GET /builds/{namespace}/{name}", build)
+	d.page("GET /pipelines/{namespace}/{name}", runs)
+	d.page("GET /queue", queue)
+	d.page("GET /clusters", clusters)
+	d.page("GET /resources", resources)
+	d.page("GET /images", images)
+	d.page("GET /images/{namespace}/{name}/{number}", wave)
+	d.page("GET /deliveries", deliveries)
+	d.page("GET /deliveries/{namespace}/{id}", delivery)
+	d.page("GET /notifications", notifications)
+	d.page("GET /settings", settings)
+	d.mux.HandleFunc("GET /live/{path...}", d.stream)
+	d.mux.HandleFunc("GET /sign-in", d.showSignIn)
+	d.form("POST /sign-in", d.signIn)
+	d.form("POST /sign-out", d.signOut)
+	d.form("POST /theme", d.setTheme)
+}
+
+// Handler serves what belongs to the dashboard, and leaves all else to next. Only people get
+// the page for paths that do not exist: next answers programs.
+func (d *Dashboard) Handler(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		inner := d.within(r)
+		_, pattern := d.mux.Handler(inner)
+		switch {
+		case pattern != "":
+			secure(w.Header())
+			d.mux.ServeHTTP(w, inner)
+			r.Pattern = inner.Pattern // for the metrics
+		case isForPeople(inner):
+			secure(w.Header())
+			d.notFound(w, inner)
+		default:
+			next.ServeHTTP(w, r)
+		}
+	})
+}
+
+// notFound shows those who are known the way to all other pages.
+func (d *Dashboard) notFound(w http.ResponseWriter, r *http.Request) {
+	name := ""
+	if v, err := d.visit(w, r); err == nil {
+		name = v.user.Name
+	}
+	d.fail(w, r, name, &Problem{Status: http.StatusNotFound, Detail: "There is no page at this address."})
+}
+
+// within returns the request as it is without the base path, which a proxy may have stripped.
+func (d *Dashboard) within(r *http.Request) *http.Request {
+	inner := r.WithContext(r.Context())
+	base := d.config.BasePath
+	if base == "/" {
+		return inner
+	}
+	if path, found := strings.CutPrefix(r.URL.Path, base); found && (path == "" || path[0] == '/') {
+		address := *r.URL
+		address.Path = "/" + strings.TrimPrefix(path, "/")
+		address.RawPath = ""
+		if raw, found := strings.CutPrefix(r.URL.RawPath, base); found {
+			address.RawPath = "/" + strings.TrimPrefix(raw, "/")
+		}
+		inner.URL = &address
+	}
+	return inner
+}
+
+func isForPeople(r *http.Request) bool {
+	return r.Method == http.MethodGet && !strings.HasPrefix(r.URL.Path, "/api/") && strings.Contains(r.Header.Get("Accept"), "text/html")
+}
+
+// secure sets the headers of every answer of the dashboard. Nothing from elsewhere is loaded,
+// nothing inline runs, and no other page may frame ours.
+func secure(header http.Header) {
+	header.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "+
+		"form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
+	header.Set("Cross-Origin-Opener-Policy", "same-origin")
+	header.Set("Cross-Origin-Resource-Policy", "same-origin")
+	header.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
+	header.Set("Referrer-Policy", "same-origin")
+	header.Set("X-Content-Type-Options", "nosniff")
+	header.Set("X-Frame-Options", "DENY")
+}

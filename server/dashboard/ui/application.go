@@ -1,0 +1,74 @@
+package ui
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/penstock-cd/penstock/api/rest"
+)
+
+// ApplicationView is what the page of an application shows.
+type ApplicationView struct {
+	Status rest.ApplicationStatus
+	Builds rest.BuildList
+	// BuildsError is why there are no builds; empty where they are there.
+	BuildsError string
+}
+
+// noEnvironment is what pipelines without an environment are listed under.
+const noEnvironment = "no environment"
+
+// deployedAt is one artifact of one pipeline.
+type deployedAt struct {
+	pipeline string
+	rest.Deployment
+}
+
+// deployments are a table: a row for each environment, a column for each image.
+type deployments struct {
+	images, environments []string
+	cells                map[string]map[string][]deployedAt // by environment and image
+}
+
+func deployed(pipelines []rest.CdPipelineStatus) deployments {
+	table := deployments{cells: map[string]map[string][]deployedAt{}}
+	for _, pipeline := range pipelines {
+		environment := cmp.Or(pipeline.Environment, noEnvironment)
+		for _, one := range pipeline.Deployed {
+			if table.cells[environment] == nil {
+				table.cells[environment] = map[string][]deployedAt{}
+				table.environments = append(table.environments, environment)
+			}
+			table.cells[environment][one.Image] = append(table.cells[environment][one.Image], deployedAt{pipeline.Name, one})
+			table.images = append(table.images, one.Image)
+		}
+	}
+	slices.Sort(table.environments)
+	slices.Sort(table.images)
+	table.images = slices.Compact(table.images)
+	return table
+}
+
+// mostWaiting is how many pipelines that wait are shown at once; further ones are folded away.
+const mostWaiting = 10
+
+// waiting are the pipelines of whom people ask why: first those whose newest run has not ended
+// and does not run, then those in which the newest build did not come to a run.
+func waiting(pipelines []rest.CdPipelineStatus) (some []rest.CdPipelineStatus) {
+	var against []rest.CdPipelineStatus
+	for _, one := range pipelines {
+		switch run := one.LastRun; {
+		case decidedAgainst(one):
+			against = append(against, one)
+		case run != nil && run.Outcome == "" && (run.State == "Held" || run.State == "Pending"):
+			some = append(some, one)
+		}
+	}
+	return append(some, against...)
+}
+
+// decidedAgainst tells whether the newest decision is about a build that has no run here.
+func decidedAgainst(one rest.CdPipelineStatus) bool {
+	decision := one.LastDecision
+	return decision != nil && decision.Outcome != "Triggered" && (one.LastRun == nil || one.LastRun.Build != decision.Build)
+}

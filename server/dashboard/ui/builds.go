@@ -1,0 +1,37 @@
+package ui
+
+import "github.com/penstock-cd/penstock/api/rest"
+
+// BuildsFilter is what a list of builds is narrowed down to.
+type BuildsFilter struct{ Namespace, Application, Pipeline, Phase, Cursor string }
+
+// phases are those of a build.
+var phases = []string{"", "Pending", "Running", "Succeeded", "Failed", "Error", "Cancelled"}
+
+func (f Frame) builds(filter BuildsFilter, phase, cursor string) string {
+	return f.With(f.Path("builds", filter.Namespace), "application", filter.Application, "pipeline", filter.Pipeline, "phase", phase, "cursor", cursor)
+}
+
+func nextBuilds(f Frame, filter BuildsFilter, next string) string {
+	if next == "" {
+		return ""
+	}
+	return f.builds(filter, filter.Phase, next)
+}
+
+// runsOf says how the runs of a build are.
+func runsOf(counts rest.RunCounts) string {
+	if counts.Total == 0 {
+		return "no runs"
+	}
+	text := ""
+	for _, part := range []struct {
+		n    int64
+		word string
+	}{{counts.Failed, "did not succeed"}, {counts.Active, "active"}, {counts.Succeeded, "succeeded"}} {
+		if part.n > 0 {
+			text += ", " + count(part.n) + " " + part.word
+		}
+	}
+	return text[2:] + " of " + many(counts.Total, "run")
+}

@@ -1,0 +1,205 @@
+package dashboard
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/penstock-cd/penstock/server/api"
+	"github.com/penstock-cd/penstock/server/dashboard/ui"
+	"github.com/penstock-cd/penstock/server/identity"
+	"github.com/penstock-cd/penstock/server/problem"
+)
+
+// visit is one request for a page, by somebody who is known.
+type visit struct {
+	*Dashboard
+
+	w    http.ResponseWriter
+	r    *http.Request // with the user's Authorization header, if they have one
+	user identity.User
+}
+
+// anonymous is who has not signed in, where that is allowed.
+var anonymous = identity.User{Name: "system:anonymous", Groups: []string{"system:unauthenticated"}}
+
+// visit finds out who asks. Its error is an HTTP one.
+func (d *Dashboard) visit(w http.ResponseWriter, r *http.Request) (*visit, error) {
+	r = d.withSession(r)
+	user, err := d.config.Identify(r)
+	if d.config.Anonymous && !hasCredentials(r) {
+		user, err = anonymous, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := d.config.Admit(user); err != nil {
+		return nil, err
+	}
+	return &visit{Dashboard: d, w: w, r: r, user: user}, nil
+}
+
+// withSession returns the request with the token of its session as Authorization header. One
+// that the request has already, as behind kubectl penstock dashboard, goes before it.
+func (d *Dashboard) withSession(r *http.Request) *http.Request {
+	token := d.sessions.Token(r)
+	if token == "" || r.Header.Get("Authorization") != "" {
+		return r
+	}
+	r = r.Clone(r.Context())
+	r.Header.Set("Authorization", "Bearer "+token)
+	return r
+}
+
+func hasCredentials(r *http.Request) bool {
+	return r.Header.Get("Authorization") != "" || (r.TLS != nil && len(r.TLS.PeerCertificates) > 0)
+}
+
+// page serves a page to those who are known.
+func (d *Dashboard) page(pattern string, show func(*visit) (ui.Page, error)) {
+	d.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+		v, err := d.visit(w, r)
+		if err != nil {
+			d.fail(w, r, "", problemOf(err))
+			return
+		}
+		shown, err := show(v)
+		if err != nil {
+			d.fail(w, v.r, v.user.Name, problemOf(err))
+			return
+		}
+		frame := d.frame(w, v.r, shown.Title)
+		frame.User, frame.Section, frame.Live = v.user.Name, shown.Section, shown.Live
+		d.render(w, v.r, http.StatusOK, ui.Layout(frame, shown.Body(frame)))
+	})
+}
+
+// frame is what every page has around its content.
+func (d *Dashboard) frame(w http.ResponseWriter, r *http.Request, title string) ui.Frame {
+	return ui.Frame{
+		Base: d.config.BasePath, Static: d.static.names, Title: title, Theme: themeOf(r), Here: r.URL.RequestURI(), Version: d.config.Version,
+		FormToken: d.sessions.FormToken(w, r), Now: d.config.Clock.Now(), SignedIn: d.sessions.Has(r),
+	}
+}
+
+// ask asks the API, as the user of a visit.
+func ask[T any](v *visit, query url.Values, segments ...string) (answer T, err error) {
+	address := "/api/v1"
+	for _, segment := range segments {
+		address += "/" + url.PathEscape(segment)
+	}
+	if len(query) > 0 {
+		address += "?" + query.Encode()
+	}
+	request, err := v.request(v.r.Context(), address)
+	if err != nil {
+		return answer, err
+	}
+	got := &recorder{header: http.Header{}}
+	v.config.API.ServeHTTP(got, request)
+	if got.status != http.StatusOK && got.status != 0 {
+		return answer, got.problem()
+	}
+	if err := json.Unmarshal(got.body.Bytes(), &answer); err != nil {
+		return answer, fmt.Errorf("decode the answer of %s: %w", address, err)
+	}
+	return answer, nil
+}
+
+// request is one to the API, whose context knows the user.
+func (v *visit) request(ctx context.Context, address string) (*http.Request, error) {
+	request, err := http.NewRequestWithContext(identity.With(ctx, v.user), http.MethodGet, address, nil) //nolint:gosec // a handler of this process answers it
+	if err != nil {
+		return nil, fmt.Errorf("ask the API: %w", err)
+	}
+	request.RemoteAddr, request.TLS, request.RequestURI = v.r.RemoteAddr, v.r.TLS, address
+	for name, values := range v.r.Header {
+		if name == "Authorization" || name == "Last-Event-Id" || strings.HasPrefix(name, "Impersonate-") {
+			request.Header[name] = values // a stream identifies its user again
+		}
+	}
+	return api.WithRequest(request), nil
+}
+
+// recorder keeps an answer of the API.
+type recorder struct {
+	header http.Header
+	status int
+	body   bytes.Buffer
+}
+
+// Header implements http.ResponseWriter.
+func (r *recorder) Header() http.Header { return r.header }
+
+// WriteHeader implements http.ResponseWriter.
+func (r *recorder) WriteHeader(status int) {
+	if r.status == 0 {
+		r.status = status
+	}
+}
+
+// Write implements http.ResponseWriter.
+func (r *recorder) Write(text []byte) (int, error) { return r.body.Write(text) }
+
+func (r *recorder) problem() error {
+	told := &Problem{Status: r.status, RetryAfter: r.header.Get("Retry-After")}
+	var body struct {
+		Detail string `json:"detail"`
+	}
+	if json.Unmarshal(r.body.Bytes(), &body) == nil {
+		told.Detail = body.Detail
+	}
+	return told
+}
+
+// Problem is why a page can't be shown. Its text is for the reader.
+type Problem struct {
+	Status     int
+	Detail     string
+	RetryAfter string // seconds; empty where nobody knows
+}
+
+// Error returns what the reader is told.
+func (p *Problem) Error() string { return p.Detail }
+
+// problemOf turns an error of the server into what the reader is told.
+func problemOf(err error) *Problem {
+	var told *Problem
+	if errors.As(err, &told) {
+		return told
+	}
+	return &Problem{Status: problem.Status(err), Detail: problem.Detail(err), RetryAfter: problem.RetryAfter(err)}
+}
+
+// fail shows a problem as a page, to a user where they are known. Who has to sign in is sent
+// there.
+func (d *Dashboard) fail(w http.ResponseWriter, r *http.Request, user string, told *Problem) {
+	if told.Status == http.StatusUnauthorized && r.Header.Get("Authorization") == "" && r.Method == http.MethodGet {
+		http.Redirect(w, r, d.path("/sign-in")+"?next="+url.QueryEscape(r.URL.RequestURI()), http.StatusSeeOther)
+		return
+	}
+	if told.Status == http.StatusUnauthorized && d.sessions.Has(r) {
+		d.sessions.End(w, r)
+		http.Redirect(w, r, d.path("/sign-in")+"?ended=true&next="+url.QueryEscape(r.URL.RequestURI()), http.StatusSeeOther)
+		return
+	}
+	if told.RetryAfter != "" {
+		w.Header().Set("Retry-After", told.RetryAfter)
+	}
+	frame := d.frame(w, r, http.StatusText(told.Status))
+	frame.User = user
+	d.render(w, r, told.Status, ui.Layout(frame, ui.Failure(frame, told.Status, told.Detail, told.RetryAfter)))
+}
+
+// path is the address of a page for the browser.
+func (d *Dashboard) path(page string) string {
+	if d.config.BasePath == "/" {
+		return page
+	}
+	return d.config.BasePath + page
+}
