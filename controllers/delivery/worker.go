@@ -22,6 +22,9 @@ const (
 	// workers is how many deliveries are worked off at once, each of another repository. A
 	// delivery holds a body and what was read of it.
 	workers = 8
+	// inRow is how many deliveries of one repository a worker works off before those of others
+	// have their turn.
+	inRow = 20
 )
 
 // +kubebuilder:rbac:groups=penstock.dev,resources=receivers,verbs=list;watch
@@ -35,6 +38,9 @@ type Rows interface {
 	ReleaseDeliveries(ctx context.Context, worker string) error
 	// ClaimDeliveries takes what is due: the first of each receiver and repository.
 	ClaimDeliveries(ctx context.Context, worker string, lease time.Duration, most int) ([]store.WebhookDelivery, error)
+	// ClaimNextDelivery takes the next of the same receiver and repository as one that was
+	// worked off, where it is due.
+	ClaimNextDelivery(ctx context.Context, worker string, lease time.Duration, after store.WebhookDelivery) (next store.WebhookDelivery, found bool, err error)
 	// FinishDelivery notes what came of a delivery.
 	FinishDelivery(ctx context.Context, worker string, delivery store.WebhookDelivery, failed bool, outcome, message string) error
 	// RetryDelivery has a delivery worked off again after a while.
@@ -128,10 +134,29 @@ func (w *Worker) runOnce(ctx context.Context) (time.Duration, error) {
 		w.working.Go(func() {
 			defer w.wake.Notify()
 			defer w.count(-1)
-			w.handle(ctx, delivery)
+			w.handleRow(ctx, delivery)
 		})
 	}
 	return 0, nil
+}
+
+// handleRow works off a delivery, and those that come after it in its repository.
+func (w *Worker) handleRow(ctx context.Context, delivery store.WebhookDelivery) {
+	w.handle(ctx, delivery)
+	for range inRow - 1 {
+		if ctx.Err() != nil {
+			return
+		}
+		var found bool
+		err := w.withRows(func() (err error) {
+			delivery, found, err = w.Rows.ClaimNextDelivery(ctx, w.Worker, lease, delivery)
+			return err
+		})
+		if err != nil || !found {
+			return // the next look finds it, and says what is wrong
+		}
+		w.handle(ctx, delivery)
+	}
 }
 
 // count adds to the number of deliveries under way, and returns it.
