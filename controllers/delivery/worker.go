@@ -22,9 +22,6 @@ const (
 	// workers is how many deliveries are worked off at once, each of another repository. A
 	// delivery holds a body and what was read of it.
 	workers = 8
-	// inRow is how many deliveries of one repository a worker works off before those of others
-	// have their turn.
-	inRow = 20
 )
 
 // +kubebuilder:rbac:groups=penstock.dev,resources=receivers,verbs=list;watch
@@ -138,25 +135,6 @@ func (w *Worker) runOnce(ctx context.Context) (time.Duration, error) {
 		})
 	}
 	return 0, nil
-}
-
-// handleRow works off a delivery, and those that come after it in its repository.
-func (w *Worker) handleRow(ctx context.Context, delivery store.WebhookDelivery) {
-	w.handle(ctx, delivery)
-	for range inRow - 1 {
-		if ctx.Err() != nil {
-			return
-		}
-		var found bool
-		err := w.withRows(func() (err error) {
-			delivery, found, err = w.Rows.ClaimNextDelivery(ctx, w.Worker, lease, delivery)
-			return err
-		})
-		if err != nil || !found {
-			return // the next look finds it, and says what is wrong
-		}
-		w.handle(ctx, delivery)
-	}
 }
 
 // count adds to the number of deliveries under way, and returns it.
