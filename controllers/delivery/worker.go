@@ -35,6 +35,9 @@ type Rows interface {
 	ReleaseDeliveries(ctx context.Context, worker string) error
 	// ClaimDeliveries takes what is due: the first of each receiver and repository.
 	ClaimDeliveries(ctx context.Context, worker string, lease time.Duration, most int) ([]store.WebhookDelivery, error)
+	// ClaimNextDelivery takes the next of the same receiver and repository as one that was
+	// worked off, where it is due.
+	ClaimNextDelivery(ctx context.Context, worker string, lease time.Duration, after store.WebhookDelivery) (next store.WebhookDelivery, found bool, err error)
 	// FinishDelivery notes what came of a delivery.
 	FinishDelivery(ctx context.Context, worker string, delivery store.WebhookDelivery, failed bool, outcome, message string) error
 	// RetryDelivery has a delivery worked off again after a while.
@@ -128,7 +131,7 @@ func (w *Worker) runOnce(ctx context.Context) (time.Duration, error) {
 		w.working.Go(func() {
 			defer w.wake.Notify()
 			defer w.count(-1)
-			w.handle(ctx, delivery)
+			w.handleRow(ctx, delivery)
 		})
 	}
 	return 0, nil

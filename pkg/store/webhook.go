@@ -213,6 +213,22 @@ func (s *Store) ClaimDeliveries(ctx context.Context, worker string, lease time.D
 	return deliveries, nil
 }
 
+// ClaimNextDelivery takes the first that is open of the same receiver and repository as another
+// one, where it is due. It is for a worker that has finished that, and costs less than
+// ClaimDeliveries, which reads all that is open.
+func (s *Store) ClaimNextDelivery(ctx context.Context, worker string, lease time.Duration, after WebhookDelivery) (next WebhookDelivery, found bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, ClaimTimeout)
+	defer cancel()
+	rows, err := s.queries.ClaimNextDelivery(ctx, dbsqlc.ClaimNextDeliveryParams{
+		Worker: worker, Lease: interval(lease), ReceiverUid: string(after.ReceiverUID), Repository: clean(after.Repository),
+	})
+	if err != nil || len(rows) == 0 {
+		return WebhookDelivery{}, false, wrap(err, "claim the next delivery")
+	}
+	next, err = webhookDeliveryOf(rows[0])
+	return next, err == nil, err
+}
+
 func webhookDeliveryOf(row dbsqlc.WebhookDelivery) (WebhookDelivery, error) {
 	delivery := WebhookDelivery{
 		ID: row.ID, Namespace: row.Namespace, Receiver: row.Receiver, ReceiverUID: types.UID(row.ReceiverUid), DeliveryID: row.DeliveryID, Origin: row.Origin,

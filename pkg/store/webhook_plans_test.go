@@ -16,6 +16,7 @@ func receiving() map[string]plan {
 		"AddDelivery":       {pages: one, arguments: joined(delivery, arguments{"delivery_id": "new", "body_hash": "new"})},
 		"RepeatDelivery":    {pages: one, arguments: delivery},
 		"ClaimDeliveries":   {pages: 1000, arguments: joined(delivery, arguments{"most": "8"})},
+		"ClaimNextDelivery": {pages: one, arguments: delivery},
 		"FinishDelivery":    {pages: one, arguments: delivery},
 		"RetryDelivery":     {pages: one, arguments: delivery},
 		"ReleaseDeliveries": {pages: 1000},

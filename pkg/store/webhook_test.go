@@ -189,6 +189,32 @@ func TestDeliveriesOfARepositoryAreClaimedOneAfterTheOther(t *testing.T) {
 	require.Equal(t, []string{"x3"}, idsOf(claimedDeliveries(t, s, "w", 10)))
 }
 
+func TestTheNextDeliveryOfARepositoryIsClaimedWithoutTheOthers(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	add(t, s, received("a1", "a"), received("b1", "b"), received("a2", "a"), received("a3", "a"))
+	first := claimedDeliveries(t, s, "w", 1)[0]
+	next := func() string {
+		delivery, found, err := s.ClaimNextDelivery(t.Context(), "w", time.Minute, first)
+		require.NoError(t, err)
+		require.Equal(t, found, delivery.ID != 0)
+		return delivery.DeliveryID
+	}
+	require.Empty(t, next(), "the first is not finished")
+	require.NoError(t, s.FinishDelivery(t.Context(), "w", first, false, "Built", "Built x"))
+	second, found, err := s.ClaimNextDelivery(t.Context(), "w", time.Minute, first)
+	require.NoError(t, err)
+	require.True(t, found)
+	require.Equal(t, "a2", second.DeliveryID)
+	require.EqualValues(t, 1, second.Attempts)
+	require.NoError(t, s.RetryDelivery(t.Context(), "w", second, time.Hour, "away"))
+	require.Empty(t, next(), "what is put off holds those after it")
+	_, err = s.Pool().Exec(t.Context(), "UPDATE webhook_delivery SET due_at = now()")
+	require.NoError(t, err)
+	require.Equal(t, "a2", next())
+	require.Equal(t, []string{"b1"}, idsOf(claimedDeliveries(t, s, "w", 8)))
+}
+
 func TestADeliveryThatAWorkerLostIsClaimedAgain(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)

@@ -83,7 +83,8 @@ func TestConnectionsGoToThoseThatAreReadyInTurn(t *testing.T) {
 	others := map[string]*backend{"a": a, "b": b}
 	others[first].unready.Store(true)
 	require.Eventually(t, func() bool {
-		return ask(t.Context(), fresh, front) != first && ask(t.Context(), fresh, front) != first
+		one, two := ask(t.Context(), fresh, front), ask(t.Context(), fresh, front)
+		return one != first && two != first
 	}, patience, look)
 	require.Equal(t, first, ask(t.Context(), kept, front), "a connection stays where it is")
 	others[first].unready.Store(false)

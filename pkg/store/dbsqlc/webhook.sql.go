@@ -142,6 +142,76 @@ func (q *Queries) ClaimDeliveries(ctx context.Context, arg ClaimDeliveriesParams
 	return items, nil
 }
 
+const claimNextDelivery = `-- name: ClaimNextDelivery :many
+UPDATE webhook_delivery w
+SET status = 'Working', claimed_by = $1, lease_until = now() + $2::interval, attempts = w.attempts + 1
+WHERE w.id = (
+    SELECT o.id FROM webhook_delivery o
+    WHERE o.receiver_uid = $3 AND o.repository = $4 AND o.status IN ('Received', 'Working')
+    ORDER BY o.id LIMIT 1)
+  AND w.status IN ('Received', 'Working') AND w.due_at <= now() AND (w.lease_until IS NULL OR w.lease_until < now())
+RETURNING w.id, w.receiver_uid, w.namespace, w.receiver, w.delivery_id, w.origin, w.body_hash, w.body_key, w.type, w.event, w.headers, w.body, w.repository, w.received_at, w.repeats, w.status, w.outcome, w.message, w.attempts, w.due_at, w.claimed_by, w.lease_until, w.finished_at, w.redelivery_of
+`
+
+type ClaimNextDeliveryParams struct {
+	Worker      string
+	Lease       pgtype.Interval
+	ReceiverUid string
+	Repository  string
+}
+
+// Takes the first that is open of one receiver and repository, where it is due. It reads no other
+// repository's, of which there may be thousands.
+func (q *Queries) ClaimNextDelivery(ctx context.Context, arg ClaimNextDeliveryParams) ([]WebhookDelivery, error) {
+	rows, err := q.db.Query(ctx, claimNextDelivery,
+		arg.Worker,
+		arg.Lease,
+		arg.ReceiverUid,
+		arg.Repository,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []WebhookDelivery
+	for rows.Next() {
+		var i WebhookDelivery
+		if err := rows.Scan(
+			&i.ID,
+			&i.ReceiverUid,
+			&i.Namespace,
+			&i.Receiver,
+			&i.DeliveryID,
+			&i.Origin,
+			&i.BodyHash,
+			&i.BodyKey,
+			&i.Type,
+			&i.Event,
+			&i.Headers,
+			&i.Body,
+			&i.Repository,
+			&i.ReceivedAt,
+			&i.Repeats,
+			&i.Status,
+			&i.Outcome,
+			&i.Message,
+			&i.Attempts,
+			&i.DueAt,
+			&i.ClaimedBy,
+			&i.LeaseUntil,
+			&i.FinishedAt,
+			&i.RedeliveryOf,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const finishDelivery = `-- name: FinishDelivery :execrows
 UPDATE webhook_delivery
 SET status = $1, outcome = $2, message = $3, finished_at = now(), lease_until = NULL, claimed_by = ''

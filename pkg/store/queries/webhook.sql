@@ -77,6 +77,18 @@ WHERE w.id IN (
   AND w.status IN ('Received', 'Working') AND w.due_at <= now() AND (w.lease_until IS NULL OR w.lease_until < now())
 RETURNING w.*;
 
+-- name: ClaimNextDelivery :many
+-- Takes the first that is open of one receiver and repository, where it is due. It reads no other
+-- repository's, of which there may be thousands.
+UPDATE webhook_delivery w
+SET status = 'Working', claimed_by = @worker, lease_until = now() + @lease::interval, attempts = w.attempts + 1
+WHERE w.id = (
+    SELECT o.id FROM webhook_delivery o
+    WHERE o.receiver_uid = @receiver_uid AND o.repository = @repository AND o.status IN ('Received', 'Working')
+    ORDER BY o.id LIMIT 1)
+  AND w.status IN ('Received', 'Working') AND w.due_at <= now() AND (w.lease_until IS NULL OR w.lease_until < now())
+RETURNING w.*;
+
 -- name: FinishDelivery :execrows
 UPDATE webhook_delivery
 SET status = @status, outcome = @outcome, message = @message, finished_at = now(), lease_until = NULL, claimed_by = ''
