@@ -2,7 +2,6 @@ package view
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -11,7 +10,6 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/penstock-cd/penstock/api/rest"
-	"github.com/penstock-cd/penstock/api/v1alpha1"
 	"github.com/penstock-cd/penstock/pkg/explain"
 	"github.com/penstock-cd/penstock/pkg/store"
 	"github.com/penstock-cd/penstock/pkg/store/dbsqlc"
@@ -98,57 +96,6 @@ func joined(some, others map[int]int64) map[int]int64 {
 		all[-1-place] = id
 	}
 	return all
-}
-
-// hear finds, once, the controller that was last heard of and watches the namespace.
-func (e *explanation) hear(ctx context.Context) error {
-	if !e.now.IsZero() {
-		return nil
-	}
-	rows, err := e.queries.ExplainWorkers(ctx, maxWorkers)
-	if err != nil {
-		return fmt.Errorf("read the controllers: %w", err)
-	}
-	for _, row := range rows {
-		e.now = when(row.AskedAt)
-		var state store.WorkerState
-		if err := json.Unmarshal(row.State, &state); err != nil {
-			continue // of another version
-		}
-		if len(state.Namespaces) > 0 && !slices.Contains(state.Namespaces, e.namespace) {
-			continue
-		}
-		e.heard, e.heardAt = &state, when(row.BeatAt)
-		return nil
-	}
-	return nil
-}
-
-// frozen is what the freeze in force says in the namespace; empty where there is none.
-func (e *explanation) frozen() string {
-	if e.heard == nil || e.now.Sub(e.heardAt) > store.WorkerSilence {
-		return ""
-	}
-	return e.heard.Freeze.Hold(e.namespace, e.now).Message
-}
-
-// controllerOf is what the controller says of a lane; nil where none was ever heard of.
-func (e *explanation) controllerOf(lane lane) *explain.Controller {
-	if e.heard == nil {
-		return nil
-	}
-	does := e.heard.Lanes[lane.name()]
-	said := &explain.Controller{
-		SeenAt: e.heardAt, Silent: e.now.Sub(e.heardAt) > store.WorkerSilence, InFlight: does.InFlight, Limit: does.Limit,
-		Triggered: does.Triggered, Observed: does.Observed, GateClosed: does.GateClosed, Active: does.Active, MaxActive: does.MaxActive,
-		Holders: e.heard.Holders, TemplateWait: e.heard.TemplateWait,
-	}
-	if delay, shut := does.Delays[e.namespace]; shut {
-		said.Delay = &explain.Delay{
-			Reason: v1alpha1.Reason(delay.Reason), Message: delay.Message, Attempts: delay.Attempts, Since: delay.Since, Next: delay.Next,
-		}
-	}
-	return said
 }
 
 // findRuns finds the newest run of each decision, and of each pipeline that is waited for.
