@@ -36,7 +36,7 @@ func ofOpenRun(f Facts) []string {
 		return []string{penstock("release", f.Pipeline, f.Namespace), cancel}
 	case v1alpha1.ReasonTurn:
 		if f.Run.Task.TurnOf != "" {
-			return []string{penstock("cancel", f.Pipeline+" --build "+f.Run.Task.TurnOf, f.Namespace), cancel}
+			return []string{penstock("cancel", aPipeline(f.Pipeline)+" --build "+f.Run.Task.TurnOf, f.Namespace), cancel}
 		}
 	}
 	return []string{cancel}
@@ -71,7 +71,7 @@ func ofDecision(f Facts) []string {
 		return []string{trigger}
 	case v1alpha1.ReasonParentNotSucceeded:
 		if f.Parent.Kind == string(v1alpha1.ParentCdPipeline) {
-			return []string{penstock("retry", f.Parent.Name+" --build "+f.Build, f.Namespace), trigger}
+			return []string{penstock("retry", aPipeline(f.Parent.Name)+" --build "+f.Build, f.Namespace), trigger}
 		}
 		return []string{trigger}
 	case v1alpha1.ReasonParentRunning:
@@ -88,8 +88,15 @@ func ofDecision(f Facts) []string {
 
 // on is a command about the pipeline and the build.
 func (f Facts) on(command, flags string) string {
-	return penstock(command, strings.TrimSpace(f.Pipeline+" --build "+f.Build+" "+flags), f.Namespace)
+	name := f.Pipeline
+	if command == "cancel" || command == "retry" {
+		name = aPipeline(name)
+	}
+	return penstock(command, strings.TrimSpace(name+" --build "+f.Build+" "+flags), f.Namespace)
 }
+
+// aPipeline names a CdPipeline to commands for which a name alone is that of a build.
+func aPipeline(name string) string { return "cdpipeline/" + name }
 
 // patch sets spec.suspend of an object to false.
 func (f Facts) patch(kind, name string) string {

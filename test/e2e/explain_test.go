@@ -84,8 +84,8 @@ func TestExplanationsAreTrueOfWhatTheControllerDoes(t *testing.T) {
 	w.Succeed("app-1")
 	for pipeline, words := range map[string][]string{
 		"web":         {"Triggered by build app-1", "stage DEPLOY ended as Succeeded (Workflow web-deploy-", "ended as Succeeded at "},
-		"fails":       {"stage DEPLOY ended as Failed", "WorkflowFailed", "kubectl penstock retry fails --build app-1 -n " + w.Namespace},
-		"runs":        {"stage DEPLOY runs (Workflow runs-deploy-", "kubectl penstock cancel runs --build app-1"},
+		"fails":       {"stage DEPLOY ended as Failed", "WorkflowFailed", "kubectl penstock retry cdpipeline/fails --build app-1 -n " + w.Namespace},
+		"runs":        {"stage DEPLOY runs (Workflow runs-deploy-", "kubectl penstock cancel cdpipeline/runs --build app-1"},
 		"approve":     {"stage PRE ended as Succeeded", "waits for a person", ", since ", "kubectl penstock resume approve --build app-1 --stage DEPLOY"},
 		"held":        {"waits for spec.hold to be false", "kubectl penstock release held"},
 		"suspended":   {"Skipped, Suspended: spec.suspend is true", "kubectl patch cdpipeline suspended"},
@@ -93,7 +93,7 @@ func TestExplanationsAreTrueOfWhatTheControllerDoes(t *testing.T) {
 		"no-template": {"waits for its template to exist: ", "nowhere", "the stage ends as Error at "},
 		"by-hand":     {"Skipped, ManualTrigger", "kubectl penstock trigger by-hand --build app-1"},
 		"below-runs":  {"Waiting, ParentRunning", "waits for CdPipeline runs to succeed: its run ", "is at stage DEPLOY, Running"},
-		"below-fails": {"Blocked, ParentNotSucceeded: parent CdPipeline fails ended as Failed", "kubectl penstock retry fails --build app-1"},
+		"below-fails": {"Blocked, ParentNotSucceeded: parent CdPipeline fails ended as Failed", "kubectl penstock retry cdpipeline/fails --build app-1"},
 	} {
 		e.saysOf("app-1", pipeline, words...)
 	}
