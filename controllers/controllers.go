@@ -203,13 +203,18 @@ func newLoops(mgr manager.Manager, deps Dependencies, decider trigger.Decider) *
 		Planner: l.planner, Tracker: l.tracker, Wake: l.wake,
 		Interval: deps.Config.SweepInterval, Log: deps.Log.WithName("sweep"),
 	})
+	l.addPruning(mgr, deps)
+	l.queue = gauge.NewQueue(deps.Store.QueueDepth, deps.Store.DelayedTasks, deps.Log.WithName("gauge"))
+	l.horizon = gauge.NewHorizon(deps.Store.EventDelay, deps.Log.WithName("gauge"))
+	return l
+}
+
+// addPruning makes the loops that delete what is old.
+func (l *loops) addPruning(mgr manager.Manager, deps Dependencies) {
 	l.history = prune.NewRows(prune.RowsConfig{History: deps.Store, Log: deps.Log.WithName("prune")})
 	l.surplus = prune.NewBuilds(prune.BuildsConfig{
 		Cache: mgr.GetCache(), Writer: mgr.GetClient(), Interval: deps.Config.SweepInterval, Log: deps.Log.WithName("prune"),
 	})
-	l.queue = gauge.NewQueue(deps.Store.QueueDepth, deps.Store.DelayedTasks, deps.Log.WithName("gauge"))
-	l.horizon = gauge.NewHorizon(deps.Store.EventDelay, deps.Log.WithName("gauge"))
-	return l
 }
 
 // addPlanning makes the loops that plan.

@@ -79,9 +79,13 @@ without kinds that have no namespace.
 {{- define "penstock.namespacedRules" -}}
 {{- $rules := list }}
 {{- range .rules }}
-{{- $resources := without .resources "clusterworkflowtemplates" "targetclusters" "targetclusters/status" }}
+{{- $resources := without .resources "clusterworkflowtemplates" "targetclusters" "targetclusters/status" "namespaces" }}
 {{- if $resources }}
-{{- $rules = append $rules (dict "apiGroups" .apiGroups "resources" $resources "verbs" .verbs) }}
+{{- $rule := dict "apiGroups" .apiGroups "resources" $resources "verbs" .verbs }}
+{{- if .resourceNames }}
+{{- $rule = set $rule "resourceNames" .resourceNames }}
+{{- end }}
+{{- $rules = append $rules $rule }}
 {{- end }}
 {{- end }}
 {{- dict "rules" $rules | toJson }}

@@ -44,7 +44,8 @@ func (s *subject) awaitWorkedOff(ctx context.Context) (*kept, error) {
 	if err := k.readRows(ctx, connection); err != nil {
 		return nil, err
 	}
-	return k, k.readBuilds(ctx, s.Client)
+	err = k.readBuilds(ctx, s.Client)
+	return k, err
 }
 
 func (k *kept) readRows(ctx context.Context, connection *pgx.Conn) error {

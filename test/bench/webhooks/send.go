@@ -100,7 +100,7 @@ func (s *subject) sendFrom(ctx context.Context, next <-chan sender.Delivery, cam
 			if refusals == maxRefusals || ctx.Err() != nil {
 				return fmt.Errorf("delivery %s is refused with %d: %w", delivery.ID, answer.Status, errors.Join(err, ctx.Err()))
 			}
-			time.Sleep(pause)
+			<-time.After(pause)
 		}
 	}
 	return nil
