@@ -43,7 +43,7 @@ const maxWaiting = 10
 // tell prints the freeze, and of which pipelines a run waits now, where the user may see them.
 func (f *freezing) tell(command *cobra.Command, who *caller, freeze config.Freeze, what, becomes string) error {
 	if f.output != "table" && f.output != "wide" {
-		return f.print(command.OutOrStdout(), command.ErrOrStderr(), freeze, table{names: []string{"configmap/" + settingsConfigMap}})
+		return f.print(command.OutOrStdout(), command.ErrOrStderr(), freeze, table{names: []string{"configmap/" + config.SettingsMap}})
 	}
 	fmt.Fprintln(command.OutOrStdout(), what+printable(f.sentence(freeze)))
 	var all v1alpha1.CdPipelineList

@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
+	"github.com/penstock-cd/penstock/pkg/config"
 	"github.com/penstock-cd/penstock/test/env"
 	"github.com/penstock-cd/penstock/test/given"
 )
@@ -130,7 +131,7 @@ func (d *desk) freezesAtOnce(ann plugin) {
 
 func (d *desk) settings() *corev1.ConfigMap {
 	d.Helper()
-	settings := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: env.ControllerNamespace, Name: settingsConfigMap}}
+	settings := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: env.ControllerNamespace, Name: config.SettingsMap}}
 	require.NoError(d, d.admin.Get(d.Context(), client.ObjectKeyFromObject(settings), settings))
 	return settings
 }

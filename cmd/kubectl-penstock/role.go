@@ -15,6 +15,8 @@ func roleFor(spec v1alpha1.RunRequestSpec) string {
 	switch {
 	case spec.Target != nil && spec.Target.Kind == "BaseImage":
 		return "penstock-wave-operator"
+	case spec.Target != nil && spec.Target.Kind == "TargetCluster":
+		return "penstock-cluster-operator"
 	case spec.Target != nil:
 		return "penstock-builder"
 	case spec.Action == v1alpha1.ActionResume:

@@ -22,6 +22,8 @@ const settingsAttempts = 5
 type settingsMap struct {
 	cluster   client.Client
 	namespace string
+	// annotations are set by each change.
+	annotations map[string]string
 }
 
 // settingsMap is the one of the installation that --server-namespace names.
@@ -47,9 +49,20 @@ func (s *settingsMap) read(ctx context.Context) (*corev1.ConfigMap, error) {
 	found := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: config.SettingsMap}}
 	err := s.cluster.Get(ctx, client.ObjectKeyFromObject(found), found)
 	if err != nil && !apierrors.IsNotFound(err) {
-		return nil, explainedOf(fmt.Errorf("read the ConfigMap %s: %w", s, err), "ConfigMaps")
+		return nil, s.refused(fmt.Errorf("read the ConfigMap %s: %w", s, err))
 	}
 	return found, nil
+}
+
+// settingsRole grants what is needed.
+const settingsRole = "penstock-settings-editor"
+
+// refused adds what to do to an error of the API server.
+func (s *settingsMap) refused(err error) error {
+	if apierrors.IsNotFound(err) {
+		return fmt.Errorf("there is no namespace %s: name the one that Penstock runs in by --server-namespace", s.namespace)
+	}
+	return withRole(err, "ConfigMaps", settingsRole)
 }
 
 // change writes what edit makes of the ConfigMap's data, only where nobody has changed it
@@ -75,12 +88,16 @@ func (s *settingsMap) change(ctx context.Context, edit func(data map[string]stri
 		if maps.Equal(before, found.Data) {
 			return before, found.Data, nil
 		}
+		if found.Annotations == nil {
+			found.Annotations = map[string]string{}
+		}
+		maps.Copy(found.Annotations, s.annotations)
 		err = s.write(ctx, found)
 		if err == nil {
 			return before, found.Data, nil
 		}
 		if !apierrors.IsConflict(err) && !apierrors.IsAlreadyExists(err) {
-			return nil, nil, explainedOf(fmt.Errorf("write the ConfigMap %s: %w", s, err), "ConfigMaps")
+			return nil, nil, s.refused(fmt.Errorf("write the ConfigMap %s: %w", s, err))
 		}
 	}
 	return nil, nil, fmt.Errorf("write the ConfigMap %s: others have changed it %d times meanwhile: try again", s, settingsAttempts)

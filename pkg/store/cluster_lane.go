@@ -130,13 +130,13 @@ func judgeLane(lanes map[string]ClusterLane, cluster, uid, home string) ClusterL
 	for name, other := range lanes {
 		if name != cluster && other.UID == uid {
 			lane.Reason = v1alpha1.ReasonClusterTaken
-			lane.Message = fmt.Sprintf("TargetCluster %s is the same cluster and has unfinished runs: use that one, or give them to this one with a RunRequest (action Resume, target TargetCluster %s)", name, cluster)
+			lane.Message = fmt.Sprintf("TargetCluster %s is the same cluster and has unfinished runs: use that one, or give them to this one (kubectl penstock clusters confirm %s)", name, cluster)
 			return lane
 		}
 	}
 	if lane.UID != "" && lane.UID != uid {
 		lane.Reason = v1alpha1.ReasonClusterChanged
-		lane.Message = fmt.Sprintf("another cluster answers (UID %s instead of %s): correct the kubeconfig, or confirm the new one with a RunRequest (action Resume, target TargetCluster %s), which ends the runs that had begun in the old one",
+		lane.Message = fmt.Sprintf("another cluster answers (UID %s instead of %s): correct the kubeconfig, or confirm the new one (kubectl penstock clusters confirm %s), which ends the runs that had begun in the old one",
 			uid, lane.UID, cluster)
 		return lane
 	}

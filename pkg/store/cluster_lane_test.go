@@ -30,7 +30,7 @@ func TestALaneIsOfTheClusterThatAnsweredFirst(t *testing.T) {
 	other := openLane(t, s, "eu", "uid-2")
 	require.Equal(t, v1alpha1.ReasonClusterChanged, other.Reason)
 	require.Equal(t, "uid-1", other.UID)
-	require.Contains(t, other.Message, "action Resume, target TargetCluster eu")
+	require.Contains(t, other.Message, "kubectl penstock clusters confirm eu")
 	require.True(t, openLane(t, s, "eu", "uid-1").IsOpen(), "the first is back")
 }
 

@@ -63,8 +63,9 @@ var roles = map[string]map[string]string{
 		"trigger": "penstock-triggerer", "retry": "penstock-triggerer", "cancel": "penstock-triggerer", "rollback": "penstock-triggerer",
 		"resume": "penstock-approver",
 	},
-	"cibuilds":   {"retry": "penstock-builder", "cancel": "penstock-builder"},
-	"baseimages": {"resume": "penstock-wave-operator", "cancel": "penstock-wave-operator"},
+	"cibuilds":       {"retry": "penstock-builder", "cancel": "penstock-builder"},
+	"baseimages":     {"resume": "penstock-wave-operator", "cancel": "penstock-wave-operator"},
+	"targetclusters": {"resume": "penstock-cluster-operator"},
 }
 
 // role is the ClusterRole that grants a right; empty where none of Penstock's does.
