@@ -340,6 +340,12 @@ func (e elsewhere) Recorded(cluster string, workflows []types.NamespacedName) {
 	e.sites.Recorded(cluster, workflows)
 }
 
+// served has those look again who wait for a cluster.
+func (l *loops) served() {
+	l.holder.TemplatesMoved()
+	l.ender.Wake()
+}
+
 // newSites makes the loops of other clusters. It needs those of TargetClusters.
 func (l *loops) newSites(mgr manager.Manager, deps Dependencies) *remote.Sites {
 	var members remote.Members = remote.None{}
@@ -349,7 +355,7 @@ func (l *loops) newSites(mgr manager.Manager, deps Dependencies) *remote.Sites {
 	return remote.New(remote.Config{
 		Cache: mgr.GetCache(), Live: deps.TriggerClients[LaneCd], Members: members, Rows: deps.Store,
 		Home: remote.HomeUID(mgr.GetAPIReader()), Builders: l.builders(deps), Worker: l.worker, Moved: l.moved,
-		OnTemplate: l.holder.TemplatesMoved, OnLane: l.reporter.LaneMoved, Events: mgr.GetEventRecorder("penstock"),
+		OnTemplate: l.holder.TemplatesMoved, OnServing: l.served, OnLane: l.reporter.LaneMoved, Events: mgr.GetEventRecorder("penstock"),
 		Settings: deps.Config, Log: deps.Log.WithName("remote"),
 	})
 }

@@ -12,15 +12,15 @@ import (
 
 func clustersCommand(o *options) *cobra.Command {
 	command := listClusters(o, "clusters")
-	command.Short = "List, add, import, remove and confirm target clusters"
+	command.Short = "List, add, import, remove, confirm and give up target clusters"
 	command.Long = `List the health of the target clusters. The commands below add and remove them.
 
 clusters and clusters list ask penstock server. add, import and remove write TargetClusters, and
 Secrets in the namespace --server-namespace, with your own rights: you need get, create, update and
-delete on both, and list on TargetClusters to remove. confirm creates a RunRequest.`
+delete on both, and list on TargetClusters to remove. confirm and give-up create a RunRequest.`
 	command.SuggestionsMinimumDistance = 2
 	command.Args = subcommand
-	command.AddCommand(listClusters(o, "list"), addClusterCommand(o), importClustersCommand(o), removeClusterCommand(o), confirmClusterCommand(o))
+	command.AddCommand(listClusters(o, "list"), addClusterCommand(o), importClustersCommand(o), removeClusterCommand(o), confirmClusterCommand(o), giveUpClusterCommand(o))
 	return command
 }
 

@@ -173,7 +173,7 @@ func (c *Controller) queue(ctx context.Context, build *v1alpha1.CiBuild, pipelin
 	if isQueued := task != nil && !waits; isQueued || startsNothing(task, pipeline) {
 		return false, nil
 	}
-	exists, known, err := c.templateExists(ctx, pipeline)
+	exists, known, err := c.templateExists(ctx, clusterOf(task, pipeline), pipeline)
 	if err != nil || (!known && waits) {
 		return waits, err
 	}
@@ -193,6 +193,14 @@ func (c *Controller) queue(ctx context.Context, build *v1alpha1.CiBuild, pipelin
 	c.OnCommit()
 	c.OnQueued(client.ObjectKeyFromObject(build))
 	return !exists, nil
+}
+
+// clusterOf is where a build runs, or will.
+func clusterOf(task *store.BuildTask, pipeline *v1alpha1.CiPipeline) string {
+	if task != nil {
+		return task.Cluster
+	}
+	return trigger.BuildCluster(pipeline)
 }
 
 // startsNothing tells whether a build is not to be queued for now.

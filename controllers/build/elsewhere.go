@@ -2,7 +2,7 @@ package build
 
 import (
 	"context"
-	"fmt"
+	"errors"
 
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -27,8 +27,8 @@ type Elsewhere interface {
 // templateExists tells whether the template of a pipeline's builds is there. In another cluster
 // it is believed to be, until a build finds that it is not; known is false where the cluster does
 // not answer.
-func (c Config) templateExists(ctx context.Context, pipeline *v1alpha1.CiPipeline) (exists, known bool, err error) {
-	reader, cluster := c.Cache, trigger.BuildCluster(pipeline)
+func (c Config) templateExists(ctx context.Context, cluster string, pipeline *v1alpha1.CiPipeline) (exists, known bool, err error) {
+	reader := c.Cache
 	if cluster != "" {
 		if c.Elsewhere == nil {
 			return true, false, nil
@@ -38,8 +38,14 @@ func (c Config) templateExists(ctx context.Context, pipeline *v1alpha1.CiPipelin
 		}
 	}
 	hold, err := argo.TemplateHold(ctx, reader, cluster, pipeline.Namespace, pipeline.Spec.Workflow.TemplateRef)
+	if errors.Is(err, argo.ErrNotKnown) {
+		return true, false, nil
+	}
 	return hold == (trigger.Hold{}), true, err
 }
+
+// errAway means that the end of a build can't be told now.
+var errAway = errors.New("the build's cluster does not answer")
 
 // workflowsOf returns who reads Workflows where a build has run.
 func (c Config) workflowsOf(cluster string) (client.Reader, error) {
@@ -49,7 +55,7 @@ func (c Config) workflowsOf(cluster string) (client.Reader, error) {
 	if reader, answers := c.Elsewhere.Workflows(cluster); answers {
 		return reader, nil
 	}
-	return nil, fmt.Errorf("TargetCluster %s does not answer", cluster)
+	return nil, errAway
 }
 
 // release lets Workflows go.

@@ -20,6 +20,7 @@ import (
 	"github.com/penstock-cd/penstock/pkg/failpoint"
 	"github.com/penstock-cd/penstock/pkg/loop"
 	"github.com/penstock-cd/penstock/pkg/store"
+	"github.com/penstock-cd/penstock/pkg/trigger"
 )
 
 // +kubebuilder:rbac:groups=argoproj.io,resources=workflows,verbs=get
@@ -29,6 +30,8 @@ const (
 	enders, group = 4, 200
 	// endTimeout bounds the end of one build, waiting for the API's token bucket included.
 	endTimeout = time.Minute
+	// awayTimeout bounds reading what a build in another cluster produced: others wait meanwhile.
+	awayTimeout = 5 * time.Second
 	// endInterval is how often the Ender looks without a signal: for builds that were deleted.
 	endInterval = 10 * time.Second
 )
@@ -73,6 +76,10 @@ func (e *Ender) runOnce(ctx context.Context) (time.Duration, error) {
 		}
 		var done []store.EndedBuild
 		for i, err := range bounded.ForEach(ctx, enders, endTimeout, page, e.tell) {
+			if errors.Is(err, errAway) { // the site of its cluster wakes the Ender when it answers
+				failed = append(failed, page[i].ID)
+				continue
+			}
 			if err != nil {
 				crash.Tell(e.Log, "build", err)
 				failed, errs = append(failed, page[i].ID), append(errs, err)
@@ -171,6 +178,11 @@ func (e *Ender) artifacts(ctx context.Context, done store.EndedBuild) ([]v1alpha
 	if err != nil {
 		return nil, nil, err
 	}
+	if done.Cluster != "" {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, awayTimeout)
+		defer cancel()
+	}
 	err = there.Get(ctx, types.NamespacedName{Namespace: done.Namespace, Name: done.WorkflowName}, workflow)
 	if apierrors.IsNotFound(err) || (err == nil && done.WorkflowUID != "" && string(workflow.GetUID()) != done.WorkflowUID) {
 		return nil, &problem{v1alpha1.ReasonWorkflowDeleted, fmt.Sprintf("Workflow %s was deleted before its outputs were read: build again", done.WorkflowName)}, nil
@@ -246,7 +258,7 @@ func (e *Ender) next(ctx context.Context, turn turn) error {
 	ref := store.PipelineRef{UID: turn.uid, Namespace: turn.pipeline.Namespace, Name: turn.pipeline.Name, Policy: refOf(pipeline).Policy}
 	exists := true
 	if err == nil && string(pipeline.UID) == turn.uid && pipeline.Spec.Workflow != nil {
-		if exists, _, err = e.templateExists(ctx, pipeline); err != nil {
+		if exists, _, err = e.templateExists(ctx, trigger.BuildCluster(pipeline), pipeline); err != nil {
 			return err
 		}
 	}

@@ -250,6 +250,7 @@ func (d *Dispatcher) Start(ctx context.Context) error {
 	d.forget()
 	stopCommitting()
 	d.setBusy(false)
+	d.metrics.gateClosed.Set(0) // alerts are muted while a gate is closed
 	return <-committed
 }
 

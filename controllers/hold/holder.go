@@ -291,9 +291,9 @@ func hasOther(texts []string, than string) bool {
 
 // reconsider looks at what holds each stage that waits, by the pipeline as it is now.
 func (h *Holder) reconsider(ctx context.Context, pipeline *v1alpha1.CdPipeline, waiting store.Waiting) error {
-	templates, err := h.templateHolds(ctx, h.Cache, pipeline, waiting.TemplateStages)
-	if errors.Is(err, errNotServed) {
-		templates, err = h.stillHeld(pipeline, waiting.TemplateStages), nil
+	templates, err := h.templateHolds(ctx, h.Cache, pipeline, waiting)
+	if errors.Is(err, errNotKnown) {
+		templates, err = stillHeld(waiting), nil
 	}
 	if err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -54,6 +55,9 @@ func (h *Holder) lookLater(ctx context.Context, waiting []store.Waiting) {
 			continue
 		}
 		awaitsTemplate = true
+		if _, err := h.sources(h.Cache, one); err != nil {
+			continue // its cluster tells when it is served again
+		}
 		due = sooner(due, max(h.TemplateWait-one.TemplateFor, 0)+time.Millisecond) // the end is a time before now
 	}
 	h.awaitsTemplate.Store(awaitsTemplate)
@@ -71,57 +75,71 @@ func sooner(a, b time.Duration) time.Duration {
 	return a
 }
 
-// errNotServed means that nobody can tell now which templates a cluster has.
-var errNotServed = errors.New("the cluster does not answer")
+// errNotKnown means that nobody can tell now which templates a cluster has.
+var errNotKnown = argo.ErrNotKnown
 
 // TemplatesMoved says that a template has appeared in another cluster. It never blocks.
 func (h *Holder) TemplatesMoved() { h.changes.Notify() }
 
-// templates returns who has the templates of a pipeline: the reader at home, or its cluster.
-func (h *Holder) templates(home client.Reader, pipeline *v1alpha1.CdPipeline) (client.Reader, error) {
-	cluster := trigger.ClusterOf(pipeline)
-	if cluster == "" || h.Templates == nil {
-		return home, nil
-	}
-	if there, known := h.Templates(cluster); known {
-		return there, nil
-	}
-	return nil, errNotServed
+// source is who has the templates of a cluster.
+type source struct {
+	cluster string
+	client.Reader
 }
 
-// templateHolds are the holds of the stages that wait for a template which the reader, or the
-// pipeline's cluster, does not have.
-func (h *Holder) templateHolds(ctx context.Context, home client.Reader, pipeline *v1alpha1.CdPipeline, stages []trigger.Stage) (map[trigger.Stage]trigger.Hold, error) {
+// sources are who have the templates that a pipeline's stages wait for: the reader at home, and
+// the clusters where they are to run, which need not be where the pipeline's new runs go.
+func (h *Holder) sources(home client.Reader, waiting store.Waiting) ([]source, error) {
+	var all []source
+	for _, cluster := range waiting.TemplateClusters {
+		if cluster == "" || h.Templates == nil {
+			all = append(all, source{"", home})
+			continue
+		}
+		there, known := h.Templates(cluster)
+		if !known {
+			return nil, errNotKnown
+		}
+		all = append(all, source{cluster, there})
+	}
+	return all, nil
+}
+
+// templateHolds are the holds of the stages that wait for a template which one of the clusters
+// that they are to run in does not have.
+func (h *Holder) templateHolds(ctx context.Context, home client.Reader, pipeline *v1alpha1.CdPipeline, waiting store.Waiting) (map[trigger.Stage]trigger.Hold, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	reader, err := h.templates(home, pipeline)
+	sources, err := h.sources(home, waiting)
 	if err != nil {
 		return nil, err
 	}
 	holds := map[trigger.Stage]trigger.Hold{}
-	for _, stage := range stages {
+	for _, stage := range waiting.TemplateStages {
 		spec := trigger.StageSpec(pipeline, stage)
 		if spec == nil {
 			continue // its submitter says what became of it
 		}
-		hold, err := argo.TemplateHold(ctx, reader, trigger.ClusterOf(pipeline), pipeline.Namespace, spec.Workflow.TemplateRef)
-		if err != nil {
-			return nil, err
-		}
-		if hold != (trigger.Hold{}) {
-			holds[stage] = hold
+		for _, from := range sources {
+			hold, err := argo.TemplateHold(ctx, from, from.cluster, pipeline.Namespace, spec.Workflow.TemplateRef)
+			if err != nil {
+				return nil, err
+			}
+			if hold != (trigger.Hold{}) {
+				holds[stage] = hold
+			}
 		}
 	}
 	return holds, nil
 }
 
 // stillHeld are the holds of stages while their cluster does not answer.
-func (h *Holder) stillHeld(pipeline *v1alpha1.CdPipeline, stages []trigger.Stage) map[trigger.Stage]trigger.Hold {
+func stillHeld(waiting store.Waiting) map[trigger.Stage]trigger.Hold {
 	holds := map[trigger.Stage]trigger.Hold{}
-	for _, stage := range stages {
+	for _, stage := range waiting.TemplateStages {
 		holds[stage] = trigger.Hold{
 			Reason:  v1alpha1.ReasonTemplate,
-			Message: fmt.Sprintf("whether its template exists in TargetCluster %s is not known, since the cluster does not answer", trigger.ClusterOf(pipeline)),
+			Message: fmt.Sprintf("whether its template exists in TargetCluster %s is not known, since the cluster does not answer", strings.Join(waiting.TemplateClusters, ", ")),
 		}
 	}
 	return holds
@@ -132,8 +150,8 @@ func (h *Holder) templateAppeared(ctx context.Context, pipeline *v1alpha1.CdPipe
 	if len(waiting.TemplateStages) == 0 {
 		return false, nil
 	}
-	holds, err := h.templateHolds(ctx, h.Cache, pipeline, waiting.TemplateStages)
-	if errors.Is(err, errNotServed) {
+	holds, err := h.templateHolds(ctx, h.Cache, pipeline, waiting)
+	if errors.Is(err, errNotKnown) {
 		return false, nil
 	}
 	return len(holds) < len(waiting.TemplateStages), err
@@ -144,12 +162,15 @@ func (h *Holder) endTemplateWaits(ctx context.Context, waiting store.Waiting) er
 	if len(waiting.TemplateStages) == 0 || waiting.TemplateFor < h.TemplateWait {
 		return nil
 	}
+	if _, err := h.sources(h.Live, waiting); err != nil {
+		return nil //nolint:nilerr // who waits for a cluster that does not answer is not late
+	}
 	pipeline, err := get(ctx, h.Live, waiting)
 	if err != nil || pipeline == nil {
 		return err
 	}
-	holds, err := h.templateHolds(ctx, h.Live, pipeline, waiting.TemplateStages)
-	if errors.Is(err, errNotServed) {
+	holds, err := h.templateHolds(ctx, h.Live, pipeline, waiting)
+	if errors.Is(err, errNotKnown) {
 		return nil
 	}
 	if err != nil {

@@ -33,12 +33,14 @@ type keeper struct {
 	site    atomic.Pointer[site]
 	shut    atomic.Pointer[store.ClusterLane] // why nothing is triggered; nil while the lane is open
 
+	rights map[string]right // by namespace; only serve and what it waits for touch it
+
 	namespacesMu sync.Mutex
 	namespaces   map[string]bool
 }
 
 func newKeeper(s *Sites, cluster string) *keeper {
-	return &keeper{Sites: s, cluster: cluster, ended: make(chan struct{}), namespaces: map[string]bool{}}
+	return &keeper{Sites: s, cluster: cluster, ended: make(chan struct{}), namespaces: map[string]bool{}, rights: map[string]right{}}
 }
 
 // stop ends it. It does not wait.
@@ -127,7 +129,10 @@ func (k *keeper) serve(ctx context.Context) error {
 	case <-k.again.C(): // those that it told of are among what is read now
 	default:
 	}
-	namespaces := k.watched()
+	namespaces, err := k.permitted(ctx, reached, k.watched())
+	if err != nil {
+		return err
+	}
 	if len(namespaces) == 0 {
 		k.opened()
 		return k.await(ctx)
@@ -136,11 +141,16 @@ func (k *keeper) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	one.apply(*k.limits.Load())
 	k.site.Store(one)
 	defer k.site.Store(nil)
-	k.opened()
 	return k.runWatched(ctx, one)
+}
+
+// serves is called when the loops of a cluster begin.
+func (k *keeper) serves(one *site) {
+	one.apply(*k.limits.Load())
+	k.opened()
+	k.OnServing()
 }
 
 // runWatched runs the loops while the cluster is the one that it was and answers.
@@ -151,7 +161,7 @@ func (k *keeper) runWatched(ctx context.Context, one *site) error {
 		defer close(watching)
 		end(k.watch(ctx, one))
 	}()
-	err := bounded.Protect(func() error { return one.run(ctx) })
+	err := bounded.Protect(func() error { return one.run(ctx, func() { k.serves(one) }) })
 	end(nil)
 	<-watching
 	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
@@ -196,10 +206,10 @@ func (k *keeper) watch(ctx context.Context, one *site) error {
 			return ctx.Err()
 		case <-k.again.C():
 			timer.Stop()
-			if !slices.Equal(k.watched(), one.namespaces) {
-				return errAnew
-			}
 		case <-timer.C:
+		}
+		if wanted, err := k.permitted(ctx, one.reached, k.watched()); err == nil && !slices.Equal(wanted, one.namespaces) {
+			return errAnew
 		}
 		err := k.confirm(ctx, one)
 		if failures++; err == nil {
@@ -227,8 +237,18 @@ func (k *keeper) confirm(ctx context.Context, one *site) error {
 		return errAnew
 	}
 	uid, err := uidOf(ctx, one.reached)
-	if err != nil || uid == one.uid {
+	if err != nil {
 		return err
+	}
+	lane, exists, err := k.Rows.LaneOf(ctx, k.cluster)
+	if err != nil {
+		return nil //nolint:nilerr // the database is away, which says nothing of the cluster
+	}
+	if !exists || lane.UID != one.uid {
+		return errAnew // another name of the cluster has taken it over, or a person has confirmed another
+	}
+	if uid == one.uid {
+		return nil
 	}
 	return &shutError{store.ClusterLane{
 		Cluster: k.cluster, UID: one.uid, SeenUID: uid, Reason: v1alpha1.ReasonClusterChanged, Message: "another cluster answers",
@@ -252,7 +272,7 @@ func (k *keeper) note(ctx context.Context, err error) {
 	if before != nil && before.Reason == lane.Reason {
 		lane.Since = before.Since
 	}
-	if err := k.Rows.ShutLane(ctx, k.cluster, lane.Reason, lane.Message); err != nil {
+	if err := k.Rows.ShutLane(ctx, lane); err != nil {
 		k.Log.Error(err, "shut lane not recorded, will retry", "cluster", k.cluster)
 		return
 	}

@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/penstock-cd/penstock/pkg/argo"
+	"github.com/penstock-cd/penstock/pkg/loop"
 )
 
 // lookout tells from memory which templates that stages wait for exist in a cluster, so that who
@@ -23,8 +24,9 @@ type lookout struct {
 	client.Reader // of what is there
 
 	onFound func()
+	wake    loop.Signal
 	mu      sync.Mutex
-	missing map[awaited]bool
+	missing map[awaited]bool // whether the cluster has said so
 	found   map[awaited]sighting
 }
 
@@ -57,7 +59,11 @@ func (l *lookout) Get(_ context.Context, key client.ObjectKey, object client.Obj
 		return nil
 	}
 	delete(l.found, one)
-	l.missing[one] = true
+	if !l.missing[one] {
+		l.missing[one] = false
+		l.wake.Notify()
+		return argo.ErrNotKnown
+	}
 	return apierrors.NewNotFound(schema.GroupResource{Group: wfv1.SchemeGroupVersion.Group, Resource: template.GetKind()}, key.Name)
 }
 
@@ -71,6 +77,9 @@ func (l *lookout) look(ctx context.Context) (time.Duration, error) {
 		template := argo.Template(one.kind)
 		err := l.Reader.Get(ctx, one.key, template)
 		if apierrors.IsNotFound(err) {
+			if l.isMissing(one) {
+				l.onFound() // who waits is told that it does not exist
+			}
 			continue
 		}
 		if err != nil {
@@ -84,4 +93,13 @@ func (l *lookout) look(ctx context.Context) (time.Duration, error) {
 		l.onFound()
 	}
 	return 0, errors.Join(errs...)
+}
+
+// isMissing notes that the cluster does not have it, and tells whether that is new.
+func (l *lookout) isMissing(one awaited) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	said := l.missing[one]
+	l.missing[one] = true
+	return !said
 }

@@ -20,18 +20,22 @@ func TestALookoutNeverAsksTheClusterForWhoAsksIt(t *testing.T) {
 	l := newLookout(there, func() { found++ })
 	key := types.NamespacedName{Namespace: given.Namespace, Name: "late"}
 	get := func() error { return l.Get(t.Context(), key, argo.Template(argo.KindTemplate)) }
+	require.ErrorIs(t, get(), argo.ErrNotKnown)
+	_, err := l.look(t.Context())
+	require.NoError(t, err)
 	require.True(t, apierrors.IsNotFound(get()))
+	require.Equal(t, 1, found, "who waits is told that it does not exist")
 
 	require.NoError(t, there.Create(t.Context(), given.WorkflowTemplate("late", 0)))
 	require.True(t, apierrors.IsNotFound(get()), "nobody has looked")
-	_, err := l.look(t.Context())
+	_, err = l.look(t.Context())
 	require.NoError(t, err)
-	require.Equal(t, 1, found)
+	require.Equal(t, 2, found)
 	require.NoError(t, get())
 	require.NoError(t, get(), "who was told may ask again")
 
 	require.NoError(t, there.DeleteAllOf(t.Context(), given.WorkflowTemplate("late", 0), client.InNamespace(given.Namespace)))
 	_, err = l.look(t.Context())
 	require.NoError(t, err)
-	require.Equal(t, 1, found, "what was found is not looked for")
+	require.Equal(t, 2, found, "what was found is not looked for")
 }

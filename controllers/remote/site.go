@@ -56,13 +56,13 @@ func (s *Sites) newSite(lane store.ClusterLane, reached *fleet.Client, namespace
 	}
 	one := &site{
 		cluster: lane.Cluster, uid: lane.UID, namespaces: namespaces, access: access, rows: s.Rows.In(lane.Cluster, lane.UID), reached: reached,
-		templates: &argo.Templates{Reader: access.others},
+		templates: &argo.Templates{Reader: access.triggers[lanes[0]]},
 	}
 	for _, lane := range lanes {
 		one.dispatchers = append(one.dispatchers, s.newDispatcher(one, lane))
 	}
 	one.lookout = newLookout(access.others, s.OnTemplate)
-	one.looks = loop.New(loop.Config{Name: "lookout", Interval: strayInterval, Run: one.lookout.look, Log: s.Log.WithName("lookout")})
+	one.looks = loop.New(loop.Config{Name: "lookout", Interval: strayInterval, Signal: &one.lookout.wake, Run: one.lookout.look, Log: s.Log.WithName("lookout")})
 	one.addFollowing(s)
 	return one, nil
 }
@@ -170,13 +170,14 @@ func (one *site) apply(limits limits) {
 	}
 }
 
-// run runs the loops until the context ends or one of them fails.
-func (one *site) run(ctx context.Context) error {
+// run runs the loops until the context ends or one of them fails. onServing is called when they
+// begin.
+func (one *site) run(ctx context.Context, onServing func()) error {
+	if err := one.tracker.Watch(ctx, one.access.watch); err != nil { // once it has started, this would wait for the first list
+		return err
+	}
 	all, ctx := errgroup.WithContext(ctx)
 	all.Go(func() error { return one.access.watch.Start(ctx) })
-	if err := one.tracker.Watch(ctx, one.access.watch); err != nil {
-		return errors.Join(err, all.Wait())
-	}
 	synced, cancel := context.WithTimeout(ctx, syncTimeout)
 	defer cancel()
 	if !one.access.watch.WaitForCacheSync(synced) && ctx.Err() == nil {
@@ -187,6 +188,7 @@ func (one *site) run(ctx context.Context) error {
 	}
 	one.isServing.Store(true)
 	defer one.isServing.Store(false)
+	onServing()
 	for _, start := range one.starts() {
 		all.Go(func() error { return start(ctx) })
 	}

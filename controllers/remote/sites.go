@@ -84,6 +84,8 @@ type Config struct {
 	Moved func([]store.Moved)
 	// OnTemplate is told that a template which a stage waits for has appeared. It must not block.
 	OnTemplate func()
+	// OnServing is told that the loops of a cluster have begun. It must not block.
+	OnServing func()
 	// OnLane is told of clusters whose lane has opened or shut. It must not block.
 	OnLane func(cluster string)
 	// Events records events on CdPipelines.
@@ -104,7 +106,9 @@ type Sites struct {
 
 	mu      sync.Mutex
 	keepers map[string]*keeper
-	asked   map[string]time.Time // clusters whose templates somebody wanted to see
+	asked   map[string]time.Time // clusters that somebody wanted something of
+	// began tells that all clusters were looked at once: what a crash has left there.
+	began bool
 }
 
 // New returns Sites that do nothing until they are started.
@@ -193,11 +197,11 @@ func (s *Sites) Templates(cluster string) (client.Reader, bool) {
 	return nil, false
 }
 
-// Workflows returns who reads Workflows at the API server of a cluster, in the background class
-// of its token bucket; false where it is not served now. It is soon where it answers.
+// Workflows returns who reads Workflows at the API server of a cluster, in the trigger class of
+// its token bucket; false where it is not served now. It is soon where it answers.
 func (s *Sites) Workflows(cluster string) (client.Reader, bool) {
 	if one := s.served(cluster); one != nil {
-		return one.access.others, true
+		return one.access.triggers[store.Lane{Kind: store.KindCi, Cluster: cluster}], true
 	}
 	return nil, false
 }
@@ -248,6 +252,9 @@ func (s *Sites) runOnce(ctx context.Context) (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
+	if err := s.begin(ctx); err != nil {
+		return 0, err
+	}
 	now := time.Now()
 	wanted := map[string]map[string]bool{}
 	for _, one := range busy {
@@ -269,7 +276,7 @@ func (s *Sites) runOnce(ctx context.Context) (time.Duration, error) {
 		s.keep(ctx, cluster, namespaces, now)
 	}
 	for cluster, one := range s.keepers {
-		if now.Sub(one.busy) > idleTime {
+		if now.Sub(one.busy) > idleTime && one.shut.Load() == nil { // one that does not answer may hold finalizers
 			one.stop()
 		}
 		if one.hasEnded() {
@@ -277,6 +284,27 @@ func (s *Sites) runOnce(ctx context.Context) (time.Duration, error) {
 		}
 	}
 	return 0, nil
+}
+
+// begin wants every cluster once, which may have Workflows to let go, to stop or to adopt although
+// no task there has not ended.
+func (s *Sites) begin(ctx context.Context) error {
+	if s.began {
+		return nil
+	}
+	lanes, err := s.Rows.Lanes(ctx)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, lane := range lanes {
+		if lane.UID != "" {
+			s.asked[lane.Cluster] = time.Now()
+		}
+	}
+	s.began = true
+	return nil
 }
 
 func want(wanted map[string]map[string]bool, cluster, namespace string) {

@@ -12,6 +12,8 @@ import (
 type RequestRows interface {
 	// AcceptCluster has the lane be of the cluster that answered last.
 	AcceptCluster(ctx context.Context, request store.Request, cluster string) (store.Answer, error)
+	// GiveUpCluster ends what has begun in a cluster whose lane is shut.
+	GiveUpCluster(ctx context.Context, request store.Request, cluster string) (store.Answer, error)
 }
 
 // Target carries out RunRequests about TargetClusters.
@@ -21,9 +23,8 @@ var _ request.Target = Target{}
 
 // CarryOut implements request.Target.
 func (t Target) CarryOut(ctx context.Context, object *v1alpha1.RunRequest, asked store.Request) (store.Answer, error) {
-	name := object.Spec.Target.Name
-	if object.Spec.Action != v1alpha1.ActionResume {
-		return store.Answer{}, request.Refuse("TargetCluster %s: the action can only be Resume, which confirms that the cluster which answers now is the one that is meant", name)
+	if object.Spec.Action == v1alpha1.ActionCancel {
+		return t.Rows.GiveUpCluster(ctx, asked, object.Spec.Target.Name)
 	}
-	return t.Rows.AcceptCluster(ctx, asked, name)
+	return t.Rows.AcceptCluster(ctx, asked, object.Spec.Target.Name)
 }

@@ -59,7 +59,7 @@ func (r *Reporter) nameHolders(conditions []metav1.Condition) {
 func (r *Reporter) heldBackText(run *store.LastRun) string {
 	holders := r.holders()
 	closed, active, most := r.Gate()
-	if run == nil || run.Status != store.StatusPending || run.DelayedBy != "" || !closed || len(holders) == 0 {
+	if run == nil || run.Cluster != "" || run.Status != store.StatusPending || run.DelayedBy != "" || !closed || len(holders) == 0 {
 		return ""
 	}
 	return explain.Gate(active, most, holders)

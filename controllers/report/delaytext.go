@@ -15,7 +15,7 @@ import (
 func (r *Reporter) explainDelays(summary *store.Summary) {
 	for i := range summary.Delayed {
 		delayed := &summary.Delayed[i]
-		delayed.Message = r.delayText(delayed.Namespace, delayed.Reason, delayed.Message, delayed.Attempts, delayed.Next)
+		delayed.Message = r.delayText(delayed.Cluster, delayed.Namespace, delayed.Reason, delayed.Message, delayed.Attempts, delayed.Next)
 	}
 }
 
@@ -31,15 +31,15 @@ func (r *Reporter) explainRun(uid string, run store.LastRun, pipelines []*v1alph
 	if run.DelayedBy == "" {
 		return explainAttempts(run, pipelines[i])
 	}
-	run.Reason, run.Message = run.DelayedBy, r.delayText(pipelines[i].Namespace, run.DelayedBy, run.Message, run.Attempts, run.Next)
+	run.Reason, run.Message = run.DelayedBy, r.delayText(run.Cluster, pipelines[i].Namespace, run.DelayedBy, run.Message, run.Attempts, run.Next)
 	return run
 }
 
 // delayText says why Workflows are refused, how often and since when, and when one is tried
 // next: what is known of the namespace, or else what the row of the task says.
-func (r *Reporter) delayText(namespace string, reason v1alpha1.Reason, message string, attempts int, next time.Time) string {
+func (r *Reporter) delayText(cluster, namespace string, reason v1alpha1.Reason, message string, attempts int, next time.Time) string {
 	told := explain.Delay{Reason: reason, Message: message, Attempts: attempts, Next: next}
-	if r.Delay != nil {
+	if r.Delay != nil && cluster == "" { // it knows of the namespaces at home
 		if known, shut := r.Delay(namespace); shut && known.Reason == string(reason) && known.Attempts > 0 {
 			told.Message, told.Attempts, told.Since, told.Next = known.Message, known.Attempts, known.Since, known.Next
 		}

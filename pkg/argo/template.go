@@ -2,6 +2,7 @@ package argo
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	wfv1 "github.com/argoproj/argo-workflows/v3/pkg/apis/workflow/v1alpha1"
@@ -13,6 +14,9 @@ import (
 	"github.com/penstock-cd/penstock/api/v1alpha1"
 	"github.com/penstock-cd/penstock/pkg/trigger"
 )
+
+// ErrNotKnown means that it is not known now whether a template exists in another cluster.
+var ErrNotKnown = errors.New("the cluster has not been asked for the template yet, or does not answer")
 
 // The kinds of template.
 const (

@@ -107,7 +107,7 @@ var ends = []Reason{
 	{v1alpha1.ReasonNamespaceDeleted, OfEnd, "the namespace was being deleted", "", ""},
 	{v1alpha1.ReasonBuilderPanicked, OfEnd, "Penstock failed to make the Workflow", "", "report it as a bug, with the message"},
 	{v1alpha1.ReasonUnknownKind, OfEnd, "the task is of a kind that this version does not know", "", "upgrade the controller"},
-	{v1alpha1.ReasonClusterChanged, OfEnd, "another cluster answers under the name of the run's TargetCluster, and a person has confirmed it", "", "look for the Workflow in the cluster of before, then retry the run"},
+	{v1alpha1.ReasonClusterChanged, OfEnd, "a person has confirmed that another cluster answers under the name of the run's TargetCluster, or has given that one up", "", "look for the Workflow in the cluster of before, then retry the run"},
 	{v1alpha1.ReasonNoArtifacts, OfEnd, "the Workflow of the build did not say what it produced", "", "correct `outputs`, and build again"},
 }
 

@@ -24,6 +24,8 @@ type BuildTask struct {
 	// HadWorkflow tells that its Workflow was created.
 	HadWorkflow           bool
 	StartedAt, FinishedAt pgtype.Timestamptz
+	// Cluster is where its Workflow is, or will be; empty at home.
+	Cluster string
 	// For is how long it has stood there, by the database's clock.
 	For time.Duration
 }
@@ -39,7 +41,7 @@ func (s *Store) BuildTasks(ctx context.Context, buildUIDs ...string) (map[string
 	tasks := make(map[string]BuildTask, len(rows))
 	for _, row := range rows {
 		tasks[row.BuildUid] = BuildTask{
-			ID: row.ID, BuildUID: row.BuildUid, PipelineUID: row.OwnerUid, Status: Status(row.Status), Reason: v1alpha1.Reason(row.Reason), Message: row.Message,
+			ID: row.ID, BuildUID: row.BuildUid, PipelineUID: row.OwnerUid, Cluster: row.Cluster, Status: Status(row.Status), Reason: v1alpha1.Reason(row.Reason), Message: row.Message,
 			WorkflowName: row.WorkflowName, WorkflowUID: row.WorkflowUid, HadWorkflow: row.SubmittedAt.Valid,
 			StartedAt: row.StartedAt, FinishedAt: row.FinishedAt, For: time.Duration(row.ForSeconds * float64(time.Second)),
 		}
@@ -76,9 +78,7 @@ func (s *Store) CancelHeldBuild(ctx context.Context, task int64, message string)
 type EndedBuild struct {
 	BuildTask
 	Namespace, BuildName, Ref string
-	// Cluster is where its Workflow is; empty at home.
-	Cluster  string
-	Pipeline PipelineRef
+	Pipeline                  PipelineRef
 }
 
 // EndedBuilds returns up to most builds whose task has ended and is not settled, but for the
@@ -94,10 +94,10 @@ func (s *Store) EndedBuilds(ctx context.Context, most int, passedOver []int64) (
 	}
 	return convert(rows, func(row dbsqlc.EndedBuildTasksRow) EndedBuild {
 		return EndedBuild{
-			Namespace: row.Namespace, BuildName: row.BuildName, Ref: row.Ref, Cluster: row.Cluster,
+			Namespace: row.Namespace, BuildName: row.BuildName, Ref: row.Ref,
 			Pipeline: PipelineRef{UID: row.OwnerUid, Namespace: row.Namespace, Name: row.OwnerName},
 			BuildTask: BuildTask{
-				ID: row.ID, BuildUID: row.BuildUid, PipelineUID: row.OwnerUid, Status: Status(row.Status), Reason: v1alpha1.Reason(row.Reason), Message: row.Message,
+				ID: row.ID, BuildUID: row.BuildUid, PipelineUID: row.OwnerUid, Cluster: row.Cluster, Status: Status(row.Status), Reason: v1alpha1.Reason(row.Reason), Message: row.Message,
 				WorkflowName: row.WorkflowName, WorkflowUID: row.WorkflowUid, HadWorkflow: row.SubmittedAt.Valid,
 				StartedAt: row.StartedAt, FinishedAt: row.FinishedAt,
 			},

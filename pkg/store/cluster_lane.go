@@ -44,6 +44,17 @@ func (s *Store) Lanes(ctx context.Context) ([]ClusterLane, error) {
 	return convert(rows, laneOf), nil
 }
 
+// LaneOf returns the lane of a cluster; false where it has none.
+func (s *Store) LaneOf(ctx context.Context, cluster string) (ClusterLane, bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, ReadTimeout)
+	defer cancel()
+	rows, err := s.queries.Lane(ctx, cluster)
+	if err != nil || len(rows) == 0 {
+		return ClusterLane{}, false, err
+	}
+	return laneOf(rows[0]), true, nil
+}
+
 func laneOf(row dbsqlc.ClusterLane) ClusterLane {
 	return ClusterLane{
 		Cluster: row.Cluster, UID: row.ClusterUid, SeenUID: row.SeenUid,
@@ -52,11 +63,11 @@ func laneOf(row dbsqlc.ClusterLane) ClusterLane {
 }
 
 // ShutLane notes why nothing is triggered in a cluster.
-func (s *Store) ShutLane(ctx context.Context, cluster string, reason v1alpha1.Reason, message string) error {
+func (s *Store) ShutLane(ctx context.Context, lane ClusterLane) error {
 	ctx, cancel := context.WithTimeout(ctx, WriteTimeout)
 	defer cancel()
-	if err := s.queries.ShutLane(ctx, dbsqlc.ShutLaneParams{Cluster: cluster, Reason: string(reason), Message: clean(message)}); err != nil {
-		return fmt.Errorf("shut lane of cluster %s: %w", cluster, err)
+	if err := s.queries.ShutLane(ctx, dbsqlc.ShutLaneParams{Cluster: lane.Cluster, SeenUid: lane.SeenUID, Reason: string(lane.Reason), Message: clean(lane.Message)}); err != nil {
+		return fmt.Errorf("shut lane of cluster %s: %w", lane.Cluster, err)
 	}
 	return nil
 }
@@ -87,6 +98,9 @@ func (s *Store) OpenLane(ctx context.Context, cluster, uid, home string) (Cluste
 }
 
 func lockLanes(ctx context.Context, queries *dbsqlc.Queries) (map[string]ClusterLane, error) {
+	if err := queries.LockLaneTable(ctx); err != nil {
+		return nil, err
+	}
 	rows, err := queries.LockLanes(ctx)
 	if err != nil {
 		return nil, err
@@ -171,6 +185,35 @@ func (s *Store) AcceptCluster(ctx context.Context, request Request, cluster stri
 			Phase:   v1alpha1.RequestDone,
 			Message: fmt.Sprintf("Workflows are created in the cluster that answers as TargetCluster %s now, with UID %s", cluster, lane.UID),
 		}, setLane(ctx, queries, lane)
+	})
+}
+
+// GiveUpCluster ends what has begun in a cluster whose lane is shut, because a request asks for it:
+// nobody can tell any more what becomes of it, and its pipelines would wait for ever.
+func (s *Store) GiveUpCluster(ctx context.Context, request Request, cluster string) (Answer, error) {
+	return s.carryOut(ctx, request, func(ctx context.Context, queries *dbsqlc.Queries) (Answer, error) {
+		lanes, err := lockLanes(ctx, queries)
+		if err != nil {
+			return Answer{}, fmt.Errorf("lock lanes: %w", err)
+		}
+		if lane, exists := lanes[cluster]; !exists || lane.IsOpen() {
+			return Answer{}, refuse("TargetCluster %s answers: cancel its runs instead", cluster)
+		}
+		message := fmt.Sprintf("%s has given up TargetCluster %s: its Workflow may go on there", request.Actor, cluster)
+		if request.Reason != "" {
+			message += ": " + request.Reason
+		}
+		ended := 0
+		for {
+			rows, err := queries.EndStranded(ctx, dbsqlc.EndStrandedParams{Cluster: cluster, Most: strandedAtOnce, Message: clean(message)})
+			if err != nil {
+				return Answer{}, fmt.Errorf("end tasks of the cluster: %w", err)
+			}
+			if ended += len(rows); len(rows) < strandedAtOnce {
+				break
+			}
+		}
+		return Answer{Phase: v1alpha1.RequestDone, Message: fmt.Sprintf("%d stages and builds that had begun in TargetCluster %s are ended; what waits there goes on waiting", ended, cluster)}, nil
 	})
 }
 

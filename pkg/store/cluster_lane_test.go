@@ -129,13 +129,51 @@ func TestThereIsNothingToConfirmOfAnOpenLane(t *testing.T) {
 func TestAShutLaneKeepsSinceWhenItIs(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	require.NoError(t, s.ShutLane(t.Context(), "eu", v1alpha1.ReasonTimeout, "no answer"))
+	require.NoError(t, s.ShutLane(t.Context(), store.ClusterLane{Cluster: "eu", Reason: v1alpha1.ReasonTimeout, Message: "no answer"}))
 	first, err := s.Lanes(t.Context())
 	require.NoError(t, err)
-	require.NoError(t, s.ShutLane(t.Context(), "eu", v1alpha1.ReasonTimeout, "still no answer"))
+	require.NoError(t, s.ShutLane(t.Context(), store.ClusterLane{Cluster: "eu", Reason: v1alpha1.ReasonTimeout, Message: "still no answer"}))
 	second, err := s.Lanes(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, first[0].Since, second[0].Since)
 	require.Equal(t, "still no answer", second[0].Message)
 	require.True(t, openLane(t, s, "eu", "uid-1").IsOpen(), "a lane that was shut before it ever opened")
+}
+
+func TestWhatHasBegunInALostClusterIsGivenUpOnceALaneIsShut(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	openLane(t, s, "eu", "uid-1")
+	there := planIn(t, s, "eu", "uid-1")
+	claims, err := there.Claim(t.Context(), laneOf("eu"), "w", 10, time.Minute)
+	require.NoError(t, err)
+	_, err = there.Complete(t.Context(), "w", []store.Completion{{ID: claims[0].ID, Attempt: claims[0].Attempt, Status: store.StatusSubmitted, WorkflowUID: "w-1"}})
+	require.NoError(t, err)
+	answer, err := s.GiveUpCluster(t.Context(), asks("too-early", v1alpha1.ActionCancel), "eu")
+	require.NoError(t, err)
+	require.Equal(t, v1alpha1.RequestRefused, answer.Phase)
+
+	require.NoError(t, s.ShutLane(t.Context(), store.ClusterLane{Cluster: "eu", Reason: v1alpha1.ReasonTimeout, Message: "no answer"}))
+	answer, err = s.GiveUpCluster(t.Context(), asks("lost", v1alpha1.ActionCancel), "eu")
+	require.NoError(t, err)
+	require.Equal(t, v1alpha1.RequestDone, answer.Phase)
+	require.Equal(t, []string{"Error ClusterChanged ann has given up TargetCluster eu: its Workflow may go on there: it is late"},
+		table(t, s, "SELECT status, reason, message FROM task"))
+}
+
+func TestATaskThatIsHeldAfterItsClaimHasNoWorkflowAnywhere(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	openLane(t, s, "eu", "uid-1")
+	there := planIn(t, s, "eu", "uid-1")
+	claims, err := there.Claim(t.Context(), laneOf("eu"), "w", 10, time.Minute)
+	require.NoError(t, err)
+	_, err = there.Complete(t.Context(), "w", []store.Completion{{ID: claims[0].ID, Attempt: claims[0].Attempt, Status: store.StatusHeld, Reason: v1alpha1.ReasonTemplate}})
+	require.NoError(t, err)
+	openLane(t, s, "eu", "uid-2")
+	_, err = s.AcceptCluster(t.Context(), asks("confirm", v1alpha1.ActionResume), "eu")
+	require.NoError(t, err)
+	ended, err := s.In("eu", "uid-2").EndStranded(t.Context())
+	require.NoError(t, err)
+	require.Empty(t, ended, "it may be triggered in the other cluster")
 }

@@ -177,6 +177,8 @@ type Waiting struct {
 	// PersonStages are the stages that wait for a person, each once, and TemplateStages those
 	// that wait for their template.
 	PersonStages, TemplateStages []trigger.Stage
+	// TemplateClusters are where these are to run, each once; the empty one is home.
+	TemplateClusters []string
 	// TemplateFor is for how long the first of these has waited, by the database's clock.
 	TemplateFor time.Duration
 	// Unyielded tells that a build has a turn which it must yield, since what is left of it
@@ -204,7 +206,7 @@ func (s *Store) WaitingPipelines(ctx context.Context) ([]Waiting, error) {
 		return Waiting{
 			Namespace: row.Namespace, Pipeline: row.Pipeline, UID: row.PipelineUid, Reasons: row.Reasons,
 			PersonStages: stagesOf(row.PersonStages), TemplateStages: stagesOf(row.TemplateStages),
-			TemplateFor: time.Duration(row.TemplateSeconds * float64(time.Second)), Unyielded: row.Unyielded, Unclaimed: row.Unclaimed,
+			TemplateClusters: row.TemplateClusters, TemplateFor: time.Duration(row.TemplateSeconds * float64(time.Second)), Unyielded: row.Unyielded, Unclaimed: row.Unclaimed,
 			Parents: row.Parents, Lowest: row.Lowest, Highest: row.Highest,
 		}
 	}), nil

@@ -321,6 +321,12 @@ func viewed(h history) map[string]plan {
 			"after_kind": "cd", "after_cluster": "", "after_priority": "3", "after_fair_at": "2024-05-17", "after_id": "0",
 		}},
 		"ViewTasks":               {pages: h.tasks / 100, arguments: arguments{"status": "Running"}},
+		"SummaryLanes":            {pages: h.tasks / 10},
+		"SummaryHeld":             {pages: h.tasks / 20},
+		"SummaryOldest":           {pages: h.tasks / 50},
+		"SummaryActive":           {pages: h.tasks / 100},
+		"SummaryRates":            {pages: 2 * all, arguments: arguments{"scan": "5000"}},
+		"SummaryFailed":           {pages: all, arguments: arguments{"scan": "5000", "lately": "10 minutes"}},
 		"ViewQueueCounts":         {pages: h.tasks / 10},
 		"ViewEventsBefore":        {pages: 1000, arguments: arguments{"kind": "", "pipeline": "p-nowhere", "scan": "20000"}},
 		"ViewEventScanEnd":        {pages: 1000, arguments: arguments{"skip": "19999"}},
@@ -415,6 +421,8 @@ func wavesViewed() map[string]plan {
 func elsewhere() map[string]plan {
 	cluster := arguments{"cluster": "c-1", "cluster_uid": "uid-1"}
 	return map[string]plan{
+		"LockLaneTable":    {exempt: "it reads no table"},
+		"Lane":             {pages: one, arguments: cluster},
 		"LockLanes":        {pages: one},
 		"SetLane":          {pages: one, arguments: cluster},
 		"ShutLane":         {pages: one, arguments: cluster},

@@ -33,8 +33,10 @@ type Summary struct {
 // DelayedCount is how many pending runs of one build are delayed for one reason.
 type DelayedCount struct {
 	Namespace string
-	Reason    v1alpha1.Reason
-	Count     int64
+	// Cluster is where they are to run; empty at home.
+	Cluster string
+	Reason  v1alpha1.Reason
+	Count   int64
 	// Examples are up to five names of pipelines.
 	Examples []string
 	// Message is that of the last refusal, Attempts the most that one of the runs has had,
@@ -173,10 +175,10 @@ func (s *Store) addDelayed(ctx context.Context, summaries map[string]*Summary) e
 	}
 	for _, row := range rows {
 		delayed := DelayedCount{
-			Namespace: row.Namespace, Reason: v1alpha1.Reason(row.Reason), Count: row.Runs, Examples: row.Examples,
+			Namespace: row.Namespace, Cluster: row.Cluster, Reason: v1alpha1.Reason(row.Reason), Count: row.Runs, Examples: row.Examples,
 			Message: row.Message, Attempts: int(row.Failures), Next: since(row.NextAt.Time),
 		}
-		if row.Cluster != "" {
+		if row.ShutReason != "" {
 			lane := ClusterLane{Cluster: row.Cluster, Reason: v1alpha1.Reason(row.ShutReason), Message: row.ShutMessage, Since: row.ShutSince.Time}
 			delayed.Message, delayed.Attempts, delayed.Next = lane.Text(), 0, time.Time{}
 		}
@@ -217,6 +219,8 @@ type LastRun struct {
 	// the stage has retries. AttemptBefore is how the one before ended; empty for the first.
 	StageAttempt  int32
 	AttemptBefore string
+	// Cluster is where the run's Workflows are; empty at home.
+	Cluster string
 	// TurnOf is the build that has its turn, while the stage waits for that of its own.
 	TurnOf string
 }
@@ -252,7 +256,7 @@ func lastRunOf(row dbsqlc.LastRunsRow) LastRun {
 		Reason: v1alpha1.Reason(row.Reason), Message: row.Message,
 		WorkflowName: row.WorkflowName, HasWorkflow: row.SubmittedAt.Valid, At: row.ChangedAt.Time,
 		DelayedBy: v1alpha1.Reason(row.DelayedBy), Attempts: int(row.Failures), Next: since(row.AvailableAt.Time),
-		StageAttempt: row.StageAttempt, AttemptBefore: row.AttemptBefore, TurnOf: row.TurnOf,
+		StageAttempt: row.StageAttempt, AttemptBefore: row.AttemptBefore, TurnOf: row.TurnOf, Cluster: row.Cluster,
 	}
 	if row.ShutReason != "" && run.Status == StatusPending {
 		lane := ClusterLane{Cluster: row.Cluster, Reason: v1alpha1.Reason(row.ShutReason), Message: row.ShutMessage, Since: row.ShutSince.Time}

@@ -65,7 +65,7 @@ var roles = map[string]map[string]string{
 	},
 	"cibuilds":       {"retry": "penstock-builder", "cancel": "penstock-builder"},
 	"baseimages":     {"resume": "penstock-wave-operator", "cancel": "penstock-wave-operator"},
-	"targetclusters": {"resume": "penstock-cluster-operator"},
+	"targetclusters": {"resume": "penstock-cluster-operator", "cancel": "penstock-cluster-operator"},
 }
 
 // role is the ClusterRole that grants a right; empty where none of Penstock's does.
@@ -73,7 +73,7 @@ func (n Need) role() string {
 	switch role := roles[n.Resource][n.Verb]; {
 	case role != "":
 		return role
-	case n.Verb == "requestforothers", n.Resource == "targetclusters" && (n.Verb == "resume" || n.Verb == "cancel"):
+	case n.Verb == "requestforothers":
 		return ""
 	case n.Resource == "targetclusters":
 		return "penstock-cluster-reader"

@@ -12,7 +12,7 @@ import (
 )
 
 const buildTasks = `-- name: BuildTasks :many
-SELECT id, owner_uid, (inputs->>'build_uid')::text AS build_uid, status, reason, message, workflow_name, workflow_uid, submitted_at, started_at, finished_at,
+SELECT id, owner_uid, cluster, (inputs->>'build_uid')::text AS build_uid, status, reason, message, workflow_name, workflow_uid, submitted_at, started_at, finished_at,
        EXTRACT(EPOCH FROM now() - changed_at)::float8 AS for_seconds
 FROM task WHERE kind = 'ci' AND inputs->>'build_uid' = ANY($1::text[])
 `
@@ -20,6 +20,7 @@ FROM task WHERE kind = 'ci' AND inputs->>'build_uid' = ANY($1::text[])
 type BuildTasksRow struct {
 	ID           int64
 	OwnerUid     string
+	Cluster      string
 	BuildUid     string
 	Status       string
 	Reason       string
@@ -45,6 +46,7 @@ func (q *Queries) BuildTasks(ctx context.Context, buildUids []string) ([]BuildTa
 		if err := rows.Scan(
 			&i.ID,
 			&i.OwnerUid,
+			&i.Cluster,
 			&i.BuildUid,
 			&i.Status,
 			&i.Reason,

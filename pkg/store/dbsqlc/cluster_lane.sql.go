@@ -130,14 +130,48 @@ func (q *Queries) EndStranded(ctx context.Context, arg EndStrandedParams) ([]End
 }
 
 const hasUnended = `-- name: HasUnended :one
-SELECT EXISTS (SELECT FROM task WHERE cluster <> '' AND cluster = $1::text AND status IN ('Held', 'Pending', 'Submitting', 'Submitted', 'Running'))
+SELECT (EXISTS (SELECT FROM task WHERE cluster <> '' AND cluster = $1::text AND status IN ('Held', 'Pending', 'Submitting', 'Submitted', 'Running'))
+     OR EXISTS (SELECT FROM task WHERE settled_at IS NULL AND kind = 'ci' AND cluster = $1::text
+                AND status IN ('Succeeded', 'Failed', 'Error', 'Cancelled', 'Superseded')))::boolean
 `
 
+// Builds whose outputs were not read yet count as well.
 func (q *Queries) HasUnended(ctx context.Context, cluster string) (bool, error) {
 	row := q.db.QueryRow(ctx, hasUnended, cluster)
-	var exists bool
-	err := row.Scan(&exists)
-	return exists, err
+	var column_1 bool
+	err := row.Scan(&column_1)
+	return column_1, err
+}
+
+const lane = `-- name: Lane :many
+SELECT cluster, cluster_uid, seen_uid, reason, message, since FROM cluster_lane WHERE cluster = $1
+`
+
+func (q *Queries) Lane(ctx context.Context, cluster string) ([]ClusterLane, error) {
+	rows, err := q.db.Query(ctx, lane, cluster)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ClusterLane
+	for rows.Next() {
+		var i ClusterLane
+		if err := rows.Scan(
+			&i.Cluster,
+			&i.ClusterUid,
+			&i.SeenUid,
+			&i.Reason,
+			&i.Message,
+			&i.Since,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const lanes = `-- name: Lanes :many
@@ -169,6 +203,16 @@ func (q *Queries) Lanes(ctx context.Context) ([]ClusterLane, error) {
 		return nil, err
 	}
 	return items, nil
+}
+
+const lockLaneTable = `-- name: LockLaneTable :exec
+LOCK TABLE cluster_lane IN SHARE ROW EXCLUSIVE MODE
+`
+
+// Locks rows that do not exist yet, too: two names of one cluster may come at once.
+func (q *Queries) LockLaneTable(ctx context.Context) error {
+	_, err := q.db.Exec(ctx, lockLaneTable)
+	return err
 }
 
 const lockLanes = `-- name: LockLanes :many
@@ -208,7 +252,12 @@ func (q *Queries) LockLanes(ctx context.Context) ([]ClusterLane, error) {
 const moveTasks = `-- name: MoveTasks :execrows
 WITH locked AS (
     SELECT id FROM task
-    WHERE task.cluster <> '' AND task.cluster = $2::text AND task.status IN ('Held', 'Pending', 'Submitting', 'Submitted', 'Running')
+    WHERE id IN (
+        SELECT o.id FROM task o
+        WHERE o.cluster <> '' AND o.cluster = $2::text AND o.status IN ('Held', 'Pending', 'Submitting', 'Submitted', 'Running')
+        UNION ALL
+        SELECT e.id FROM task e
+        WHERE e.settled_at IS NULL AND e.kind = 'ci' AND e.cluster = $2::text AND e.status IN ('Succeeded', 'Failed', 'Error', 'Cancelled', 'Superseded'))
     ORDER BY id FOR NO KEY UPDATE
 )
 UPDATE task t SET cluster = $1::text, inputs = t.inputs || jsonb_build_object('cluster', $1::text)
@@ -258,21 +307,27 @@ func (q *Queries) SetLane(ctx context.Context, arg SetLaneParams) error {
 }
 
 const shutLane = `-- name: ShutLane :exec
-INSERT INTO cluster_lane AS l (cluster, cluster_uid, seen_uid, reason, message) VALUES ($1, '', '', $2, $3)
+INSERT INTO cluster_lane AS l (cluster, cluster_uid, seen_uid, reason, message) VALUES ($1, '', $2, $3, $4)
 ON CONFLICT (cluster) DO UPDATE
-SET reason = excluded.reason, message = excluded.message, since = CASE WHEN l.reason = excluded.reason THEN l.since ELSE now() END
+SET reason = excluded.reason, message = excluded.message, seen_uid = CASE excluded.seen_uid WHEN '' THEN l.seen_uid ELSE excluded.seen_uid END, since = CASE WHEN l.reason = excluded.reason THEN l.since ELSE now() END
 WHERE l.reason <> excluded.reason OR l.message <> excluded.message
 `
 
 type ShutLaneParams struct {
 	Cluster string
+	SeenUid string
 	Reason  string
 	Message string
 }
 
 // Notes why a lane is shut, and since when. Nothing is written where that is known.
 func (q *Queries) ShutLane(ctx context.Context, arg ShutLaneParams) error {
-	_, err := q.db.Exec(ctx, shutLane, arg.Cluster, arg.Reason, arg.Message)
+	_, err := q.db.Exec(ctx, shutLane,
+		arg.Cluster,
+		arg.SeenUid,
+		arg.Reason,
+		arg.Message,
+	)
 	return err
 }
 

@@ -147,7 +147,7 @@ const delayedRuns = `-- name: DelayedRuns :many
 SELECT w.build_uid, t.namespace, (CASE WHEN c.cluster IS NOT NULL THEN 'LaneShut' WHEN t.delayed_by <> '' THEN t.delayed_by ELSE t.reason END)::text AS reason,
        count(*) AS runs, (array_agg(DISTINCT w.pipeline))[1:5]::text[] AS examples,
        COALESCE((array_agg(t.message ORDER BY t.changed_at DESC) FILTER (WHERE t.message <> ''))[1], '')::text AS message,
-       COALESCE(c.cluster, '')::text AS cluster, COALESCE(c.reason, '')::text AS shut_reason, COALESCE(c.message, '')::text AS shut_message, COALESCE(c.since, 'epoch')::timestamptz AS shut_since,
+       t.cluster, COALESCE(c.reason, '')::text AS shut_reason, COALESCE(c.message, '')::text AS shut_message, COALESCE(c.since, 'epoch')::timestamptz AS shut_since,
        max(t.failures)::integer AS failures,
        COALESCE(min(t.available_at) FILTER (WHERE t.available_at > now()), 'epoch')::timestamptz AS next_at
 FROM cd_workflow w
@@ -155,8 +155,8 @@ JOIN cd_workflow_runner r ON r.cd_workflow_id = w.id
 JOIN task t ON t.id = r.task_id
 LEFT JOIN cluster_lane c ON c.cluster = t.cluster AND c.reason <> ''
 WHERE w.build_uid = ANY($1::text[]) AND w.outcome IS NULL AND t.status = 'Pending' AND (t.delayed_by <> '' OR t.reason <> '' OR c.cluster IS NOT NULL)
-GROUP BY w.build_uid, t.namespace, 3, c.cluster, c.reason, c.message, c.since
-ORDER BY w.build_uid, 3, c.cluster
+GROUP BY w.build_uid, t.namespace, 3, t.cluster, c.reason, c.message, c.since
+ORDER BY w.build_uid, 3, t.cluster
 `
 
 type DelayedRunsRow struct {

@@ -524,6 +524,7 @@ const waitingPipelines = `-- name: WaitingPipelines :many
 SELECT namespace, owner_name AS pipeline, owner_uid AS pipeline_uid, array_agg(DISTINCT reason)::text[] AS reasons,
        COALESCE(array_agg(DISTINCT inputs->>'stage') FILTER (WHERE reason = 'Person'), '{}')::text[] AS person_stages,
        COALESCE(array_agg(DISTINCT inputs->>'stage') FILTER (WHERE reason = 'Template'), '{}')::text[] AS template_stages,
+       COALESCE(array_agg(DISTINCT cluster) FILTER (WHERE reason = 'Template'), '{}')::text[] AS template_clusters,
        COALESCE(EXTRACT(EPOCH FROM now() - min(changed_at) FILTER (WHERE reason = 'Template')), 0)::float8 AS template_seconds,
        COALESCE(bool_or((SELECT n.state FROM cd_workflow w JOIN turn n ON n.id = w.turn_id WHERE w.id = (inputs->>'run')::bigint) = 'Active')
            FILTER (WHERE status = 'Held' AND reason IN ('Template', 'Window', 'Freeze', 'Hold')), false)::boolean AS unyielded,
@@ -537,23 +538,24 @@ GROUP BY namespace, owner_name, owner_uid
 `
 
 type WaitingPipelinesRow struct {
-	Namespace       string
-	Pipeline        string
-	PipelineUid     string
-	Reasons         []string
-	PersonStages    []string
-	TemplateStages  []string
-	TemplateSeconds float64
-	Unyielded       bool
-	Unclaimed       bool
-	Parents         []string
-	Lowest          int32
-	Highest         int32
+	Namespace        string
+	Pipeline         string
+	PipelineUid      string
+	Reasons          []string
+	PersonStages     []string
+	TemplateStages   []string
+	TemplateClusters []string
+	TemplateSeconds  float64
+	Unyielded        bool
+	Unclaimed        bool
+	Parents          []string
+	Lowest           int32
+	Highest          int32
 }
 
 // Pipelines of which something waits, what holds it (each reason once, the empty one for a
-// slot), the stages that wait for a person or for their template and for how long the first
-// of these does, whether a build still has a turn that it must yield, whether something was
+// slot), the stages that wait for a person or for their template, in which clusters and for how long the
+// first of these does, whether a build still has a turn that it must yield, whether something was
 // never claimed, by which parents it was triggered, and with which priorities. The turn is
 // looked up for each: EXISTS would have Postgres read all runs instead.
 func (q *Queries) WaitingPipelines(ctx context.Context, namespaces []string) ([]WaitingPipelinesRow, error) {
@@ -572,6 +574,7 @@ func (q *Queries) WaitingPipelines(ctx context.Context, namespaces []string) ([]
 			&i.Reasons,
 			&i.PersonStages,
 			&i.TemplateStages,
+			&i.TemplateClusters,
 			&i.TemplateSeconds,
 			&i.Unyielded,
 			&i.Unclaimed,

@@ -510,6 +510,7 @@ WITH locked AS (
         message = CASE WHEN c.status = 'Cancelled' AND t.stop_reason <> '' THEN t.stop_message
                        WHEN c.status = 'Held' AND t.stop_reason <> '' THEN '' ELSE c.message END,
         workflow_uid = CASE WHEN c.workflow_uid <> '' THEN c.workflow_uid ELSE t.workflow_uid END,
+        cluster_uid = CASE WHEN c.status = 'Held' AND t.stop_reason = '' THEN '' ELSE t.cluster_uid END,
         failures = CASE WHEN c.failed THEN t.failures + 1 ELSE t.failures END,
         submitted_at = CASE WHEN c.status = 'Submitted' THEN now() ELSE t.submitted_at END,
         finished_at = CASE WHEN c.status IN ('Error', 'Cancelled') THEN now() ELSE t.finished_at END,
@@ -1196,6 +1197,7 @@ const queueDepth = `-- name: QueueDepth :one
 SELECT count(*) AS pending, COALESCE(EXTRACT(EPOCH FROM now() - min(queued_at)), 0)::float8 AS oldest_seconds
 FROM task
 WHERE status = 'Pending' AND delayed_by = '' AND (cardinality($1::text[]) = 0 OR namespace = ANY($1::text[]))
+  AND (cluster = '' OR cluster NOT IN (SELECT l.cluster FROM cluster_lane l WHERE l.reason <> ''))
 `
 
 type QueueDepthRow struct {
@@ -1203,7 +1205,8 @@ type QueueDepthRow struct {
 	OldestSeconds float64
 }
 
-// The queue, without what is set aside from it: DelayedTasks counts that.
+// The queue, without what is set aside from it: DelayedTasks counts that. What waits for a
+// cluster that does not answer is no queue that stands still.
 func (q *Queries) QueueDepth(ctx context.Context, namespaces []string) (QueueDepthRow, error) {
 	row := q.db.QueryRow(ctx, queueDepth, namespaces)
 	var i QueueDepthRow

@@ -27,7 +27,7 @@ FROM made m;
 
 -- name: BuildTasks :many
 -- The tasks of builds.
-SELECT id, owner_uid, (inputs->>'build_uid')::text AS build_uid, status, reason, message, workflow_name, workflow_uid, submitted_at, started_at, finished_at,
+SELECT id, owner_uid, cluster, (inputs->>'build_uid')::text AS build_uid, status, reason, message, workflow_name, workflow_uid, submitted_at, started_at, finished_at,
        EXTRACT(EPOCH FROM now() - changed_at)::float8 AS for_seconds
 FROM task WHERE kind = 'ci' AND inputs->>'build_uid' = ANY(@build_uids::text[]);
 

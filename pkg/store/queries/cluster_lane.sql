@@ -4,6 +4,13 @@
 -- All of them: which cluster each is of is decided together.
 SELECT cluster, cluster_uid, seen_uid, reason, message, since FROM cluster_lane ORDER BY cluster FOR UPDATE;
 
+-- name: LockLaneTable :exec
+-- Locks rows that do not exist yet, too: two names of one cluster may come at once.
+LOCK TABLE cluster_lane IN SHARE ROW EXCLUSIVE MODE;
+
+-- name: Lane :many
+SELECT cluster, cluster_uid, seen_uid, reason, message, since FROM cluster_lane WHERE cluster = @cluster;
+
 -- name: SetLane :exec
 INSERT INTO cluster_lane AS l (cluster, cluster_uid, seen_uid, reason, message) VALUES (@cluster, @cluster_uid, @seen_uid, @reason, @message)
 ON CONFLICT (cluster) DO UPDATE
@@ -12,7 +19,10 @@ SET cluster_uid = excluded.cluster_uid, seen_uid = excluded.seen_uid, reason = e
 WHERE (l.cluster_uid, l.seen_uid, l.reason, l.message) IS DISTINCT FROM (excluded.cluster_uid, excluded.seen_uid, excluded.reason, excluded.message);
 
 -- name: HasUnended :one
-SELECT EXISTS (SELECT FROM task WHERE cluster <> '' AND cluster = @cluster::text AND status IN ('Held', 'Pending', 'Submitting', 'Submitted', 'Running'));
+-- Builds whose outputs were not read yet count as well.
+SELECT (EXISTS (SELECT FROM task WHERE cluster <> '' AND cluster = @cluster::text AND status IN ('Held', 'Pending', 'Submitting', 'Submitted', 'Running'))
+     OR EXISTS (SELECT FROM task WHERE settled_at IS NULL AND kind = 'ci' AND cluster = @cluster::text
+                AND status IN ('Succeeded', 'Failed', 'Error', 'Cancelled', 'Superseded')))::boolean;
 
 -- name: DropLane :exec
 DELETE FROM cluster_lane WHERE cluster = @cluster;
@@ -22,7 +32,12 @@ DELETE FROM cluster_lane WHERE cluster = @cluster;
 -- identities do not tell where they are, so that their Workflows stay theirs.
 WITH locked AS (
     SELECT id FROM task
-    WHERE task.cluster <> '' AND task.cluster = @old_cluster::text AND task.status IN ('Held', 'Pending', 'Submitting', 'Submitted', 'Running')
+    WHERE id IN (
+        SELECT o.id FROM task o
+        WHERE o.cluster <> '' AND o.cluster = @old_cluster::text AND o.status IN ('Held', 'Pending', 'Submitting', 'Submitted', 'Running')
+        UNION ALL
+        SELECT e.id FROM task e
+        WHERE e.settled_at IS NULL AND e.kind = 'ci' AND e.cluster = @old_cluster::text AND e.status IN ('Succeeded', 'Failed', 'Error', 'Cancelled', 'Superseded'))
     ORDER BY id FOR NO KEY UPDATE
 )
 UPDATE task t SET cluster = @cluster::text, inputs = t.inputs || jsonb_build_object('cluster', @cluster::text)
@@ -30,9 +45,9 @@ FROM locked WHERE t.id = locked.id;
 
 -- name: ShutLane :exec
 -- Notes why a lane is shut, and since when. Nothing is written where that is known.
-INSERT INTO cluster_lane AS l (cluster, cluster_uid, seen_uid, reason, message) VALUES (@cluster, '', '', @reason, @message)
+INSERT INTO cluster_lane AS l (cluster, cluster_uid, seen_uid, reason, message) VALUES (@cluster, '', @seen_uid, @reason, @message)
 ON CONFLICT (cluster) DO UPDATE
-SET reason = excluded.reason, message = excluded.message, since = CASE WHEN l.reason = excluded.reason THEN l.since ELSE now() END
+SET reason = excluded.reason, message = excluded.message, seen_uid = CASE excluded.seen_uid WHEN '' THEN l.seen_uid ELSE excluded.seen_uid END, since = CASE WHEN l.reason = excluded.reason THEN l.since ELSE now() END
 WHERE l.reason <> excluded.reason OR l.message <> excluded.message;
 
 -- name: Lanes :many

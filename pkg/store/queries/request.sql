@@ -71,13 +71,14 @@ ORDER BY r.id;
 
 -- name: WaitingPipelines :many
 -- Pipelines of which something waits, what holds it (each reason once, the empty one for a
--- slot), the stages that wait for a person or for their template and for how long the first
--- of these does, whether a build still has a turn that it must yield, whether something was
+-- slot), the stages that wait for a person or for their template, in which clusters and for how long the
+-- first of these does, whether a build still has a turn that it must yield, whether something was
 -- never claimed, by which parents it was triggered, and with which priorities. The turn is
 -- looked up for each: EXISTS would have Postgres read all runs instead.
 SELECT namespace, owner_name AS pipeline, owner_uid AS pipeline_uid, array_agg(DISTINCT reason)::text[] AS reasons,
        COALESCE(array_agg(DISTINCT inputs->>'stage') FILTER (WHERE reason = 'Person'), '{}')::text[] AS person_stages,
        COALESCE(array_agg(DISTINCT inputs->>'stage') FILTER (WHERE reason = 'Template'), '{}')::text[] AS template_stages,
+       COALESCE(array_agg(DISTINCT cluster) FILTER (WHERE reason = 'Template'), '{}')::text[] AS template_clusters,
        COALESCE(EXTRACT(EPOCH FROM now() - min(changed_at) FILTER (WHERE reason = 'Template')), 0)::float8 AS template_seconds,
        COALESCE(bool_or((SELECT n.state FROM cd_workflow w JOIN turn n ON n.id = w.turn_id WHERE w.id = (inputs->>'run')::bigint) = 'Active')
            FILTER (WHERE status = 'Held' AND reason IN ('Template', 'Window', 'Freeze', 'Hold')), false)::boolean AS unyielded,

@@ -180,6 +180,7 @@ WITH locked AS (
         message = CASE WHEN c.status = 'Cancelled' AND t.stop_reason <> '' THEN t.stop_message
                        WHEN c.status = 'Held' AND t.stop_reason <> '' THEN '' ELSE c.message END,
         workflow_uid = CASE WHEN c.workflow_uid <> '' THEN c.workflow_uid ELSE t.workflow_uid END,
+        cluster_uid = CASE WHEN c.status = 'Held' AND t.stop_reason = '' THEN '' ELSE t.cluster_uid END,
         failures = CASE WHEN c.failed THEN t.failures + 1 ELSE t.failures END,
         submitted_at = CASE WHEN c.status = 'Submitted' THEN now() ELSE t.submitted_at END,
         finished_at = CASE WHEN c.status IN ('Error', 'Cancelled') THEN now() ELSE t.finished_at END,
@@ -222,10 +223,12 @@ FROM expired
 WHERE t.id = expired.id AND t.status = 'Submitting';
 
 -- name: QueueDepth :one
--- The queue, without what is set aside from it: DelayedTasks counts that.
+-- The queue, without what is set aside from it: DelayedTasks counts that. What waits for a
+-- cluster that does not answer is no queue that stands still.
 SELECT count(*) AS pending, COALESCE(EXTRACT(EPOCH FROM now() - min(queued_at)), 0)::float8 AS oldest_seconds
 FROM task
-WHERE status = 'Pending' AND delayed_by = '' AND (cardinality(@namespaces::text[]) = 0 OR namespace = ANY(@namespaces::text[]));
+WHERE status = 'Pending' AND delayed_by = '' AND (cardinality(@namespaces::text[]) = 0 OR namespace = ANY(@namespaces::text[]))
+  AND (cluster = '' OR cluster NOT IN (SELECT l.cluster FROM cluster_lane l WHERE l.reason <> ''));
 
 -- name: ActiveWorkflows :one
 -- Two counts, since each of the indexes holds some of these states.

@@ -1,0 +1,80 @@
+package remote
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/penstock-cd/penstock/pkg/bounded"
+	"github.com/penstock-cd/penstock/pkg/fleet"
+)
+
+const (
+	// askers is how many namespaces are asked for at once.
+	askers = 8
+	// deniedFor is for how long a namespace is left out where Penstock may not list Workflows.
+	deniedFor = 30 * time.Second
+)
+
+// permitted returns those of the namespaces where Penstock may list Workflows: a watch that lacks
+// the right in one of them would never begin in any. What is to be triggered in the others is told
+// that it is Forbidden when it is created.
+func (k *keeper) permitted(ctx context.Context, reached *fleet.Client, namespaces []string) ([]string, error) {
+	now := time.Now()
+	var unknown []string
+	for _, namespace := range namespaces {
+		if _, known := k.rights[namespace]; !known || now.After(k.rights[namespace].until) {
+			unknown = append(unknown, namespace)
+		}
+	}
+	answers := bounded.ForEach(ctx, askers, probeTimeout, unknown, func(ctx context.Context, namespace string) error {
+		return mayList(ctx, reached, namespace)
+	})
+	for i, err := range answers {
+		denied := isDenied(err)
+		if err != nil && !denied {
+			return nil, err
+		}
+		if denied {
+			k.Log.Info("workflows of a namespace are not followed: grant the rights of config/target/runs there", "cluster", k.cluster, "namespace", unknown[i])
+		}
+		k.rights[unknown[i]] = right{denied: denied, until: now.Add(untilOf(denied))}
+	}
+	var permitted []string
+	for _, namespace := range namespaces {
+		if !k.rights[namespace].denied {
+			permitted = append(permitted, namespace)
+		}
+	}
+	return permitted, nil
+}
+
+// right is whether Workflows of a namespace may be listed, and how long that is believed.
+type right struct {
+	denied bool
+	until  time.Time
+}
+
+// untilOf believes a right for as long as the keeper lives: a watch that loses it says so.
+func untilOf(denied bool) time.Duration {
+	if denied {
+		return deniedFor
+	}
+	return 24 * time.Hour
+}
+
+func mayList(ctx context.Context, reached *fleet.Client, namespace string) error {
+	path := "/apis/argoproj.io/v1alpha1/namespaces/" + url.PathEscape(namespace) + "/workflows"
+	response, err := reached.Do(ctx, http.MethodGet, path, url.Values{"limit": {"1"}}, nil, nil)
+	if err != nil {
+		return err
+	}
+	return response.Body.Close()
+}
+
+func isDenied(err error) bool {
+	var failure *fleet.Failure
+	return errors.As(err, &failure) && failure.Status == http.StatusForbidden
+}
