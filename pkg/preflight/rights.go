@@ -67,6 +67,7 @@ func Rights() []Right {
 		verbs(Right{Group: groupPenstock, Resource: "receivers/status"}, "patch"),
 		verbs(Right{Resource: "secrets", Own: true}, "get", "list", "watch"),
 		verbs(Right{Resource: "configmaps", Name: "penstock-settings", Own: true}, "list", "watch"),
+		verbs(Right{Resource: "namespaces", Name: "kube-system"}, "get"),
 		verbs(Right{Group: groupLeases, Resource: "leases", Own: true}, "create", "get", "update"),
 	)
 }
@@ -88,7 +89,7 @@ type Kind struct {
 }
 
 // clusterScoped are the resources that have no namespace.
-var clusterScoped = []string{"clusterworkflowtemplates", "targetclusters", "targetclusters/status"}
+var clusterScoped = []string{"namespaces", "clusterworkflowtemplates", "targetclusters", "targetclusters/status"}
 
 const (
 	penstockCRDs = "Penstock's CRDs: kubectl apply -k config/crd"
