@@ -68,7 +68,7 @@ func TestWhatIsToBeEndedIsFoundByItsIndexInALongQueue(t *testing.T) {
 	s := newStore(t)
 	fillQueue(t, s)
 	execute(t, s, "ANALYZE task")
-	query := strings.NewReplacer("@kind", "'cd'", "@cluster", "''", "@namespaces", "'{}'", "@most", "50", "@worker", "'w'", "@lease", "'30 s'").Replace(queryOf(t, "ClaimEnding"))
+	query := strings.NewReplacer("@kind", "'cd'", "@cluster_uid", "''", "@cluster", "''", "@namespaces", "'{}'", "@most", "50", "@worker", "'w'", "@lease", "'30 s'").Replace(queryOf(t, "ClaimEnding"))
 	plan := strings.Join(table(t, s, "EXPLAIN "+query), "\n")
 	require.Contains(t, plan, "task_ending")
 	require.NotRegexp(t, scansAllTasks, plan)

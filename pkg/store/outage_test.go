@@ -32,7 +32,7 @@ type call struct {
 func calls(t *testing.T) map[string]call {
 	t.Helper()
 	all := map[string]call{}
-	for _, some := range []map[string]call{planCalls(t), chunkCalls(t), queueCalls(), readCalls(), mirrorCalls(), requestCalls(t), notifyCalls(), buildCalls(), baseImageCalls(), waveCalls(), webhookCalls()} {
+	for _, some := range []map[string]call{planCalls(t), chunkCalls(t), queueCalls(), readCalls(), mirrorCalls(), requestCalls(t), notifyCalls(), buildCalls(), baseImageCalls(), waveCalls(), clusterCalls(), webhookCalls()} {
 		maps.Copy(all, some)
 	}
 	return all
@@ -451,7 +451,7 @@ func TestTheCallsAreAllThatSpeakToTheServer(t *testing.T) {
 	known := calls(t)
 	methods := reflect.TypeFor[*store.Store]()
 	for i := range methods.NumMethod() {
-		if name := methods.Method(i).Name; name != "Close" && name != "Pool" && name != "Migrate" {
+		if name := methods.Method(i).Name; name != "Close" && name != "Pool" && name != "Migrate" && name != "In" {
 			require.Contains(t, known, name)
 		}
 	}
@@ -542,7 +542,9 @@ func TestManyCallsShareOneConnectionWithoutADeadlock(t *testing.T) {
 	for name, one := range calls(t) {
 		group.Go(func() {
 			for range 10 {
-				if err := one.run(t.Context(), s); err != nil && !errors.Is(err, store.ErrStale) {
+				err := one.run(t.Context(), s)
+				// Those with a short timeout may end at it on a busy machine, as they should.
+				if isLate := one.timeout < store.ClaimTimeout && store.IsTimeout(err); err != nil && !isLate && !errors.Is(err, store.ErrStale) {
 					t.Errorf("%s: %v", name, err)
 				}
 			}

@@ -92,6 +92,10 @@ func webhookCalls() map[string]call {
 			_, _, err := s.AddDelivery(ctx, delivery)
 			return err
 		}},
+		"ClaimNextDelivery": {store.ClaimTimeout, func(ctx context.Context, s *store.Store) error {
+			_, _, err := s.ClaimNextDelivery(ctx, "w", time.Minute, store.WebhookDelivery{})
+			return err
+		}},
 		"ClaimDeliveries": {store.ClaimTimeout, func(ctx context.Context, s *store.Store) error {
 			_, err := s.ClaimDeliveries(ctx, "nobody", time.Minute, 1)
 			return err

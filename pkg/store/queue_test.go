@@ -32,7 +32,7 @@ func fillQueue(t *testing.T, s *store.Store) {
 // parameters.
 func claimQuery(t *testing.T) string {
 	t.Helper()
-	return strings.NewReplacer("@most", "$1", "@worker", "$2", "@lease", "$3", "@namespaces", "$4", "@kind", "$5", "@cluster", "$6",
+	return strings.NewReplacer("@most", "$1", "@worker", "$2", "@lease", "$3", "@namespaces", "$4", "@kind", "$5", "@cluster_uid", "''", "@cluster", "$6",
 		"@look", "$7", "@limited", "$8", "@rooms", "$9", "@room", "$10", "@causes", "$11", "@cause", "$12").Replace(queryOf(t, "ClaimTasks"))
 }
 
@@ -139,7 +139,7 @@ func TestALongQueueOfAShutNamespaceIsWalkedOverOnce(t *testing.T) {
 	require.Equal(t, shut, count(t, s, "task WHERE namespace = 'shut' AND status = 'Pending' AND delayed_by = 'QuotaExceeded' AND attempt = 0"))
 	require.Equal(t, 10, count(t, s, "task WHERE namespace = 'open' AND status = 'Submitting'"))
 	require.Zero(t, count(t, s, "event WHERE kind = 'Task'"), "what is set aside is Pending as before")
-	probes := strings.NewReplacer("@limited", "'{shut}'", "@rooms", "'{1}'", "@kind", "'cd'", "@cluster", "''", "@of_objects", "'{PolicyDenied}'",
+	probes := strings.NewReplacer("@limited", "'{shut}'", "@rooms", "'{1}'", "@kind", "'cd'", "@cluster_uid", "''", "@cluster", "''", "@of_objects", "'{PolicyDenied}'",
 		"@worker", "'w'", "@lease", "'30 s'").Replace(queryOf(t, "ClaimDelayed"))
 	plan := strings.Join(table(t, s, "EXPLAIN "+probes), "\n")
 	require.Contains(t, plan, "task_delayed")

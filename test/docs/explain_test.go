@@ -2,6 +2,7 @@ package docs
 
 import (
 	"context"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -13,6 +14,9 @@ import (
 	"github.com/penstock-cd/penstock/test/given"
 )
 
+// office stands for the namespace shop of the page, which is another page's.
+const office = "explained"
+
 // What the page explains exists: the build checkout-42, whose run in checkout-staging is 812.
 func TestEveryCommandOfTheExplainPageRuns(t *testing.T) {
 	r := newReader(t, "explain.md")
@@ -22,19 +26,19 @@ func TestEveryCommandOfTheExplainPageRuns(t *testing.T) {
 	server, err := local.StartServer(t.Context(), env.ServerOptions{DatabaseURL: url, Name: "explain-server"})
 	require.NoError(t, err)
 	defer func() { require.NoError(t, server.Stop()) }()
-	r.run(t, command{language: "console", text: "kubectl create namespace shop --dry-run=client -o yaml | kubectl apply -f - && kubectl apply -k config/crd"})
+	r.run(t, command{language: "console", text: "kubectl create namespace " + office + " && kubectl apply -k config/crd"})
 	for _, object := range given.Copies(given.CiPipeline("checkout"), given.CdPipeline("checkout-staging", given.BelowCi("checkout")), given.CiBuild("checkout-42")) {
 		if build, is := object.(*v1alpha1.CiBuild); is {
 			build.Spec.PipelineRef.Name = "checkout"
 		}
-		object.SetNamespace("shop")
+		object.SetNamespace(office)
 		object.SetUID("")
 		cluster, err := local.NewClient(env.Admin)
 		require.NoError(t, err)
 		require.NoError(t, cluster.Create(t.Context(), object))
 		t.Cleanup(func() { require.NoError(t, cluster.Delete(context.Background(), object)) })
 	}
-	commands := commandsOf(t, r.text(t))
+	commands := commandsOf(t, strings.ReplaceAll(r.text(t), "-n shop", "-n "+office))
 	require.GreaterOrEqual(t, len(commands), 6)
 	for _, command := range commands {
 		require.Empty(t, command.notRun)
@@ -53,15 +57,15 @@ func explained(t *testing.T, url string) {
 	_, err = rows.Pool().Exec(t.Context(), "ALTER TABLE penstock.cd_workflow ALTER COLUMN id RESTART WITH 812")
 	require.NoError(t, err)
 	family := given.FamilyOf(
-		given.CdPipeline("checkout-staging", given.InNamespace("shop"), given.BelowCi("checkout")),
-		given.CdPipeline("checkout-production", given.InNamespace("shop"), given.BelowCd("checkout-staging")))
+		given.CdPipeline("checkout-staging", given.InNamespace(office), given.BelowCi("checkout")),
+		given.CdPipeline("checkout-production", given.InNamespace(office), given.BelowCd("checkout-staging")))
 	build := given.Build("checkout-42")
-	build.Namespace, build.CiPipeline = "shop", "checkout"
+	build.Namespace, build.CiPipeline = office, "checkout"
 	var mirrored []store.MirroredCdPipeline
 	for i := range family {
 		parent := family[i].Spec.ParentRef
 		mirrored = append(mirrored, store.MirroredCdPipeline{
-			UID: string(family[i].UID), Namespace: "shop", Name: family[i].Name, ParentKind: string(parent.Kind), ParentName: parent.Name, SpecHash: "1",
+			UID: string(family[i].UID), Namespace: office, Name: family[i].Name, ParentKind: string(parent.Kind), ParentName: parent.Name, SpecHash: "1",
 		})
 	}
 	require.NoError(t, rows.MirrorCdPipelines(t.Context(), mirrored))
