@@ -100,6 +100,9 @@ func webhookCalls() map[string]call {
 			_, err := s.ClaimDeliveries(ctx, "nobody", time.Minute, 1)
 			return err
 		}},
+		"NoteSecret": {store.WriteTimeout, func(ctx context.Context, s *store.Store) error {
+			return s.NoteSecret(ctx, "x", store.SecretProblem{})
+		}},
 		"FinishDelivery": {store.WriteTimeout, func(ctx context.Context, s *store.Store) error {
 			return s.FinishDelivery(ctx, "w", delivery, false, "Ignored", "")
 		}},

@@ -512,10 +512,10 @@ func TestCheckFailsATestThatItCannotJudge(t *testing.T) {
 func TestQuiesceWaitsForTheLastRow(t *testing.T) {
 	t.Parallel()
 	s := newScene(t)
-	short, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	short, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 	defer cancel()
 	require.ErrorContains(t, oracle.Quiesce(short, s.store.Pool()), "1 tasks are still under way")
-	over, end := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	over, end := context.WithTimeout(t.Context(), 2*time.Second)
 	defer end()
 	require.ErrorContains(t, oracle.TakenUp(over, s.store.Pool()), "1 tasks are still under way")
 
