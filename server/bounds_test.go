@@ -184,3 +184,14 @@ func TestAnAddressThatGuessesTokensIsToldToWait(t *testing.T) {
 	require.Contains(t, refused.detail(t, http.StatusTooManyRequests), "without valid credentials")
 	require.Equal(t, http.StatusNotFound, s.get(t, known, "/nowhere").status, "who is known is not held back")
 }
+
+func TestWhoSendsNoTokenHoldsNobodyBack(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, options{})
+	for i := range 200 { // more than an address may have reviewed at once
+		headers := [][]string{nil, {"Authorization", "Basic YWRtaW46YWRtaW4="}, {"Authorization", "Bearer the-same"}}[i%3]
+		require.Equal(t, http.StatusUnauthorized, s.send(t, s.client, http.MethodGet, "/nowhere", nil, headers...).status)
+	}
+	require.Equal(t, http.StatusNotFound, s.get(t, s.nobody(t), "/nowhere").status, "who has one address with them and was never seen")
+	require.Less(t, strings.Count(s.log.String(), "request refused"), 200, "the log can't be filled")
+}

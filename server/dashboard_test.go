@@ -233,6 +233,7 @@ func TestAnonymousPagesNeedARightAndShowNoAction(t *testing.T) {
 	require.Equal(t, http.StatusForbidden, refused.status)
 	require.Contains(t, refused.text, "system:anonymous")
 	require.NotContains(t, refused.text, "Sign out")
+	require.NotContains(t, s.log.String(), "no credentials", "nobody was refused for that")
 	require.Contains(t, s.get(t, "", "/api/v1/applications").detail(t, http.StatusUnauthorized), "no credentials", "the API stays closed")
 }
 
@@ -245,5 +246,37 @@ func TestReplicasKnowEachOthersSessions(t *testing.T) {
 	b.address = two.address // the cookies are those of the host, whatever the port
 	require.Equal(t, "/", b.open(t, "/").address, "both have the key of the same CA")
 	b.address = other.address
-	require.Equal(t, "/sign-in?next=%2F", b.open(t, "/").address)
+	require.Equal(t, "/sign-in?ended=true&next=%2F", b.open(t, "/").address)
+}
+
+func TestWhoseSessionHasEndedIsToldSoOnce(t *testing.T) {
+	t.Parallel()
+	key := "0123456789abcdef0123456789abcdef"
+	s := newScene(t, options{environ: map[string]string{"DASHBOARD_SESSION_KEY": key}})
+	picky := newScene(t, options{environ: map[string]string{"DASHBOARD_SESSION_KEY": key, "SERVER_TOKEN_AUDIENCES": "https://other.example"}})
+	b := s.browser(t, "")
+	b.signIn(t, s.reader(t), "/")
+	b.address = picky.address // where the token is not valid
+
+	script, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+b.address+"/queue", nil)
+	require.NoError(t, err)
+	script.Header.Set("Sec-Fetch-Dest", "empty")
+	b.do(t, script)
+	ended := b.open(t, "/queue")
+	require.Equal(t, "/sign-in?ended=true&next=%2Fqueue", ended.address, "the page that was open before has not used up the notice")
+	require.Contains(t, ended.text, "Your session has ended")
+	require.NotContains(t, ended.text, "Sign out")
+	require.Equal(t, "/sign-in?next=%2Fqueue", b.open(t, "/queue").address, "no cookie is left")
+}
+
+func TestANameThatIsNoneHasNoPage(t *testing.T) {
+	t.Parallel()
+	s, _, _, token := shop(t)
+	b := s.browser(t, "")
+	b.signIn(t, token, "/")
+	for _, path := range []string{"/builds/%2e%2e", "/builds/%2e%2e/x", "/apps/%2e/x"} {
+		missing := b.open(t, path)
+		require.Equal(t, http.StatusNotFound, missing.status, path)
+		require.Contains(t, missing.text, "There is no page at this address", path)
+	}
 }

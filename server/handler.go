@@ -128,10 +128,12 @@ func (s *Server) identified(next http.Handler) http.Handler {
 	})
 }
 
-// identify finds out who sends a request. An address that fails again and again waits.
+// identify finds out who sends a request. An address whose tokens the API server refuses again
+// and again waits. Only what is reviewed counts: behind a proxy all have one address, and there
+// nobody without credentials may hold the others back.
 func (s *Server) identify(r *http.Request) (identity.User, error) {
-	address, now := addressOf(r), time.Now()
-	if s.failures.empty(address, now) && !s.isKnown(r) {
+	address, now, reviewed := addressOf(r), time.Now(), s.authenticator.NeedsReview(r)
+	if reviewed && s.failures.empty(address, now) {
 		return identity.User{}, problem.Later(http.StatusTooManyRequests, time.Second, "too many requests without valid credentials came from "+address+": try again later")
 	}
 	user, err := s.authenticator.Identify(r)
@@ -140,18 +142,14 @@ func (s *Server) identify(r *http.Request) (identity.User, error) {
 	case err == nil:
 		return user, nil
 	case asRefused(err, &refused):
-		s.failures.take(address, now)
+		if reviewed {
+			s.failures.take(address, now)
+		}
 		s.refused(r, identity.User{Name: refused.User}, err)
 		return identity.User{}, problem.New(refused.Status, refused.Detail)
 	}
 	s.config.Log.Error(err, "credentials not reviewed, the API server is away", "path", r.URL.Path)
 	return identity.User{}, problem.Later(http.StatusServiceUnavailable, retryAfter, "the API server does not answer, so that nobody knows whether the credentials are valid: try again later")
-}
-
-// isKnown tells whether the token of a request was reviewed a moment ago.
-func (s *Server) isKnown(r *http.Request) bool {
-	_, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	return s.authenticator.Tokens.Known(strings.TrimSpace(token))
 }
 
 // admit holds a user to their rate, and everybody back until the server is ready.
@@ -165,9 +163,14 @@ func (s *Server) admit(user identity.User) error {
 	return nil
 }
 
-// refused writes the line that an audit looks for.
+// refused writes the line that an audit looks for. Who is not known can't fill the log.
 func (s *Server) refused(r *http.Request, user identity.User, err error) {
 	s.measures.refusals.WithLabelValues(strconv.Itoa(statusOf(err))).Inc()
+	if user.Name == "" {
+		if _, ok := s.lines.take(addressOf(r), time.Now()); !ok {
+			return
+		}
+	}
 	s.config.Log.Info("request refused", "user", user.Name, "impersonator", user.Impersonator, "groups", user.Groups,
 		"method", r.Method, "path", r.URL.Path, "address", addressOf(r), "status", statusOf(err), "reason", err.Error())
 }

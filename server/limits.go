@@ -28,8 +28,8 @@ const (
 	// userRate and userBurst are how many requests each user may send, per second and at
 	// once; a stream is one request.
 	userRate, userBurst = 20, 60
-	// failureRate and failureBurst are how many requests without valid credentials each
-	// address may send: each may cost a review by the API server.
+	// failureRate and failureBurst are how many tokens that are not valid each address may have
+	// reviewed by the API server, and how many lines of the log it may cause without a user.
 	failureRate, failureBurst = 5, 50
 	// maxBuckets is how many users, and how many addresses, are told apart. The longest
 	// unseen begins anew.

@@ -73,6 +73,7 @@ type Server struct {
 	measures      *measures
 	users         *buckets
 	failures      *buckets
+	lines         *buckets             // of the log, about those who are not known
 	dashboard     *dashboard.Dashboard // nil where it is switched off
 	known         http.Handler         // answers those who are known
 	loops         []*loop.Loop
@@ -85,7 +86,7 @@ func New(config Config) (*Server, error) {
 	known := namespaces.New(rows.Namespaces)
 	s := &Server{
 		config: config, ready: newReadiness(config.Rows.Ping, known.Refresh), measures: newMeasures(config.Rows.Pool().Stat),
-		users: newBuckets(userRate, userBurst), failures: newBuckets(failureRate, failureBurst),
+		users: newBuckets(userRate, userBurst), failures: newBuckets(failureRate, failureBurst), lines: newBuckets(failureRate, failureBurst),
 	}
 	s.drain = &drain{ready: s.ready, takes: config.Drain}
 	if err := s.addReviews(); err != nil {

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -59,14 +60,15 @@ func (o *options) connect(ctx context.Context) (*connection, error) {
 	copyCredentials(server, cluster)
 	server.Host, server.UserAgent = where.url, "kubectl-penstock/"+version
 	name := ""
+	var way *forwarded
 	if where.inside() {
 		name = "penstock-server." + o.serverNamespace + ".svc"
-		connected.url, connected.close, err = o.forward(ctx, cluster, core)
-		if err != nil {
+		if way, err = newForwarded(ctx, func(ctx context.Context) (uint16, func(), error) { return o.forward(ctx, cluster, core) }); err != nil {
 			return nil, err
 		}
+		connected.close = way.close
 	}
-	if connected.client, err = clientOf(server, where, name); err != nil {
+	if connected.client, err = clientOf(server, where, name, way); err != nil {
 		connected.close()
 		return nil, fmt.Errorf("take the kubeconfig's credentials: %w", err)
 	}
@@ -74,8 +76,8 @@ func (o *options) connect(ctx context.Context) (*connection, error) {
 }
 
 // clientOf presents the credentials of a configuration to a server that has a certificate
-// for a name; an empty name is that of the URL.
-func clientOf(credentials *rest.Config, where place, name string) (*http.Client, error) {
+// for a name; an empty name is that of the URL. It goes by a port-forward where way is not nil.
+func clientOf(credentials *rest.Config, where place, name string, way *forwarded) (*http.Client, error) {
 	tlsConfig, err := rest.TLSConfigFor(credentials)
 	if err != nil {
 		return nil, err
@@ -88,6 +90,12 @@ func clientOf(credentials *rest.Config, where place, name string) (*http.Client,
 		return nil, err
 	}
 	transport := &http.Transport{TLSClientConfig: tlsConfig, Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true}
+	if way != nil {
+		encrypted := tlsConfig.Clone()
+		encrypted.NextProtos = []string{"h2", "http/1.1"}
+		transport.DialTLSContext = func(ctx context.Context, _, _ string) (net.Conn, error) { return way.dial(ctx, encrypted) }
+		transport.Proxy = nil // there is none on the way to this machine
+	}
 	wrapped, err := rest.HTTPWrappersForConfig(credentials, transport)
 	if err != nil {
 		return nil, err

@@ -1,24 +1,13 @@
 package main
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
-	"strconv"
-	"time"
 
 	"github.com/spf13/cobra"
-)
-
-const (
-	// dashboardHeaderTimeout bounds the headers of a request from the browser.
-	dashboardHeaderTimeout = 10 * time.Second
-	// dashboardGrace is how long pages under way may take after Ctrl-C.
-	dashboardGrace = time.Second
 )
 
 func dashboardCommand(o *options) *cobra.Command {
@@ -28,7 +17,8 @@ func dashboardCommand(o *options) *cobra.Command {
 		Long: `Show the dashboard in your browser, with the kubeconfig's credentials.
 
 The command prints an address of this machine that works once, for the first browser that
-opens it, and ends with Ctrl-C. Nobody else on this machine gets in by it.`,
+opens it, and ends with Ctrl-C. Nobody else on this machine gets in by it. The name of the
+address ends with .localhost, which browsers take for this machine.`,
 		Args: arguments(cobra.NoArgs),
 		RunE: func(command *cobra.Command, _ []string) error {
 			connected, err := o.connect(command.Context())
@@ -36,43 +26,22 @@ opens it, and ends with Ctrl-C. Nobody else on this machine gets in by it.`,
 				return err
 			}
 			defer connected.close()
-			listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+			listeners, err := listenHere(port)
 			if err != nil {
-				return fmt.Errorf("listen on this machine: %w", err)
+				return err
 			}
-			door, err := newDoor(connected, listener.Addr().String())
+			door, err := newDoor(connected, listeners[0].Addr().(*net.TCPAddr).Port)
 			if err != nil {
-				_ = listener.Close()
+				closeAll(listeners)
 				return err
 			}
 			fmt.Fprintln(command.OutOrStdout(), door.address())
 			fmt.Fprintln(command.ErrOrStderr(), "Open this address in your browser. It works once. End with Ctrl-C.")
-			return serveUntil(command.Context(), listener, door)
+			return serveUntil(command.Context(), listeners, door)
 		},
 	}
-	command.Flags().IntVar(&port, "port", 0, "port of 127.0.0.1 to listen at; 0 is any that is free")
+	command.Flags().IntVar(&port, "port", 0, "port of this machine to listen at; 0 is any that is free")
 	return command
-}
-
-// serveUntil serves until ctx ends, which is no error.
-func serveUntil(ctx context.Context, listener net.Listener, handler http.Handler) error {
-	server := &http.Server{Handler: handler, ReadHeaderTimeout: dashboardHeaderTimeout, BaseContext: func(net.Listener) context.Context { return ctx }}
-	ended := make(chan error, 1)
-	go func() { ended <- server.Serve(listener) }()
-	select {
-	case err := <-ended:
-		return fmt.Errorf("serve the dashboard: %w", err)
-	case <-ctx.Done():
-	}
-	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), dashboardGrace)
-	defer cancel()
-	if err := server.Shutdown(grace); err != nil {
-		_ = server.Close()
-	}
-	if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("serve the dashboard: %w", err)
-	}
-	return nil
 }
 
 // proxyTo passes requests on with the credentials of a connection. The server's cookies stay

@@ -4,9 +4,11 @@ import (
 	"bufio"
 	"context"
 	"io"
+	"net"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -32,7 +34,13 @@ func newBrowser(t *testing.T) *http.Client {
 	t.Helper()
 	jar, err := cookiejar.New(nil)
 	require.NoError(t, err)
-	transport := &http.Transport{}
+	transport := &http.Transport{DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+		_, port, err := net.SplitHostPort(address)
+		if err != nil {
+			return nil, err
+		}
+		return (&net.Dialer{}).DialContext(ctx, network, "127.0.0.1:"+port) // as browsers find *.localhost
+	}}
 	t.Cleanup(transport.CloseIdleConnections)
 	return &http.Client{Jar: jar, Transport: transport, Timeout: patience}
 }
@@ -72,12 +80,22 @@ func TestTheDashboardOpensOnceWithTheKubeconfigsCredentials(t *testing.T) {
 	for _, cookie := range browser.Jar.Cookies(parsed) {
 		require.Equal(t, doorCookie, cookie.Name, "the server's cookies stay in the command")
 	}
+	require.Empty(t, browser.Jar.Cookies(&url.URL{Scheme: "http", Host: "127.0.0.1:1"}), "programs at other ports are sent nothing")
+	hosted := func(host string) func() (int, string) {
+		return func() (int, string) {
+			return looked(t, browser, base+"/", func(r *http.Request) { r.Host = host })
+		}
+	}
 	for name, refused := range map[string]func() (int, string){
-		"the address works once":        func() (int, string) { return looked(t, other, address) },
-		"another browser has no cookie": func() (int, string) { return looked(t, other, base+"/") },
-		"a name that resolves to the machine": func() (int, string) {
-			return looked(t, browser, base+"/", func(r *http.Request) { r.Host = "evil.example" })
-		},
+		"the address works once":              func() (int, string) { return looked(t, other, address) },
+		"another browser has no cookie":       func() (int, string) { return looked(t, other, base+"/") },
+		"a name that resolves to the machine": hosted("evil.example"),
+		"the machine's address":               hosted("127.0.0.1:" + parsed.Port()),
+		"the machine's name":                  hosted("localhost:" + parsed.Port()),
+		"another name of the machine":         hosted("other.localhost:" + parsed.Port()),
+		"the API, which pages do not need":    func() (int, string) { return looked(t, browser, base+"/api/v1/applications") },
+		"the API, escaped":                    func() (int, string) { return looked(t, browser, base+"/%61pi%2Fv1/applications") },
+		"the API, by a way around":            func() (int, string) { return looked(t, browser, base+"/queue/../api/v1/applications") },
 	} {
 		status, _ := refused()
 		require.Equal(t, http.StatusForbidden, status, name)
@@ -98,4 +116,26 @@ func formTokenOf(t *testing.T, page string) string {
 	require.True(t, found)
 	token, _, _ := strings.Cut(after, `"`)
 	return token
+}
+
+func TestTheDashboardListensAtEveryLoopbackAddress(t *testing.T) {
+	t.Parallel()
+	listeners, err := listenHere(0)
+	require.NoError(t, err)
+	defer closeAll(listeners)
+	_, port, err := net.SplitHostPort(listeners[0].Addr().String())
+	require.NoError(t, err)
+	hosts := []string{"127.0.0.1"}
+	if hasIPv6Loopback() {
+		hosts = append(hosts, "::1")
+	}
+	for i, host := range hosts {
+		require.Equal(t, net.JoinHostPort(host, port), listeners[i].Addr().String())
+		_, err := net.Listen("tcp", net.JoinHostPort(host, port))
+		require.Error(t, err, "another program can't listen there")
+	}
+	number, err := strconv.Atoi(port)
+	require.NoError(t, err)
+	_, err = listenHere(number)
+	require.ErrorContains(t, err, "listen on this machine")
 }

@@ -3,7 +3,7 @@ package main
 import (
 	"crypto/rand"
 	"crypto/subtle"
-	"net"
+	"fmt"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httputil"
@@ -14,9 +14,11 @@ import (
 // doorCookie tells the browser that has opened the door.
 const doorCookie = "penstock-dashboard"
 
-// door lets one browser in to what it guards: the first that opens its address.
+// door lets one browser in to what it guards: the first that opens its address. Its host is a
+// name that nobody else knows: browsers send cookies to every port of a host, so that one for
+// 127.0.0.1 would come to the programs of other users as well.
 type door struct {
-	host    string // of this machine, with the port
+	host    string // with the port
 	guarded *httputil.ReverseProxy
 	origins *http.CrossOriginProtection
 
@@ -25,7 +27,9 @@ type door struct {
 	browser string // the cookie of who is in
 }
 
-func newDoor(connected *connection, host string) (*door, error) {
+// newDoor returns a door at a port of this machine. Browsers take every name that ends with
+// .localhost for this machine.
+func newDoor(connected *connection, port int) (*door, error) {
 	cookies, err := cookiejar.New(nil)
 	if err != nil {
 		return nil, err
@@ -34,6 +38,7 @@ func newDoor(connected *connection, host string) (*door, error) {
 	if err != nil {
 		return nil, err
 	}
+	host := fmt.Sprintf("%s.localhost:%d", strings.ToLower(rand.Text()), port)
 	return &door{host: host, guarded: guarded, origins: http.NewCrossOriginProtection(), once: rand.Text(), browser: rand.Text()}, nil
 }
 
@@ -46,13 +51,15 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	key, opens := strings.CutPrefix(r.URL.Path, "/open/")
 	cookie, err := r.Cookie(doorCookie)
 	switch {
-	case !d.isHost(r.Host) || d.origins.Check(r) != nil:
+	case r.Host != d.host || d.origins.Check(r) != nil:
 		http.Error(w, "the request comes from another site", http.StatusForbidden)
 	case opens && d.open(key):
 		http.SetCookie(w, &http.Cookie{Name: doorCookie, Value: d.browser, Path: "/", HttpOnly: true, SameSite: http.SameSiteStrictMode}) //nolint:gosec // this machine's own address is not encrypted
 		http.Redirect(w, r, "/", http.StatusSeeOther)
 	case err != nil || subtle.ConstantTimeCompare([]byte(cookie.Value), []byte(d.browser)) != 1:
 		http.Error(w, "this address was used, or is another one's: run kubectl penstock dashboard again", http.StatusForbidden)
+	case strings.HasPrefix(r.URL.Path, "/api/"):
+		http.Error(w, "the API is not served here, and pages do not need it: use kubectl penstock", http.StatusForbidden)
 	default:
 		d.guarded.ServeHTTP(w, r)
 	}
@@ -67,9 +74,4 @@ func (d *door) open(key string) bool {
 	}
 	d.once = ""
 	return true
-}
-
-func (d *door) isHost(host string) bool {
-	_, port, err := net.SplitHostPort(d.host)
-	return err == nil && (host == d.host || host == "localhost:"+port)
 }

@@ -19,15 +19,14 @@ import (
 // serverPort is where a pod of the server listens.
 const serverPort = 8443
 
-// forward opens a port-forward to a pod of the server that is ready, and returns its URL
-// and what ends it.
-func (o *options) forward(ctx context.Context, cluster *rest.Config, core corev1.CoreV1Interface) (url string, end func(), err error) {
+// forward opens a port-forward to a pod of the server that is ready, and returns the local
+// port and what ends it.
+func (o *options) forward(ctx context.Context, cluster *rest.Config, core corev1.CoreV1Interface) (local uint16, end func(), err error) {
 	pod, err := o.pod(ctx, core)
 	if err != nil {
-		return "", nil, err
+		return 0, nil, err
 	}
-	local, end, err := forwardTo(ctx, cluster, core, types.NamespacedName{Namespace: o.serverNamespace, Name: pod}, serverPort)
-	return fmt.Sprintf("https://127.0.0.1:%d", local), end, err
+	return forwardTo(ctx, cluster, core, types.NamespacedName{Namespace: o.serverNamespace, Name: pod}, serverPort)
 }
 
 // forwardTo opens a port-forward to a port of a pod, and returns the local port and what

@@ -1,6 +1,10 @@
 package explain
 
-import "github.com/penstock-cd/penstock/api/v1alpha1"
+import (
+	"cmp"
+
+	"github.com/penstock-cd/penstock/api/v1alpha1"
+)
 
 // Of is what a reason is a reason of.
 type Of string
@@ -127,4 +131,16 @@ func WaitsFor(reason v1alpha1.Reason) string { return of(waits, reason).WaitsFor
 // IsDelay tells whether Workflows are refused for the reason, and tried again.
 func IsDelay(reason v1alpha1.Reason) bool {
 	return reason != v1alpha1.ReasonNamespaceShare && reason != v1alpha1.ReasonLaneShut && of(delays, reason).Name != ""
+}
+
+// DecisionMeaning says what the reason of a decision means, as a clause; empty where it is not known.
+// Names of fields and settings are in backticks.
+func DecisionMeaning(reason v1alpha1.Reason) string { return of(decisions, reason).Meaning }
+
+// StageMeaning says what the reason of a stage or a run means, as DecisionMeaning does.
+func StageMeaning(reason v1alpha1.Reason) string {
+	if end := WaitsFor(reason); end != "" {
+		return "waits for " + end
+	}
+	return cmp.Or(of(delays, reason).Meaning, of(ends, reason).Meaning)
 }

@@ -107,10 +107,11 @@ func (d *Dashboard) Handler(next http.Handler) http.Handler {
 // notFound shows those who are known the way to all other pages.
 func (d *Dashboard) notFound(w http.ResponseWriter, r *http.Request) {
 	name := ""
+	r = d.withSession(r)
 	if v, err := d.visit(w, r); err == nil {
 		name = v.user.Name
 	}
-	d.fail(w, r, name, &Problem{Status: http.StatusNotFound, Detail: "There is no page at this address."})
+	d.fail(w, r, name, noPage)
 }
 
 // within returns the request as it is without the base path, which a proxy may have stripped.

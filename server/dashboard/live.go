@@ -25,7 +25,7 @@ func (v *visit) live(segments ...string) string {
 // stream passes a stream of the API on. The browser sends the session's cookies alone, so that
 // it can't ask the API itself.
 func (d *Dashboard) stream(w http.ResponseWriter, r *http.Request) {
-	v, err := d.visit(w, r)
+	v, err := d.visit(w, d.withSession(r))
 	if err != nil {
 		http.Error(w, err.Error(), problemOf(err).Status)
 		return

@@ -33,7 +33,7 @@ func (d *Dashboard) form(pattern string, do http.HandlerFunc) {
 func (d *Dashboard) showSignIn(w http.ResponseWriter, r *http.Request) {
 	message := ""
 	if r.URL.Query().Get("ended") != "" {
-		message = "Your session has ended, since its token is not valid any more. Sign in again."
+		message = "Your session has ended: its token is not valid any more, or its time is over. Sign in again."
 	}
 	d.renderSignIn(w, r, http.StatusOK, local(r.URL.Query().Get("next")), message)
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -13,7 +12,6 @@ import (
 	"github.com/penstock-cd/penstock/server/api"
 	"github.com/penstock-cd/penstock/server/dashboard/ui"
 	"github.com/penstock-cd/penstock/server/identity"
-	"github.com/penstock-cd/penstock/server/problem"
 )
 
 // visit is one request for a page, by somebody who is known.
@@ -28,13 +26,9 @@ type visit struct {
 // anonymous is who has not signed in, where that is allowed.
 var anonymous = identity.User{Name: "system:anonymous", Groups: []string{"system:unauthenticated"}}
 
-// visit finds out who asks. Its error is an HTTP one.
+// visit finds out who sends a request that withSession returned. Its error is an HTTP one.
 func (d *Dashboard) visit(w http.ResponseWriter, r *http.Request) (*visit, error) {
-	r = d.withSession(r)
-	user, err := d.config.Identify(r)
-	if d.config.Anonymous && !hasCredentials(r) {
-		user, err = anonymous, nil
-	}
+	user, err := d.identify(r)
 	if err != nil {
 		return nil, err
 	}
@@ -42,6 +36,13 @@ func (d *Dashboard) visit(w http.ResponseWriter, r *http.Request) (*visit, error
 		return nil, err
 	}
 	return &visit{Dashboard: d, w: w, r: r, user: user}, nil
+}
+
+func (d *Dashboard) identify(r *http.Request) (identity.User, error) {
+	if d.config.Anonymous && !hasCredentials(r) {
+		return anonymous, nil
+	}
+	return d.config.Identify(r)
 }
 
 // withSession returns the request with the token of its session as Authorization header. One
@@ -63,6 +64,7 @@ func hasCredentials(r *http.Request) bool {
 // page serves a page to those who are known.
 func (d *Dashboard) page(pattern string, show func(*visit) (ui.Page, error)) {
 	d.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+		r = d.withSession(r)
 		v, err := d.visit(w, r)
 		if err != nil {
 			d.fail(w, r, "", problemOf(err))
@@ -102,6 +104,9 @@ func ask[T any](v *visit, query url.Values, segments ...string) (answer T, err e
 	}
 	got := &recorder{header: http.Header{}}
 	v.config.API.ServeHTTP(got, request)
+	if got.status >= 300 && got.status < 400 {
+		return answer, noPage // a name such as .. is none
+	}
 	if got.status != http.StatusOK && got.status != 0 {
 		return answer, got.problem()
 	}
@@ -155,51 +160,4 @@ func (r *recorder) problem() error {
 		told.Detail = body.Detail
 	}
 	return told
-}
-
-// Problem is why a page can't be shown. Its text is for the reader.
-type Problem struct {
-	Status     int
-	Detail     string
-	RetryAfter string // seconds; empty where nobody knows
-}
-
-// Error returns what the reader is told.
-func (p *Problem) Error() string { return p.Detail }
-
-// problemOf turns an error of the server into what the reader is told.
-func problemOf(err error) *Problem {
-	var told *Problem
-	if errors.As(err, &told) {
-		return told
-	}
-	return &Problem{Status: problem.Status(err), Detail: problem.Detail(err), RetryAfter: problem.RetryAfter(err)}
-}
-
-// fail shows a problem as a page, to a user where they are known. Who has to sign in is sent
-// there.
-func (d *Dashboard) fail(w http.ResponseWriter, r *http.Request, user string, told *Problem) {
-	if told.Status == http.StatusUnauthorized && r.Header.Get("Authorization") == "" && r.Method == http.MethodGet {
-		http.Redirect(w, r, d.path("/sign-in")+"?next="+url.QueryEscape(r.URL.RequestURI()), http.StatusSeeOther)
-		return
-	}
-	if told.Status == http.StatusUnauthorized && d.sessions.Has(r) {
-		d.sessions.End(w, r)
-		http.Redirect(w, r, d.path("/sign-in")+"?ended=true&next="+url.QueryEscape(r.URL.RequestURI()), http.StatusSeeOther)
-		return
-	}
-	if told.RetryAfter != "" {
-		w.Header().Set("Retry-After", told.RetryAfter)
-	}
-	frame := d.frame(w, r, http.StatusText(told.Status))
-	frame.User = user
-	d.render(w, r, told.Status, ui.Layout(frame, ui.Failure(frame, told.Status, told.Detail, told.RetryAfter)))
-}
-
-// path is the address of a page for the browser.
-func (d *Dashboard) path(page string) string {
-	if d.config.BasePath == "/" {
-		return page
-	}
-	return d.config.BasePath + page
 }

@@ -63,13 +63,28 @@ func (a *Authenticator) Identify(r *http.Request) (User, error) {
 	return a.impersonate(r, user)
 }
 
+// NeedsReview tells whether the API server has to be asked about the token of a request: it
+// has one, and no answer about it is kept.
+func (a *Authenticator) NeedsReview(r *http.Request) bool {
+	token := bearer(r.Header.Get("Authorization"))
+	return token != "" && !a.Tokens.Known(token)
+}
+
+// bearer is the token of an Authorization header; empty where the header has another form.
+func bearer(header string) string {
+	scheme, token, _ := strings.Cut(header, " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return ""
+	}
+	return strings.TrimSpace(token)
+}
+
 // credentials prefers the token, which a caller sends on purpose, to the certificate of
 // the connection.
 func (a *Authenticator) credentials(r *http.Request) (User, error) {
 	if header := r.Header.Get("Authorization"); header != "" {
-		scheme, token, found := strings.Cut(header, " ")
-		token = strings.TrimSpace(token)
-		if !found || !strings.EqualFold(scheme, "Bearer") || token == "" {
+		token := bearer(header)
+		if token == "" {
 			return User{}, unauthenticated("the Authorization header is not of the form `Bearer TOKEN`: send a token that the cluster's API server accepts")
 		}
 		return a.Tokens.Review(r.Context(), token)

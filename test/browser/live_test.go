@@ -31,7 +31,7 @@ func TestAnOpenPageFollowsWhatHappens(t *testing.T) {
 	b.mu.Unlock()
 
 	require.NoError(t, s.succeed(t.Context(), shopNamespace, "live-1"))
-	b.sees("a run was created").sees("Succeeded")
+	b.sees("the parent succeeded").sees("Succeeded")
 	require.Equal(t, "this page", eval[string](b, "window.kept"), "the page was not loaded again")
 	b.quiet()
 }

@@ -27,7 +27,7 @@ func looks() []look {
 		{"application-right-to-left", "/apps/odd/" + escaped(rightToLeft), []string{rightToLeft}},
 		{"application-long", "/apps/odd/" + longName, []string{longName}},
 		{"application-missing", "/apps/shop/nothing", []string{"There is nothing here", "no CiPipeline and no CdPipeline of application nothing"}},
-		{"build", "/builds/shop/shop-1", []string{"What was decided for each pipeline", "the pipeline is suspended", "What happened", "shop-eu-west"}},
+		{"build", "/builds/shop/shop-1", []string{"What was decided for each pipeline", "spec.suspend of the pipeline was true", "What happened", "shop-eu-west"}},
 		{"build-running", "/builds/shop/shop-2", []string{"Nothing is decided yet", "No runs"}},
 		{"build-wide", "/builds/many/wide-1", []string{"wide-000", "wide-119"}},
 		{"build-markup", "/builds/odd/odd-1", []string{markup[:30]}},

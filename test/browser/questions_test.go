@@ -17,8 +17,8 @@ var answers = map[string]struct {
 }{
 	"What fails now?":            {[]string{"Failing"}, []string{"shop"}},
 	"What is deployed where?":    {[]string{"shop"}, []string{"What is deployed where", "staging", "by shop-1"}},
-	"Why was mine not deployed?": {[]string{"shop"}, []string{"the pipeline is suspended", "the filter of the pipeline does not select this build"}},
-	"Who has to approve?":        {[]string{"Queue", "Held"}, []string{"shop-prod", "waits for a person to resume it"}},
+	"Why was mine not deployed?": {[]string{"shop"}, []string{"spec.suspend of the pipeline was true", "spec.filter was false for the artifact"}},
+	"Who has to approve?":        {[]string{"Queue", "Held"}, []string{"shop-prod", "waits for a person (RunRequest with action Resume)"}},
 	"What runs now?":             {[]string{"Queue", "Run"}, []string{"shop-load-test", "Running"}},
 	"What is before mine?":       {[]string{"Queue"}, []string{"wait for a slot"}},
 	"What did this build do?":    {[]string{"wide-1"}, []string{"What was decided for each pipeline", "120 skipped"}},

@@ -180,14 +180,15 @@ func chunks(r *http.Request) string {
 	return value.String()
 }
 
-// cookie ends with the browser, and is sent by pages of the dashboard alone. Without a value
-// it removes the one that the browser has.
+// cookie ends with the browser. Without a value it removes the one that the browser has. It is
+// Lax and not Strict, so that a link in a chat or a mail opens its page: other sites can have a
+// page opened, which changes nothing, and forms have a token.
 func (k *Keeper) cookie(suffix, value string) *http.Cookie {
 	age := 0
 	if value == "" {
 		age = -1
 	}
 	return &http.Cookie{
-		Name: name + suffix, Value: value, Path: k.config.Path, MaxAge: age, Secure: true, HttpOnly: true, SameSite: http.SameSiteStrictMode,
+		Name: name + suffix, Value: value, Path: k.config.Path, MaxAge: age, Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode,
 	}
 }

@@ -98,7 +98,8 @@
     source.addEventListener("problem", () => { disconnect(); tell("lost", "Out of date: the stream has ended"); setTimeout(connect, 5000); });
     source.addEventListener("error", () => {
       tell("lost", "Out of date: connecting again");
-      if (source && source.readyState === EventSource.CLOSED) { disconnect(); setTimeout(connect, 5000); }
+      // Refused: the page itself finds out why, such as that the session has ended.
+      if (source && source.readyState === EventSource.CLOSED) { disconnect(); plan(5000); setTimeout(connect, 5000); }
     });
   };
   const disconnect = () => { if (source) source.close(); source = null; };

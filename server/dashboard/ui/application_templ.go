@@ -448,7 +448,7 @@ func waitingRow(f Frame, namespace string, one rest.CdPipelineStatus) templ.Comp
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = why(one.LastDecision.Reason, one.LastDecision.Message).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = whyDecided(one.LastDecision.Reason, one.LastDecision.Message).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -660,7 +660,7 @@ func pipelineRow(f Frame, namespace string, one rest.CdPipelineStatus) templ.Com
 				return templ_7745c5c3_Err
 			}
 			if one.LastDecision != nil {
-				templ_7745c5c3_Err = why(one.LastDecision.Reason, one.LastDecision.Message).Render(ctx, templ_7745c5c3_Buffer)
+				templ_7745c5c3_Err = whyDecided(one.LastDecision.Reason, one.LastDecision.Message).Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
