@@ -1,6 +1,8 @@
 package install
 
 import (
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -87,6 +89,24 @@ func TestAReleaseWithRolesAloneHasNothingClusterWide(t *testing.T) {
 	for _, object := range (rendering{set: append([]string{"crds.enabled=false"}, narrow...)}).objects(t) {
 		require.NotEmpty(t, object.GetNamespace(), identity(object))
 		require.NotContains(t, object.GetKind(), "Cluster")
+	}
+}
+
+func TestEveryFileOfTheAdmissionPoliciesIsRendered(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob(filepath.Join(chart, "files", "admission", "*.yaml"))
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	rendered := map[string]bool{}
+	for _, object := range (rendering{}).objects(t) {
+		rendered[identity(object)] = true
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		for _, object := range objectsIn(t, string(text)) {
+			require.True(t, rendered[identity(object)], "%s has %s", filepath.Base(file), identity(object))
+		}
 	}
 }
 
