@@ -63,7 +63,7 @@ func TestDoctorNamesWhatIsWrong(t *testing.T) {
 	}))
 	t.Cleanup(unready.Close)
 	s := newSteered(t, map[string]string{"KUBE_API_QPS": "fast"})
-	holder, valid, long := "penstock-a_1", int32(6), metav1.NewMicroTime(time.Now().Add(-time.Hour))
+	holder, valid, long := "penstock-a_1", int32(6), metav1.NewMicroTime(time.Now().Add(-time.Hour-30*time.Second))
 	require.NoError(t, s.cluster.Create(t.Context(), &coordinationv1.Lease{
 		ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: leaseName},
 		Spec:       coordinationv1.LeaseSpec{HolderIdentity: &holder, LeaseDurationSeconds: &valid, RenewTime: &long},
