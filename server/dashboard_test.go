@@ -216,6 +216,10 @@ func TestADashboardBehindABasePath(t *testing.T) {
 	stripped := s.browser(t, "").open(t, "/sign-in")
 	require.Equal(t, http.StatusOK, stripped.status, "the proxy may strip the path")
 	require.Contains(t, stripped.text, `action="/tools/penstock/sign-in"`)
+	for _, path := range []string{"/api/v1/applications", "/openapi.json", "/readyz"} {
+		require.Equal(t, http.StatusOK, s.get(t, token, "/tools/penstock"+path).status, "%s has the same URL as the dashboard", path)
+		require.Equal(t, http.StatusOK, s.get(t, token, path).status, path)
+	}
 }
 
 func TestTheDashboardIsSwitchedOff(t *testing.T) {

@@ -67,6 +67,27 @@ func TestAnExplanationOfABuildComesInPages(t *testing.T) {
 	require.Equal(t, http.StatusBadRequest, s.get(t, token, base+"/builds/b2/explanation?cursor="+page.Next).status, "a cursor belongs to its build")
 }
 
+func TestAnExplanationNamesNoWorkflowOfNamespacesThatTheCallerMayNotRead(t *testing.T) {
+	t.Parallel()
+	s, namespace, base, token := shop(t)
+	require.NoError(t, s.rows.Beat(t.Context(), "w", "r", store.WorkerState{
+		Lanes:   map[string]store.LaneState{"cd": {GateClosed: true, Active: 7, MaxActive: 7}},
+		Holders: []string{"hidden/a since NOON", namespace + "/b since NOON", "…"},
+	}))
+	want := "Workflows to finish: 7 are unfinished, and MAX_ACTIVE_WORKFLOWS is 7; the oldest are " + namespace + "/b since NOON, 1 in namespaces that you may not read, …"
+	var build rest.BuildExplanation
+	s.get(t, token, base+"/builds/b1/explanation").into(t, &build)
+	require.Equal(t, want, build.Pipelines[2].Waits)
+	var pipeline rest.PipelineExplanations
+	s.get(t, token, base+"/pipelines/web/explanation").into(t, &pipeline)
+	require.Equal(t, want, pipeline.Pipelines[0].Waits)
+	var run rest.PipelineExplanation
+	s.get(t, token, base+"/runs/1/explanation").into(t, &run)
+	require.Equal(t, want, run.Waits)
+	s.get(t, s.reader(t), base+"/runs/1/explanation").into(t, &run)
+	require.Contains(t, run.Waits, "the oldest are hidden/a since NOON, "+namespace, "who may list runs everywhere sees all")
+}
+
 func TestExplainPipeline(t *testing.T) {
 	t.Parallel()
 	s, namespace, base, token := shop(t)

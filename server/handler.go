@@ -30,7 +30,21 @@ func (s *Server) handler() http.Handler {
 		rest = s.dashboard.Handler(rest)
 	}
 	open.Handle("/", rest)
-	return s.measured(bounded(open))
+	return s.within(s.measured(bounded(open)))
+}
+
+// within serves also the API under the base path of the dashboard, since both have one URL. A
+// path of the API itself is never cut.
+func (s *Server) within(next http.Handler) http.Handler {
+	if s.dashboard == nil {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !strings.HasPrefix(r.URL.Path, "/api/v1/") {
+			r = s.dashboard.Within(r)
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // measured counts requests by the pattern that matched, and answers a panic with 500.

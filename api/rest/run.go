@@ -18,6 +18,7 @@ type Run struct {
 	Image      string     `json:"image"`
 	Digest     string     `json:"digest"`
 	Artifacts  string     `json:"artifacts" doc:"Each: this artifact alone. All: every artifact of the build." enum:"Each,All"`
+	Cluster    string     `json:"cluster,omitempty" doc:"The TargetCluster that its Workflows are in; absent for the cluster that Penstock runs in."`
 	Cause      string     `json:"cause,omitempty"`
 	Actor      string     `json:"actor,omitempty" doc:"Who asked for the run; absent where a build triggered it."`
 	Outcome    string     `json:"outcome,omitempty" doc:"Absent while the run goes on." enum:"Succeeded,Failed,Error,Cancelled,Superseded"`

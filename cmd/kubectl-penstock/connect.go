@@ -62,7 +62,7 @@ func (o *options) connect(ctx context.Context) (*connection, error) {
 	name := ""
 	var way *forwarded
 	if where.inside() {
-		name = "penstock-server." + o.serverNamespace + ".svc"
+		name = where.host()
 		if way, err = newForwarded(ctx, func(ctx context.Context) (uint16, func(), error) { return o.forward(ctx, cluster, core) }); err != nil {
 			return nil, err
 		}
@@ -141,8 +141,16 @@ func (p place) roots() (*x509.CertPool, error) {
 
 // inside tells whether the address is one that only the cluster's pods reach.
 func (p place) inside() bool {
+	return strings.HasSuffix(p.host(), ".svc") || strings.HasSuffix(p.host(), ".svc.cluster.local")
+}
+
+// host is the one of the URL, for which the server has a certificate.
+func (p place) host() string {
 	parsed, err := url.Parse(p.url)
-	return err == nil && (strings.HasSuffix(parsed.Hostname(), ".svc") || strings.HasSuffix(parsed.Hostname(), ".svc.cluster.local"))
+	if err != nil {
+		return ""
+	}
+	return parsed.Hostname()
 }
 
 // find takes the server from the flags, or from what the cluster publishes.

@@ -125,7 +125,8 @@ func labelIn(list, key string) string {
 // instanceFinding judges the ids of the Argo controllers, empty for none, against the label of
 // our Workflows.
 func instanceFinding(ids []string, ours string, known bool) doctor.Finding {
-	hasNone := !slices.ContainsFunc(ids, func(id string) bool { return id != "" })
+	first := slices.IndexFunc(ids, func(id string) bool { return id != "" })
+	hasNone := first < 0
 	if !known && hasNone {
 		return doctor.Good("Argo has no instanceID, so that its Workflows need no label")
 	}
@@ -137,6 +138,10 @@ func instanceFinding(ids []string, ours string, known bool) doctor.Finding {
 			return doctor.Good("Argo's instanceID is %q, and so is the label of our Workflows", id)
 		}
 	}
-	return doctor.Bad(fmt.Sprintf("set WORKFLOW_LABELS=%s=%s in the environment of the controller, or that label in the stages", instanceLabel, ids[0]),
+	if hasNone {
+		return doctor.Bad(fmt.Sprintf("remove %s from WORKFLOW_LABELS in the environment of the controller", instanceLabel),
+			"Argo has no instanceID, and the label of our Workflows is %q: it does not take them up", ours)
+	}
+	return doctor.Bad(fmt.Sprintf("set WORKFLOW_LABELS=%s=%s in the environment of the controller, or that label in the stages", instanceLabel, ids[first]),
 		"Argo's instanceID is %q, and the label of our Workflows is %q: it does not take them up", strings.Join(ids, ", "), ours)
 }

@@ -13,8 +13,12 @@ import (
 	"github.com/penstock-cd/penstock/pkg/doctor"
 )
 
-// askedPaths are the newest that this plugin asks the server for.
-var askedPaths = []string{"/api/v1/queue/summary", "/api/v1/waves"}
+// askedPaths are the newest that this plugin and its user ask the server for.
+var askedPaths = []string{
+	"/api/v1/queue/summary", "/api/v1/waves", "/api/v1/namespaces/{namespace}/applications", "/api/v1/namespaces/{namespace}/runrequests",
+	"/api/v1/namespaces/{namespace}/builds/{name}/explanation", "/api/v1/namespaces/{namespace}/pipelines/{name}/explanation",
+	"/api/v1/namespaces/{namespace}/runs/{id}/explanation",
+}
 
 // server looks at penstock server as every command finds it.
 func (p *patient) server(ctx context.Context) doctor.Finding {

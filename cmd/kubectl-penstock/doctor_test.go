@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -62,7 +63,7 @@ func TestDoctorNamesWhatIsWrong(t *testing.T) {
 	}))
 	t.Cleanup(unready.Close)
 	s := newSteered(t, map[string]string{"KUBE_API_QPS": "fast"})
-	holder, valid, long := "penstock-a_1", int32(6), metav1.NewMicroTime(time.Now().Add(-time.Hour))
+	holder, valid, long := "penstock-a_1", int32(6), metav1.NewMicroTime(time.Now().Add(-time.Hour-30*time.Second))
 	require.NoError(t, s.cluster.Create(t.Context(), &coordinationv1.Lease{
 		ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: leaseName},
 		Spec:       coordinationv1.LeaseSpec{HolderIdentity: &holder, LeaseDurationSeconds: &valid, RenewTime: &long},
@@ -162,10 +163,15 @@ func TestTheInstanceIDOfArgoIsCompared(t *testing.T) {
 		"a label is missing":               {[]string{"ci"}, "", true, doctor.Fail},
 		"a label of another":               {[]string{"ci"}, "cd", true, doctor.Fail},
 		"labels that are hidden":           {[]string{"ci"}, "", false, doctor.Warn},
+		"a label where Argo has no id":     {[]string{""}, "cd", true, doctor.Fail},
+		"a label of none of two":           {[]string{"", "ci"}, "cd", true, doctor.Fail},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			t.Parallel()
-			require.Equal(t, test.want, instanceFinding(test.ids, test.ours, test.known).Status)
+			found := instanceFinding(test.ids, test.ours, test.known)
+			require.Equal(t, test.want, found.Status)
+			require.NotRegexp(t, "instanceid=( |$)", found.Fix, "an empty label is no fix")
+			require.Equal(t, sentence == "a label where Argo has no id", strings.HasPrefix(found.Fix, "remove "), found.Fix)
 		})
 	}
 }
@@ -174,6 +180,9 @@ func TestAnOldServerIsFound(t *testing.T) {
 	t.Parallel()
 	require.Equal(t, doctor.Fail, serverFinding([]byte(`{"info":{"version":"v0.1.0"},"paths":{"/api/v1/queue":{}}}`)).Status)
 	require.Equal(t, doctor.Fail, serverFinding([]byte(`<html>`)).Status)
+	old := serverFinding([]byte(`{"info":{"version":"v0.1.0"},"paths":{"/api/v1/queue/summary":{},"/api/v1/waves":{}}}`))
+	require.Equal(t, doctor.Fail, old.Status, "it explains nothing")
+	require.Contains(t, old.Message, "/api/v1/namespaces/{namespace}/runrequests")
 }
 
 func TestDoctorLooksAtOneCluster(t *testing.T) {

@@ -25,7 +25,7 @@ const ofWeb = `web-000, build shop-1, run 1: DEPLOY Pending
   rule     the parent succeeded, the pipeline is neither suspended nor Manual, and its filter is true or absent
   waits    for a slot; it is the next; no controller that claims is known, so that nothing goes on: see whether penstock runs
   since    TIME
-  change   $ kubectl penstock cancel cdpipeline/web-000 --build shop-1 -n default
+  change   $ kubectl penstock cancel run 1 -n default
 `
 
 func TestThePluginExplains(t *testing.T) {

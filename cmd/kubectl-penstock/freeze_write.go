@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/penstock-cd/penstock/api/v1alpha1"
 	"github.com/penstock-cd/penstock/pkg/config"
 )
 
@@ -33,11 +32,7 @@ func freezeText(freeze config.Freeze) string {
 // change writes what next makes of the freeze that is set now. Another change in between is not
 // lost: next is asked again.
 func (f *freezing) change(ctx context.Context, who *caller, next func(config.Freeze) (config.Freeze, error)) error {
-	settings := &settingsMap{
-		cluster: who.cluster, namespace: f.serverNamespace,
-		annotations: map[string]string{v1alpha1.AnnotationFreezeBy: who.name(ctx, maxRequestBy)},
-	}
-	_, _, err := settings.change(ctx, func(data map[string]string) error {
+	_, _, err := f.settingsOf(who).change(ctx, func(data map[string]string) error {
 		var now config.Freeze
 		if err := now.UnmarshalText([]byte(strings.TrimSpace(data[freezeSetting]))); err != nil {
 			now = config.Freeze{} // the controller refuses it, so that it holds nothing

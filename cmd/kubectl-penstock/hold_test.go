@@ -36,7 +36,9 @@ func TestAPipelineIsHeldAndReleasedByAPerson(t *testing.T) {
 	require.Empty(t, out)
 	require.Equal(t, "note: CdPipeline stop-web is held already, by "+d.user("ann")+": stock-taking\n", errOut)
 	_, err := steered.Kubectl(t.Context(), "annotate", "cdpipeline", "stop-web", "-n", office, "--overwrite", "penstock.dev/hold-by=eve")
-	require.ErrorContains(t, err, "the annotation penstock.dev/hold-by of CdPipeline stop-web names who has changed spec.hold: leave it out, or set it to admin")
+	require.ErrorContains(t, err, "the annotation penstock.dev/hold-by of CdPipeline stop-web names who has changed spec.hold: remove it, or set it to admin")
+	_, err = steered.Kubectl(t.Context(), "patch", "cdpipeline", "stop-web", "-n", office, "--type", "merge", "-p", `{"spec":{"hold":false}}`)
+	require.ErrorContains(t, err, "remove it, or set it to admin", "nobody releases it in the name of another")
 
 	code, out, errOut = bob.run(t, "release", "stop-web", "-o", "name")
 	require.Zero(t, code, errOut)

@@ -32,7 +32,8 @@ print the logs of its pods on stdout.
 
 RUN is the number that kubectl penstock runs prints. Without --stage it is the last stage that has a
 Workflow. The pods are read with your own rights, which takes list on pods and get on pods/log in
-their namespace. Argo deletes pods and Workflows by their own rules: what is gone has no logs here.
+their namespace. Where the run is in a TargetCluster, the commands to use with a kubeconfig of that
+cluster are printed instead, and the exit code is 3. Argo deletes pods and Workflows by their own rules: what is gone has no logs here.
 
 At most 20 pods are shown, the last 200 lines of each unless --tail says otherwise, and 10 MiB of
 each. Exit codes: 0 done, 3 some logs could not be read.`,
@@ -71,6 +72,9 @@ func (o *options) logs(command *cobra.Command, id int64, l logOptions) error {
 	stage, err := stageOf(run, l.stage)
 	if err != nil {
 		return err
+	}
+	if run.Cluster != "" {
+		return elsewhere(command.ErrOrStderr(), run, stage)
 	}
 	fmt.Fprintf(command.ErrOrStderr(), "%s of run %d, pipeline %s, build %s: Workflow %s in namespace %s, %s\n  kubectl -n %s get workflow %s -o yaml\n  argo -n %s logs %s\n",
 		stage.Stage, run.ID, printable(run.Pipeline), printable(run.Build), stage.WorkflowName, run.Namespace, reasoned(stage.State, stage.Reason),

@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/penstock-cd/penstock/api/rest"
+	"github.com/penstock-cd/penstock/api/v1alpha1"
 	"github.com/penstock-cd/penstock/pkg/store"
 	"github.com/penstock-cd/penstock/pkg/trigger"
 	"github.com/penstock-cd/penstock/test/env"
@@ -31,27 +32,27 @@ type logged struct {
 	node   string
 }
 
-func newLogged(t *testing.T) *logged {
+func newLogged(t *testing.T, with ...func(*v1alpha1.CdPipeline)) *logged {
 	t.Helper()
 	_, err := running()
 	require.NoError(t, err)
 	admin, err := local.NewClient(env.Admin)
 	require.NoError(t, err)
 	l := &logged{liveSettings: liveSettings{&settingsMap{cluster: admin, namespace: env.ControllerNamespace}}, home: local.NewNamespace(t)}
-	l.plan(t)
+	l.plan(t, with...)
 	l.node = l.kubelet(t)
 	return l
 }
 
 // plan makes a run whose Workflow exists.
-func (l *logged) plan(t *testing.T) {
+func (l *logged) plan(t *testing.T, with ...func(*v1alpha1.CdPipeline)) {
 	t.Helper()
 	rows, err := store.Open(t.Context(), store.Config{URL: local.DatabaseURL, Schema: "penstock", MaxConns: 2})
 	require.NoError(t, err)
 	t.Cleanup(rows.Close)
 	build, ci := given.Build("b1"), given.CiPipeline(given.CI)
 	build.UID, build.Namespace = l.home+"-b1", l.home
-	child := given.CdPipeline("web", given.InNamespace(l.home))
+	child := given.CdPipeline("web", append(with, given.InNamespace(l.home))...)
 	child.UID = given.UID(l.home + "/web")
 	filters, err := trigger.NewFilters()
 	require.NoError(t, err)
@@ -131,6 +132,22 @@ func TestLogsPrintsThePodsOfARun(t *testing.T) {
 	require.Equal(t, "[p1] p1 main line 1\n", out)
 	require.Contains(t, errOut, "the logs of pod p2 can't be read")
 	require.Contains(t, errOut, "such as one of kwok, has none")
+}
+
+func TestLogsOfARunInAnotherClusterAreNotLookedForAtHome(t *testing.T) {
+	t.Parallel()
+	l := newLogged(t, given.RunsIn("eu-1"))
+	l.pod(t, "namesake", l.node)
+	code, out, errOut := l.logs(t)
+	require.Equal(t, exitPartial, code, errOut)
+	require.Empty(t, out)
+	require.Contains(t, errOut, "Workflow "+l.name+" in namespace "+l.home+" of TargetCluster eu-1, Running\n")
+	require.Contains(t, errOut, "argo --context CONTEXT -n "+l.home+" logs "+l.name)
+	require.Contains(t, errOut, fmt.Sprintf("run %d is in TargetCluster eu-1", l.number))
+	code, out, errOut = l.run(t, "runs", "web", "-n", l.home, "-o", "wide")
+	require.Zero(t, code, errOut)
+	require.Contains(t, out, "CLUSTER")
+	require.Contains(t, out, "eu-1")
 }
 
 func TestLogsOfWhatHasNone(t *testing.T) {

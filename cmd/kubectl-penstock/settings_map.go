@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/penstock-cd/penstock/api/v1alpha1"
 	"github.com/penstock-cd/penstock/pkg/config"
 )
 
@@ -22,21 +23,23 @@ const settingsAttempts = 5
 type settingsMap struct {
 	cluster   client.Client
 	namespace string
-	// annotations are set by each change.
-	annotations map[string]string
+	// user is the name of who changes it; empty where that is not known.
+	user func(context.Context) string
 }
 
 // settingsMap is the one of the installation that --server-namespace names.
 func (o *options) settingsMap() (*settingsMap, error) {
-	kubeconfig, _, err := o.cluster()
+	who, err := o.caller()
 	if err != nil {
 		return nil, err
 	}
-	cluster, err := clientOfCluster(kubeconfig)
-	if err != nil {
-		return nil, err
-	}
-	return &settingsMap{cluster: cluster, namespace: o.serverNamespace}, nil
+	return o.settingsOf(who), nil
+}
+
+// settingsOf is the same with the credentials of a caller.
+func (o *options) settingsOf(who *caller) *settingsMap {
+	user := func(ctx context.Context) string { return who.name(ctx, maxRequestBy) }
+	return &settingsMap{cluster: who.cluster, namespace: o.serverNamespace, user: user}
 }
 
 // String is the ConfigMap's place, for messages.
@@ -88,10 +91,9 @@ func (s *settingsMap) change(ctx context.Context, edit func(data map[string]stri
 		if maps.Equal(before, found.Data) {
 			return before, found.Data, nil
 		}
-		if found.Annotations == nil {
-			found.Annotations = map[string]string{}
+		if before[freezeSetting] != found.Data[freezeSetting] {
+			s.sign(ctx, found)
 		}
-		maps.Copy(found.Annotations, s.annotations)
 		err = s.write(ctx, found)
 		if err == nil {
 			return before, found.Data, nil
@@ -101,6 +103,17 @@ func (s *settingsMap) change(ctx context.Context, edit func(data map[string]stri
 		}
 	}
 	return nil, nil, fmt.Errorf("write the ConfigMap %s: others have changed it %d times meanwhile: try again", s, settingsAttempts)
+}
+
+// sign names the user as who has changed the freeze. A name that is not known takes the one
+// before it away, since the change is not theirs.
+func (s *settingsMap) sign(ctx context.Context, changed *corev1.ConfigMap) {
+	by := s.user(ctx)
+	if by == "" {
+		delete(changed.Annotations, v1alpha1.AnnotationFreezeBy)
+		return
+	}
+	metav1.SetMetaDataAnnotation(&changed.ObjectMeta, v1alpha1.AnnotationFreezeBy, by)
 }
 
 // write creates the ConfigMap, or updates it where it is still the one that was read.

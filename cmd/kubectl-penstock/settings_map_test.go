@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"testing"
 
@@ -9,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/penstock-cd/penstock/api/v1alpha1"
 	"github.com/penstock-cd/penstock/pkg/config"
 	"github.com/penstock-cd/penstock/test/env"
 )
@@ -18,7 +20,7 @@ func newSettingsMap(t *testing.T, data map[string]string) *settingsMap {
 	t.Helper()
 	admin, err := local.NewClient(env.Admin)
 	require.NoError(t, err)
-	s := &settingsMap{cluster: admin, namespace: local.NewNamespace(t)}
+	s := &settingsMap{cluster: admin, namespace: local.NewNamespace(t), user: func(context.Context) string { return "bob" }}
 	if data != nil {
 		require.NoError(t, admin.Create(t.Context(), s.object(data)))
 	}
@@ -132,4 +134,42 @@ func TestAChangeThatIsAlwaysOvertakenEnds(t *testing.T) {
 	})
 	require.ErrorContains(t, err, "others have changed it 5 times meanwhile: try again")
 	require.Equal(t, settingsAttempts, calls)
+}
+
+func TestAChangeOfTheFreezeNamesWhoMadeIt(t *testing.T) {
+	t.Parallel()
+	for sentence, test := range map[string]struct {
+		user string
+		edit func(map[string]string) error
+		want string
+	}{
+		"another freeze has another name":        {"bob", setKey("FREEZE", "audit"), "bob"},
+		"the end of a freeze has one too":        {"bob", func(data map[string]string) error { delete(data, "FREEZE"); return nil }, "bob"},
+		"another key leaves the name":            {"bob", setKey("KUBE_API_QPS", "70"), "ann"},
+		"whose name is not known is nobody else": {"", setKey("FREEZE", "audit"), ""},
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			t.Parallel()
+			s := newSettingsMap(t, nil)
+			s.user = func(context.Context) string { return test.user }
+			frozen := s.object(map[string]string{"FREEZE": "a release"})
+			frozen.Annotations = map[string]string{v1alpha1.AnnotationFreezeBy: "ann"}
+			require.NoError(t, s.cluster.Create(t.Context(), frozen))
+			_, _, err := s.change(t.Context(), test.edit)
+			require.NoError(t, err)
+			found, err := s.read(t.Context())
+			require.NoError(t, err)
+			require.Equal(t, test.want, found.Annotations[v1alpha1.AnnotationFreezeBy])
+		})
+	}
+}
+
+func TestSettingsNameWhoFreezes(t *testing.T) {
+	t.Parallel()
+	s := newSteered(t, map[string]string{})
+	code, _, errOut := s.run(t, "settings", "set", "FREEZE=audit")
+	require.Zero(t, code, errOut)
+	found, err := s.read(t.Context())
+	require.NoError(t, err)
+	require.NotEmpty(t, found.Annotations[v1alpha1.AnnotationFreezeBy])
 }

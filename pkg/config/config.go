@@ -190,7 +190,7 @@ type Config struct {
 
 	// DashboardBasePath is the path under which a proxy publishes the dashboard. The proxy
 	// may strip it or not.
-	DashboardBasePath string `env:"DASHBOARD_BASE_PATH" envDefault:"/" format:"path" meaning:"penstock server: path under which a proxy publishes the dashboard, which the proxy may strip or not"`
+	DashboardBasePath string `env:"DASHBOARD_BASE_PATH" envDefault:"/" format:"path" meaning:"penstock server: path under which a proxy publishes the dashboard and the API, which the proxy may strip or not"`
 
 	// DashboardSessionKey encrypts the sessions of the dashboard. Empty derives the key from
 	// that of the server's certificate or CA, which all replicas have, and which ends all

@@ -23,15 +23,15 @@ func commandsOf(f Facts) []string {
 
 // ofOpenRun are those of a run that has not ended.
 func ofOpenRun(f Facts) []string {
-	stage, cancel := Reached(f.Run.Run), f.on("cancel", "")
+	stage, cancel := Reached(f.Run.Run), f.onRun("cancel", "")
 	if stage.State != "Held" {
 		return []string{cancel}
 	}
 	switch v1alpha1.Reason(stage.Reason) {
 	case v1alpha1.ReasonPerson:
-		return []string{f.on("resume", "--stage "+stage.Stage), cancel}
+		return []string{f.onRun("resume", "--stage "+stage.Stage), cancel}
 	case v1alpha1.ReasonWindow, v1alpha1.ReasonFreeze:
-		return []string{f.on("resume", "--stage "+stage.Stage+" --reason TEXT"), cancel}
+		return []string{f.onRun("resume", "--stage "+stage.Stage+" --reason TEXT"), cancel}
 	case v1alpha1.ReasonHold:
 		return []string{penstock("release", f.Pipeline, f.Namespace), cancel}
 	case v1alpha1.ReasonTurn:
@@ -46,7 +46,7 @@ func ofOpenRun(f Facts) []string {
 func ofEndedRun(f Facts) []string {
 	switch f.Run.Outcome {
 	case "Failed", "Error", "Cancelled":
-		return []string{f.on("retry", "")}
+		return []string{f.onRun("retry", "")}
 	case "Superseded":
 		return []string{f.on("trigger", "--allow-older")}
 	default:
@@ -88,11 +88,13 @@ func ofDecision(f Facts) []string {
 
 // on is a command about the pipeline and the build.
 func (f Facts) on(command, flags string) string {
-	name := f.Pipeline
-	if command == "cancel" || command == "retry" {
-		name = aPipeline(name)
-	}
-	return penstock(command, strings.TrimSpace(name+" --build "+f.Build+" "+flags), f.Namespace)
+	return penstock(command, strings.TrimSpace(f.Pipeline+" --build "+f.Build+" "+flags), f.Namespace)
+}
+
+// onRun is a command about the run alone: a build has several in a pipeline that runs for each
+// of its artifacts.
+func (f Facts) onRun(command, flags string) string {
+	return penstock(command, strings.TrimSpace(fmt.Sprintf("run %d %s", f.Run.ID, flags)), f.Namespace)
 }
 
 // aPipeline names a CdPipeline to commands for which a name alone is that of a build.

@@ -2,8 +2,6 @@ package explain
 
 import (
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
@@ -52,29 +50,6 @@ func (d Delay) String() string {
 		text += ": " + remedy
 	}
 	return text
-}
-
-// HeldBy begins the part of a message that names who holds the backlog gate, and maxHolders is how
-// many are named.
-const (
-	HeldBy     = "; the oldest are "
-	maxHolders = 5
-)
-
-// Holders are those of the oldest holders that are named, and an ellipsis where there are more.
-func Holders(oldest []string) []string {
-	if len(oldest) <= maxHolders {
-		return oldest
-	}
-	return append(slices.Clone(oldest[:maxHolders]), "…")
-}
-
-// OldestAre names who holds the backlog gate, behind a text; empty where nobody is known to.
-func OldestAre(holders []string) string {
-	if len(holders) == 0 {
-		return ""
-	}
-	return HeldBy + strings.Join(holders, ", ")
 }
 
 // Gate completes "waits for" where the backlog gate is closed: active Workflows are unfinished, of

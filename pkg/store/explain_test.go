@@ -114,11 +114,11 @@ func TestAnExplanationSaysWhyAPipelineIsAsItIs(t *testing.T) {
 		want   []string
 	}{
 		"it is triggered, and is the next": {family: web(), want: []string{
-			"Triggered by build b1", "waits for a slot: 5 of 5 are in use; it is the next", "$ kubectl penstock cancel cdpipeline/web --build b1 -n default",
+			"Triggered by build b1", "waits for a slot: 5 of 5 are in use; it is the next", "$ kubectl penstock cancel run 1 -n default",
 		}},
 		"it runs": {family: web(), happen: func(t *testing.T, s *store.Store, _ given.Family) {
 			observe(t, s, claim(t, s, "w", 1)[0], store.StatusRunning)
-		}, want: []string{"Triggered by build b1", "so far: stage DEPLOY runs (Workflow W)", "$ kubectl penstock cancel cdpipeline/web --build b1 -n default"}},
+		}, want: []string{"Triggered by build b1", "so far: stage DEPLOY runs (Workflow W)", "$ kubectl penstock cancel run 1 -n default"}},
 		"it has succeeded": {family: web(), happen: func(t *testing.T, s *store.Store, family given.Family) {
 			drain(t, s, family, store.StatusSucceeded)
 		}, want: []string{"Triggered by build b1", "so far: stage DEPLOY ended as Succeeded (Workflow W)", "so far: run 1 ended as Succeeded at TIME"}},
@@ -128,12 +128,12 @@ func TestAnExplanationSaysWhyAPipelineIsAsItIs(t *testing.T) {
 		}},
 		"its runs are held": {family: web(given.Held), want: []string{
 			"Triggered by build b1", "waits for spec.hold to be false: spec.hold of the pipeline is true: set it to false to go on",
-			"$ kubectl penstock release web -n default", "$ kubectl penstock cancel cdpipeline/web --build b1 -n default",
+			"$ kubectl penstock release web -n default", "$ kubectl penstock cancel run 1 -n default",
 		}},
 		"it waits for a person": {family: web(given.ManualStage(trigger.StageDeploy)), want: []string{
 			"Triggered by build b1",
 			"waits for a person (RunRequest with action Resume), since TIME: the trigger of stage DEPLOY is Manual: create a RunRequest with action Resume to go on",
-			"$ kubectl penstock resume web --build b1 --stage DEPLOY -n default", "$ kubectl penstock cancel cdpipeline/web --build b1 -n default",
+			"$ kubectl penstock resume run 1 --stage DEPLOY -n default", "$ kubectl penstock cancel run 1 -n default",
 		}},
 		"it is manual": {family: web(given.Manual), want: []string{"Skipped, ManualTrigger: spec.trigger is Manual", trigger1}},
 		"it is filtered out": {family: web(given.Filter("build.ref == 'main'")), want: []string{
@@ -147,7 +147,7 @@ func TestAnExplanationSaysWhyAPipelineIsAsItIs(t *testing.T) {
 		}, want: []string{
 			"Triggered by build b1",
 			"waits for its windows to open: spec.windows let nothing start before TIME: wait, or create a RunRequest with action Resume",
-			"$ kubectl penstock resume web --build b1 --stage DEPLOY --reason TEXT -n default", "$ kubectl penstock cancel cdpipeline/web --build b1 -n default",
+			"$ kubectl penstock resume run 1 --stage DEPLOY --reason TEXT -n default", "$ kubectl penstock cancel run 1 -n default",
 		}},
 		"it is frozen": {family: web(), happen: func(t *testing.T, s *store.Store, family given.Family) {
 			freeze := trigger.Freeze{Reason: "stock-taking", Until: noon.Add(time.Hour)}
@@ -155,14 +155,14 @@ func TestAnExplanationSaysWhyAPipelineIsAsItIs(t *testing.T) {
 		}, want: []string{
 			"Triggered by build b1",
 			"waits for the freeze to end: deployments are frozen until TIME: stock-taking; wait, or create a RunRequest with action Resume",
-			"$ kubectl penstock resume web --build b1 --stage DEPLOY --reason TEXT -n default", "$ kubectl penstock cancel cdpipeline/web --build b1 -n default",
+			"$ kubectl penstock resume run 1 --stage DEPLOY --reason TEXT -n default", "$ kubectl penstock cancel run 1 -n default",
 		}},
 		"its template is missing": {family: web(), happen: func(t *testing.T, s *store.Store, _ given.Family) {
 			heldAtSubmission(t, s, trigger.Hold{Reason: v1alpha1.ReasonTemplate, Message: "WorkflowTemplate nowhere does not exist"})
 		}, want: []string{
 			"Triggered by build b1",
 			"waits for its template to exist: WorkflowTemplate nowhere does not exist; the stage ends as Error at TIME if it is still missing (TEMPLATE_WAIT)",
-			"$ kubectl penstock cancel cdpipeline/web --build b1 -n default",
+			"$ kubectl penstock cancel run 1 -n default",
 		}},
 		"its stage failed": {family: web(given.WithPre), happen: func(t *testing.T, s *store.Store, family given.Family) {
 			move(t, s, claim(t, s, "w", 1)[0], store.StatusFailed, "Error (exit code 1)")
@@ -170,7 +170,7 @@ func TestAnExplanationSaysWhyAPipelineIsAsItIs(t *testing.T) {
 		}, want: []string{
 			"Triggered by build b1", "so far: stage PRE ended as Failed (Workflow W): WorkflowFailed: Error (exit code 1)",
 			"so far: stage DEPLOY ended as Cancelled: StageBeforeFailed: the stage before did not succeed", "so far: run 1 ended as Failed at TIME",
-			"$ kubectl penstock retry cdpipeline/web --build b1 -n default",
+			"$ kubectl penstock retry run 1 -n default",
 		}},
 		"its Workflow could not be made": {family: web(), happen: func(t *testing.T, s *store.Store, family given.Family) {
 			task := claim(t, s, "w", 1)[0]
@@ -178,27 +178,27 @@ func TestAnExplanationSaysWhyAPipelineIsAsItIs(t *testing.T) {
 			followAll(t, s, family)
 		}, want: []string{
 			"Triggered by build b1", "so far: stage DEPLOY ended as Error: WorkflowInvalid: spec.entrypoint is required", "so far: run 1 ended as Error at TIME",
-			"$ kubectl penstock retry cdpipeline/web --build b1 -n default",
+			"$ kubectl penstock retry run 1 -n default",
 		}},
 		"it is tried again": {family: web(given.WithRetries(2, time.Hour)), happen: func(t *testing.T, s *store.Store, family given.Family) {
 			move(t, s, claim(t, s, "w", 1)[0], store.StatusFailed, "Error (exit code 1)")
 			followAll(t, s, family)
 		}, want: []string{
 			"Triggered by build b1", "waits for the next attempt: attempt 2 begins at TIME; attempt 1: Error (exit code 1)",
-			"$ kubectl penstock cancel cdpipeline/web --build b1 -n default",
+			"$ kubectl penstock cancel run 1 -n default",
 		}},
 		"somebody cancelled it": {family: web(), happen: func(t *testing.T, s *store.Store, family given.Family) {
 			cancelRun(t, s, family)
 			followAll(t, s, family)
 		}, want: []string{
 			"Triggered by build b1", "so far: stage DEPLOY ended as Cancelled: cancelled by somebody: not now", "so far: run 1 ended as Cancelled at TIME",
-			"$ kubectl penstock retry cdpipeline/web --build b1 -n default",
+			"$ kubectl penstock retry run 1 -n default",
 		}},
 		"somebody has its Workflow stopped": {family: web(), happen: func(t *testing.T, s *store.Store, family given.Family) {
 			observe(t, s, claim(t, s, "w", 1)[0], store.StatusRunning)
 			cancelRun(t, s, family)
 		}, want: []string{
-			"Triggered by build b1", "so far: stage DEPLOY runs (Workflow W)", "so far: it is being stopped", "$ kubectl penstock cancel cdpipeline/web --build b1 -n default",
+			"Triggered by build b1", "so far: stage DEPLOY runs (Workflow W)", "so far: it is being stopped", "$ kubectl penstock cancel run 1 -n default",
 		}},
 		"no Argo takes its Workflow up": {family: web(), happen: func(t *testing.T, s *store.Store, _ given.Family) {
 			task := claim(t, s, "w", 1)[0]
@@ -207,7 +207,7 @@ func TestAnExplanationSaysWhyAPipelineIsAsItIs(t *testing.T) {
 			require.NoError(t, err)
 		}, want: []string{
 			"Triggered by build b1", "so far: stage DEPLOY has a Workflow that has not begun (Workflow W)",
-			"waits for an Argo controller to take the Workflow up: nobody took it up", "$ kubectl penstock cancel cdpipeline/web --build b1 -n default",
+			"waits for an Argo controller to take the Workflow up: nobody took it up", "$ kubectl penstock cancel run 1 -n default",
 		}},
 	} {
 		t.Run(sentence, func(t *testing.T) {
@@ -247,7 +247,7 @@ func TestAnExplanationTellsOfOtherBuildsAndPipelines(t *testing.T) {
 				"Triggered by build b3",
 				"waits for the turn of another build to end: build b1 has its turn in this pipeline: this one goes on by itself when that has ended; " +
 					"its run 1 is at stage PRE, Running; 1 build waits before this one",
-				"$ kubectl penstock cancel cdpipeline/web --build b1 -n default", "$ kubectl penstock cancel cdpipeline/web --build b3 -n default",
+				"$ kubectl penstock cancel cdpipeline/web --build b1 -n default", "$ kubectl penstock cancel run 3 -n default",
 			},
 		},
 		"a newer build came while it waited": {
@@ -494,7 +494,7 @@ func TestAnExplanationOfAPipelineIsAboutTheLastBuild(t *testing.T) {
 	ended(t, s, family, store.StatusSucceeded, 1)
 	plannedBuild(t, s, builtAt("b2", 2), given.Artifacts(1), family)
 	_, lines = explained("web")
-	require.Equal(t, []string{"Triggered by build b2", "waits for a slot: 5 of 5 are in use; it is the next", "$ kubectl penstock cancel cdpipeline/web --build b2 -n default"}, lines)
+	require.Equal(t, []string{"Triggered by build b2", "waits for a slot: 5 of 5 are in use; it is the next", "$ kubectl penstock cancel run 4 -n default"}, lines)
 	standing, _ = explained("held")
 	require.Equal(t, "CdPipeline held hangs below CiPipeline ci; spec.hold is true: runs are planned, and wait until it is false", standing)
 	alive(t, s, func(state *store.WorkerState, _ *store.LaneState) {

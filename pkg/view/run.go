@@ -72,7 +72,7 @@ func (v *View) runs(ctx context.Context, ids []int64) (runs []rest.Run, namespac
 	if err != nil {
 		return nil, nil, fmt.Errorf("read runs: %w", err)
 	}
-	stages, err := v.stages(ctx, ids)
+	stages, clusters, err := v.stages(ctx, ids)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -80,25 +80,27 @@ func (v *View) runs(ctx context.Context, ids []int64) (runs []rest.Run, namespac
 		namespaces = append(namespaces, row.Namespace)
 		runs = append(runs, rest.Run{
 			ID: row.ID, Number: row.Run, Pipeline: row.Pipeline, Build: row.BuildName, Image: row.Image, Digest: row.Digest,
-			Artifacts: row.Artifacts, Cause: row.Cause, Actor: row.Actor, Outcome: row.Outcome,
+			Artifacts: row.Artifacts, Cluster: clusters[row.ID], Cause: row.Cause, Actor: row.Actor, Outcome: row.Outcome,
 			Stages: append([]rest.Stage{}, stages[row.ID]...), CreatedAt: when(row.CreatedAt), FinishedAt: at(row.FinishedAt),
 		})
 	}
 	return runs, namespaces, nil
 }
 
-func (v *View) stages(ctx context.Context, runs []int64) (map[int64][]rest.Stage, error) {
+// stages returns the stages of runs, and the clusters that they are in: all of a run are in one.
+func (v *View) stages(ctx context.Context, runs []int64) (stages map[int64][]rest.Stage, clusters map[int64]string, err error) {
 	rows, err := v.queries.ViewStages(ctx, runs)
 	if err != nil {
-		return nil, fmt.Errorf("read stages: %w", err)
+		return nil, nil, fmt.Errorf("read stages: %w", err)
 	}
-	stages := map[int64][]rest.Stage{}
+	stages, clusters = map[int64][]rest.Stage{}, map[int64]string{}
 	for _, row := range rows {
+		clusters[row.CdWorkflowID] = row.Cluster
 		stages[row.CdWorkflowID] = append(stages[row.CdWorkflowID], rest.Stage{
 			Stage: row.Stage, Attempt: row.Attempt, State: row.Status, Reason: row.Reason, Message: row.Message, ResumedBy: row.ResumedBy,
 			WorkflowName: row.WorkflowName, WorkflowUID: row.WorkflowUid,
 			QueuedAt: at(row.QueuedAt), SubmittedAt: at(row.SubmittedAt), StartedAt: at(row.StartedAt), FinishedAt: at(row.FinishedAt),
 		})
 	}
-	return stages, nil
+	return stages, clusters, nil
 }

@@ -20,9 +20,12 @@ type ExplainBuildInput struct {
 	Paging
 
 	Name string `path:"name" maxLength:"253" doc:"Name of the CiBuild."`
+
+	gate gate
 }
 
 func (in *ExplainBuildInput) allow(ctx context.Context, gate gate) error {
+	in.gate = gate
 	return gate.require(ctx,
 		rights.Need{Verb: "get", Resource: "cibuilds", Namespace: in.Namespace, Name: in.Name},
 		rights.Need{Verb: "list", Resource: "decisions", Namespace: in.Namespace},
@@ -51,6 +54,9 @@ func answerExplainBuild(ctx context.Context, b *Backend, in *ExplainBuildInput) 
 	}
 	if page.UID != "" && page.UID != build.Build.UID {
 		return nil, decodeCursor("-", nil) // another build has the name now: the cursor is of no use
+	}
+	if err := in.gate.hideHoldersOf(ctx, in.Namespace, append(pipelines, explain.Facts{Controller: build.Controller})); err != nil {
+		return nil, err
 	}
 	summary, commands := explain.Build(build)
 	explained := &rest.BuildExplanation{

@@ -19,9 +19,12 @@ type ExplainPipelineInput struct {
 	InNamespace
 
 	Name string `path:"name" maxLength:"253" doc:"Name of the CdPipeline."`
+
+	gate gate
 }
 
 func (in *ExplainPipelineInput) allow(ctx context.Context, gate gate) error {
+	in.gate = gate
 	return gate.require(ctx,
 		rights.Need{Verb: "get", Resource: "cdpipelines", Namespace: in.Namespace, Name: in.Name},
 		rights.Need{Verb: "list", Resource: "decisions", Namespace: in.Namespace},
@@ -39,6 +42,9 @@ func explainPipeline(api huma.API, b *Backend) {
 			return nil, problem.New(http.StatusNotFound, explain.UnknownPipeline(in.Namespace, in.Name))
 		}
 		if err != nil {
+			return nil, err
+		}
+		if err := in.gate.hideHoldersOf(ctx, in.Namespace, pipelines); err != nil {
 			return nil, err
 		}
 		return &rest.PipelineExplanations{

@@ -19,9 +19,12 @@ type ExplainRunInput struct {
 	InNamespace
 
 	ID int64 `path:"id" minimum:"1" doc:"Number of the run."`
+
+	gate gate
 }
 
 func (in *ExplainRunInput) allow(ctx context.Context, gate gate) error {
+	in.gate = gate
 	return gate.require(ctx,
 		rights.Need{Verb: "get", Resource: "runs", Namespace: in.Namespace},
 		rights.Need{Verb: "list", Resource: "decisions", Namespace: in.Namespace})
@@ -38,6 +41,9 @@ func explainRun(api huma.API, b *Backend) {
 			return nil, problem.New(http.StatusNotFound, explain.UnknownRun(in.Namespace, in.ID, last))
 		}
 		if err != nil {
+			return nil, err
+		}
+		if err := in.gate.hideHolders(ctx, in.Namespace, facts.Controller); err != nil {
 			return nil, err
 		}
 		explained := explain.Pipeline(facts)

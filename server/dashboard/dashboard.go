@@ -88,7 +88,7 @@ func (d *Dashboard) routes() {
 // the page for paths that do not exist: next answers programs.
 func (d *Dashboard) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		inner := d.within(r)
+		inner := d.Within(r)
 		_, pattern := d.mux.Handler(inner)
 		switch {
 		case pattern != "":
@@ -114,8 +114,8 @@ func (d *Dashboard) notFound(w http.ResponseWriter, r *http.Request) {
 	d.fail(w, r, name, noPage)
 }
 
-// within returns the request as it is without the base path, which a proxy may have stripped.
-func (d *Dashboard) within(r *http.Request) *http.Request {
+// Within returns the request as it is without the base path, which a proxy may have stripped.
+func (d *Dashboard) Within(r *http.Request) *http.Request {
 	inner := r.WithContext(r.Context())
 	base := d.config.BasePath
 	if base == "/" {

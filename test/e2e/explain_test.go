@@ -84,9 +84,9 @@ func TestExplanationsAreTrueOfWhatTheControllerDoes(t *testing.T) {
 	w.Succeed("app-1")
 	for pipeline, words := range map[string][]string{
 		"web":         {"Triggered by build app-1", "stage DEPLOY ended as Succeeded (Workflow web-deploy-", "ended as Succeeded at "},
-		"fails":       {"stage DEPLOY ended as Failed", "WorkflowFailed", "kubectl penstock retry cdpipeline/fails --build app-1 -n " + w.Namespace},
-		"runs":        {"stage DEPLOY runs (Workflow runs-deploy-", "kubectl penstock cancel cdpipeline/runs --build app-1"},
-		"approve":     {"stage PRE ended as Succeeded", "waits for a person", ", since ", "kubectl penstock resume approve --build app-1 --stage DEPLOY"},
+		"fails":       {"stage DEPLOY ended as Failed", "WorkflowFailed", "kubectl penstock retry run "},
+		"runs":        {"stage DEPLOY runs (Workflow runs-deploy-", "kubectl penstock cancel run "},
+		"approve":     {"stage PRE ended as Succeeded", "waits for a person", ", since ", "kubectl penstock resume run ", " --stage DEPLOY -n " + w.Namespace},
 		"held":        {"waits for spec.hold to be false", "kubectl penstock release held"},
 		"suspended":   {"Skipped, Suspended: spec.suspend is true", "kubectl patch cdpipeline suspended"},
 		"filtered":    {"Skipped, FilteredOut: spec.filter is false: false"},

@@ -20,7 +20,7 @@ func TestAFreezeHoldsWhatComesAndNamesItsReason(t *testing.T) {
 	stagesAre(w, "web", "app-1", "DEPLOY Held/Freeze")
 	stagesAre(w, "api", "app-1", "DEPLOY Held/Freeze")
 	w.KubectlTells("describe cibuild app-1", "2 runs wait for the freeze to end")
-	newExplainer(t, w).saysOf("app-1", "web", "waits for the freeze to end: deployments are frozen: stock-taking;", "kubectl penstock resume web --build app-1 --stage DEPLOY --reason TEXT")
+	newExplainer(t, w).saysOf("app-1", "web", "waits for the freeze to end: deployments are frozen: stock-taking;", "kubectl penstock resume run ", " --stage DEPLOY --reason TEXT")
 	w.KubectlTells("describe cdpipeline web", "deployments are frozen: stock-taking; wait until the setting FREEZE is taken away, or create a RunRequest with action Resume")
 	w.Create(given.RunRequest("urgent", v1alpha1.ActionResume, given.OfPipeline("api"), given.OfBuild("app-1"), given.BecauseOf("a leak")))
 	runsAre(t, w, "api", "app-1 Succeeded")

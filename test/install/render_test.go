@@ -1,6 +1,8 @@
 package install
 
 import (
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -88,6 +90,69 @@ func TestAReleaseWithRolesAloneHasNothingClusterWide(t *testing.T) {
 		require.NotEmpty(t, object.GetNamespace(), identity(object))
 		require.NotContains(t, object.GetKind(), "Cluster")
 	}
+}
+
+func TestEveryFileOfTheAdmissionPoliciesIsRendered(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob(filepath.Join(chart, "files", "admission", "*.yaml"))
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	rendered := map[string]bool{}
+	for _, object := range (rendering{}).objects(t) {
+		rendered[identity(object)] = true
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		for _, object := range objectsIn(t, string(text)) {
+			require.True(t, rendered[identity(object)], "%s has %s", filepath.Base(file), identity(object))
+		}
+	}
+}
+
+func TestTheServerKnowsUnderWhichPathItsIngressIs(t *testing.T) {
+	t.Parallel()
+	for sentence, tc := range map[string]struct {
+		set  []string
+		want map[string]string
+	}{
+		"without a path there is none": {nil, map[string]string{"SERVER_URL": "https://penstock.example.com"}},
+		"a path is part of the URL": {
+			[]string{"server.ingress.path=/penstock"}, map[string]string{"SERVER_URL": "https://penstock.example.com/penstock", "DASHBOARD_BASE_PATH": "/penstock"},
+		},
+		"a variable of the user's goes first": {
+			[]string{"server.ingress.path=/penstock/", "server.env.DASHBOARD_BASE_PATH=/tools", "server.url=https://example.com/tools"},
+			map[string]string{"SERVER_URL": "https://example.com/tools", "DASHBOARD_BASE_PATH": "/tools"},
+		},
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			t.Parallel()
+			set := append([]string{"server.ingress.enabled=true", "server.ingress.host=penstock.example.com"}, tc.set...)
+			found := map[string]string{}
+			for _, object := range (rendering{set: set}).objects(t) {
+				if object.GetKind() == "Deployment" && object.GetName() == "penstock-server" {
+					found = environmentOf(t, object)
+				}
+			}
+			require.Equal(t, tc.want, found)
+		})
+	}
+}
+
+// environmentOf are the variables of a Deployment that tell where it is reached.
+func environmentOf(t *testing.T, deployment *unstructured.Unstructured) map[string]string {
+	t.Helper()
+	containers, _, err := unstructured.NestedSlice(deployment.Object, "spec", "template", "spec", "containers")
+	require.NoError(t, err)
+	found := map[string]string{}
+	for _, variable := range containers[0].(map[string]any)["env"].([]any) {
+		one := variable.(map[string]any)
+		if name := one["name"].(string); name == "SERVER_URL" || name == "DASHBOARD_BASE_PATH" {
+			require.NotContains(t, found, name, "set once")
+			found[name] = one["value"].(string)
+		}
+	}
+	return found
 }
 
 func TestEveryObjectHasTheLabelsOfItsRelease(t *testing.T) {

@@ -1219,7 +1219,7 @@ func (q *Queries) ViewRuns(ctx context.Context, ids []int64) ([]ViewRunsRow, err
 
 const viewStages = `-- name: ViewStages :many
 SELECT r.cd_workflow_id, r.stage, r.attempt, COALESCE(r.resumed_by, '')::text AS resumed_by, t.status, t.reason, t.message, t.workflow_name, t.workflow_uid,
-       t.queued_at, t.submitted_at, t.started_at, t.finished_at
+       t.queued_at, t.submitted_at, t.started_at, t.finished_at, t.cluster
 FROM cd_workflow_runner r JOIN task t ON t.id = r.task_id
 WHERE r.cd_workflow_id = ANY($1::bigint[])
 ORDER BY r.cd_workflow_id, r.id
@@ -1239,6 +1239,7 @@ type ViewStagesRow struct {
 	SubmittedAt  pgtype.Timestamptz
 	StartedAt    pgtype.Timestamptz
 	FinishedAt   pgtype.Timestamptz
+	Cluster      string
 }
 
 func (q *Queries) ViewStages(ctx context.Context, runIds []int64) ([]ViewStagesRow, error) {
@@ -1264,6 +1265,7 @@ func (q *Queries) ViewStages(ctx context.Context, runIds []int64) ([]ViewStagesR
 			&i.SubmittedAt,
 			&i.StartedAt,
 			&i.FinishedAt,
+			&i.Cluster,
 		); err != nil {
 			return nil, err
 		}

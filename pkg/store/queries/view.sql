@@ -148,7 +148,7 @@ ORDER BY w.id;
 
 -- name: ViewStages :many
 SELECT r.cd_workflow_id, r.stage, r.attempt, COALESCE(r.resumed_by, '')::text AS resumed_by, t.status, t.reason, t.message, t.workflow_name, t.workflow_uid,
-       t.queued_at, t.submitted_at, t.started_at, t.finished_at
+       t.queued_at, t.submitted_at, t.started_at, t.finished_at, t.cluster
 FROM cd_workflow_runner r JOIN task t ON t.id = r.task_id
 WHERE r.cd_workflow_id = ANY(@run_ids::bigint[])
 ORDER BY r.cd_workflow_id, r.id;

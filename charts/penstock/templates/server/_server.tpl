@@ -6,7 +6,7 @@ and signs a certificate for the host of any other.
 {{- if .Values.server.url -}}
 {{- .Values.server.url -}}
 {{- else if .Values.server.ingress.enabled -}}
-{{- printf "https://%s" .Values.server.ingress.host -}}
+{{- printf "https://%s%s" .Values.server.ingress.host (trimSuffix "/" .Values.server.ingress.path) -}}
 {{- else if ne (include "penstock.fullname" .) "penstock" -}}
 {{- printf "https://%s-server.%s.svc" (include "penstock.fullname" .) .Release.Namespace -}}
 {{- end -}}
