@@ -99,12 +99,28 @@ func (p *caller) request(ctx context.Context, spec v1alpha1.RunRequestSpec) (*v1
 		ObjectMeta: metav1.ObjectMeta{Namespace: p.namespace, GenerateName: aboutOf(spec) + "-" + strings.ToLower(string(spec.Action)) + "-"},
 		Spec:       spec,
 	}
-	if err := p.cluster.Create(ctx, request); err != nil {
+	creating, end := outliving(ctx, interruptWait)
+	defer end()
+	if err := p.cluster.Create(creating, request); err != nil {
 		return nil, withRole(fmt.Errorf("create a RunRequest: %w", err), "RunRequests", roleFor(spec))
 	}
 	err := p.await(ctx, request)
 	request.TypeMeta = metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion.String(), Kind: "RunRequest"} // the answer has none
 	return request, err
+}
+
+// interruptWait is how long the answer to a create is waited for that somebody has interrupted.
+const interruptWait = 5 * time.Second
+
+// outliving returns a context that ends so long after ctx: what was asked for may have been done,
+// and only the answer tells.
+func outliving(ctx context.Context, wait time.Duration) (context.Context, func()) {
+	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(wait, cancel) })
+	return longer, func() {
+		stop()
+		cancel()
+	}
 }
 
 // aboutOf is the name of the object that a request is about.
