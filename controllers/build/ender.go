@@ -196,7 +196,7 @@ func (e *Ender) artifacts(ctx context.Context, done store.EndedBuild) ([]v1alpha
 	}
 	artifacts, err := argo.Artifacts(argo.GlobalOutputs(workflow), names)
 	if err != nil {
-		return nil, &problem{v1alpha1.ReasonNoArtifacts, err.Error()}, nil //nolint:nilerr // it is the build's
+		return nil, &problem{v1alpha1.ReasonNoArtifacts, err.Error()}, nil
 	}
 	return artifacts, nil, nil
 }
