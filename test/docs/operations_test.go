@@ -27,7 +27,7 @@ const (
 	// root is the repository's.
 	root = "../.."
 	// patience bounds one command.
-	patience = 30 * time.Second
+	patience = 2 * time.Minute
 	// password is the one on the page.
 	password = "choose-another"
 )
