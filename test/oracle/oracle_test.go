@@ -512,10 +512,8 @@ func TestCheckFailsATestThatItCannotJudge(t *testing.T) {
 func TestQuiesceWaitsForTheLastRow(t *testing.T) {
 	t.Parallel()
 	s := newScene(t)
-	short, cancel := context.WithTimeout(t.Context(), 2*time.Second)
-	defer cancel()
-	require.ErrorContains(t, oracle.Quiesce(short, s.store.Pool()), "1 tasks are still under way")
-	over, end := context.WithTimeout(t.Context(), 2*time.Second)
+	require.ErrorContains(t, s.leftToQuiesce(), "1 tasks are still under way")
+	over, end := context.WithTimeout(t.Context(), 10*time.Second)
 	defer end()
 	require.ErrorContains(t, oracle.TakenUp(over, s.store.Pool()), "1 tasks are still under way")
 
@@ -535,27 +533,64 @@ func TestQuiesceWaitsForTheLastRow(t *testing.T) {
 	require.NoError(t, <-done)
 }
 
+func TestALookThatIsInterruptedHidesNothing(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	s.execute("UPDATE task SET status = 'Running' WHERE status = 'Pending'")
+	cluster := s.cluster(given.CiPipeline(given.CI), ended("b2", v1alpha1.BuildFailed))
+	ctx, cancel := context.WithCancel(t.Context())
+	second := interrupted{Reader: cluster, after: 1, interrupt: cancel}
+	err := oracle.Quiesce(ctx, s.store.Pool(), &second)
+	require.ErrorContains(t, err, "1 builds are not planned")
+	require.ErrorIs(t, err, context.Canceled)
+	require.Greater(t, second.lists, second.after, "the second look was interrupted")
+}
+
+// interrupted ends the context of whoever lists builds again after some lists.
+type interrupted struct {
+	client.Reader
+	after, lists int
+	interrupt    context.CancelFunc
+}
+
+func (i *interrupted) List(ctx context.Context, list client.ObjectList, options ...client.ListOption) error {
+	if _, builds := list.(*v1alpha1.CiBuildList); builds {
+		if i.lists++; i.lists > i.after {
+			i.interrupt()
+			return ctx.Err()
+		}
+	}
+	return i.Reader.List(ctx, list, options...)
+}
+
+// leftToQuiesce looks once, and returns the error that names what is left.
+func (s *scene) leftToQuiesce(clusters ...client.Reader) error {
+	ctx, cancel := context.WithTimeout(s.Context(), time.Minute)
+	defer cancel()
+	return oracle.QuiesceTelling(ctx, func(string) { cancel() }, oracle.World{Database: s.store.Pool(), Clusters: clusters})
+}
+
 func TestQuiesceWaitsForTheLastPlanAndItsStatus(t *testing.T) {
 	t.Parallel()
 	s := newScene(t)
 	s.execute("UPDATE task SET status = 'Running' WHERE status = 'Pending'")
 	build := ended("b2", v1alpha1.BuildFailed)
 	cluster := s.cluster(given.CiPipeline(given.CI), build)
-	within := func(patience time.Duration, clusters ...client.Reader) error {
-		ctx, cancel := context.WithTimeout(t.Context(), patience)
+	quiesce := func(clusters ...client.Reader) error {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		return oracle.Quiesce(ctx, s.store.Pool(), clusters...)
 	}
-	require.ErrorContains(t, within(200*time.Millisecond, cluster), "1 builds are not planned")
-	require.NoError(t, within(time.Minute), "without an API server the rows alone count")
+	require.ErrorContains(t, s.leftToQuiesce(cluster), "1 builds are not planned")
+	require.NoError(t, quiesce(), "without an API server the rows alone count")
 
 	planned, err := s.store.Plan(t.Context(), store.BuildPlan{Build: given.Build("b2")})
 	require.NoError(t, err)
 	require.True(t, planned)
-	require.ErrorContains(t, within(2*time.Second, cluster), "1 statuses are behind the rows: I7: CiBuild b2 tells nothing of its runs")
+	require.ErrorContains(t, s.leftToQuiesce(cluster), "1 statuses are behind the rows: I7: CiBuild b2 tells nothing of its runs")
 
 	done := make(chan error, 1)
-	go func() { done <- within(time.Minute, cluster) }()
+	go func() { done <- quiesce(cluster) }()
 	require.NoError(t, cluster.Get(t.Context(), client.ObjectKeyFromObject(build), build))
 	build.Status = truth()
 	build.Status.Phase, build.Status.Triggers = v1alpha1.BuildFailed, &v1alpha1.TriggerSummary{Progress: "0/0"}
