@@ -3,7 +3,9 @@ package docs
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -22,11 +24,15 @@ func TestEveryCommandOfTheInstallPageRuns(t *testing.T) {
 
 	r := newReader(t, "install.md")
 	r.useHelm(t, cluster)
+	r.patience = 2 * time.Minute // it deletes a whole installation, and waits until its namespace is gone
 	left := 0
 	for _, command := range commandsOf(t, r.text(t)) {
 		if command.notRun != "" {
 			left++
 			continue
+		}
+		if strings.Contains(command.text, "delete") {
+			requireServed(t, cluster)
 		}
 		r.run(t, command)
 	}
@@ -34,6 +40,25 @@ func TestEveryCommandOfTheInstallPageRuns(t *testing.T) {
 	names, err := cluster.Kubectl(t.Context(), "get", "crd,clusterrole,clusterrolebinding,validatingadmissionpolicy", "-o", "name")
 	require.NoError(t, err)
 	require.NotContains(t, names, "penstock", "nothing is left")
+}
+
+// requireServed waits until the API server lists every kind of Penstock. No reader is as fast as
+// the test: where a CRD is deleted before its storage is ready, the API server asks for the objects
+// that are left again and again, ever later ("storage is (re)initializing").
+func requireServed(t *testing.T, cluster *env.Environment) {
+	t.Helper()
+	names, err := cluster.Kubectl(t.Context(), "get", "crd", "-o", "name")
+	require.NoError(t, err)
+	for _, name := range strings.Fields(names) {
+		kind := strings.TrimPrefix(name, "customresourcedefinition.apiextensions.k8s.io/")
+		if !strings.HasSuffix(kind, ".penstock.dev") {
+			continue
+		}
+		require.Eventually(t, func() bool {
+			_, err := cluster.Kubectl(t.Context(), "get", kind, "-A")
+			return err == nil
+		}, patience, 100*time.Millisecond, "%s can't be listed", kind)
+	}
 }
 
 // useHelm has the reader's commands run against the cluster, with the tools and the Makefile of

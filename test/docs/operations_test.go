@@ -26,8 +26,8 @@ import (
 const (
 	// root is the repository's.
 	root = "../.."
-	// patience bounds one command.
-	patience = 2 * time.Minute
+	// patience bounds one command, where its page says nothing else.
+	patience = 30 * time.Second
 	// password is the one on the page.
 	password = "choose-another"
 )
@@ -43,6 +43,7 @@ type reader struct {
 	environment []string
 	adminURL    string
 	databaseURL string
+	patience    time.Duration
 }
 
 func TestEveryCommandOfTheOperationsPageRuns(t *testing.T) {
@@ -80,7 +81,7 @@ func newReader(t *testing.T, page string) *reader {
 	require.NoError(t, err)
 	database := *admin
 	database.User, database.Path = url.UserPassword("penstock", password), "/penstock"
-	r := &reader{page: page, dir: t.TempDir(), adminURL: admin.String(), databaseURL: database.String()}
+	r := &reader{page: page, dir: t.TempDir(), adminURL: admin.String(), databaseURL: database.String(), patience: patience}
 	bin, err := filepath.Abs(filepath.Join(root, "bin"))
 	require.NoError(t, err)
 	r.environment = append(os.Environ(),
@@ -123,7 +124,7 @@ func (r *reader) install(t *testing.T) {
 // run fails the test unless the command succeeds.
 func (r *reader) run(t *testing.T, c command) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), r.patience)
 	defer cancel()
 	if c.language == "sql" {
 		r.execute(ctx, t, c.text)
