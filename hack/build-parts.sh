@@ -127,11 +127,10 @@ install_chromium() {
   env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install chromium fonts-dejavu-core >/dev/null
 }
 
-# ensure_chromium: the tests of the dashboard look at it with a browser, and skip themselves
-# where none can be had.
+# ensure_chromium: the tests of the dashboard look at it with a browser, and fail without one.
 ensure_chromium() {
   if ! command -v "${CHROMIUM:-chromium}" chromium-browser google-chrome >/dev/null && [[ $(id -u) == 0 ]] && command -v apt-get >/dev/null; then
-    install_chromium || say "chromium: can't be installed; the tests of the dashboard in a browser skip themselves"
+    install_chromium || say "chromium: can't be installed; the tests of the dashboard will fail"
   fi
 }
 

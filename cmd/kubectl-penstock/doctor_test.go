@@ -85,7 +85,7 @@ func TestDoctorNamesWhatIsWrong(t *testing.T) {
 		"no controller":               {found["controller"], doctor.Fail, "no pod of the controller is in namespace " + s.namespace},
 		"a controller that is no pod": {asked["controller"], doctor.OK, "it answers at " + unready.URL},
 		"a pod that is not ready":     {unscheduled["controller"], doctor.Fail, "none of the 1 pods of the controller is ready"},
-		"nobody leads":                {found["leader"], doctor.Fail, "nobody leads: penstock-a_1 renewed the Lease "},
+		"nobody leads":                {found["leader"], doctor.Fail, "nobody leads: penstock-a_1 renewed the Lease 1h0m"},
 		"rights":                      {found["controller's rights"], doctor.Fail, "Penstock's service account may not create events"},
 		"no server":                   {found["server"], doctor.Fail, "find penstock server by the ConfigMap"},
 		"a refused value":             {found["settings"], doctor.Warn, `KUBE_API_QPS="fast": must be a whole number`},

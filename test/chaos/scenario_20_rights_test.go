@@ -31,7 +31,6 @@ import (
 // spared are rights that this run does not need, each with its reason. The right to
 // list what is watched is another: it is used where the API server streams no lists.
 var spared = map[string]string{
-	"/namespaces get":            "by runs in another cluster, which scenario 37 has",
 	"events.k8s.io/events patch": "of an event that is told again within minutes",
 	"/events patch":              "the same, of the Lease",
 }
@@ -77,13 +76,20 @@ func buildsAndWebhooks(t *testing.T, w *world.World) {
 	})
 }
 
+// namesHome has a run be refused whose pipeline names Penstock's own cluster as another one.
+func namesHome(w *world.World) {
+	w.KubectlTells("describe cdpipeline named-home", "LaneShut", "it is the cluster that Penstock runs in: leave clusterRef out of the pipelines")
+	w.Patch(&v1alpha1.CdPipeline{}, "named-home", `{"spec":{"suspend":true}}`)
+	w.RowsAre(1, "Cancelled")
+}
+
 func TestTheGrantedRightsAreEnoughAndAllOfThemAreUsed(t *testing.T) {
 	quiet, err := env.Start(t.Context(), env.Options{Audit: true})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, quiet.Stop()) })
 	w := world.New(t, world.Options{Environment: quiet, Settings: []string{"LEADER_ELECT=true", "TEMPLATE_WAIT=1s"}})
 	w.Create(given.CiPipeline(given.CI), given.CiBuild("b1"), given.CdPipeline("fine"), given.CdPipeline("nobodys", given.BelowCd("nobody")),
-		given.CdPipeline("no-template", given.Runs("nowhere")), given.CdPipeline("no-cluster-template", given.Runs("nowhere"), clusterScope),
+		given.CdPipeline("named-home", given.RunsIn("elsewhere")), given.CdPipeline("no-template", given.Runs("nowhere")), given.CdPipeline("no-cluster-template", given.Runs("nowhere"), clusterScope),
 		given.CiPipeline("asleep", func(ci *v1alpha1.CiPipeline) {
 			ci.Spec.Suspend, ci.Spec.BuildHistory = true, &v1alpha1.BuildHistory{}
 		}), given.CiBuild("b2", given.BuildOf("asleep")))
@@ -111,6 +117,7 @@ func TestTheGrantedRightsAreEnoughAndAllOfThemAreUsed(t *testing.T) {
 		return w.Cluster.Get(ctx, client.ObjectKeyFromObject(request), request) == nil && request.Status.Phase == v1alpha1.RequestRefused
 	})
 	buildsAndWebhooks(t, w)
+	namesHome(w)
 	w.Eventually("a probed cluster", func(ctx context.Context) bool {
 		var cluster v1alpha1.TargetCluster
 		return w.Everywhere.Get(ctx, client.ObjectKey{Name: "elsewhere"}, &cluster) == nil && cluster.Status.Phase == v1alpha1.ClusterHealthy
