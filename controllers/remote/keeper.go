@@ -32,6 +32,7 @@ type keeper struct {
 	again   loop.Signal
 	site    atomic.Pointer[site]
 	shut    atomic.Pointer[store.ClusterLane] // why nothing is triggered; nil while the lane is open
+	rowOpen bool                              // whether the row says that the lane is open; only run and what it waits for touch it
 
 	rights map[string]right // by namespace; only serve and what it waits for touch it
 
@@ -118,20 +119,24 @@ func (k *keeper) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	select {
+	case <-k.again.C(): // those that it told of are among what is read now
+	default:
+	}
+	wanted := k.watched()
+	namespaces, err := k.permitted(ctx, reached, wanted)
+	if err != nil {
+		return err
+	}
+	if len(wanted) > 0 && len(namespaces) == 0 {
+		return &shutError{forbidden(k.cluster, wanted)}
+	}
 	lane, err := k.open(ctx, reached)
 	if err != nil {
 		return err
 	}
 	if !lane.IsOpen() {
 		return &shutError{lane}
-	}
-	select {
-	case <-k.again.C(): // those that it told of are among what is read now
-	default:
-	}
-	namespaces, err := k.permitted(ctx, reached, k.watched())
-	if err != nil {
-		return err
 	}
 	if len(namespaces) == 0 {
 		k.opened()
@@ -191,7 +196,9 @@ func (k *keeper) open(ctx context.Context, reached *fleet.Client) (store.Cluster
 	if err != nil {
 		return store.ClusterLane{}, fmt.Errorf("find the UID of Penstock's own cluster: %w", err)
 	}
-	return k.Rows.OpenLane(ctx, k.cluster, uid, home)
+	lane, err := k.Rows.OpenLane(ctx, k.cluster, uid, home)
+	k.rowOpen = err != nil || lane.IsOpen() // after an error nobody knows
+	return lane, err
 }
 
 // watch returns when the site must end: its cluster does not answer any more, is another, or is
@@ -265,7 +272,7 @@ func (e *shutError) Error() string { return e.lane.Message }
 func (k *keeper) note(ctx context.Context, err error) {
 	lane := laneOf(k.cluster, err)
 	before := k.shut.Load()
-	if before != nil && before.Reason == lane.Reason && before.Message == lane.Message {
+	if !k.rowOpen && before != nil && before.Reason == lane.Reason && before.Message == lane.Message {
 		return
 	}
 	lane.Since = time.Now()
@@ -276,6 +283,7 @@ func (k *keeper) note(ctx context.Context, err error) {
 		k.Log.Error(err, "shut lane not recorded, will retry", "cluster", k.cluster)
 		return
 	}
+	k.rowOpen = false
 	k.shut.Store(&lane)
 	if before == nil || before.Reason != lane.Reason {
 		k.Log.Info("nothing is triggered in the cluster for now", "cluster", k.cluster, "reason", lane.Reason, "message", lane.Message)

@@ -3,12 +3,16 @@ package remote
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
+	"github.com/penstock-cd/penstock/api/v1alpha1"
 	"github.com/penstock-cd/penstock/pkg/bounded"
 	"github.com/penstock-cd/penstock/pkg/fleet"
+	"github.com/penstock-cd/penstock/pkg/store"
 )
 
 const (
@@ -49,6 +53,12 @@ func (k *keeper) permitted(ctx context.Context, reached *fleet.Client, namespace
 		}
 	}
 	return permitted, nil
+}
+
+// forbidden is the lane of a cluster where Penstock may follow Workflows in none of the namespaces.
+func forbidden(cluster string, namespaces []string) store.ClusterLane {
+	return store.ClusterLane{Cluster: cluster, Reason: v1alpha1.ReasonForbidden, Message: fmt.Sprintf(
+		"Penstock may not list Workflows there in namespace %s: apply config/target/runs in the cluster, and bind penstock-target-runs in the namespace", strings.Join(namespaces, ", "))}
 }
 
 // right is whether Workflows of a namespace may be listed, and how long that is believed.

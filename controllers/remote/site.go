@@ -30,19 +30,18 @@ type site struct {
 	access       *access
 	rows         *store.Store
 	reached      *fleet.Client
-	// Each is stopped in the order of the list.
-	dispatchers []*dispatch.Dispatcher
-	stopper     *stop.Stopper
-	tracker     *track.Tracker
-	releaser    *release.Releaser
-	pickup      *pickup.Watcher
-	sweeper     *sweep.Sweeper
-	strays      *loop.Loop
-	ended       time.Time // when it looked for stranded tasks last
-	templates   *argo.Templates
-	lookout     *lookout
-	looks       *loop.Loop
-	isServing   atomic.Bool
+	dispatchers  []*dispatch.Dispatcher
+	stopper      *stop.Stopper
+	tracker      *track.Tracker
+	releaser     *release.Releaser
+	pickup       *pickup.Watcher
+	sweeper      *sweep.Sweeper
+	strays       *loop.Loop
+	ended        time.Time // when it looked for stranded tasks last
+	templates    *argo.Templates
+	lookout      *lookout
+	looks        *loop.Loop
+	isServing    atomic.Bool
 }
 
 // newSite makes the loops of a cluster, none of them running.
@@ -76,7 +75,7 @@ func (s *Sites) newDispatcher(one *site, lane store.Lane) *dispatch.Dispatcher {
 	}
 	dispatcher := dispatch.New(dispatch.Config{
 		Lane: lane, Queue: one.rows, Worker: s.Worker, Submitter: submitter, Limit: inFlight(*s.limits.Load(), lane),
-		Lease: s.Lease, Grace: s.Grace, Busy: func(busy bool) { one.access.bucket.SetBusy(lane.Name(), busy) },
+		Lease: s.Settings.TriggerLease, Grace: s.Settings.ShutdownGracePeriod, Busy: func(busy bool) { one.access.bucket.SetBusy(lane.Name(), busy) },
 		Held: func() {}, Moved: s.Moved, Log: s.Log.WithValues("lane", lane.Name()),
 	})
 	submitter.Admits = dispatcher.Admits
@@ -107,11 +106,11 @@ func (one *site) addFollowing(s *Sites) {
 		Deleted: one.freed, Events: s.Events, Log: log.WithName("track"),
 	})
 	one.pickup = pickup.New(pickup.Config{
-		Rows: one.rows, Cache: one.access.watch, Timeout: s.PickupTimeout, Moved: s.Moved, OnCount: func(int) {}, Log: log.WithName("pickup"),
+		Rows: one.rows, Cache: one.access.watch, Timeout: s.Settings.PickupTimeout, Moved: s.Moved, OnCount: func(int) {}, Log: log.WithName("pickup"),
 	})
 	one.sweeper = sweep.New(sweep.Config{
 		Cache: cached, Live: live, Writer: one.access.others, Events: discard{}, Rows: one.rows, Tracker: one.tracker, Wake: one.wake,
-		Interval: s.SweepInterval, Log: log.WithName("sweep"),
+		Interval: s.Settings.SweepInterval, Log: log.WithName("sweep"),
 	})
 	one.strays = loop.New(loop.Config{
 		Name: "strays", Interval: strayInterval, Log: log,

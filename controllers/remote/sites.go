@@ -93,8 +93,6 @@ type Config struct {
 	// Settings are the limits at the start, and the times.
 	Settings config.Config
 	Log      logr.Logger
-
-	Lease, Grace, PickupTimeout, SweepInterval time.Duration
 }
 
 // Sites runs the loops of other clusters.
@@ -114,8 +112,6 @@ type Sites struct {
 // New returns Sites that do nothing until they are started.
 func New(config Config) *Sites {
 	s := &Sites{Config: config, keepers: map[string]*keeper{}, asked: map[string]time.Time{}}
-	s.Lease, s.Grace = config.Settings.TriggerLease, config.Settings.ShutdownGracePeriod
-	s.PickupTimeout, s.SweepInterval = config.Settings.PickupTimeout, config.Settings.SweepInterval
 	s.limits.Store(fixed(config.Settings))
 	s.Loop = loop.New(loop.Config{
 		Name: "remote", Run: s.runOnce, Signal: &s.wakes, Interval: interval, MinInterval: minInterval, Retry: interval, Log: config.Log,
@@ -230,22 +226,6 @@ func (s *Sites) served(cluster string) *site {
 	return nil
 }
 
-// Lane returns why nothing is triggered in a cluster; false where something is, or where nobody
-// has looked.
-func (s *Sites) Lane(cluster string) (store.ClusterLane, bool) {
-	s.mu.Lock()
-	kept := s.keepers[cluster]
-	s.mu.Unlock()
-	if kept == nil {
-		return store.ClusterLane{}, false
-	}
-	shut := kept.shut.Load()
-	if shut == nil {
-		return store.ClusterLane{}, false
-	}
-	return *shut, true
-}
-
 // runOnce has a keeper for each cluster that has something to do.
 func (s *Sites) runOnce(ctx context.Context) (time.Duration, error) {
 	busy, err := s.Rows.BusyClusters(ctx)
@@ -276,7 +256,7 @@ func (s *Sites) runOnce(ctx context.Context) (time.Duration, error) {
 		s.keep(ctx, cluster, namespaces, now)
 	}
 	for cluster, one := range s.keepers {
-		if now.Sub(one.busy) > idleTime && one.shut.Load() == nil { // one that does not answer may hold finalizers
+		if now.Sub(one.busy) > idleTime && !mayHoldWorkflows(one.shut.Load()) {
 			one.stop()
 		}
 		if one.hasEnded() {
@@ -284,6 +264,12 @@ func (s *Sites) runOnce(ctx context.Context) (time.Duration, error) {
 		}
 	}
 	return 0, nil
+}
+
+// mayHoldWorkflows tells whether a cluster that does not answer may have Workflows that wait to be
+// let go.
+func mayHoldWorkflows(shut *store.ClusterLane) bool {
+	return shut != nil && shut.Reason != v1alpha1.ReasonClusterUnknown
 }
 
 // begin wants every cluster once, which may have Workflows to let go, to stop or to adopt although

@@ -5,9 +5,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/require"
-
 	wfv1 "github.com/argoproj/argo-workflows/v3/pkg/apis/workflow/v1alpha1"
+	"github.com/stretchr/testify/require"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
 	"github.com/penstock-cd/penstock/test/given"
@@ -108,4 +110,22 @@ func TestABuildRunsInAnotherClusterAndWhatItMadeIsDeployedHere(t *testing.T) {
 	require.Len(t, w.Workflows(), 1)
 	w.Judge()
 	require.Equal(t, v1alpha1.BuildSucceeded, w.Build(t.Context(), "b1").Status.Phase)
+}
+
+func TestARunWaitsForTheRightsOfItsNamespaceAndSaysSo(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	there := w.Join(w.Namespace, apart)
+	binding := &rbacv1.RoleBinding{ObjectMeta: metav1.ObjectMeta{Namespace: w.Namespace, Name: "penstock-runs"}}
+	require.NoError(t, there.Cluster.Get(t.Context(), client.ObjectKeyFromObject(binding), binding))
+	require.NoError(t, there.Cluster.Delete(t.Context(), binding.DeepCopy()))
+	w.Create(given.CiPipeline(given.CI), given.CdPipeline("there", given.RunsIn(there.Name)), given.CiBuild("app-1"))
+	w.Start()
+	w.Succeed("app-1")
+	w.KubectlTells("describe cdpipeline there", "LaneShut", "Penstock may not list Workflows there in namespace "+w.Namespace)
+	require.Empty(t, workflowsIn(t, there))
+	binding.ResourceVersion, binding.UID = "", ""
+	there.Create(binding)
+	w.RowsAre(1, "Succeeded")
+	w.Judge()
 }
