@@ -259,13 +259,13 @@ const (
 	AnnotationBuild = "penstock.dev/build"
 	// AnnotationImage is the image and digest that the Workflow handles.
 	AnnotationImage = "penstock.dev/image"
-	// AnnotationHoldBy and AnnotationHoldReason tell who has changed spec.hold of a CdPipeline
+	// AnnotationHoldBy and AnnotationHoldReason name who changed spec.hold of a CdPipeline
 	// last, and why.
 	AnnotationHoldBy     = "penstock.dev/hold-by"
 	AnnotationHoldReason = "penstock.dev/hold-reason"
-	// AnnotationFreezeBy tells on the ConfigMap penstock-settings who has changed FREEZE last.
+	// AnnotationFreezeBy, on the ConfigMap penstock-settings, names who changed FREEZE last.
 	AnnotationFreezeBy = "penstock.dev/freeze-by"
-	// AnnotationBy and AnnotationReason tell on a Workflow who has asked for it by a
+	// AnnotationBy and AnnotationReason, on a Workflow, name who asked for it by a
 	// RunRequest, and why; on that of a build they are what its spec.cause says.
 	AnnotationBy     = "penstock.dev/by"
 	AnnotationReason = "penstock.dev/reason"

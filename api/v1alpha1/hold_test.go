@@ -13,7 +13,7 @@ import (
 	"github.com/penstock-cd/penstock/test/given"
 )
 
-// heldBy is a pipeline that somebody holds; an empty name is nobody's.
+// heldBy returns a pipeline with this spec.hold, and with the annotation hold-by where name is not empty.
 func heldBy(name string, hold bool) *v1alpha1.CdPipeline {
 	return given.CdPipeline("", func(p *v1alpha1.CdPipeline) {
 		p.GenerateName, p.Spec.Hold = "held-", hold
