@@ -1,19 +1,22 @@
 package request
 
 import (
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/penstock-cd/penstock/pkg/store"
 	"github.com/penstock-cd/penstock/pkg/trigger"
 	"github.com/penstock-cd/penstock/test/given"
 )
 
-// asked are the events of the pipeline web, with who asked and why.
-func (s *scene) asked() []string {
+// asked are the events of a pipeline, with who asked and why.
+func (s *scene) asked(pipeline string) []string {
 	s.t.Helper()
-	return s.table(`SELECT concat_ws(' ', kind, NULLIF(stage, ''), state, '|', actor, '|', actor_reason) FROM event WHERE pipeline = 'web' ORDER BY id`)
+	return s.table(`SELECT concat_ws(' ', kind, NULLIF(stage, ''), state, '|', actor, '|', actor_reason) FROM event WHERE pipeline = $1 ORDER BY id`, pipeline)
 }
 
 func TestEveryEventThatFollowsFromARequestTellsWhoAskedAndWhy(t *testing.T) {
@@ -42,7 +45,45 @@ func TestEveryEventThatFollowsFromARequestTellsWhoAskedAndWhy(t *testing.T) {
 		"Task POST Submitted | bob | QA has signed off",
 		"Task POST Succeeded | bob | QA has signed off",
 		"Run Succeeded | ann | the demo is at nine",
-	}, s.asked())
+	}, s.asked("web"))
+}
+
+func TestWhatFollowsBelowARequestedRunTellsWhoAsked(t *testing.T) {
+	t.Parallel()
+	below := []client.Object{given.CdPipeline("eu", given.BelowCd("web")), given.CdPipeline("eu-west", given.BelowCd("eu"))}
+	t.Run("and why", func(t *testing.T) {
+		t.Parallel()
+		s := newScene(t, append(slices.Clone(below), given.CdPipeline("web"))...)
+		s.built("b1")
+		s.end(store.StatusSucceeded)
+		s.end(store.StatusSucceeded)
+		s.end(store.StatusSucceeded)
+		s.done(triggers("r1", "b1", given.By("ann"), given.BecauseOf("the demo is at nine")))
+		s.end(store.StatusSucceeded)
+		s.end(store.StatusSucceeded)
+		s.end(store.StatusSucceeded)
+		for _, pipeline := range []string{"eu", "eu-west"} {
+			events := s.asked(pipeline)
+			require.Equal(t, []string{
+				"Task DEPLOY Pending | ann | the demo is at nine",
+				"Task DEPLOY Submitted | ann | the demo is at nine",
+				"Task DEPLOY Succeeded | ann | the demo is at nine",
+				"Run Succeeded | ann | the demo is at nine",
+			}, events[len(events)-4:], pipeline)
+			require.NotContains(t, strings.Join(events[:len(events)-4], "\n"), "ann", "the build's own run was asked for by nobody")
+		}
+	})
+	t.Run("whoever approved its last stage", func(t *testing.T) {
+		t.Parallel()
+		s := newScene(t, append(slices.Clone(below), given.CdPipeline("web", given.Manual, given.WithPost, given.ManualStage(trigger.StagePost)))...)
+		s.built("b1")
+		s.done(triggers("r2", "b1", given.By("ann"), given.BecauseOf("the demo is at nine")))
+		s.end(store.StatusSucceeded)
+		s.done(resumes("r3", given.OfBuild("b1"), given.By("bob"), given.BecauseOf("QA has signed off")))
+		s.end(store.StatusSucceeded)
+		s.end(store.StatusSucceeded)
+		require.Contains(t, s.asked("eu"), "Run Succeeded | ann | ")
+	})
 }
 
 func TestTheEndOfARunThatWasCancelledTellsWhoCancelledItAndWhy(t *testing.T) {
@@ -53,7 +94,7 @@ func TestTheEndOfARunThatWasCancelledTellsWhoCancelledItAndWhy(t *testing.T) {
 	s.done(cancels("r1", given.OfBuild("b1"), given.By("eve"), given.BecauseOf("wrong branch")))
 	s.see(store.StatusFailed, claims...)
 	s.follow()
-	events := s.asked()
+	events := s.asked("web")
 	require.Equal(t, []string{
 		"Task DEPLOY Pending |  | ", "Decision Triggered |  | ", "Task DEPLOY Submitted |  | ",
 		"Request Done | eve | wrong branch",

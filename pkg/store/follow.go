@@ -52,6 +52,8 @@ type Ended struct {
 	Cluster string
 	// Actor is who has asked for the stage, and ActorReason why; empty where nobody has.
 	Actor, ActorReason string
+	// RunActor is who has asked for the run, or for one above it; empty where nobody has.
+	RunActor string
 	// Later are the stages that have not begun. Whole false means that they
 	// are not known, since the run is from before they were.
 	Later []trigger.Stage
@@ -111,7 +113,7 @@ func ended(row dbsqlc.UnfollowedRow) Ended {
 		Stage: trigger.Stage(row.Stage), Attempt: row.Attempt, Status: Status(row.Status), Reason: v1alpha1.Reason(row.Reason), Message: row.Message,
 		Stopped: row.StopReason != "", HadWorkflow: row.HadWorkflow, Priority: row.Priority,
 		Namespace: row.Namespace, Pipeline: row.Pipeline, PipelineUID: row.PipelineUid, Number: row.Run,
-		Artifacts: artifacts, All: row.Artifacts == string(v1alpha1.ArtifactsAll), Descends: row.Descends, Again: row.Again, Parent: row.Parent, Cluster: row.Cluster, Actor: row.Actor, ActorReason: row.ActorReason,
+		Artifacts: artifacts, All: row.Artifacts == string(v1alpha1.ArtifactsAll), Descends: row.Descends, Again: row.Again, Parent: row.Parent, Cluster: row.Cluster, Actor: row.Actor, ActorReason: row.ActorReason, RunActor: row.RunActor,
 		Later: stagesOf(row.Later), Whole: row.Whole,
 		Reopened: row.Reopened, Ahead: row.Ahead, UnderWay: row.UnderWay, Worst: Status(row.Worst), Overtaken: row.Overtaken,
 		Build: trigger.Build{
@@ -202,6 +204,7 @@ func (f *following) prepare() []PipelineRef {
 		below := byBuild[ended.Build.UID]
 		if below == nil || ended.Again {
 			below = &start{build: ended.Build, below: true, again: ended.Again, since: ended.RunID}
+			below.actor, below.actorReason = ended.askedBy()
 			f.starts = append(f.starts, below)
 		}
 		if !ended.Again {
@@ -309,6 +312,18 @@ func (f *following) task(consequence Consequence, stage trigger.Stage, attempt i
 			Image: ended.Artifacts[0].Image, Digest: ended.Artifacts[0].Digest,
 		},
 	}
+}
+
+// askedBy returns who has asked for what follows, and why: the reason is that of the run, unless
+// somebody else has asked for its last stage.
+func (e Ended) askedBy() (actor, reason string) {
+	switch {
+	case !e.Again:
+		return "", ""
+	case e.Actor != e.RunActor:
+		return e.RunActor, ""
+	}
+	return e.RunActor, e.ActorReason
 }
 
 // summary says how the stage ended.

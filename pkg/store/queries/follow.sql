@@ -14,7 +14,7 @@ WITH ended AS MATERIALIZED (
 )
 SELECT t.id, r.id AS stage_id, r.cd_workflow_id, r.stage, r.attempt, t.status, t.reason, t.message, t.priority, t.stop_reason, (t.submitted_at IS NOT NULL)::boolean AS had_workflow,
        COALESCE(t.inputs->>'parent', '')::text AS parent, COALESCE(t.inputs->>'actor', '')::text AS actor, COALESCE(t.inputs->>'actor_reason', '')::text AS actor_reason, t.cluster,
-       w.turn_id, w.namespace, w.pipeline, w.pipeline_uid, w.run, w.artifacts, w.also, w.descends, w.again, w.whole, w.overtaken,
+       w.turn_id, w.namespace, w.pipeline, w.pipeline_uid, w.run, w.artifacts, w.also, w.descends, w.again, w.actor AS run_actor, w.whole, w.overtaken,
        o.reopened, o.ahead, o.under_way, o.worst, o.later,
        a.image, a.digest,
        b.build_uid, b.build_name, b.ci_pipeline, b.revision, b.ref, b.cause, b.phase
