@@ -1,8 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
@@ -16,7 +19,7 @@ func cancelCommand(o *options) *cobra.Command {
 	return a.steerCommand(subjectBuild, &cobra.Command{
 		Use: "cancel BUILD | RUN | cdpipeline/NAME", Short: "Cancel a build that runs here, or a run of a CdPipeline",
 		Long: `Cancel a build that runs here, or a run of a CdPipeline: what waits ends at once, and the Workflow of what
-runs is stopped. A number is a run, cdpipeline/NAME the newest build's runs in a CdPipeline, and another
+runs is stopped. A number is a run, cdpipeline/NAME the build whose run in a CdPipeline came last, and another
 name a build.` + fmt.Sprintf(asksHelp, "cancel", "cdpipeline or cibuild", "penstock-triggerer or penstock-builder"),
 		Example: "  kubectl penstock cancel shop-x7k2p --reason 'wrong branch'\n  kubectl penstock cancel run 42\n" +
 			"  kubectl penstock cancel cdpipeline/checkout-staging --build checkout-1 --watch",
@@ -28,7 +31,7 @@ func retryCommand(o *options) *cobra.Command {
 	command := a.steerCommand(subjectBuild, &cobra.Command{
 		Use: "retry BUILD | RUN | cdpipeline/NAME", Short: "Build the same again, or run a CdPipeline again from the stage that failed",
 		Long: `Build the same again, as a build of its own, or run a CdPipeline again from the stage that failed on, as a run
-of its own. A number is a run, cdpipeline/NAME the newest build's runs in a CdPipeline, and another name
+of its own. A number is a run, cdpipeline/NAME the build whose run in a CdPipeline came last, and another name
 a build.` + fmt.Sprintf(asksHelp, "retry", "cdpipeline or cibuild", "penstock-triggerer or penstock-builder"),
 		Example: "  kubectl penstock retry shop-x7k2p --reason 'the registry is back'\n  kubectl penstock retry run 42 --watch\n" +
 			"  kubectl penstock retry cdpipeline/checkout-staging --stage POST",
@@ -43,7 +46,8 @@ func resumeCommand(o *options) *cobra.Command {
 	command := a.steerCommand(subjectPipeline, &cobra.Command{
 		Use: "resume PIPELINE | RUN", Short: "Approve a stage that waits for a person",
 		Long: `Let a stage start that waits for a person. With --reason, one that waits for a window or for the end of a freeze
-starts in spite of it. A name is a CdPipeline, of which the newest build's runs go on, and a number is a run.` +
+starts in spite of it. A number is a run, and a name a CdPipeline, where the runs of the build that waits go on.
+Where several builds wait, name one by --build.` +
 			fmt.Sprintf(asksHelp, "resume", "cdpipeline", "penstock-approver"),
 		Example: "  kubectl penstock resume checkout-prod\n  kubectl penstock resume run 42 --stage POST --reason 'QA has signed off'",
 	})
@@ -69,14 +73,14 @@ func (a *asking) steerCommand(bare string, command *cobra.Command) *cobra.Comman
 		if err != nil {
 			return err
 		}
-		spec, err := a.specOf(command.Context(), who, about)
+		spec, err := a.specOf(command, who, about)
 		if err != nil {
 			return err
 		}
 		return a.ask(command, who, spec)
 	}
 	flags := command.Flags()
-	flags.StringVar(&a.build, "build", "", "name of the CiBuild whose runs are meant; by default the newest of the CdPipeline")
+	flags.StringVar(&a.build, "build", "", "name of the CiBuild whose runs are meant; by default the one whose run in the CdPipeline came last, or which waits")
 	flags.StringVar(&a.pipeline, "pipeline", "", "name of the CdPipeline that the run is of; by default it is looked up")
 	a.bindReason(flags)
 	a.bindWatch(flags)
@@ -115,7 +119,8 @@ func (a *asking) isAboutRuns() bool {
 }
 
 // specOf says in a RunRequest what the command is about.
-func (a *asking) specOf(ctx context.Context, who *caller, about subject) (spec v1alpha1.RunRequestSpec, err error) {
+func (a *asking) specOf(command *cobra.Command, who *caller, about subject) (spec v1alpha1.RunRequestSpec, err error) {
+	ctx := command.Context()
 	switch about.kind {
 	case subjectBuild:
 		spec.Target = &v1alpha1.ObjectReference{Kind: "CiBuild", Name: about.name}
@@ -130,7 +135,7 @@ func (a *asking) specOf(ctx context.Context, who *caller, about subject) (spec v
 		}
 		spec.PipelineRef, spec.Run = &v1alpha1.PipelineReference{Name: name}, &about.run
 	case subjectPipeline:
-		build, err := a.buildIn(ctx, who, about.name)
+		build, err := a.buildIn(ctx, command.ErrOrStderr(), who, about.name)
 		if err != nil {
 			return spec, err
 		}
@@ -139,8 +144,9 @@ func (a *asking) specOf(ctx context.Context, who *caller, about subject) (spec v
 	return spec, nil
 }
 
-// buildIn is the build that is meant in a CdPipeline: that of --build, or the newest.
-func (a *asking) buildIn(ctx context.Context, who *caller, name string) (string, error) {
+// buildIn is the build that is meant in a CdPipeline: that of --build, the only one that waits
+// where one is to be resumed, or that of the run that came last.
+func (a *asking) buildIn(ctx context.Context, errOut io.Writer, who *caller, name string) (string, error) {
 	pipeline, err := who.pipeline(ctx, name)
 	switch {
 	case err != nil:
@@ -152,5 +158,14 @@ func (a *asking) buildIn(ctx context.Context, who *caller, name string) (string,
 	case pipeline.Status.LastRun == nil:
 		return "", fmt.Errorf("CdPipeline %s has no run: kubectl penstock trigger %s --build BUILD -n %s makes one", name, name, who.namespace)
 	}
-	return pipeline.Status.LastRun.BuildName, nil
+	last := pipeline.Status.LastRun.BuildName
+	if a.action != v1alpha1.ActionResume {
+		return last, nil
+	}
+	waiting, err := a.waitingBuild(ctx, name)
+	if unknown := (errUnknownWaiting{}); errors.As(err, &unknown) {
+		fmt.Fprintf(errOut, "This is about build %s, whose run came last: whether others wait is not known, since penstock server does not tell (%s).\n", last, printable(unknown.Error()))
+		return last, nil
+	}
+	return cmp.Or(waiting, last), err
 }

@@ -191,6 +191,7 @@ func TestAnApproverResumesAStage(t *testing.T) {
 	code, out, errOut := ann.run(t, "resume", "held-web", "--reason", "QA has signed off")
 	require.Zero(t, code, errOut)
 	require.Equal(t, fmt.Sprintf("stage DEPLOY of run %d was resumed\n", run), out)
+	require.Contains(t, errOut, "This is about build held-1, whose run came last: whether others wait is not known, since penstock server does not tell")
 	d.reaches("held-web", "DEPLOY", "Submitted")
 	code, _, errOut = ann.run(t, "resume", fmt.Sprint(run), "--pipeline", "held-web")
 	require.Equal(t, exitFailed, code)
