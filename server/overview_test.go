@@ -81,3 +81,28 @@ func TestTheApplicationsOfAllNamespacesBeginWithWhatFails(t *testing.T) {
 
 	require.Contains(t, s.get(t, token, "/api/v1/applications?namespace="+theirs).detail(t, http.StatusForbidden), "in namespace "+theirs)
 }
+
+func TestARunThatWaitsIsShownThoughANewerOneCameAfterIt(t *testing.T) {
+	t.Parallel()
+	s, namespace, base, token := shop(t)
+	s.plan(t, namespace, "b2", family(namespace, "web"))
+	for _, statement := range []string{
+		`UPDATE task SET status = 'Held', reason = 'Person', message = 'ask QA' WHERE owner_name = 'web' AND inputs->>'build' = 'b1'`,
+		`UPDATE task SET status = 'Succeeded', reason = '' WHERE owner_name = 'web' AND inputs->>'build' = 'b2'`,
+		`UPDATE cd_workflow SET outcome = 'Succeeded' WHERE id = (SELECT last_run_id FROM cd_pipeline WHERE pipeline = 'web')`,
+	} {
+		_, err := s.rows.Pool().Exec(t.Context(), statement)
+		require.NoError(t, err)
+	}
+	got, answer := s.overview(t, token, nil)
+	require.Equal(t, []string{"shop Waiting"}, got)
+	require.EqualValues(t, 1, answer.Items[0].Runs.Waiting)
+	var status rest.ApplicationStatus
+	s.get(t, token, base+"/applications/shop/status").into(t, &status)
+	web := status.CD.Pipelines[2]
+	require.Equal(t, []string{"b2", "Succeeded"}, []string{web.LastRun.Build, web.LastRun.State})
+	require.Len(t, web.Waiting, 1)
+	require.Equal(t, []string{"b1", "DEPLOY", "Held", "Person", "ask QA"}, []string{web.Waiting[0].Build, web.Waiting[0].Stage, web.Waiting[0].State, web.Waiting[0].Reason, web.Waiting[0].Message})
+	require.Less(t, web.Waiting[0].ID, web.LastRun.ID)
+	require.Empty(t, status.CD.Pipelines[1].Waiting)
+}

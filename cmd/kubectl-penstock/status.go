@@ -117,7 +117,13 @@ func statusTable(status rest.ApplicationStatus, now time.Time) table {
 		t.rows, t.names = append(t.rows, row), append(t.names, "cipipeline/"+pipeline.Name)
 	}
 	for _, pipeline := range status.CD.Pipelines {
-		t.rows, t.names = append(t.rows, cdRow(pipeline, now)), append(t.names, "cdpipeline/"+pipeline.Name)
+		shown := cdRow(pipeline, now)
+		t.rows, t.names = append(t.rows, shown), append(t.names, "cdpipeline/"+pipeline.Name)
+		for _, run := range pipeline.Waiting {
+			if isShown := pipeline.LastRun != nil && run.ID == pipeline.LastRun.ID && shown[3] == run.Build; !isShown {
+				t.rows, t.names = append(t.rows, waitingRow(pipeline, run, now)), append(t.names, "run/"+strconv.FormatInt(run.ID, 10))
+			}
+		}
 	}
 	return t
 }
@@ -134,6 +140,11 @@ func cdRow(pipeline rest.CdPipelineStatus, now time.Time) []string {
 		row[3], row[4], row[6], row[7], row[8] = run.Build, run.Stage+" "+reasoned(run.State, run.Reason), age(&run.ChangedAt, now), run.Image, run.Message
 	}
 	return row
+}
+
+// waitingRow is a run that waits beside what the row of its pipeline tells.
+func waitingRow(pipeline rest.CdPipelineStatus, run rest.LastRun, now time.Time) []string {
+	return []string{"CD", pipeline.Name, pipeline.Environment, run.Build, run.Stage + " " + reasoned(run.State, run.Reason), "", age(&run.ChangedAt, now), run.Image, run.Message}
 }
 
 func suspended(is bool, state string) string {

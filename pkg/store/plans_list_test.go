@@ -300,10 +300,11 @@ func viewed(h history) map[string]plan {
 	runs := h.old(100)
 	return map[string]plan{
 		"ViewNamespaces":               {pages: 1000},
-		"ViewOverview":                 {exempt: "it looks at the newest run of every pipeline that the caller may see, and at no older one"},
+		"ViewOverview":                 {exempt: "it looks at the newest run of every pipeline that the caller may see, and at older ones that wait"},
 		"ViewApplications":             {pages: one, arguments: arguments{"after": ""}},
 		"ViewCiPipelines":              {pages: one, arguments: arguments{"application": "ci-1"}},
 		"ViewCdPipelines":              {pages: one},
+		"ViewWaitingRuns":              {pages: all, arguments: joined(pipelineArrays(200), arguments{"most_each": "16"})},
 		"ViewBuilds":                   {pages: 2 * one},
 		"ViewBuildsOfPipelines":        {pages: all, arguments: arguments{"pipelines": "{ci-1,ci-2}"}},
 		"ViewCiPipelinesOfApplication": {pages: one},

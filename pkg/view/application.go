@@ -11,6 +11,9 @@ import (
 // maxDeployed is how many artifacts of a pipeline the trigger view names.
 const maxDeployed = 16
 
+// maxWaiting is how many waiting runs of a pipeline the trigger view names.
+const maxWaiting = 16
+
 // Applications returns up to limit applications of a namespace whose names come after one.
 func (v *View) Applications(ctx context.Context, namespace, after string, limit int) ([]rest.Application, error) {
 	ctx, cancel := context.WithTimeout(ctx, Timeout)
@@ -78,9 +81,14 @@ func (v *View) CdHalf(ctx context.Context, namespace, application string, limit 
 	if err != nil {
 		return nil, err
 	}
+	waiting, err := v.waitingRuns(ctx, uids)
+	if err != nil {
+		return nil, err
+	}
 	pipelines := make([]rest.CdPipelineStatus, len(rows))
 	for i, row := range rows {
 		pipelines[i] = cdPipelineStatus(row)
+		pipelines[i].Waiting = append([]rest.LastRun{}, waiting[row.PipelineUid]...)
 		pipelines[i].LastDecision = decisions[row.PipelineUid]
 		if pipelines[i].Deployed = deployed[row.PipelineUid]; pipelines[i].Deployed == nil {
 			pipelines[i].Deployed = []rest.Deployment{}
@@ -106,6 +114,26 @@ func cdPipelineStatus(row dbsqlc.ViewCdPipelinesRow) rest.CdPipelineStatus {
 		status.LastRun.WorkflowName = row.WorkflowName
 	}
 	return status
+}
+
+func (v *View) waitingRuns(ctx context.Context, uids []string) (map[string][]rest.LastRun, error) {
+	rows, err := v.queries.ViewWaitingRuns(ctx, dbsqlc.ViewWaitingRunsParams{PipelineUids: uids, MostEach: maxWaiting})
+	if err != nil {
+		return nil, fmt.Errorf("read what waits: %w", err)
+	}
+	waiting := map[string][]rest.LastRun{}
+	for _, row := range rows {
+		run := rest.LastRun{
+			ID: row.RunID, Build: row.BuildName, Image: row.Image, Digest: row.Digest,
+			Stage: row.Stage, State: row.Status, Reason: row.Reason, Message: row.Message,
+			CreatedAt: when(row.CreatedAt), ChangedAt: when(row.ChangedAt),
+		}
+		if row.SubmittedAt.Valid {
+			run.WorkflowName = row.WorkflowName
+		}
+		waiting[row.PipelineUid] = append(waiting[row.PipelineUid], run)
+	}
+	return waiting, nil
 }
 
 func (v *View) deployed(ctx context.Context, uids []string) (map[string][]rest.Deployment, error) {

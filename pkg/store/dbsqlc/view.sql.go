@@ -1375,3 +1375,75 @@ func (q *Queries) ViewTasks(ctx context.Context, arg ViewTasksParams) ([]ViewTas
 	}
 	return items, nil
 }
+
+const viewWaitingRuns = `-- name: ViewWaitingRuns :many
+SELECT p.uid::text AS pipeline_uid, f.run_id, f.build_name, f.image, f.digest, f.created_at, f.stage, f.status, f.reason, f.message, f.workflow_name, f.submitted_at, f.changed_at
+FROM unnest($1::text[]) AS p(uid)
+CROSS JOIN LATERAL (
+    SELECT w.id AS run_id, a.build_name, a.image, a.digest, w.created_at, r.stage, t.status, t.reason, t.message, t.workflow_name, t.submitted_at, t.changed_at
+    FROM task t
+    JOIN cd_workflow_runner r ON r.task_id = t.id
+    JOIN cd_workflow w ON w.id = r.cd_workflow_id
+    JOIN ci_artifact a ON a.id = w.ci_artifact_id
+    WHERE t.owner_uid = p.uid AND t.kind = 'cd' AND t.status IN ('Held', 'Pending') AND t.reason NOT IN ('StageBefore', 'StageBeforeFailed')
+    ORDER BY t.reason = 'Turn', t.id DESC
+    LIMIT $2
+) f
+`
+
+type ViewWaitingRunsParams struct {
+	PipelineUids []string
+	MostEach     int32
+}
+
+type ViewWaitingRunsRow struct {
+	PipelineUid  string
+	RunID        int64
+	BuildName    string
+	Image        string
+	Digest       string
+	CreatedAt    pgtype.Timestamptz
+	Stage        string
+	Status       string
+	Reason       string
+	Message      string
+	WorkflowName string
+	SubmittedAt  pgtype.Timestamptz
+	ChangedAt    pgtype.Timestamptz
+}
+
+// Runs of some pipelines of which a stage waits: first what waits for somebody or something else
+// than an earlier run, the newest first.
+func (q *Queries) ViewWaitingRuns(ctx context.Context, arg ViewWaitingRunsParams) ([]ViewWaitingRunsRow, error) {
+	rows, err := q.db.Query(ctx, viewWaitingRuns, arg.PipelineUids, arg.MostEach)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ViewWaitingRunsRow
+	for rows.Next() {
+		var i ViewWaitingRunsRow
+		if err := rows.Scan(
+			&i.PipelineUid,
+			&i.RunID,
+			&i.BuildName,
+			&i.Image,
+			&i.Digest,
+			&i.CreatedAt,
+			&i.Stage,
+			&i.Status,
+			&i.Reason,
+			&i.Message,
+			&i.WorkflowName,
+			&i.SubmittedAt,
+			&i.ChangedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}

@@ -5,20 +5,20 @@
 -- A page of the applications that match, by their state and name, and how many match in each
 -- state whatever the state that is asked for: the figures stand in each row, and in a row of
 -- their own where the page is empty. The state is that of the newest run of each CdPipeline
--- and the newest build of each CiPipeline, by pointers, so that the cost is that of the
--- pipelines and not of their history.
+-- and the newest build of each CiPipeline, by pointers, and of what waits in any run, so that the
+-- cost is that of the pipelines and not of their history.
 WITH cd AS (
     SELECT p.namespace, COALESCE(NULLIF(p.application, ''), p.pipeline) AS application, count(*) AS pipelines,
            count(*) FILTER (WHERE w.outcome IN ('Failed', 'Error')) AS failed,
            count(*) FILTER (WHERE w.outcome = 'Succeeded') AS succeeded,
            count(*) FILTER (WHERE w.id IS NOT NULL AND w.outcome IS NULL AND NOT s.held) AS active,
-           count(*) FILTER (WHERE w.outcome IS NULL AND s.held) AS waiting,
+           count(*) FILTER (WHERE s.held) AS waiting,
            array_agg(DISTINCT p.environment ORDER BY p.environment) FILTER (WHERE p.environment <> '') AS environments
     FROM cd_pipeline p
     LEFT JOIN cd_workflow w ON w.id = p.last_run_id
     LEFT JOIN LATERAL (
-        SELECT EXISTS (SELECT 1 FROM cd_workflow_runner r JOIN task t ON t.id = r.task_id
-                       WHERE r.cd_workflow_id = w.id AND w.outcome IS NULL AND t.status = 'Held' AND t.reason NOT IN ('StageBefore', 'StageBeforeFailed')) AS held
+        SELECT EXISTS (SELECT 1 FROM task t
+                       WHERE t.owner_uid = p.pipeline_uid AND t.kind = 'cd' AND t.status = 'Held' AND t.reason NOT IN ('StageBefore', 'StageBeforeFailed')) AS held
     ) s ON true
     WHERE p.deleted_at IS NULL AND (@all_namespaces::boolean OR p.namespace = ANY(@namespaces::text[]))
     GROUP BY 1, 2

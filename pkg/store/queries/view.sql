@@ -67,6 +67,22 @@ WHERE p.namespace = @namespace AND COALESCE(NULLIF(p.application, ''), p.pipelin
 ORDER BY p.pipeline
 LIMIT @most;
 
+-- name: ViewWaitingRuns :many
+-- Runs of some pipelines of which a stage waits: first what waits for somebody or something else
+-- than an earlier run, the newest first.
+SELECT p.uid::text AS pipeline_uid, f.*
+FROM unnest(@pipeline_uids::text[]) AS p(uid)
+CROSS JOIN LATERAL (
+    SELECT w.id AS run_id, a.build_name, a.image, a.digest, w.created_at, r.stage, t.status, t.reason, t.message, t.workflow_name, t.submitted_at, t.changed_at
+    FROM task t
+    JOIN cd_workflow_runner r ON r.task_id = t.id
+    JOIN cd_workflow w ON w.id = r.cd_workflow_id
+    JOIN ci_artifact a ON a.id = w.ci_artifact_id
+    WHERE t.owner_uid = p.uid AND t.kind = 'cd' AND t.status IN ('Held', 'Pending') AND t.reason NOT IN ('StageBefore', 'StageBeforeFailed')
+    ORDER BY t.reason = 'Turn', t.id DESC
+    LIMIT @most_each
+) f;
+
 -- name: ViewBuilds :many
 -- Builds of a namespace, the newest first.
 SELECT b.build_uid FROM ci_build b

@@ -3,6 +3,7 @@ package ui
 import (
 	"cmp"
 	"slices"
+	"strconv"
 
 	"github.com/penstock-cd/penstock/api/rest"
 )
@@ -52,19 +53,29 @@ func deployed(pipelines []rest.CdPipelineStatus) deployments {
 // mostWaiting is how many pipelines that wait are shown at once; further ones are folded away.
 const mostWaiting = 10
 
-// waiting are the pipelines of whom people ask why: first those whose newest run has not ended
-// and does not run, then those in which the newest build did not come to a run.
+// waiting are the pipelines of whom people ask why: first those with a run that waits, one for
+// each such run, then those in which the newest build did not come to a run.
 func waiting(pipelines []rest.CdPipelineStatus) (some []rest.CdPipelineStatus) {
 	var against []rest.CdPipelineStatus
 	for _, one := range pipelines {
-		switch run := one.LastRun; {
-		case decidedAgainst(one):
+		if decidedAgainst(one) {
 			against = append(against, one)
-		case run != nil && run.Outcome == "" && (run.State == "Held" || run.State == "Pending"):
-			some = append(some, one)
+		}
+		for _, run := range one.Waiting {
+			waits := one
+			waits.LastRun, waits.LastDecision = &run, nil
+			some = append(some, waits)
 		}
 	}
 	return append(some, against...)
+}
+
+// waitsKey is that of a row about a run that waits, or about a pipeline without one.
+func waitsKey(one rest.CdPipelineStatus) string {
+	if decidedAgainst(one) {
+		return "waits/" + one.Name
+	}
+	return "waits/" + one.Name + "/" + strconv.FormatInt(one.LastRun.ID, 10)
 }
 
 // decidedAgainst tells whether the newest decision is about a build that has no run here.
