@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/penstock-cd/penstock/api/rest"
+	"github.com/penstock-cd/penstock/server/identity"
 )
 
 func TestWhatIsTooLargeOrUnknownIsRefused(t *testing.T) {
@@ -183,6 +184,20 @@ func TestAnAddressThatGuessesTokensIsToldToWait(t *testing.T) {
 	}
 	require.Contains(t, refused.detail(t, http.StatusTooManyRequests), "without valid credentials")
 	require.Equal(t, http.StatusNotFound, s.get(t, known, "/nowhere").status, "who is known is not held back")
+}
+
+func TestATokenThatWasValidIsNoGuessThoughItsAnswerIsForgotten(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, options{})
+	tokens := identity.NewTokens(identity.TokensConfig{Client: s.kube.AuthenticationV1().TokenReviews(), Size: 10, TTL: time.Nanosecond, Timeout: patience})
+	valid := s.nobody(t)
+	require.True(t, tokens.IsGuess(valid), "nobody has seen it")
+	_, err := tokens.Review(t.Context(), valid)
+	require.NoError(t, err)
+	require.False(t, tokens.IsGuess(valid))
+	_, err = tokens.Review(t.Context(), "guess")
+	require.Error(t, err)
+	require.True(t, tokens.IsGuess("guess"))
 }
 
 func TestWhoSendsNoTokenHoldsNobodyBack(t *testing.T) {

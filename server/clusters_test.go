@@ -170,6 +170,32 @@ func TestHowTheClustersDo(t *testing.T) {
 	require.Empty(t, s.two.Requests(), "who is known not to answer is not asked")
 }
 
+func TestAWrongReferenceCostsNoOther(t *testing.T) {
+	t.Parallel()
+	s := newFleet(t)
+	good := fmt.Sprintf(`{"cluster":%q,"kind":"pods","namespace":%q,"name":"object-0000"}`, s.name("one"), s.namespace)
+	wrong := []struct{ reference, want string }{
+		{fmt.Sprintf(`{"cluster":%q,"kind":"pods","namespace":%q}`, s.name("one"), s.namespace), "the field name is missing"},
+		{`{"kind":"pods","namespace":"a","name":"b"}`, "the field cluster is missing"},
+		{fmt.Sprintf(`{"cluster":%q,"kind":"pods","namespace":%q,"name":%q}`, s.name("one"), s.namespace, strings.Repeat("a", 254)), "the field name has 254 bytes"},
+		{fmt.Sprintf(`{"cluster":%q,"kind":"pods","name":"object-0000"}`, s.name("one")), "are in a namespace: name it"},
+		{fmt.Sprintf(`{"cluster":%q,"kind":"bogus","name":"object-0000"}`, s.name("one")), "bogus"},
+	}
+	references := []string{good}
+	for _, one := range wrong {
+		references = append(references, one.reference)
+	}
+	body := `{"references":[` + strings.Join(references, ",") + `]}`
+	var answers rest.BatchAnswers
+	s.send(t, s.client, http.MethodPost, "/api/v1/resources:batchGet", strings.NewReader(body), "Authorization", "Bearer "+s.everybody(t), "Content-Type", "application/json").into(t, &answers)
+	require.Nil(t, answers.Items[0].Error)
+	for i, one := range wrong {
+		require.NotNil(t, answers.Items[i+1].Error, one.reference)
+		require.Equal(t, "Invalid", answers.Items[i+1].Error.Reason, one.reference)
+		require.Contains(t, answers.Items[i+1].Error.Message, one.want)
+	}
+}
+
 func TestNoClusterIsContactedForWhoIsRefused(t *testing.T) {
 	t.Parallel()
 	s := newFleet(t)

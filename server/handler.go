@@ -143,11 +143,11 @@ func (s *Server) identified(next http.Handler) http.Handler {
 }
 
 // identify finds out who sends a request. An address whose tokens the API server refuses again
-// and again waits. Only what is reviewed counts: behind a proxy all have one address, and there
-// nobody without credentials may hold the others back.
+// and again waits. Only guesses count, and wait: behind a proxy all have one address, and there
+// nobody may hold back those whose token was valid before.
 func (s *Server) identify(r *http.Request) (identity.User, error) {
-	address, now, reviewed := addressOf(r), time.Now(), s.authenticator.NeedsReview(r)
-	if reviewed && s.failures.empty(address, now) {
+	address, now, isGuess := addressOf(r), time.Now(), s.authenticator.IsGuess(r)
+	if isGuess && s.failures.empty(address, now) {
 		return identity.User{}, problem.Later(http.StatusTooManyRequests, time.Second, "too many requests without valid credentials came from "+address+": try again later")
 	}
 	user, err := s.authenticator.Identify(r)
@@ -156,7 +156,7 @@ func (s *Server) identify(r *http.Request) (identity.User, error) {
 	case err == nil:
 		return user, nil
 	case asRefused(err, &refused):
-		if reviewed {
+		if isGuess {
 			s.failures.take(address, now)
 		}
 		s.refused(r, identity.User{Name: refused.User}, err)

@@ -83,12 +83,13 @@ type BatchGet struct {
 	References []Reference `json:"references" nullable:"false" doc:"Up to 500."`
 }
 
-// Reference names one object of one cluster.
+// Reference names one object of one cluster. No field is checked before the references are told
+// apart: a wrong one costs no other.
 type Reference struct {
-	Cluster   string `json:"cluster" maxLength:"253" doc:"Name of the TargetCluster."`
-	Kind      string `json:"kind" maxLength:"253" doc:"As kubectl takes it, such as deployments.apps or deploy."`
-	Namespace string `json:"namespace,omitempty" maxLength:"253" doc:"Absent for a kind that is in no namespace."`
-	Name      string `json:"name" maxLength:"253"`
+	Cluster   string `json:"cluster" required:"false" doc:"Name of the TargetCluster."`
+	Kind      string `json:"kind" required:"false" doc:"As kubectl takes it, such as deployments.apps or deploy."`
+	Namespace string `json:"namespace,omitempty" doc:"Absent for a kind that is in no namespace."`
+	Name      string `json:"name" required:"false"`
 }
 
 // BatchAnswers are the answers to a BatchGet.

@@ -63,6 +63,7 @@ func NewClient(config *rest.Config) (*Client, error) {
 	c.pool = utilnet.SetTransportDefaults(&http.Transport{
 		TLSClientConfig: settings, DialContext: c.dial, Proxy: config.Proxy, DisableCompression: config.DisableCompression,
 		TLSHandshakeTimeout: tlsTimeout, IdleConnTimeout: idleTimeout, MaxIdleConnsPerHost: 4,
+		OnProxyConnectResponse: tunnelled,
 	})
 	transport, err := rest.HTTPWrappersForConfig(config, c.pool)
 	if err != nil {
@@ -73,6 +74,14 @@ func NewClient(config *rest.Config) (*Client, error) {
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	return c, nil
+}
+
+// tunnelled fails where a proxy makes no tunnel.
+func tunnelled(_ context.Context, _ *url.URL, _ *http.Request, answer *http.Response) error {
+	if answer.StatusCode != http.StatusOK {
+		return &proxyError{answer.StatusCode}
+	}
+	return nil
 }
 
 // Host is the API server's host and port.

@@ -57,13 +57,33 @@ func Classify(host string, err error) *Failure {
 	if errors.As(err, &known) {
 		return known
 	}
-	for _, classify := range []func(string, error) *Failure{dnsFailure, tlsFailure, timeoutFailure, connectionFailure} {
+	for _, classify := range []func(string, error) *Failure{proxyFailure, dnsFailure, tlsFailure, timeoutFailure, connectionFailure} {
 		if failure := classify(host, err); failure != nil {
 			return failure
 		}
 	}
 	return &Failure{Class: NotReady, Message: host + " gave an answer that is not understood: check that it is a Kubernetes API server, and the load balancer before it"}
 }
+
+// proxyFailure is of the proxy before the API server, which net/http tells by the name of the
+// operation.
+func proxyFailure(host string, err error) *Failure {
+	var refused *proxyError
+	var operation *net.OpError
+	switch {
+	case errors.As(err, &refused):
+		return &Failure{Class: Refused, Message: fmt.Sprintf("the proxy before %s answers with status %d: check cluster.proxy-url in the kubeconfig, and what the proxy allows", host, refused.status)}
+	case errors.As(err, &operation) && operation.Op == "proxyconnect":
+		return &Failure{Class: Refused, Message: "the proxy before " + host + " can't be reached: check cluster.proxy-url in the kubeconfig, and that the proxy runs"}
+	}
+	return nil
+}
+
+// proxyError is the answer of a proxy that makes no tunnel.
+type proxyError struct{ status int }
+
+// Error implements error.
+func (e *proxyError) Error() string { return fmt.Sprintf("the proxy answers with status %d", e.status) }
 
 func dnsFailure(_ string, err error) *Failure {
 	var failed *net.DNSError

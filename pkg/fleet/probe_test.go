@@ -66,6 +66,14 @@ var broken = map[string]struct {
 		require.NoError(t, listener.Close())
 		return parsed(t, server.Kubeconfig(t, func(c *api.Cluster, _ *api.AuthInfo) { c.Server = "https://" + listener.Addr().String() }))
 	}},
+	"a proxy that does not run": {Refused, "the proxy before", func(t *testing.T, server *target.Server) *rest.Config {
+		return parsed(t, server.Kubeconfig(t, func(c *api.Cluster, _ *api.AuthInfo) { c.ProxyURL = "http://127.0.0.1:1" }))
+	}},
+	"a proxy that makes no tunnel": {Refused, "answers with status 407: check cluster.proxy-url", func(t *testing.T, server *target.Server) *rest.Config {
+		proxy := httptest.NewServer(target.Status(http.StatusProxyAuthRequired))
+		t.Cleanup(proxy.Close)
+		return parsed(t, server.Kubeconfig(t, func(c *api.Cluster, _ *api.AuthInfo) { c.ProxyURL = proxy.URL }))
+	}},
 	"a server that never answers": {Timeout, "did not answer within", func(t *testing.T, server *target.Server) *rest.Config {
 		server.Instead(server.Hang)
 		return parsed(t, server.Kubeconfig(t))

@@ -173,7 +173,10 @@ func (s *Store) AcceptCluster(ctx context.Context, request Request, cluster stri
 		if err != nil {
 			return Answer{}, fmt.Errorf("lock lanes: %w", err)
 		}
-		lane := lanes[cluster]
+		lane, known := lanes[cluster]
+		if !known {
+			return Answer{}, refuse("no pipeline was ever run in a TargetCluster %s: there is nothing to confirm, check the name (kubectl get targetclusters)", cluster)
+		}
 		if lane.Reason != v1alpha1.ReasonClusterChanged && lane.Reason != v1alpha1.ReasonClusterTaken {
 			return Answer{}, refuse("TargetCluster %s: there is nothing to confirm, no other cluster answers under this name", cluster)
 		}

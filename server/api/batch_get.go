@@ -28,6 +28,28 @@ func needOf(reference rest.Reference) rights.Need {
 	return resourcesOf("get", reference.Cluster, reference.Namespace)
 }
 
+// maxField is how many bytes a name, a namespace or a kind has at most.
+const maxField = 253
+
+// malformed tells what is wrong with a reference before anybody is asked about it; empty where
+// nothing is.
+func malformed(reference rest.Reference) string {
+	for _, field := range []struct {
+		name, value string
+		isNeeded    bool
+	}{
+		{"cluster", reference.Cluster, true}, {"kind", reference.Kind, true}, {"namespace", reference.Namespace, false}, {"name", reference.Name, true},
+	} {
+		switch {
+		case field.isNeeded && field.value == "":
+			return "the field " + field.name + " is missing: set it"
+		case len(field.value) > maxField:
+			return fmt.Sprintf("the field %s has %d bytes, and at most %d are allowed: correct it", field.name, len(field.value), maxField)
+		}
+	}
+	return ""
+}
+
 // allow reviews each pair of cluster and namespace. Those who may read none of them are
 // refused; else what they may not read is refused by its index.
 func (in *BatchGetInput) allow(ctx context.Context, gate gate) error {
@@ -40,7 +62,7 @@ func (in *BatchGetInput) allow(ctx context.Context, gate gate) error {
 	}
 	var needs []rights.Need
 	for _, reference := range in.Body.References {
-		if need := needOf(reference); !slices.Contains(needs, need) {
+		if need := needOf(reference); malformed(reference) == "" && !slices.Contains(needs, need) {
 			needs = append(needs, need)
 		}
 	}
@@ -110,6 +132,9 @@ func answerBatchGet(ctx context.Context, b *Backend, in *BatchGetInput) (*rest.B
 
 // resolve returns what is asked for, or why it is not.
 func (in *BatchGetInput) resolve(reference rest.Reference, shown fleet.AllowList, targets map[string]fleet.Target) (batchget.Reference, *rest.BatchError) {
+	if why := malformed(reference); why != "" {
+		return batchget.Reference{}, &rest.BatchError{Reason: batchget.Invalid, Message: why}
+	}
 	if refused := in.refused[needOf(reference)]; refused != nil {
 		return batchget.Reference{}, &rest.BatchError{Reason: notAllowed, Message: refused.Error()}
 	}

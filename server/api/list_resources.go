@@ -94,7 +94,7 @@ func (in *ListResourcesInput) take(all []v1alpha1.TargetCluster, seen sight) err
 		in.targets = append(in.targets, resources.Target{Target: fleet.TargetOf(&all[i]), Namespaces: seen.namespaces(name)})
 	}
 	if len(missing) > 0 {
-		return problem.New(http.StatusNotFound, fmt.Sprintf("there is no TargetCluster %q that clusterSelector selects: GET /api/v1/clusters lists them", missing[0]))
+		return problem.New(http.StatusNotFound, fmt.Sprintf("there is no TargetCluster %q%s: GET /api/v1/clusters lists them", missing[0], map[bool]string{true: " that clusterSelector selects"}[in.ClusterSelector != ""]))
 	}
 	return nil
 }

@@ -155,9 +155,13 @@ func (r *recorder) problem() error {
 	told := &Problem{Status: r.status, RetryAfter: r.header.Get("Retry-After")}
 	var body struct {
 		Detail string `json:"detail"`
+		Errors []struct{ Message, Location string }
 	}
 	if json.Unmarshal(r.body.Bytes(), &body) == nil {
 		told.Detail = body.Detail
+	}
+	for _, one := range body.Errors {
+		told.Detail += "; " + one.Location + ": " + one.Message
 	}
 	return told
 }

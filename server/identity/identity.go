@@ -63,11 +63,11 @@ func (a *Authenticator) Identify(r *http.Request) (User, error) {
 	return a.impersonate(r, user)
 }
 
-// NeedsReview tells whether the API server has to be asked about the token of a request: it
-// has one, and no answer about it is kept.
-func (a *Authenticator) NeedsReview(r *http.Request) bool {
+// IsGuess tells whether the token of a request may be a guess, about which the API server has to
+// be asked.
+func (a *Authenticator) IsGuess(r *http.Request) bool {
 	token := bearer(r.Header.Get("Authorization"))
-	return token != "" && !a.Tokens.Known(token)
+	return token != "" && a.Tokens.IsGuess(token)
 }
 
 // bearer is the token of an Authorization header; empty where the header has another form.

@@ -28,23 +28,30 @@ type TokensConfig struct {
 	Timeout time.Duration
 }
 
+// provenAge is for how long a token that was valid is told apart from one that somebody guesses.
+const provenAge = time.Hour
+
 // Tokens finds out whose a bearer token is. Equal tokens are reviewed once at a time, and
 // the answer, good or bad, is kept for a while. Of the token itself only a hash is kept.
 type Tokens struct {
 	config  TokensConfig
 	answers *cache.LRUExpireCache
+	proven  *cache.LRUExpireCache // tokens that were valid, whose answers are kept no longer
 	flights singleflight.Group
 }
 
 // NewTokens returns a reviewer with nothing in its cache.
 func NewTokens(config TokensConfig) *Tokens {
-	return &Tokens{config: config, answers: cache.NewLRUExpireCache(config.Size)}
+	return &Tokens{config: config, answers: cache.NewLRUExpireCache(config.Size), proven: cache.NewLRUExpireCache(config.Size)}
 }
 
-// Known tells whether Review would answer without asking the API server.
-func (t *Tokens) Known(token string) bool {
-	_, known := t.answers.Get(sha256.Sum256([]byte(token)))
-	return known
+// IsGuess tells whether the API server has to be asked about a token which was not valid within
+// the last hour. A token that was valid is reviewed as well, but never more than once in the TTL.
+func (t *Tokens) IsGuess(token string) bool {
+	hash := sha256.Sum256([]byte(token))
+	_, known := t.answers.Get(hash)
+	_, proven := t.proven.Get(hash)
+	return !known && !proven
 }
 
 // Review returns whose a token is. A *RefusedError means that it is not valid.
@@ -60,6 +67,7 @@ func (t *Tokens) Review(ctx context.Context, token string) (User, error) {
 		status, err := t.ask(ctx, token)
 		if err == nil {
 			t.answers.Add(hash, status, t.config.TTL)
+			t.prove(hash, status.Authenticated)
 		}
 		return status, err
 	})
@@ -72,6 +80,14 @@ func (t *Tokens) Review(ctx context.Context, token string) (User, error) {
 		}
 		return userOf(result.Val.(authenticationv1.TokenReviewStatus))
 	}
+}
+
+func (t *Tokens) prove(hash [sha256.Size]byte, isValid bool) {
+	if isValid {
+		t.proven.Add(hash, struct{}{}, provenAge)
+		return
+	}
+	t.proven.Remove(hash)
 }
 
 func (t *Tokens) ask(ctx context.Context, token string) (authenticationv1.TokenReviewStatus, error) {

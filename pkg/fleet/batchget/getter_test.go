@@ -122,7 +122,7 @@ func TestAnswersAreInTheOrderOfTheReferencesEachWithItsOwnError(t *testing.T) {
 			nowhere := pod(good, 1)
 			nowhere.Namespace = ""
 			require.Equal(t, []string{
-				"0003", "NotFound", "0001", "Timeout", "Unauthorized", "Refused", "DNS", "BadKubeconfig", "NotFound", "Invalid", "Invalid", "NotServed", "BadKubeconfig", "0003",
+				"0003", "NotFound", "0001", "Timeout", "Unauthorized", "Refused", "DNS", "BadKubeconfig", "NotFound", "Invalid", "Invalid", "NotServed", "Invalid", "0003",
 			}, s.get(
 				pod(good, 3), pod(good, 77), pod(good, 1), pod(slow, 1), pod(refused, 1), pod(broken, 1), pod(dead, 1), pod(bad, 1),
 				pod(fleet.Target{Name: "gone", UID: "gone"}, 1), evil, nameless, absent, nowhere, pod(good, 3),

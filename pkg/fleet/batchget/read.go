@@ -48,7 +48,7 @@ func (g *Getter) read(ctx context.Context, one request) (objects, error) {
 		return objects{}, err
 	}
 	if resource.Namespaced && one.namespace == "" || !resource.Namespaced && one.namespace != "" {
-		return objects{}, &fleet.Failure{Class: fleet.BadKubeconfig, Message: fmt.Sprintf("%s: name a namespace where the kind has one, and only there", one.kind)}
+		return objects{}, &fleet.Failure{Class: Invalid, Message: fmt.Sprintf("%s %s: correct the reference", one.kind, map[bool]string{true: "are in a namespace: name it", false: "are in no namespace: leave it out"}[resource.Namespaced])}
 	}
 	if one.names != "" {
 		return g.list(ctx, client, resource, one)

@@ -42,7 +42,7 @@ func (l *Lister) fetch(ctx context.Context, of key) (*table.Page, error) {
 		return nil, err
 	}
 	if of.namespace != "" && !resource.Namespaced {
-		return nil, fmt.Errorf("%s are in no namespace: they are shown to those who may see all namespaces", of.kind)
+		return nil, fmt.Errorf("%s are in no namespace: ask for all namespaces (-A), which takes the right to list in all", of.kind)
 	}
 	page := &table.Page{}
 	for {

@@ -39,10 +39,10 @@ func parsePosition(query Query) (at position, err error) {
 	}
 	text, err := base64.RawURLEncoding.DecodeString(query.Continue)
 	if err != nil || json.Unmarshal(text, &at) != nil || at.Kind < 0 || at.Kind >= len(query.Kinds) || at.Name == "" {
-		return at, errors.New("continue is not one that Penstock has given: begin without it")
+		return at, errors.New("the cursor is not one that Penstock has given: begin without it")
 	}
 	if at.Of != fingerprint(query) {
-		return at, errors.New("continue belongs to another query: begin without it")
+		return at, errors.New("the cursor belongs to another query: begin without it")
 	}
 	return at, nil
 }
