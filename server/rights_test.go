@@ -3,14 +3,21 @@ package server_test
 import (
 	"encoding/json"
 	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	rbacv1 "k8s.io/api/rbac/v1"
+	"sigs.k8s.io/yaml"
 
 	"github.com/penstock-cd/penstock/api/rest"
+	"github.com/penstock-cd/penstock/server/rights"
 	"github.com/penstock-cd/penstock/test/env/fault"
 )
 
@@ -206,4 +213,40 @@ func TestMetricsNeedTheRightToThePath(t *testing.T) {
 	s := newScene(t, options{})
 	require.Contains(t, s.get(t, s.nobody(t), "/metrics").detail(t, http.StatusForbidden), "nonResourceURLs")
 	require.Zero(t, s.metric(t, s.observer(t), "penstock_server_streams"))
+}
+
+// grants are the rules of the ClusterRoles that users may be bound to, by name.
+func grants(t *testing.T) map[string][]rbacv1.PolicyRule {
+	t.Helper()
+	rules := map[string][]rbacv1.PolicyRule{}
+	for _, file := range []string{"server/people.yaml", "admission/people.yaml"} {
+		text, err := os.ReadFile(filepath.Join("..", "config", file))
+		require.NoError(t, err)
+		for document := range strings.SplitSeq(string(text), "\n---\n") {
+			var role rbacv1.ClusterRole
+			require.NoError(t, yaml.Unmarshal([]byte(document), &role))
+			rules[role.Name] = append(rules[role.Name], role.Rules...)
+		}
+	}
+	return rules
+}
+
+func TestARefusalNamesARoleThatGrantsTheRight(t *testing.T) {
+	t.Parallel()
+	granted := grants(t)
+	for _, right := range []string{
+		"list runs", "list decisions", "watch events", "list queue", "list cibuilds", "list notifications", "list baseimages/waves", "list receivers/deliveries",
+		"create notifications", "update notifications", "create runrequests", "get receivers/deliveries", "update receivers/deliveries",
+		"trigger cdpipelines", "retry cdpipelines", "cancel cdpipelines", "rollback cdpipelines", "resume cdpipelines", "retry cibuilds", "cancel cibuilds",
+		"resume baseimages", "cancel baseimages", "resume targetclusters", "cancel targetclusters", "list targetclusters", "get targetclusters/resources",
+	} {
+		verb, what, _ := strings.Cut(right, " ")
+		resource, subresource, _ := strings.Cut(what, "/")
+		refused := &rights.RefusedError{Need: rights.Need{Verb: verb, Resource: resource, Subresource: subresource, Namespace: "shop"}}
+		named := regexp.MustCompile(`ClusterRole (\S+) has it`).FindStringSubmatch(refused.Error())
+		require.Len(t, named, 2, right)
+		require.True(t, slices.ContainsFunc(granted[named[1]], func(rule rbacv1.PolicyRule) bool {
+			return slices.Contains(rule.Verbs, verb) && slices.Contains(rule.Resources, what)
+		}), "%s does not grant %s", named[1], right)
+	}
 }

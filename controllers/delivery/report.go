@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
+	"github.com/penstock-cd/penstock/pkg/argo"
 	"github.com/penstock-cd/penstock/pkg/failpoint"
 	"github.com/penstock-cd/penstock/pkg/webhook"
 )
@@ -52,6 +53,9 @@ func (w *Worker) reportOfPipeline(ctx context.Context, j job) (result, error) {
 	if report.Build != "" {
 		build.Name = report.Build
 	}
+	if why := untellable(build, report); why.outcome != "" {
+		return why, nil
+	}
 	_, err = w.create(ctx, j, build)
 	switch {
 	case err != nil && j.isRefused(err):
@@ -66,6 +70,22 @@ func (w *Worker) reportOfPipeline(ctx context.Context, j job) (result, error) {
 		return result{}, fmt.Errorf("get CiBuild %s: %w", build.Name, err)
 	}
 	return w.tell(ctx, j, &created)
+}
+
+// untellable is why a build that is to be created could not be told a report: it would be Pending
+// for ever. Nothing where it can.
+func untellable(build *v1alpha1.CiBuild, report webhook.Report) result {
+	if report.Phase == "" {
+		return result{}
+	}
+	changed, why := told(build, report)
+	if changed == nil {
+		return why
+	}
+	if _, err := argo.CheckedArtifacts(changed.Status.Artifacts); err != nil {
+		return refused("%s", err)
+	}
+	return result{}
 }
 
 // pipeline returns the pipeline of a name, or why nothing may be done about it.

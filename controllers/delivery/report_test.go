@@ -45,6 +45,26 @@ func TestAReportCreatesTheBuildThatIsNotThere(t *testing.T) {
 	require.Regexp(t, `^Built\|Built shop-[a-z2-7]{16}$`, s.outcome(s.send(`{"pipeline":"shop"}`)), "which is to be built")
 }
 
+func TestAReportThatIsRefusedCreatesNoBuild(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, mapped(), pipeline("shop", "https://github.com/team/shop", ""))
+	for body, want := range map[string]string{
+		`{"pipeline":"shop","phase":"success"}`:                                                                             "has no artifacts, and cannot have Succeeded without",
+		`{"pipeline":"shop","build":"ci-8","phase":"success"}`:                                                              "CiBuild ci-8 has no artifacts",
+		`{"pipeline":"shop","phase":"success","image":"registry.example.com/shop:1@sha256:zz"}`:                             "is no digest",
+		`{"pipeline":"shop","phase":"failed","image":"registry.example.com/UPPER:1@` + digest + `"}`:                        "is no image",
+		`{"pipeline":"shop","build":"ci-9","phase":"running","image":"https://registry.example.com/shop:1@` + digest + `"}`: "is no image",
+	} {
+		outcome := s.outcome(s.send(body))
+		require.Contains(t, outcome, "Refused|Refused: ", body)
+		require.Contains(t, outcome, want, body)
+	}
+	var builds v1alpha1.CiBuildList
+	require.NoError(t, s.admin.List(t.Context(), &builds, client.InNamespace(s.namespace)))
+	require.Empty(t, builds.Items)
+	require.Equal(t, "Reported|Reported ci-8 as Succeeded", s.outcome(s.send(`{"pipeline":"shop","build":"ci-8","phase":"success","image":"registry.example.com/shop:1@`+digest+`"}`)))
+}
+
 func TestAReportThatIsAboutNothingSaysWhy(t *testing.T) {
 	t.Parallel()
 	own := pipeline("own", "https://github.com/team/shop", "")

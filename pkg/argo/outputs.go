@@ -65,7 +65,7 @@ func Artifacts(outputs map[string]string, names v1alpha1.BuildOutputs) ([]v1alph
 		}
 		artifacts = []v1alpha1.Artifact{{Image: image, Digest: digest}}
 	}
-	return checkedArtifacts(artifacts)
+	return CheckedArtifacts(artifacts)
 }
 
 func withDefaults(names v1alpha1.BuildOutputs) v1alpha1.BuildOutputs {
@@ -82,8 +82,9 @@ func withDefaults(names v1alpha1.BuildOutputs) v1alpha1.BuildOutputs {
 	return defaults
 }
 
-// checkedArtifacts refuses what a CiBuild can't hold.
-func checkedArtifacts(artifacts []v1alpha1.Artifact) ([]v1alpha1.Artifact, error) {
+// CheckedArtifacts returns artifacts without spaces around them, each once. It fails where a
+// CiBuild can't hold one of them, or all.
+func CheckedArtifacts(artifacts []v1alpha1.Artifact) ([]v1alpha1.Artifact, error) {
 	var checked []v1alpha1.Artifact
 	for _, artifact := range artifacts {
 		artifact.Image, artifact.Digest = strings.TrimSpace(artifact.Image), strings.TrimSpace(artifact.Digest)

@@ -57,8 +57,9 @@ func (e *RefusedError) Error() string {
 
 // roles are the ClusterRoles that grant what is more than reading, by resource and verb.
 var roles = map[string]map[string]string{
-	"notifications": {"create": "penstock-notifier", "update": "penstock-notifier"},
-	"runrequests":   {"create": "penstock-triggerer"},
+	"notifications":        {"create": "penstock-notifier", "update": "penstock-notifier"},
+	"runrequests":          {"create": "penstock-triggerer"},
+	"receivers/deliveries": {"get": "penstock-redeliverer", "update": "penstock-redeliverer"},
 	"cdpipelines": {
 		"trigger": "penstock-triggerer", "retry": "penstock-triggerer", "cancel": "penstock-triggerer", "rollback": "penstock-triggerer",
 		"resume": "penstock-approver",
@@ -70,7 +71,11 @@ var roles = map[string]map[string]string{
 
 // role is the ClusterRole that grants a right; empty where none of Penstock's does.
 func (n Need) role() string {
-	switch role := roles[n.Resource][n.Verb]; {
+	resource := n.Resource
+	if n.Subresource != "" {
+		resource += "/" + n.Subresource
+	}
+	switch role := roles[resource][n.Verb]; {
 	case role != "":
 		return role
 	case n.Verb == "requestforothers":
