@@ -99,7 +99,7 @@ func TestThePluginPrintsResourcesOfAllClusters(t *testing.T) {
 	require.Equal(t, "up/shop pod/object-0000\nup/shop pod/object-0001\n", out)
 
 	code, _, errOut = p.run(t, "get", "secrets", "-A")
-	require.Equal(t, exitFailed, code)
+	require.Equal(t, exitUsage, code)
 	require.Contains(t, errOut, `the kind "secrets" is not shown`)
 	code, _, errOut = nobody.run(t, "get", "pods")
 	require.Equal(t, exitRefused, code)

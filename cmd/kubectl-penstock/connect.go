@@ -281,6 +281,10 @@ func (c *connection) refusal(response *http.Response, path string, text []byte) 
 	if told.Status == http.StatusUnauthorized || told.Status == http.StatusForbidden {
 		return &exitError{code: exitRefused, err: told}
 	}
+	isQuery := response.Request.Method == http.MethodGet && (told.Status == http.StatusBadRequest || told.Status == http.StatusUnprocessableEntity)
+	if isQuery && !strings.Contains(told.Error(), "unexpected parameter") { // which an older server does not know
+		return &exitError{code: exitUsage, err: told}
+	}
 	return told
 }
 

@@ -70,7 +70,7 @@ func (h *holding) run(command *cobra.Command, name string) error {
 		return err
 	}
 	if pipeline != nil && pipeline.Spec.Hold == h.hold {
-		fmt.Fprintf(command.ErrOrStderr(), "note: CdPipeline %s %s already%s\n", name, h.state(), holderOf(pipeline))
+		fmt.Fprintf(command.ErrOrStderr(), "note: CdPipeline %s %s\n", name, h.state(pipeline))
 		return h.printPipeline(command, pipeline, false)
 	}
 	patch, err := h.patch(who.name(command.Context(), maxRequestBy))
@@ -100,9 +100,10 @@ func (h *holding) patch(by string) ([]byte, error) {
 	return patch, nil
 }
 
-func (h *holding) state() string {
+// state says that there is nothing to change.
+func (h *holding) state(pipeline *v1alpha1.CdPipeline) string {
 	if h.hold {
-		return "is held"
+		return "is held already" + holderOf(pipeline)
 	}
 	return "is not held"
 }

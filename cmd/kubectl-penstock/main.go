@@ -100,7 +100,7 @@ var commands = []func(*options) *cobra.Command{
 
 func newRoot(out, errOut io.Writer) *cobra.Command {
 	root := &cobra.Command{
-		Use:   "kubectl penstock",
+		Use:   "penstock",
 		Short: "Ask Penstock what is built, deployed and waiting, and why",
 		Long: `Ask Penstock what is built, deployed and waiting, and why.
 

@@ -194,7 +194,7 @@ func TestThePluginTellsWhatIsWrong(t *testing.T) {
 		"a form that is not known":                  {reader, []string{"builds", "-o", "xml"}, exitUsage, "must be one of table, wide, json, yaml, name"},
 		"a flag that is not known":                  {reader, []string{"builds", "--sort"}, exitUsage, "unknown flag"},
 		"an argument too many":                      {reader, []string{"queue", "now"}, exitUsage, "kubectl penstock queue"},
-		"a state that is not known":                 {reader, []string{"queue", "--state", "Odd", "-n", given.Namespace}, exitFailed, "query.state"},
+		"a state that is not known":                 {reader, []string{"queue", "--state", "Odd", "-n", given.Namespace}, exitUsage, "query.state"},
 		"a server without TLS":                      {reader, []string{"builds", "--server", "http://localhost"}, exitUsage, "must begin with https://"},
 		"a server that is not there":                {reader, []string{"builds", "--server", "https://127.0.0.1:1"}, exitFailed, "connection refused"},
 		"a server that is another":                  {reader, []string{"builds", "--server", local.Config.Host}, exitFailed, "certificate"},
@@ -229,4 +229,11 @@ func TestTheNearestName(t *testing.T) {
 	for typed, want := range map[string]string{"shpo": "shop", "shop": "shop", "billng": "billing", "x": "", "nothing": ""} {
 		require.Equal(t, want, nearest(typed, []string{"shop", "billing"}), typed)
 	}
+}
+
+func TestThePluginWithoutACommandTellsHowItIsUsed(t *testing.T) {
+	t.Parallel()
+	code, out, _ := plugin{}.run(t)
+	require.Zero(t, code)
+	require.Contains(t, out, "Usage:\n  kubectl penstock [flags]\n  kubectl penstock [command]\n")
 }

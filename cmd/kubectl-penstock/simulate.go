@@ -49,7 +49,7 @@ Exit codes: 0 done; 1 a pipeline is Blocked, such as by a broken filter, or ther
 		},
 	}
 	flags := command.Flags()
-	flags.StringArrayVarP(&s.files, "filename", "f", nil, "file, or folder with files, of CiPipelines, CdPipelines and CiBuilds; may be repeated")
+	flags.StringArrayVarP(&s.files, "filename", "f", nil, "file, folder with files, or - for the standard input, of CiPipelines, CdPipelines and CiBuilds; may be repeated")
 	flags.StringArrayVar(&s.artifacts, "artifact", nil, "IMAGE@DIGEST that the build produces; may be repeated; by default those of its status")
 	return command
 }

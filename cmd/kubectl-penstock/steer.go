@@ -154,7 +154,7 @@ func (a *asking) buildIn(ctx context.Context, errOut io.Writer, who *caller, nam
 	case a.build != "":
 		return strings.TrimPrefix(a.build, "cibuild/"), nil
 	case pipeline == nil:
-		return "", usage("you have no right to get CdPipeline %s, so that its newest run is not known: name the build by --build", name)
+		return "", &exitError{code: exitRefused, err: fmt.Errorf("you have no right to get CdPipeline %s, so that its newest run is not known: name the build by --build", name)}
 	case pipeline.Status.LastRun == nil:
 		return "", fmt.Errorf("CdPipeline %s has no run: kubectl penstock trigger %s --build BUILD -n %s makes one", name, name, who.namespace)
 	}

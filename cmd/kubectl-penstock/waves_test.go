@@ -232,7 +232,7 @@ func TestWhatIsWrongWithAskingForWaves(t *testing.T) {
 		"a wave that one may not read":      {nobody, []string{"waves", "java"}, exitRefused, "may not get baseimages.penstock.dev/waves of java"},
 		"a right to steer that is missing":  {nobody, []string{"wave", "stop", "java"}, exitRefused, "cannot create resource"},
 		"a base image that has had no wave": {s.plugin, []string{"waves", "jvaa"}, exitFailed, "wave of BaseImage jvaa in namespace " + s.namespace},
-		"a state that is not known":         {s.plugin, []string{"waves", "--state", "Odd"}, exitFailed, "query.state"},
+		"a state that is not known":         {s.plugin, []string{"waves", "--state", "Odd"}, exitUsage, "query.state"},
 		"a name with all namespaces":        {s.plugin, []string{"waves", "java", "-A"}, exitUsage, "leave java out"},
 		"a number without a name":           {s.plugin, []string{"waves", "--wave", "2"}, exitUsage, "--wave needs the name of a BaseImage"},
 		"no name":                           {s.plugin, []string{"wave", "stop"}, exitUsage, "kubectl penstock wave stop BASEIMAGE"},

@@ -67,6 +67,9 @@ func (t Target) retry(ctx context.Context, build *v1alpha1.CiBuild, asked store.
 	if !build.Status.Phase.IsTerminal() {
 		return store.Answer{}, request.Refuse("CiBuild %s has not ended: cancel it first, or wait for its end", build.Name)
 	}
+	if err := t.runsHere(ctx, build); err != nil {
+		return store.Answer{}, err
+	}
 	again := &v1alpha1.CiBuild{
 		ObjectMeta: metav1.ObjectMeta{Namespace: build.Namespace, Name: retryName(build.Name, asked)},
 		Spec:       *build.Spec.DeepCopy(),
@@ -76,6 +79,21 @@ func (t Target) retry(ctx context.Context, build *v1alpha1.CiBuild, asked store.
 		return store.Answer{}, fmt.Errorf("create CiBuild: %w", err)
 	}
 	return t.Rows.Record(ctx, asked, store.Answer{Phase: v1alpha1.RequestDone, Message: fmt.Sprintf("CiBuild %s builds the same again", again.Name)})
+}
+
+// runsHere refuses to make a build that nobody would run.
+func (t Target) runsHere(ctx context.Context, build *v1alpha1.CiBuild) error {
+	pipeline := &v1alpha1.CiPipeline{}
+	err := t.Live.Get(ctx, types.NamespacedName{Namespace: build.Namespace, Name: build.Spec.PipelineRef.Name}, pipeline)
+	switch {
+	case apierrors.IsNotFound(err):
+		return request.Refuse("CiPipeline %s of CiBuild %s does not exist any more", build.Spec.PipelineRef.Name, build.Name)
+	case err != nil:
+		return fmt.Errorf("get CiPipeline: %w", err)
+	case pipeline.Spec.Workflow == nil:
+		return request.Refuse("CiPipeline %s has no spec.workflow: its builds run elsewhere, so start it again there", pipeline.Name)
+	}
+	return nil
 }
 
 // maxName is the longest name that a CiBuild may have.

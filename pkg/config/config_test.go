@@ -301,15 +301,15 @@ func TestLoadRefuses(t *testing.T) {
 		},
 		"a freeze with a field that there is not": {
 			environ: with("FREEZE", `{"reason":"audit","til":"2026"}`),
-			lines:   []string{`FREEZE="{\"reason\":\"audit\",\"til\":\"2026\"}": must be a reason, or JSON: {"reason": "…", "until": "2026-12-27T08:00:00Z", "namespaces": ["shop"]}, with a reason of at most 512 bytes`},
+			lines:   []string{`FREEZE="{\"reason\":\"audit\",\"til\":\"2026\"}": must be a reason, or JSON: {"reason": "…", "until": "2026-12-27T08:00:00Z", "namespaces": ["shop"]}, with a reason of at most 512 bytes, a time in RFC 3339 and names of namespaces`},
 		},
 		"a freeze without a reason": {
 			environ: with("FREEZE", `{"namespaces":["shop"]}`),
-			lines:   []string{`FREEZE="{\"namespaces\":[\"shop\"]}": must be a reason, or JSON: {"reason": "…", "until": "2026-12-27T08:00:00Z", "namespaces": ["shop"]}, with a reason of at most 512 bytes`},
+			lines:   []string{`FREEZE="{\"namespaces\":[\"shop\"]}": must be a reason, or JSON: {"reason": "…", "until": "2026-12-27T08:00:00Z", "namespaces": ["shop"]}, with a reason of at most 512 bytes, a time in RFC 3339 and names of namespaces`},
 		},
 		"a freeze of something that is no namespace": {
 			environ: with("FREEZE", `{"reason":"x","namespaces":["A b"]}`),
-			lines:   []string{`FREEZE="{\"reason\":\"x\",\"namespaces\":[\"A b\"]}": must be a reason, or JSON: {"reason": "…", "until": "2026-12-27T08:00:00Z", "namespaces": ["shop"]}, with a reason of at most 512 bytes`},
+			lines:   []string{`FREEZE="{\"reason\":\"x\",\"namespaces\":[\"A b\"]}": must be a reason, or JSON: {"reason": "…", "until": "2026-12-27T08:00:00Z", "namespaces": ["shop"]}, with a reason of at most 512 bytes, a time in RFC 3339 and names of namespaces`},
 		},
 		"a retention that is neither days nor a duration": {
 			environ: with("HISTORY_RETENTION", "3 months"),

@@ -61,7 +61,7 @@ func (f Freeze) String() string {
 
 func freezeRule() rule {
 	return rule{
-		allowed: `a reason, or JSON: {"reason": "…", "until": "2026-12-27T08:00:00Z", "namespaces": ["shop"]}, with a reason of at most 512 bytes`,
+		allowed: `a reason, or JSON: {"reason": "…", "until": "2026-12-27T08:00:00Z", "namespaces": ["shop"]}, with a reason of at most 512 bytes, a time in RFC 3339 and names of namespaces`,
 		holds: func(value reflect.Value) bool {
 			freeze, ok := value.Interface().(Freeze)
 			return ok && len(freeze.Reason) <= maxFreezeReason && !strings.ContainsFunc(freeze.Reason, isControl) &&

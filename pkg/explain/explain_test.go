@@ -108,6 +108,9 @@ func TestWhatCameOfARunNamesWhoAskedForIt(t *testing.T) {
 	require.Equal(t, []string{
 		"run 7 was asked for by bob", "stage DEPLOY, resumed by alice, ended as Succeeded, attempt 2 (Workflow web-deploy-x)", "run 7 ended as Succeeded at 2026-11-30T12:00:00Z",
 	}, explain.Pipeline(facts).Became)
+	require.Contains(t, explain.Pipeline(facts).Decided, "; run 7 comes of a request by bob", "the decision is that of the build")
+	facts.Decision.Reason = string(v1alpha1.ReasonRequested)
+	require.NotContains(t, explain.Pipeline(facts).Decided, "bob")
 }
 
 func TestAPipelineWithoutADecisionSaysWhyThereIsNone(t *testing.T) {

@@ -24,6 +24,7 @@ func Pipeline(f Facts) rest.PipelineExplanation {
 		explained.Waits = withoutRun(f)
 		return explained
 	}
+	explained.Decided += requested(f)
 	stage := Reached(f.Run.Run)
 	explained.Run, explained.Stage, explained.State = f.Run.ID, stage.Stage, reasoned(stage)
 	explained.Became = append(explained.Became, became(*f.Run)...)
@@ -41,6 +42,15 @@ func overtaken(f Facts) string {
 		return ""
 	}
 	return fmt.Sprintf("; the newest that has had its turn there is build %s", f.Newest)
+}
+
+// requested names who asked for a run, or for one above it, where the decision is an earlier one
+// about the same build.
+func requested(f Facts) string {
+	if f.Run.Actor == "" || f.Decision.Reason == string(v1alpha1.ReasonRequested) {
+		return ""
+	}
+	return fmt.Sprintf("; run %d comes of a request by %s", f.Run.ID, f.Run.Actor)
 }
 
 // withoutRun completes "waits for" for a decision that has made no run yet; empty where none

@@ -58,9 +58,16 @@ func Read(paths []string) (*Objects, error) {
 	return objects, nil
 }
 
+// standardInput is the name of what the process is given, as kubectl has it.
+const standardInput = "-"
+
 // filesOf are the files that are named, and those of the folders that are.
 func filesOf(paths []string) (files []string, err error) {
 	for _, path := range paths {
+		if path == standardInput {
+			files = append(files, path)
+			continue
+		}
 		err := filepath.WalkDir(path, func(file string, entry fs.DirEntry, err error) error {
 			isManifest := slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(file))
 			if err == nil && !entry.IsDir() && (isManifest || file == path) {
@@ -76,11 +83,13 @@ func filesOf(paths []string) (files []string, err error) {
 }
 
 func readFile(file string, into *Objects) (problems []string, err error) {
-	opened, err := os.Open(file) //nolint:gosec // who runs the command names the file
-	if err != nil {
-		return nil, fmt.Errorf("read -f: %w", err)
+	opened := os.Stdin
+	if file != standardInput {
+		if opened, err = os.Open(file); err != nil { //nolint:gosec // who runs the command names the file
+			return nil, fmt.Errorf("read -f: %w", err)
+		}
+		defer func() { _ = opened.Close() }()
 	}
-	defer func() { _ = opened.Close() }()
 	documents := yaml.NewYAMLReader(bufio.NewReader(io.LimitReader(opened, maxFile)))
 	for number := 1; ; number++ {
 		document, err := documents.Read()

@@ -58,6 +58,20 @@ func TestObjectsAreReadFromFilesAndFolders(t *testing.T) {
 	require.ErrorContains(t, err, "missing.yaml")
 }
 
+func TestObjectsAreReadFromTheStandardInput(t *testing.T) { //nolint:paralleltest // there is one standard input
+	before := os.Stdin
+	given, err := os.Open(written(t, "app.yaml", valid))
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		os.Stdin = before
+		require.NoError(t, given.Close())
+	})
+	os.Stdin = given
+	objects, err := simulate.Read([]string{"-"})
+	require.NoError(t, err)
+	require.Len(t, objects.CdPipelines, 1)
+}
+
 func TestWhatIsNotValidIsToldByFileAndField(t *testing.T) {
 	t.Parallel()
 	const head = "apiVersion: penstock.dev/v1alpha1\nkind: CdPipeline\nmetadata: {name: web}\nspec:\n  deploy: {workflow: {templateRef: {name: deploy}}}\n"

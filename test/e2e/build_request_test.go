@@ -44,6 +44,11 @@ func TestAPersonCancelsABuildAndBuildsItAgain(t *testing.T) {
 	answered(t, w, "not-ours", v1alpha1.RequestRefused, "CiBuild elsewhere-1 does not run here")
 	answered(t, w, "unknown", v1alpha1.RequestRefused, "CiBuild nobody does not exist")
 	answered(t, w, "again", v1alpha1.RequestDone, "builds the same again")
+	elsewhere := w.Build(t.Context(), "elsewhere-1")
+	elsewhere.Status.Phase = v1alpha1.BuildFailed
+	require.NoError(t, w.Cluster.Status().Update(t.Context(), elsewhere))
+	w.Create(given.RunRequest("not-here", v1alpha1.ActionRetry, given.OfTarget("CiBuild", "elsewhere-1")))
+	answered(t, w, "not-here", v1alpha1.RequestRefused, "CiPipeline elsewhere has no spec.workflow: its builds run elsewhere")
 	var builds v1alpha1.CiBuildList
 	require.NoError(t, w.Cluster.List(t.Context(), &builds))
 	require.Len(t, builds.Items, 3)
