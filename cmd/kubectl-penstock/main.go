@@ -3,12 +3,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -50,9 +52,13 @@ func main() {
 
 // run is the whole command: data goes to out, all else to errOut.
 func run(ctx context.Context, args []string, out, errOut io.Writer) int {
+	written := &output{Writer: out}
+	if !isScreen(out) { // a command may draw there
+		out = written
+	}
 	root := newRoot(out, errOut)
 	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
+	err := cmp.Or(root.ExecuteContext(ctx), written.failure())
 	if err == nil {
 		return 0
 	}
@@ -62,6 +68,34 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 		return exit.code
 	}
 	return exitFailed
+}
+
+// output remembers that something could not be written, which most commands do not look at.
+type output struct {
+	io.Writer
+	mu  sync.Mutex
+	err error
+}
+
+// Write implements io.Writer.
+func (o *output) Write(text []byte) (int, error) {
+	n, err := o.Writer.Write(text)
+	if err != nil {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		o.err = cmp.Or(o.err, err)
+	}
+	return n, err //nolint:wrapcheck // it stands for the writer
+}
+
+// failure is why the output is not whole; nil where it is.
+func (o *output) failure() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.err == nil {
+		return nil
+	}
+	return fmt.Errorf("write the output: %w", o.err)
 }
 
 // commands are all there are, in the order of the help.

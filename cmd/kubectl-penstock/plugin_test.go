@@ -237,3 +237,15 @@ func TestThePluginWithoutACommandTellsHowItIsUsed(t *testing.T) {
 	require.Zero(t, code)
 	require.Contains(t, out, "Usage:\n  kubectl penstock [flags]\n  kubectl penstock [command]\n")
 }
+
+func TestAnOutputThatCannotBeWrittenIsAFailure(t *testing.T) {
+	t.Parallel()
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, full.Close()) })
+	for _, args := range [][]string{{"version", "--client"}, {"--help"}} {
+		var errOut bytes.Buffer
+		require.Equal(t, exitFailed, run(t.Context(), args, full, &errOut), args)
+		require.Contains(t, errOut.String(), "no space left on device", args)
+	}
+}
