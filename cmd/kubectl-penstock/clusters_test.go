@@ -1,13 +1,18 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/spf13/cobra"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -65,6 +70,44 @@ func addCluster(t *testing.T, name string, kubeconfig []byte) {
 		require.NoError(t, admin.Create(t.Context(), object))
 		t.Cleanup(func() { require.NoError(t, admin.Delete(context.WithoutCancel(t.Context()), object)) })
 	}
+}
+
+func TestThePluginTellsHowOldResourcesAre(t *testing.T) {
+	t.Parallel()
+	var errOut bytes.Buffer
+	tellAges(&errOut, []rest.ResourceCluster{
+		{Name: "new", State: "Fresh", AgeSeconds: 0}, {Name: "young", State: "Stale", AgeSeconds: 4}, {Name: "late", State: "Stale", AgeSeconds: 46}, {Name: "gone", State: "Unreachable", AgeSeconds: 400},
+	})
+	require.Equal(t, "note: late is shown as it was 46 s ago: it is being read anew\n", errOut.String())
+}
+
+// started is a command that runs.
+func started(t *testing.T) *cobra.Command {
+	t.Helper()
+	command := &cobra.Command{}
+	command.SetContext(t.Context())
+	command.SetErr(io.Discard)
+	return command
+}
+
+func TestThePluginReadsAnewWhatIsOld(t *testing.T) {
+	t.Parallel()
+	asked := []string{}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked = append(asked, r.URL.Query().Get("fresh"))
+		state, age := "Stale", 46
+		if r.URL.Query().Get("fresh") == "true" {
+			state, age = "Fresh", 0
+		}
+		fmt.Fprintf(w, `{"kinds":[],"clusters":[{"name":"up","state":%q,"ageSeconds":%d}],"complete":true}`, state, age)
+	}))
+	t.Cleanup(server.Close)
+	connected := &connection{url: server.URL, namespace: "shop", client: server.Client(), close: func() {}}
+	list, missing, err := getOptions{wait: patience}.resources(started(t), connected, "pods")
+	require.NoError(t, err)
+	require.Empty(t, missing)
+	require.Equal(t, "Fresh", list.Clusters[0].State)
+	require.Equal(t, []string{"", "true"}, asked)
 }
 
 func TestThePluginPrintsResourcesOfAllClusters(t *testing.T) {

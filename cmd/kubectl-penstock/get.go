@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/url"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -57,6 +58,7 @@ reason, and the exit code is 3.`,
 			if err := o.printResources(command, list, g.everywhere); err != nil {
 				return err
 			}
+			tellAges(command.ErrOrStderr(), list.Clusters)
 			return partial(missing, len(list.Clusters))
 		},
 	}
@@ -65,7 +67,7 @@ reason, and the exit code is 3.`,
 	flags.StringVar(&g.clusters, "clusters", allClusters, "names of clusters, separated by commas, or all that you may read")
 	flags.StringVar(&g.clusterSelector, "cluster-selector", "", "only clusters whose labels this selects")
 	flags.StringVarP(&g.selector, "selector", "l", "", "only objects whose labels this selects")
-	flags.BoolVar(&g.fresh, "fresh", false, "wait for what is read anew, instead of what was read a moment ago")
+	flags.BoolVar(&g.fresh, "fresh", false, "wait for what is read anew, instead of what was read up to 5 s ago")
 	flags.DurationVar(&g.wait, "wait", defaultWait, "how long to wait for clusters that are slow to answer; 0 takes what the server has within two seconds")
 	return command
 }
@@ -92,13 +94,20 @@ func (g getOptions) query(kinds, namespace string) url.Values {
 }
 
 // resources asks until every cluster has answered, or --wait is over. What the server has
-// read meanwhile it has at once.
+// read meanwhile it has at once. An answer that is old is asked for again, to be read anew.
 func (g getOptions) resources(command *cobra.Command, connected *connection, kinds string) (list rest.ResourceList, missing []string, err error) {
 	query := g.query(kinds, connected.namespace)
 	progress := progressOn(command.ErrOrStderr())
 	defer progress("")
-	for until := time.Now().Add(g.wait); ; query.Del("fresh") {
+	isOld := g.fresh
+	for until := time.Now().Add(g.wait); ; {
 		list, missing, err = allResources(command.Context(), connected, query)
+		query.Del("fresh")
+		if err == nil && !isOld && g.wait > 0 && slices.ContainsFunc(list.Clusters, old) {
+			isOld = true
+			query.Set("fresh", "true")
+			continue
+		}
 		pending := 0
 		for _, cluster := range list.Clusters {
 			if cluster.State == "Pending" {
@@ -109,6 +118,23 @@ func (g getOptions) resources(command *cobra.Command, connected *connection, kin
 			return list, missing, err
 		}
 		progress(fmt.Sprintf("%d of %d clusters have answered", len(list.Clusters)-pending, len(list.Clusters)))
+	}
+}
+
+// oldAge is how many seconds old an answer is that people take for the present.
+const oldAge = 5
+
+// old tells whether what is shown of a cluster was read a while ago, and nothing has come since.
+func old(cluster rest.ResourceCluster) bool {
+	return cluster.State == "Stale" && cluster.AgeSeconds >= oldAge
+}
+
+// tellAges names on stderr the clusters whose resources are shown as they were.
+func tellAges(errOut io.Writer, clusters []rest.ResourceCluster) {
+	for _, cluster := range clusters {
+		if old(cluster) {
+			fmt.Fprintf(errOut, "note: %s is shown as it was %d s ago: it is being read anew\n", printable(cluster.Name), cluster.AgeSeconds)
+		}
 	}
 }
 
