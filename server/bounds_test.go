@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptrace"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -40,6 +41,25 @@ func TestWhatIsTooLargeOrUnknownIsRefused(t *testing.T) {
 	// A body whose length is not told is not read either.
 	got := s.send(t, s.client, http.MethodGet, base+"/builds", io.MultiReader(bytes.NewReader(make([]byte, 2<<20))), authorization...)
 	require.Equal(t, http.StatusOK, got.status)
+}
+
+func TestARefusedBodyCostsNoAnswerOfTheSameConnection(t *testing.T) {
+	t.Parallel()
+	s, _, base, token := shop(t)
+	isReused := false
+	ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{GotConn: func(got httptrace.GotConnInfo) { isReused = got.Reused }})
+	for range 3 { // over HTTP/2, where a closed connection cuts off the answers that are under way
+		request, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://"+s.address+base+"/builds", bytes.NewReader(make([]byte, 10<<20)))
+		require.NoError(t, err)
+		request.Header.Set("Authorization", "Bearer "+token)
+		answer, err := s.client.Do(request)
+		require.NoError(t, err)
+		require.Equal(t, []any{http.StatusRequestEntityTooLarge, 2}, []any{answer.StatusCode, answer.ProtoMajor})
+		_, err = io.Copy(io.Discard, answer.Body)
+		require.NoError(t, err)
+		require.NoError(t, answer.Body.Close())
+		require.True(t, isReused)
+	}
 }
 
 // sendHTTP1 sends a request with one more header over HTTP/1.1, and returns the status.

@@ -113,7 +113,7 @@ func bounded(next http.Handler) http.Handler {
 			return
 		}
 		if r.ContentLength > maxBodyBytes {
-			w.Header().Set("Connection", "close") // the rest is not read
+			problem.Unread(w, r)
 			problem.Write(w, problem.New(http.StatusRequestEntityTooLarge, fmt.Sprintf("the body has %d bytes, and at most %d are read", r.ContentLength, maxBodyBytes)))
 			return
 		}

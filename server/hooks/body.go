@@ -15,7 +15,7 @@ import (
 // there is a Receiver at the path.
 func (h *Handler) read(w http.ResponseWriter, r *http.Request) (body []byte, release func(), err error) {
 	if r.ContentLength > webhook.MaxBody {
-		return nil, nil, tooLarge(w)
+		return nil, nil, tooLarge(w, r)
 	}
 	size := r.ContentLength
 	if size < 0 { // it is not said
@@ -40,14 +40,14 @@ func readAll(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	var over *http.MaxBytesError
 	switch {
 	case errors.As(err, &over):
-		return nil, tooLarge(w)
+		return nil, tooLarge(w, r)
 	case err != nil:
 		return nil, problem.New(http.StatusBadRequest, "the body did not arrive in time, or not whole")
 	}
 	return body, nil
 }
 
-func tooLarge(w http.ResponseWriter) error {
-	w.Header().Set("Connection", "close") // the rest is not read
+func tooLarge(w http.ResponseWriter, r *http.Request) error {
+	problem.Unread(w, r)
 	return problem.New(http.StatusRequestEntityTooLarge, fmt.Sprintf("at most %d bytes of a body are read", webhook.MaxBody))
 }

@@ -65,3 +65,12 @@ func Write(w http.ResponseWriter, err error) {
 	// A client that is gone needs no answer.
 	_ = json.NewEncoder(w).Encode(huma.ErrorModel{Title: http.StatusText(status), Status: status, Detail: Detail(err)})
 }
+
+// Unread prepares the answer to a request whose body is not read to its end. Over HTTP/1.1 the
+// connection ends with the answer; over HTTP/2 that would cut off the answer, and the stream
+// ends anyway.
+func Unread(w http.ResponseWriter, r *http.Request) {
+	if r.ProtoMajor == 1 {
+		w.Header().Set("Connection", "close")
+	}
+}
