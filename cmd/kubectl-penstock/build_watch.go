@@ -29,7 +29,7 @@ func (p *caller) watch(command *cobra.Command, build *v1alpha1.CiBuild) error {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("interrupted: CiBuild %s goes on; kubectl penstock cancel build %s ends it", build.Name, build.Name)
+			return fmt.Errorf("interrupted: CiBuild %s goes on; kubectl penstock cancel build %s -n %s ends it", build.Name, build.Name, build.Namespace)
 		case <-ticker.C:
 		}
 		if err := p.cluster.Get(ctx, client.ObjectKeyFromObject(build), build); err != nil && ctx.Err() == nil {

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	corev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
@@ -174,7 +175,11 @@ func (o *options) find(ctx context.Context, core corev1.CoreV1Interface) (found 
 		if found.url != "" {
 			return found, nil // by the system's CAs
 		}
-		return place{}, fmt.Errorf("find penstock server by the ConfigMap %s/%s: %w: install it, or name it by --server or --server-namespace", o.serverNamespace, configMap, err)
+		advice := ""
+		if apierrors.IsNotFound(err) || apierrors.IsForbidden(err) {
+			advice = ": install it, or name it by --server or --server-namespace"
+		}
+		return place{}, fmt.Errorf("find penstock server by the ConfigMap %s/%s: %w%s", o.serverNamespace, configMap, err, advice)
 	}
 	if found.url == "" {
 		found.url = strings.TrimSuffix(published.Data["url"], "/")

@@ -199,8 +199,13 @@ func (s *Store) GiveUpCluster(ctx context.Context, request Request, cluster stri
 		if err != nil {
 			return Answer{}, fmt.Errorf("lock lanes: %w", err)
 		}
-		if lane, exists := lanes[cluster]; !exists || lane.IsOpen() {
+		switch lane, exists := lanes[cluster]; {
+		case !exists:
+			return Answer{}, refuse("no pipeline was ever run in a TargetCluster %s: there is nothing to give up, check the name (kubectl get targetclusters)", cluster)
+		case lane.IsOpen():
 			return Answer{}, refuse("TargetCluster %s answers: cancel its runs instead", cluster)
+		case lane.Reason == v1alpha1.ReasonClusterIsHome:
+			return Answer{}, refuse("TargetCluster %s: %s", cluster, lane.Message)
 		}
 		message := fmt.Sprintf("%s has given up TargetCluster %s: its Workflow may go on there", request.Actor, cluster)
 		if request.Reason != "" {

@@ -129,9 +129,9 @@ func (n Notification) subject(build *Build) notify.Subject {
 // tellBuild says how far the runs of a build are.
 func (n Notification) tellBuild(message *notify.Message, build Build) {
 	item := n.Items[0]
-	what := fmt.Sprintf("%s (build %s)", item.Application, item.Build)
-	if item.Application == "" {
-		what = "build " + item.Build
+	what := "build " + item.Build
+	if of := n.application(); of != "" {
+		what = fmt.Sprintf("%s (build %s)", of, item.Build)
 	}
 	message.Title = what + ": " + progress(build)
 	message.Details = slices.Concat(build.Failures, build.Waits)
@@ -139,6 +139,18 @@ func (n Notification) tellBuild(message *notify.Message, build Build) {
 		message.Omitted = more
 	}
 	message.Commands = []string{fmt.Sprintf("kubectl penstock builds %s -n %s", item.Build, n.Namespace)}
+}
+
+// application is what a build is of: the application of all pipelines below it, or its own
+// pipeline, since a pipeline without an application is one of its own.
+func (n Notification) application() string {
+	first := n.Items[0]
+	for _, item := range n.Items {
+		if item.Application != first.Application || (item.Application == item.Pipeline && item.CiPipeline != "") {
+			return first.CiPipeline
+		}
+	}
+	return first.Application
 }
 
 func progress(build Build) string {

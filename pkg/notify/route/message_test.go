@@ -36,6 +36,11 @@ func TestWhatIsToldOfABuild(t *testing.T) {
 		level notify.Level
 	}{
 		"shop (build shop-1): 97 of 100 deployed, 3 failed: web-1, web-2, web-3": {group(failed, completed), build(nil), notify.Failure},
+		"big (build shop-1): 97 of 100 deployed, 3 failed: web-1, web-2, web-3": {group(func() route.Item {
+			alone := failed // a pipeline without an application is one of its own
+			alone.Application, alone.CiPipeline = alone.Pipeline, "big"
+			return alone
+		}()), build(nil), notify.Failure},
 		"shop (build shop-1): 100 of 100 deployed": {group(completed), build(func(b *route.Build) {
 			b.Triggers, b.FailedPipelines = v1alpha1.TriggerSummary{Total: 100, Succeeded: 100}, nil
 		}), notify.Success},
