@@ -249,7 +249,7 @@ func TestBadQueriesAreRefused(t *testing.T) {
 		"kinds=pods&namespace=..%2Fsecrets":  "is not the name of a namespace",
 		"kinds=pods&clusterSelector=!!":      "clusterSelector can't be read",
 		"kinds=pods&labelSelector=!!":        "the label selector can't be read",
-		"kinds=pods&cursor=eyJxIjoiYWJjIn0x": "continue is not one that Penstock has given",
+		"kinds=pods&cursor=eyJxIjoiYWJjIn0x": "the cursor is not one that Penstock has given",
 	} {
 		require.Contains(t, s.get(t, token, "/api/v1/clusters/resources?"+query).detail(t, http.StatusBadRequest), says, query)
 	}
