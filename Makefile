@@ -139,9 +139,12 @@ tools: ## Build controller-gen, sqlc, templ, govulncheck, golangci-lint, helm an
 ##@ Generate
 
 .PHONY: generate
-generate: generators ## Write the deepcopy methods of the kinds, and the Go code of the dashboard's templates.
+generate: generators ## Write the deepcopy methods of the kinds, the Go code of the dashboard's templates, and the reference pages of docs/.
 	$(TOOLS)/controller-gen object paths=./api/...
 	$(TOOLS)/templ generate -log-level error -path server/dashboard
+	@# What the kinds' definitions say is in the pages: they are written first.
+	$(TOOLS)/controller-gen crd paths=./api/... output:crd:dir=config/crd/bases
+	go run -p $(PARALLEL) ./hack/reference
 
 .PHONY: manifests
 manifests: generators ## Write the CRDs and the RBAC roles from the markers in the code, the PrometheusRule, and the chart's copies.

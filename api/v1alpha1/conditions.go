@@ -65,11 +65,16 @@ const (
 
 // Reasons of the conditions of a CiBuild.
 const (
+	// ReasonBuildSucceeded: the build has succeeded.
 	ReasonBuildSucceeded Reason = "BuildSucceeded"
-	ReasonBuildFailed    Reason = "BuildFailed"
-	ReasonBuildError     Reason = "BuildError"
+	// ReasonBuildFailed: the build has failed.
+	ReasonBuildFailed Reason = "BuildFailed"
+	// ReasonBuildError: the build could not run, or did not say what it produced.
+	ReasonBuildError Reason = "BuildError"
+	// ReasonBuildCancelled: the build was cancelled, or a newer one went first.
 	ReasonBuildCancelled Reason = "BuildCancelled"
-	ReasonPlanned        Reason = "Planned"
+	// ReasonPlanned: what to trigger is decided and committed.
+	ReasonPlanned Reason = "Planned"
 	// ReasonPlanning: what to trigger is being decided.
 	ReasonPlanning Reason = "Planning"
 	// ReasonPlanFailed: what to trigger could not be decided or committed so far.
@@ -81,19 +86,22 @@ const (
 	// ReasonDone: every run has ended, and none has failed.
 	ReasonDone Reason = "Done"
 	// ReasonRunsFailed: some runs have failed, whether or not others go on.
-	ReasonRunsFailed      Reason = "RunsFailed"
+	ReasonRunsFailed Reason = "RunsFailed"
+	// ReasonParentNotFound: what the object hangs below, or is a build of, does not exist.
 	ReasonParentNotFound  Reason = "ParentNotFound"
 	ReasonRecordsLost     Reason = "RecordsLost"
 	ReasonTriggersPending Reason = "TriggersPending"
 	ReasonBacklogFull     Reason = "BacklogFull"
 	// ReasonRunsHeld: no run waits for a slot, and some for their turn or for a person.
-	ReasonRunsHeld     Reason = "RunsHeld"
+	ReasonRunsHeld Reason = "RunsHeld"
+	// ReasonAllTriggered: every run has, or had, a Workflow.
 	ReasonAllTriggered Reason = "AllTriggered"
 	// ReasonNotAllTriggered: nothing waits any more, and some runs never got a Workflow.
 	ReasonNotAllTriggered Reason = "NotAllTriggered"
 	// ReasonNotTakenUp: no Argo controller takes a Workflow up. It is a reason of tasks that
 	// are Submitted as well.
-	ReasonNotTakenUp  Reason = "NotTakenUp"
+	ReasonNotTakenUp Reason = "NotTakenUp"
+	// ReasonNothingToDo: the build triggers no pipeline.
 	ReasonNothingToDo Reason = "NothingToTrigger"
 )
 
@@ -101,8 +109,10 @@ const (
 const (
 	// ReasonInvalidWindow: one of spec.windows can't be understood.
 	ReasonInvalidWindow Reason = "InvalidWindow"
-	ReasonReady         Reason = "Ready"
-	ReasonParentCycle   Reason = "ParentCycle"
+	// ReasonReady: nothing is wrong.
+	ReasonReady Reason = "Ready"
+	// ReasonParentCycle: pipelines are their own ancestors.
+	ReasonParentCycle Reason = "ParentCycle"
 )
 
 // Reasons of the condition Ready of a NotificationChannel, NotificationPolicy or Receiver, beside Ready,

@@ -65,17 +65,25 @@ const (
 // Reasons of a cluster's phase and of its condition Ready, beside Suspended and Forbidden.
 // All but the first three are classes of errors.
 const (
+	// ReasonClusterHealthy: the cluster answers.
 	ReasonClusterHealthy Reason = "Healthy"
+	// ReasonClusterVirtual: the cluster is virtual, and is never contacted.
 	ReasonClusterVirtual Reason = "Virtual"
 	// ReasonNotProbed: no probe has ended yet.
 	ReasonNotProbed Reason = "NotProbed"
 
-	ReasonDNS          Reason = "DNS"
-	ReasonRefused      Reason = "Refused"
-	ReasonTimeout      Reason = "Timeout"
-	ReasonTLS          Reason = "TLS"
+	// ReasonDNS: the name of its address is not found.
+	ReasonDNS Reason = "DNS"
+	// ReasonRefused: nothing listens at its address.
+	ReasonRefused Reason = "Refused"
+	// ReasonTimeout: it does not answer in time.
+	ReasonTimeout Reason = "Timeout"
+	// ReasonTLS: its certificate is not trusted, or TLS fails otherwise.
+	ReasonTLS Reason = "TLS"
+	// ReasonUnauthorized: it does not accept the credentials.
 	ReasonUnauthorized Reason = "Unauthorized"
-	ReasonNotReady     Reason = "NotReady"
+	// ReasonNotReady: it answers that it is not ready.
+	ReasonNotReady Reason = "NotReady"
 	// ReasonBadKubeconfig: the Secret is missing, or what it holds is not used.
 	ReasonBadKubeconfig Reason = "BadKubeconfig"
 )
