@@ -18,7 +18,7 @@ var (
 	// heading is a line of a page that can be linked to.
 	heading = regexp.MustCompile(`(?m)^#{1,6} (.+)$`)
 	// block is a fenced block, in which nothing is a link or a heading.
-	block = regexp.MustCompile("(?ms)^ *```.*?^ *```$")
+	block = regexp.MustCompile("(?s)\n *```.*?\n *```\n")
 	// inline is code within a line.
 	inline = regexp.MustCompile("`[^`\n]*`")
 )
@@ -30,7 +30,7 @@ func pagesOf(t *testing.T) map[string]string {
 	add := func(path string) {
 		text, err := os.ReadFile(filepath.Join(root, path))
 		require.NoError(t, err)
-		pages[path] = block.ReplaceAllString(string(text), "")
+		pages[path] = block.ReplaceAllString(string(text), "\n")
 	}
 	add("README.md")
 	add("CONTRIBUTING.md")

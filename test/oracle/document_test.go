@@ -47,7 +47,7 @@ func tableRows(text string) (rows [][]string) {
 // constantsOf are the values of the block of constants with this comment.
 func constantsOf(t *testing.T, file, comment string) (values []string) {
 	t.Helper()
-	parsed, err := parser.ParseFile(token.NewFileSet(), filepath.Join("../..", file), nil, parser.ParseComments)
+	parsed, err := parser.ParseFile(token.NewFileSet(), filepath.Join("..", "..", file), nil, parser.ParseComments)
 	require.NoError(t, err)
 	for _, declaration := range parsed.Decls {
 		block, isBlock := declaration.(*ast.GenDecl)
