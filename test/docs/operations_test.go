@@ -1,4 +1,4 @@
-// Package docs runs the commands of docs/install.md, docs/operations.md, docs/notifications.md, docs/builds.md, docs/steering.md, docs/explain.md, docs/dashboard.md and
+// Package docs runs the commands of docs/install.md, docs/reporting-builds.md, docs/operations.md, docs/notifications.md, docs/builds.md, docs/steering.md, docs/explain.md, docs/dashboard.md and
 // docs/base-images.md, in the order of each page, against a real API server and a real Postgres.
 package docs
 
