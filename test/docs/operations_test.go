@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -57,8 +58,10 @@ func TestEveryCommandOfTheOperationsPageRuns(t *testing.T) {
 	r.install(t)
 	cluster, err := local.NewClient(env.Admin)
 	require.NoError(t, err)
-	workflow := activeWorkflow()
-	require.NoError(t, cluster.Create(t.Context(), workflow))
+	workflows := []*wfv1.Workflow{activeWorkflow("one", v1alpha1.FinalizerRecorded, foreign), activeWorkflow("two", foreign, v1alpha1.FinalizerRecorded)}
+	for _, workflow := range workflows {
+		require.NoError(t, cluster.Create(t.Context(), workflow))
+	}
 
 	commands := commandsOf(t, r.text(t))
 	require.Greater(t, len(commands), 20)
@@ -69,10 +72,14 @@ func TestEveryCommandOfTheOperationsPageRuns(t *testing.T) {
 			t.Logf("line %d is not run: %s", command.line, command.notRun)
 			continue
 		}
+		if strings.Contains(command.text, "DROP SCHEMA penstock CASCADE") {
+			requireTables(t, r, true)
+		}
 		r.run(t, command)
 	}
 	require.LessOrEqual(t, left, 2, "most of the page is to be run")
-	requireDone(t, cluster, workflow, r)
+	requireTables(t, r, false)
+	requireDone(t, cluster, workflows, r)
 }
 
 func newReader(t *testing.T, page string) *reader {
@@ -145,19 +152,23 @@ func (r *reader) execute(ctx context.Context, t *testing.T, statements string) {
 	require.NoError(t, err, statements)
 }
 
-// activeWorkflow is one of Penstock's that has not ended, with a finalizer of somebody else.
-func activeWorkflow() *wfv1.Workflow {
+// foreign is a finalizer of somebody else.
+const foreign = "example.com/other"
+
+// activeWorkflow is one of Penstock's that has not ended.
+func activeWorkflow(name string, finalizers ...string) *wfv1.Workflow {
 	return &wfv1.Workflow{ObjectMeta: metav1.ObjectMeta{
-		Namespace: "default", Name: "active", Labels: map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy},
-		Finalizers: []string{v1alpha1.FinalizerRecorded, "example.com/other"},
+		Namespace: "default", Name: name, Labels: map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}, Finalizers: finalizers,
 	}}
 }
 
 // requireDone looks at what the page says that its commands do.
-func requireDone(t *testing.T, cluster client.Client, workflow *wfv1.Workflow, r *reader) {
+func requireDone(t *testing.T, cluster client.Client, workflows []*wfv1.Workflow, r *reader) {
 	t.Helper()
-	require.NoError(t, cluster.Get(t.Context(), client.ObjectKeyFromObject(workflow), workflow))
-	require.Equal(t, []string{"example.com/other"}, workflow.Finalizers)
+	for _, workflow := range workflows {
+		require.NoError(t, cluster.Get(t.Context(), client.ObjectKeyFromObject(workflow), workflow))
+		require.Equal(t, []string{foreign}, workflow.Finalizers)
+	}
 	pipeline := &v1alpha1.CiPipeline{}
 	require.NoError(t, cluster.Get(t.Context(), types.NamespacedName{Namespace: "default", Name: "checkout"}, pipeline))
 	require.Equal(t, &v1alpha1.BuildHistory{Successful: 20, Failed: 5}, pipeline.Spec.BuildHistory)
@@ -165,13 +176,22 @@ func requireDone(t *testing.T, cluster client.Client, workflow *wfv1.Workflow, r
 	require.NoError(t, cluster.Get(t.Context(), types.NamespacedName{Namespace: env.ControllerNamespace, Name: "penstock-settings"}, settings))
 	require.NotEmpty(t, settings.Data["HISTORY_RETENTION"])
 	require.FileExists(t, filepath.Join(r.dir, "penstock.dump"))
+}
 
+// requireTables fails the test unless the tables of the dump are there, or are gone, and nothing
+// else is left.
+func requireTables(t *testing.T, r *reader, restored bool) {
+	t.Helper()
 	connection, err := pgx.Connect(t.Context(), r.databaseURL)
 	require.NoError(t, err)
 	defer func() { _ = connection.Close(context.Background()) }()
-	var restored, aside int
-	const tables = "SELECT count(*) FILTER (WHERE schemaname = 'penstock'), count(*) FILTER (WHERE schemaname LIKE 'penstock\\_%') FROM pg_tables"
-	require.NoError(t, connection.QueryRow(t.Context(), tables).Scan(&restored, &aside))
-	require.Greater(t, restored, 10, "the dump was restored")
+	var tables, aside int
+	const count = "SELECT count(*) FILTER (WHERE schemaname = 'penstock'), count(*) FILTER (WHERE schemaname LIKE 'penstock\\_%') FROM pg_tables"
+	require.NoError(t, connection.QueryRow(t.Context(), count).Scan(&tables, &aside))
+	if restored {
+		require.Greater(t, tables, 10, "the dump was restored")
+	} else {
+		require.Zero(t, tables, "the last command drops them")
+	}
 	require.Zero(t, aside, "what was put aside is dropped")
 }
