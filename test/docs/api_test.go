@@ -46,7 +46,7 @@ ask() {
 func TestEveryCommandOfTheAPIPageRuns(t *testing.T) {
 	require.NoError(t, local.InstallServer(t.Context()))
 	database := local.NewDatabase(t)
-	controller, err := local.StartController(t.Context(), env.ControllerOptions{DatabaseURL: database, Name: "api"})
+	controller, err := local.StartController(t.Context(), env.ControllerOptions{DatabaseURL: database, Name: "api", Env: []string{"WATCH_NAMESPACES=api"}})
 	require.NoError(t, err)
 	defer func() { require.NoError(t, controller.Stop()) }()
 	server, err := local.StartServer(t.Context(), env.ServerOptions{DatabaseURL: database, Name: "api-server"})

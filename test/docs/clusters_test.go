@@ -13,7 +13,7 @@ import (
 
 // fleetFixture is what the page takes for granted: a cluster that is down, what Argo CD knows,
 // and pipelines. eu-1 is another API server.
-const fleetFixture = `kubectl create namespace shop --dry-run=client -o yaml | kubectl apply -f -
+const fleetFixture = `kubectl create namespace fleet
 kubectl create namespace argocd
 kubectl apply -f - <<'YAML'
 apiVersion: v1
@@ -45,12 +45,12 @@ spec: {kubeconfigSecretRef: {name: eu-2}}
 ---
 apiVersion: penstock.dev/v1alpha1
 kind: CdPipeline
-metadata: {name: checkout-eu, namespace: shop}
+metadata: {name: checkout-eu, namespace: fleet}
 spec:
   parentRef: {kind: CiPipeline, name: checkout}
   deploy: {workflow: {templateRef: {name: deploy}}}
 YAML
-kubectl --context eu-1 create namespace shop`
+kubectl --context eu-1 create namespace fleet`
 
 func TestEveryCommandOfTheClustersPageRuns(t *testing.T) {
 	there, err := env.Start(t.Context(), env.Options{ControllerManager: true, WithoutCRDs: true, WithoutPostgres: true}) // it makes the token of config/target
@@ -58,7 +58,7 @@ func TestEveryCommandOfTheClustersPageRuns(t *testing.T) {
 	t.Cleanup(func() { require.NoError(t, there.Stop()) })
 	require.NoError(t, local.InstallServer(t.Context()))
 	database := local.NewDatabase(t)
-	controller, err := local.StartController(t.Context(), env.ControllerOptions{DatabaseURL: database, Name: "fleet", Env: []string{"CLUSTER_PROBE_INTERVAL=5s"}})
+	controller, err := local.StartController(t.Context(), env.ControllerOptions{DatabaseURL: database, Name: "fleet", Env: []string{"CLUSTER_PROBE_INTERVAL=5s", "WATCH_NAMESPACES=fleet"}})
 	require.NoError(t, err)
 	defer func() { require.NoError(t, controller.Stop()) }()
 	server, err := local.StartServer(t.Context(), env.ServerOptions{DatabaseURL: database, Name: "fleet-server"})
@@ -70,7 +70,7 @@ func TestEveryCommandOfTheClustersPageRuns(t *testing.T) {
 	r.withContext(t, "eu-1", there)
 	r.run(t, command{language: "console", text: fleetFixture})
 	ran := 0
-	for _, command := range commandsOf(t, r.text(t)) {
+	for _, command := range commandsOf(t, strings.ReplaceAll(r.text(t), "-n shop", "-n fleet")) { // shop is another page's
 		switch {
 		case strings.HasPrefix(command.text, "kubectl penstock clusters confirm"):
 			continue // the end-to-end tests replace a cluster
