@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/util/flowcontrol"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -58,24 +59,24 @@ type access struct {
 	watch    cache.Cache
 }
 
-// connect makes the clients of a cluster. Nothing is asked yet.
-func connect(reached *fleet.Client, bucket *limit.Bucket, lanes []store.Lane, namespaces []string) (*access, error) {
+// connect makes the clients of a cluster, with the same way to reach it. Nothing is asked yet.
+func connect(way *rest.Config, bucket *limit.Bucket, lanes []store.Lane, namespaces []string) (*access, error) {
 	made := &access{bucket: bucket, triggers: map[store.Lane]client.Client{}}
 	var err error
 	for _, lane := range lanes {
-		if made.triggers[lane], err = newClient(reached, bucket, bucket.Trigger(lane.Name())); err != nil {
+		if made.triggers[lane], err = newClient(way, bucket, bucket.Trigger(lane.Name())); err != nil {
 			return nil, err
 		}
 	}
-	if made.others, err = newClient(reached, bucket, bucket.Background()); err != nil {
+	if made.others, err = newClient(way, bucket, bucket.Background()); err != nil {
 		return nil, err
 	}
-	made.watch, err = newWatch(reached, namespaces)
+	made.watch, err = newWatch(way, namespaces)
 	return made, err
 }
 
-func newClient(reached *fleet.Client, bucket *limit.Bucket, limiter flowcontrol.RateLimiter) (client.Client, error) {
-	config := reached.Config()
+func newClient(way *rest.Config, bucket *limit.Bucket, limiter flowcontrol.RateLimiter) (client.Client, error) {
+	config := rest.CopyConfig(way)
 	config.RateLimiter, config.Timeout = limiter, requestTimeout
 	config.Wrap(bucket.WrapTransport)
 	plain, err := fleet.NoRedirects(config)
@@ -90,8 +91,8 @@ func newClient(reached *fleet.Client, bucket *limit.Bucket, limiter flowcontrol.
 }
 
 // newWatch returns a cache of the metadata of our Workflows in some namespaces.
-func newWatch(reached *fleet.Client, namespaces []string) (cache.Cache, error) {
-	config := reached.Config()
+func newWatch(way *rest.Config, namespaces []string) (cache.Cache, error) {
+	config := rest.CopyConfig(way)
 	config.QPS = -1 // it makes few requests, and must not wait
 	plain, err := fleet.NoRedirects(config)
 	if err != nil {

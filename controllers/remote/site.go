@@ -45,11 +45,11 @@ type site struct {
 }
 
 // newSite makes the loops of a cluster, none of them running.
-func (s *Sites) newSite(lane store.ClusterLane, reached *fleet.Client, namespaces []string) (*site, error) {
-	limits := s.limits.Load()
+func (k *keeper) newSite(lane store.ClusterLane, reached *fleet.Client, namespaces []string) (*site, error) {
+	s, limits := k.Sites, k.limits.Load()
 	bucket := limit.NewBucket(float64(limits.KubeAPIQPS), limits.KubeAPIBurst)
 	lanes := []store.Lane{{Kind: store.KindCd, Cluster: lane.Cluster}, {Kind: store.KindCi, Cluster: lane.Cluster}}
-	access, err := connect(reached, bucket, lanes, namespaces)
+	access, err := connect(k.provenWay(reached, lane.UID), bucket, lanes, namespaces)
 	if err != nil {
 		return nil, err
 	}

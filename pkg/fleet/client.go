@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	utilnet "k8s.io/apimachinery/pkg/util/net"
@@ -225,11 +226,14 @@ func (c *Client) dial(ctx context.Context, network, address string) (net.Conn, e
 // countedConn is a connection that its client knows of until it is closed.
 type countedConn struct {
 	net.Conn
-	client *Client
+	client   *Client
+	proof    atomic.Pointer[Proven] // who has proven where it leads; nil: nobody
+	isClosed atomic.Bool
 }
 
 // Close closes it and has the client forget it.
 func (c *countedConn) Close() error {
+	c.isClosed.Store(true)
 	c.client.mu.Lock()
 	delete(c.client.open, c)
 	c.client.mu.Unlock()

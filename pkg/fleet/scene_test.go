@@ -10,8 +10,9 @@ import (
 )
 
 var (
-	discard = log.New(io.Discard, "", 0)
-	lateBy  = bounded.TimeoutError{After: 500 * time.Millisecond}
+	discard      = log.New(io.Discard, "", 0)
+	testPatience = 10 * time.Second
+	lateBy       = bounded.TimeoutError{After: 500 * time.Millisecond}
 )
 
 func pemOf(der []byte) []byte {

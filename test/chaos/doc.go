@@ -44,7 +44,7 @@
 //	34  SIGKILL at every step of a webhook, of the server that receives it and of the controller that works it off
 //	35  SIGKILL at every step of a build that runs here
 //	35b SIGKILL at every step of a wave, and at random; two waves at once, failures above the bound, a ring, a person's build meanwhile
-//	37  runs in three clusters: one is cut off, one has its token rotated, one becomes another; SIGKILL at random
+//	37  runs in three clusters: one is cut off, one has its token rotated, one becomes another, an address fails over in the middle of a burst; SIGKILL at random
 //
 // Number 19, fuzzing and models, lives beside the code: see make fuzz. What a scenario
 // asks of a query's plan is tested in pkg/store.

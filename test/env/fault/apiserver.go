@@ -9,8 +9,6 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
 	"sync"
 
 	"k8s.io/client-go/rest"
@@ -20,13 +18,12 @@ import (
 // Who asks is left to the server behind it: credentials pass. Its methods are safe
 // for concurrent use.
 type APIServer struct {
-	server    *httptest.Server
-	proxy     *httputil.ReverseProxy
-	transport *http.Transport
-	ctx       context.Context //nolint:containedctx // the life of the requests that hang
-	end       context.CancelFunc
+	server *httptest.Server
+	ctx    context.Context //nolint:containedctx // the life of the requests that hang
+	end    context.CancelFunc
 
 	mu       sync.Mutex
+	behind   *behind
 	renewed  *tls.Certificate // nil: the first one
 	rule     Rule
 	disturbs map[string]Disturbance
@@ -35,36 +32,18 @@ type APIServer struct {
 
 // NewAPIServer starts a proxy before the server of a configuration.
 func NewAPIServer(server *rest.Config) (*APIServer, error) {
-	target, err := url.Parse(server.Host)
-	if err != nil {
+	s := &APIServer{disturbs: map[string]Disturbance{}}
+	var err error
+	if s.behind, err = s.newBehind(server, ""); err != nil {
 		return nil, fmt.Errorf("start proxy: %w", err)
 	}
-	settings, err := rest.TLSConfigFor(server)
-	if err != nil {
-		return nil, fmt.Errorf("start proxy: %w", err)
-	}
-	s := &APIServer{disturbs: map[string]Disturbance{}, transport: newTransport(settings)}
 	s.ctx, s.end = context.WithCancel(context.Background())
-	s.proxy = &httputil.ReverseProxy{
-		Rewrite:        func(r *httputil.ProxyRequest) { r.SetURL(target) },
-		Transport:      s.transport,
-		FlushInterval:  -1, // events are passed on as they come
-		ModifyResponse: s.disturbEvents,
-		ErrorHandler:   func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },
-		ErrorLog:       log.New(io.Discard, "", 0),
-	}
 	s.server = httptest.NewUnstartedServer(http.HandlerFunc(s.serve))
 	s.server.Config.ErrorLog = log.New(io.Discard, "", 0)
 	s.server.EnableHTTP2 = true
 	s.server.TLS = &tls.Config{MinVersion: tls.VersionTLS12, GetConfigForClient: s.settings}
 	s.server.StartTLS()
 	return s, nil
-}
-
-// newTransport passes on what comes as it comes: neither side's compression is
-// undone.
-func newTransport(settings *tls.Config) *http.Transport {
-	return &http.Transport{TLSClientConfig: settings, ForceAttemptHTTP2: true, DisableCompression: true}
 }
 
 // settings are those of one connection; nil means the server's own.
@@ -91,7 +70,7 @@ func (s *APIServer) Close() {
 	s.end()
 	s.server.CloseClientConnections()
 	s.server.Close()
-	s.transport.CloseIdleConnections()
+	s.now().transport.CloseIdleConnections()
 }
 
 // Through is the same client's configuration through the proxy.

@@ -29,14 +29,15 @@ func (s *APIServer) serve(w http.ResponseWriter, r *http.Request) {
 	place := s.note(request) // before it may be held up
 	request.Fault = s.decide(ctx, request)
 	s.noteFault(place, request.Fault)
+	to := s.now()
 	if request.IsWatch() {
 		onlyJSON(r.Header)
-		request.Fault.apply(ctx, w, func(w http.ResponseWriter) { s.proxy.ServeHTTP(w, r.WithContext(ctx)) })
+		request.Fault.apply(ctx, w, func(w http.ResponseWriter) { to.proxy.ServeHTTP(w, r.WithContext(ctx)) })
 		return
 	}
 	// What has reached the proxy reaches the server, whether the client still waits
 	// or not.
-	request.Fault.apply(ctx, w, func(w http.ResponseWriter) { s.proxy.ServeHTTP(w, r.WithContext(s.ctx)) })
+	request.Fault.apply(ctx, w, func(w http.ResponseWriter) { to.proxy.ServeHTTP(w, r.WithContext(s.ctx)) })
 }
 
 func (s *APIServer) decide(ctx context.Context, request Request) Fault {
