@@ -23,8 +23,9 @@ type Templates struct {
 	// Now is the clock. Defaults to time.Now.
 	Now func() time.Time
 
-	mu    sync.Mutex
-	known map[templateID]remembered
+	mu     sync.Mutex
+	known  map[templateID]remembered
+	asking map[templateID]chan struct{} // closed when the answer is there
 }
 
 type templateID struct {
@@ -44,11 +45,27 @@ func (t *Templates) Get(ctx context.Context, key client.ObjectKey, object client
 		return t.Reader.Get(ctx, key, object, options...)
 	}
 	id := templateID{template.GetKind(), key}
-	if known := t.recall(id); known != nil {
-		known.DeepCopyInto(template)
-		return nil
+	for {
+		known, other := t.recallOrAsk(id)
+		if known != nil {
+			known.DeepCopyInto(template)
+			return nil
+		}
+		if other == nil {
+			return t.ask(ctx, id, template, options)
+		}
+		select {
+		case <-other:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
-	if err := t.Reader.Get(ctx, key, template, options...); err != nil {
+}
+
+// ask reads a template for all that wait for it.
+func (t *Templates) ask(ctx context.Context, id templateID, template *unstructured.Unstructured, options []client.GetOption) error {
+	defer t.asked(id)
+	if err := t.Reader.Get(ctx, id.key, template, options...); err != nil {
 		return err
 	}
 	if trimmed, err := TrimTemplate(template); err == nil {
@@ -64,14 +81,30 @@ func (t *Templates) now() time.Time {
 	return time.Now()
 }
 
-func (t *Templates) recall(id templateID) *unstructured.Unstructured {
+// recallOrAsk returns the template where it is remembered, and else whom to wait for: each of
+// several triggers at once would take a token for the same answer. Neither means that the caller
+// asks, and calls asked.
+func (t *Templates) recallOrAsk(id templateID) (known *unstructured.Unstructured, other chan struct{}) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	known, has := t.known[id]
-	if !has || !t.now().Before(known.until) {
-		return nil
+	if known, has := t.known[id]; has && t.now().Before(known.until) {
+		return known.template, nil
 	}
-	return known.template
+	if other := t.asking[id]; other != nil {
+		return nil, other
+	}
+	if t.asking == nil {
+		t.asking = map[templateID]chan struct{}{}
+	}
+	t.asking[id] = make(chan struct{})
+	return nil, nil
+}
+
+func (t *Templates) asked(id templateID) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	close(t.asking[id])
+	delete(t.asking, id)
 }
 
 // remember forgets all where there are too many: they come back with the next triggers.

@@ -1,6 +1,10 @@
 package argo_test
 
 import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -34,6 +38,51 @@ func TestATemplateIsRememberedForAMinuteAndAMissingOneIsNot(t *testing.T) {
 	require.NoError(t, get())
 	now = now.Add(time.Minute)
 	require.True(t, apierrors.IsNotFound(get()))
+}
+
+// slowly counts reads, which take until release is closed.
+type slowly struct {
+	client.Reader
+	began   chan struct{}
+	release chan struct{}
+	reads   atomic.Int64
+}
+
+func (s *slowly) Get(ctx context.Context, key client.ObjectKey, object client.Object, options ...client.GetOption) error {
+	s.reads.Add(1)
+	s.began <- struct{}{}
+	<-s.release
+	return s.Reader.Get(ctx, key, object, options...)
+}
+
+func TestTriggersThatNeedATemplateAtTheSameTimeReadItOnce(t *testing.T) {
+	t.Parallel()
+	scheme := runtime.NewScheme()
+	require.NoError(t, wfv1.AddToScheme(scheme))
+	there := &slowly{
+		Reader: fake.NewClientBuilder().WithScheme(scheme).WithObjects(given.WorkflowTemplate("t", 0)).Build(),
+		began:  make(chan struct{}, 10), release: make(chan struct{}),
+	}
+	templates := &argo.Templates{Reader: there}
+	get := func(ctx context.Context) error {
+		template := argo.Template(argo.KindTemplate)
+		err := templates.Get(ctx, types.NamespacedName{Namespace: given.Namespace, Name: "t"}, template)
+		if err == nil && template.GetName() != "t" {
+			err = errors.New("it has no name")
+		}
+		return err
+	}
+	var group sync.WaitGroup
+	for range 5 {
+		group.Go(func() { require.NoError(t, get(t.Context())) })
+	}
+	<-there.began
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.ErrorIs(t, get(ended), context.Canceled, "nobody waits longer than its context")
+	close(there.release)
+	group.Wait()
+	require.Equal(t, int64(1), there.reads.Load())
 }
 
 func TestPenstocksKindsAreReadAtHomeAndArgosElsewhere(t *testing.T) {
