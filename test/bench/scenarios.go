@@ -2,6 +2,7 @@ package main
 
 import (
 	"github.com/penstock-cd/penstock/test/bench/atlimit"
+	"github.com/penstock-cd/penstock/test/bench/clusters"
 	"github.com/penstock-cd/penstock/test/bench/evolution"
 	"github.com/penstock-cd/penstock/test/bench/fairness"
 	"github.com/penstock-cd/penstock/test/bench/fleet"
@@ -32,6 +33,7 @@ var scenarios = []stage.Scenario{
 	scale.Scenario,
 	status.Scenario,
 	fleet.Scenario,
+	clusters.Scenario,
 	retention.Scenario,
 	notify.Scenario,
 	wave.Scenario,

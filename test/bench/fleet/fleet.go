@@ -17,6 +17,7 @@ import (
 
 	"github.com/penstock-cd/penstock/pkg/store"
 	"github.com/penstock-cd/penstock/test/bench/fixture"
+	"github.com/penstock-cd/penstock/test/bench/link"
 	"github.com/penstock-cd/penstock/test/bench/stage"
 	"github.com/penstock-cd/penstock/test/env"
 )
@@ -42,7 +43,7 @@ type scene struct {
 	at        *stage.Stage
 	home      *env.Environment
 	servers   servers
-	network   *network
+	network   *link.Network
 	endpoints []endpoint
 	most      int
 	result    *Result
@@ -59,11 +60,11 @@ func run(ctx context.Context, at *stage.Stage) (result stage.Result, err error) 
 	}
 	defer func() { err = errors.Join(err, s.servers.stop()) }()
 	// The slow approaches run at the same time, each over links of its own.
-	if s.network, err = newNetwork(s.servers.addresses(), s.most+s.slowLinks(), away); err != nil {
+	if s.network, err = link.New(s.servers.addresses(), s.most+s.slowLinks(), away); err != nil {
 		return nil, err
 	}
-	defer s.network.close()
-	if s.endpoints, err = s.servers.endpoints(s.network.links); err != nil {
+	defer s.network.Close()
+	if s.endpoints, err = s.servers.endpoints(s.network.Links); err != nil {
 		return nil, err
 	}
 	if err := store.Migrate(ctx, store.Config{URL: s.home.DatabaseURL, Schema: fixture.Schema, MaxConns: 1}); err != nil {
@@ -87,11 +88,11 @@ func (s *scene) sizes() map[int][]int {
 }
 
 // dig makes black holes of some of the links, evenly spread, and others good again.
-func dig(links []*link, holes int) {
+func dig(links []*link.Link, holes int) {
 	for _, one := range links {
-		one.swallow(false)
+		one.Swallow(false)
 	}
 	for i := range holes {
-		links[int(math.Floor((float64(i)+0.5)*float64(len(links))/float64(holes)))].swallow(true)
+		links[int(math.Floor((float64(i)+0.5)*float64(len(links))/float64(holes)))].Swallow(true)
 	}
 }

@@ -16,7 +16,7 @@ import (
 // warm measures what 100 clusters with connections promise, and references.
 func (s *scene) warm(ctx context.Context) (err error) {
 	clusters := min(100, s.most)
-	links := s.network.links[:clusters]
+	links := s.network.Links[:clusters]
 	client, err := spawn(ctx, setup{Clusters: s.endpoints[:clusters]})
 	if err != nil {
 		return err
@@ -59,7 +59,7 @@ func (s *scene) references(ctx context.Context, client *child) error {
 	if err := s.nearer(client, inFlight); err != nil {
 		return err
 	}
-	defer s.network.links[0].setAway(away)
+	defer s.network.Links[0].SetAway(away)
 	for _, coalesce := range []bool{false, true} {
 		before, err := requestsFor(ctx, s.servers[0].Config)
 		if err != nil {
@@ -86,7 +86,7 @@ func (s *scene) references(ctx context.Context, client *child) error {
 // nearer has the first cluster answer for each of several objects that are asked for at
 // once in batchAway, its own time included.
 func (s *scene) nearer(client *child, atOnce int) error {
-	s.network.links[0].setAway(batchAway)
+	s.network.Links[0].SetAway(batchAway)
 	if _, err := client.do(order{Do: "connect"}); err != nil {
 		return err
 	}
@@ -95,7 +95,7 @@ func (s *scene) nearer(client *child, atOnce int) error {
 		return err
 	}
 	own := time.Duration(alone.BareSeconds*float64(time.Second)) - batchAway
-	s.network.links[0].setAway(batchAway - own)
+	s.network.Links[0].SetAway(batchAway - own)
 	return nil
 }
 

@@ -3,6 +3,7 @@ package fleet
 import (
 	"context"
 	"errors"
+	"github.com/penstock-cd/penstock/test/bench/link"
 	"maps"
 	"slices"
 
@@ -76,7 +77,7 @@ func (s *scene) races(ctx context.Context) error {
 func (s *scene) slow(ctx context.Context, approach string) error {
 	runs := s.slowRuns()
 	results := bounded.Map(ctx, len(runs), 0, runs, func(ctx context.Context, one slowRun) (Run, error) {
-		links := s.network.links[one.first : one.first+one.clusters]
+		links := s.network.Links[one.first : one.first+one.clusters]
 		client, err := spawn(ctx, setup{Clusters: s.endpoints[one.first : one.first+one.clusters]})
 		if err != nil {
 			return Run{}, err
@@ -101,19 +102,19 @@ func (s *scene) quick(ctx context.Context, clusters int, approach string) error 
 		return err
 	}
 	for _, holes := range s.sizes()[clusters] {
-		measured, err := s.race(client, s.network.links[:clusters], holes, approach)
+		measured, err := s.race(client, s.network.Links[:clusters], holes, approach)
 		if err != nil {
 			return errors.Join(err, client.stop())
 		}
 		s.result.Runs = append(s.result.Runs, measured)
 		s.at.Say("%s over %d clusters, %d black holes: %.2f s, %d answered", approach, clusters, holes, measured.Seconds, measured.Answered)
 	}
-	dig(s.network.links[:clusters], 0)
+	dig(s.network.Links[:clusters], 0)
 	return client.stop()
 }
 
 // race measures one run.
-func (s *scene) race(client *child, links []*link, holes int, approach string) (Run, error) {
+func (s *scene) race(client *child, links []*link.Link, holes int, approach string) (Run, error) {
 	dig(links, 0)
 	if _, err := client.do(order{Do: "connect"}); err != nil {
 		return Run{}, err

@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/penstock-cd/penstock/pkg/bounded"
+	"github.com/penstock-cd/penstock/test/bench/link"
 	"github.com/penstock-cd/penstock/test/bench/stage"
 	"github.com/penstock-cd/penstock/test/env"
 )
@@ -120,17 +121,17 @@ type endpoint struct {
 }
 
 // endpoints reach the servers through links.
-func (s servers) endpoints(links []*link) ([]endpoint, error) {
+func (s servers) endpoints(links []*link.Link) ([]endpoint, error) {
 	all := make([]endpoint, len(links))
 	for i, one := range links {
 		config := rest.CopyConfig(s[0].Config)
 		for _, server := range s {
-			if server.Config.Host == "https://"+one.server {
+			if server.Config.Host == "https://"+one.Server() {
 				config = server.Config
 			}
 		}
 		text, err := clientcmd.Write(clientcmdapi.Config{
-			Clusters:       map[string]*clientcmdapi.Cluster{"c": {Server: "https://" + one.address(), CertificateAuthorityData: config.CAData}},
+			Clusters:       map[string]*clientcmdapi.Cluster{"c": {Server: "https://" + one.Address(), CertificateAuthorityData: config.CAData}},
 			AuthInfos:      map[string]*clientcmdapi.AuthInfo{"c": {Token: config.BearerToken}},
 			Contexts:       map[string]*clientcmdapi.Context{"c": {Cluster: "c", AuthInfo: "c"}},
 			CurrentContext: "c",

@@ -16,6 +16,7 @@ import (
 	"github.com/penstock-cd/penstock/api/rest"
 	"github.com/penstock-cd/penstock/api/v1alpha1"
 	"github.com/penstock-cd/penstock/test/bench/callers"
+	"github.com/penstock-cd/penstock/test/bench/link"
 	"github.com/penstock-cd/penstock/test/env"
 	"github.com/penstock-cd/penstock/test/given"
 	"github.com/penstock-cd/penstock/test/measure"
@@ -45,7 +46,7 @@ func (s *scene) thousand(ctx context.Context) (err error) {
 	if err := s.declare(ctx); err != nil {
 		return err
 	}
-	dig(s.network.links[:s.most], fewHoles)
+	dig(s.network.Links[:s.most], fewHoles)
 	prober, err := spawn(ctx, setup{Clusters: s.endpoints[:s.most], Home: s.home.Kubeconfig, DatabaseURL: s.home.DatabaseURL})
 	if err != nil {
 		return err
@@ -136,7 +137,7 @@ func (s *scene) serve(ctx context.Context) (err error) {
 		return err
 	}
 	defer asking.Close()
-	wait(ctx, settle)
+	link.Wait(ctx, settle)
 	idle, err := measure.MemoryOf(server.PID())
 	if err != nil {
 		return err
@@ -206,7 +207,7 @@ func (s *scene) pages(ctx context.Context, asking *callers.Callers) error {
 	var took []time.Duration
 	began := time.Now()
 	for i := range s.at.Size(400, 20) {
-		wait(ctx, time.Until(began.Add(time.Duration(i)*pagesEvery)))
+		link.Wait(ctx, time.Until(began.Add(time.Duration(i)*pagesEvery)))
 		one, err := asking.One(ctx, i, page)
 		if err != nil {
 			return err

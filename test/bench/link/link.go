@@ -1,4 +1,6 @@
-package fleet
+// Package link puts links before API servers: each looks like a server of its own that is some way
+// away, and may become a black hole.
+package link
 
 import (
 	"context"
@@ -7,45 +9,45 @@ import (
 	"time"
 )
 
-// network is links that stand before a few API servers, so that each looks like one of its
+// Network is links that stand before a few API servers, so that each looks like one of its
 // own. What passes stays encrypted: clients check the server's own certificate.
-type network struct {
-	links []*link
+type Network struct {
+	Links []*Link
 	group sync.WaitGroup
 	ctx   context.Context //nolint:containedctx // the life of all connections
 	end   context.CancelFunc
 }
 
-// newNetwork opens so many links, to the servers in turn.
-func newNetwork(servers []string, links int, away time.Duration) (*network, error) {
-	n := &network{}
+// New opens so many links, to the servers in turn.
+func New(servers []string, links int, away time.Duration) (*Network, error) {
+	n := &Network{}
 	n.ctx, n.end = context.WithCancel(context.Background())
 	for i := range links {
 		listener, err := (&net.ListenConfig{}).Listen(n.ctx, "tcp", "127.0.0.1:0")
 		if err != nil {
-			n.close()
+			n.Close()
 			return nil, err
 		}
-		one := &link{network: n, listener: listener, server: servers[i%len(servers)], away: away, open: map[net.Conn]struct{}{}}
-		n.links = append(n.links, one)
+		one := &Link{network: n, listener: listener, server: servers[i%len(servers)], away: away, open: map[net.Conn]struct{}{}}
+		n.Links = append(n.Links, one)
 		n.group.Go(one.accept)
 	}
 	return n, nil
 }
 
-// close cuts everything, and returns when nothing is left.
-func (n *network) close() {
+// Close cuts everything, and returns when nothing is left.
+func (n *Network) Close() {
 	n.end()
-	for _, one := range n.links {
+	for _, one := range n.Links {
 		_ = one.listener.Close()
 		one.cut()
 	}
 	n.group.Wait()
 }
 
-// link is the way to one cluster. It is safe for concurrent use.
-type link struct {
-	network  *network
+// Link is the way to one cluster. It is safe for concurrent use.
+type Link struct {
+	network  *Network
 	listener net.Listener
 	server   string
 
@@ -55,18 +57,22 @@ type link struct {
 	open   map[net.Conn]struct{}
 }
 
-func (l *link) address() string { return l.listener.Addr().String() }
+// Address is the host and port of the link.
+func (l *Link) Address() string { return l.listener.Addr().String() }
 
-// setAway changes the time of a round trip.
-func (l *link) setAway(away time.Duration) {
+// Server is the host and port of the server behind it.
+func (l *Link) Server() string { return l.server }
+
+// SetAway changes the time of a round trip.
+func (l *Link) SetAway(away time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.away = away
 }
 
-// swallow has everything that is sent vanish, as a firewall does that drops packets. What
+// Swallow has everything that is sent vanish, as a firewall does that drops packets. What
 // was open then is cut when that ends.
-func (l *link) swallow(isHole bool) {
+func (l *Link) Swallow(isHole bool) {
 	l.mu.Lock()
 	was := l.isHole
 	l.isHole = isHole
@@ -76,13 +82,13 @@ func (l *link) swallow(isHole bool) {
 	}
 }
 
-func (l *link) state() (oneWay time.Duration, isHole bool) {
+func (l *Link) state() (oneWay time.Duration, isHole bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.away / 2, l.isHole
 }
 
-func (l *link) cut() {
+func (l *Link) cut() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for connection := range l.open {
@@ -91,7 +97,7 @@ func (l *link) cut() {
 }
 
 // keep notes whether connections are open.
-func (l *link) keep(isOpen bool, connections ...net.Conn) {
+func (l *Link) keep(isOpen bool, connections ...net.Conn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, connection := range connections {
@@ -102,7 +108,7 @@ func (l *link) keep(isOpen bool, connections ...net.Conn) {
 	}
 }
 
-func (l *link) accept() {
+func (l *Link) accept() {
 	for {
 		client, err := l.listener.Accept()
 		if err != nil {
@@ -113,7 +119,7 @@ func (l *link) accept() {
 }
 
 // serve carries one connection until either side ends it.
-func (l *link) serve(client net.Conn) {
+func (l *Link) serve(client net.Conn) {
 	defer func() { _ = client.Close() }()
 	server, err := (&net.Dialer{}).DialContext(l.network.ctx, "tcp", l.server)
 	if err != nil {
@@ -138,12 +144,12 @@ type chunk struct {
 }
 
 // carry brings what one side sends to the other, half a round trip later.
-func (l *link) carry(from, to net.Conn) {
+func (l *Link) carry(from, to net.Conn) {
 	chunks := make(chan chunk, 256)
 	l.network.group.Go(func() {
 		defer func() { _ = to.Close() }()
 		for one := range chunks {
-			wait(l.network.ctx, time.Until(one.due))
+			Wait(l.network.ctx, time.Until(one.due))
 			if _, isHole := l.state(); isHole {
 				continue
 			}
@@ -166,8 +172,8 @@ func (l *link) carry(from, to net.Conn) {
 	}
 }
 
-// wait returns after a while, or when ctx ends.
-func wait(ctx context.Context, long time.Duration) {
+// Wait returns after a while, or when ctx ends.
+func Wait(ctx context.Context, long time.Duration) {
 	timer := time.NewTimer(long)
 	defer timer.Stop()
 	select {
