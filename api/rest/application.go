@@ -69,6 +69,7 @@ type LastRun struct {
 	Image        string    `json:"image"`
 	Digest       string    `json:"digest"`
 	Outcome      string    `json:"outcome,omitempty" doc:"How the run ended; absent while it goes on." enum:"Succeeded,Failed,Error,Cancelled,Superseded"`
+	Cluster      string    `json:"cluster,omitempty" doc:"The TargetCluster that its Workflows are in; absent for the cluster that Penstock runs in."`
 	Stage        string    `json:"stage" enum:"PRE,DEPLOY,POST"`
 	State        string    `json:"state" doc:"State of the stage's task."`
 	Reason       string    `json:"reason,omitempty"`

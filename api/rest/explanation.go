@@ -34,6 +34,7 @@ type PipelineExplanation struct {
 	Rule     string     `json:"rule,omitempty" doc:"By which rule."`
 	At       *time.Time `json:"at,omitempty" doc:"When it was decided."`
 	Run      int64      `json:"run,omitempty" doc:"Number of the newest run that came of it."`
+	Cluster  string     `json:"cluster,omitempty" doc:"The TargetCluster that the run's Workflows are in; absent for the cluster that Penstock runs in."`
 	Stage    string     `json:"stage,omitempty" doc:"The stage that the run is at."`
 	State    string     `json:"state,omitempty" doc:"State of that stage, with its reason."`
 	Waits    string     `json:"waits,omitempty" doc:"What it waits for now; absent where it waits for nothing."`

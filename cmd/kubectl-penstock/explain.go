@@ -104,14 +104,7 @@ func (o *options) printExplanation(command *cobra.Command, answer any, summary s
 
 // writePipeline writes one line for each thing that is known of a pipeline.
 func writePipeline(out io.Writer, p rest.PipelineExplanation) {
-	head := p.Pipeline
-	if p.Build != "" {
-		head += ", build " + p.Build
-	}
-	if p.Run != 0 {
-		head += fmt.Sprintf(", run %d: %s %s", p.Run, p.Stage, p.State)
-	}
-	fmt.Fprintln(out, printable(head))
+	fmt.Fprintln(out, printable(headOf(p)))
 	line := func(label, text string) {
 		if text != "" {
 			fmt.Fprintf(out, "  %-8s %s\n", label, printable(text))
@@ -130,6 +123,25 @@ func writePipeline(out io.Writer, p rest.PipelineExplanation) {
 	for _, command := range p.Commands {
 		line("change", "$ "+command)
 	}
+}
+
+func headOf(p rest.PipelineExplanation) string {
+	head := p.Pipeline
+	if p.Build != "" {
+		head += ", build " + p.Build
+	}
+	if p.Run != 0 {
+		head += fmt.Sprintf(", run %d%s: %s %s", p.Run, inCluster(p.Cluster), p.Stage, p.State)
+	}
+	return head
+}
+
+// inCluster names a TargetCluster; empty at home.
+func inCluster(cluster string) string {
+	if cluster == "" {
+		return ""
+	}
+	return " in cluster " + cluster
 }
 
 // since is a time between two texts; empty where there is none.

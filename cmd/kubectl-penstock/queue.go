@@ -51,12 +51,14 @@ func queueTable(queue rest.Queue, state string, now time.Time) table {
 		head: []string{"NAMESPACE", "PIPELINE", "STAGE", "BUILD", "REASON", "PRIORITY", "WAITS", "TASK", "RUN", "FAILURES", "MESSAGE"}, wide: 7,
 		empty: "No task is " + state + ".",
 	}
+	var clusters []string
 	for _, task := range queue.Items {
 		t.rows = append(t.rows, []string{
 			task.Namespace, task.Pipeline, task.Stage, task.Build, task.Reason, strconv.Itoa(int(task.Priority)), age(&task.QueuedAt, now),
 			strconv.FormatInt(task.ID, 10), strconv.FormatInt(task.Run, 10), strconv.Itoa(int(task.Failures)), task.Message,
 		})
 		t.names = append(t.names, "task/"+strconv.FormatInt(task.ID, 10))
+		clusters = append(clusters, task.Cluster)
 	}
-	return t
+	return t.withClusters(1, clusters)
 }

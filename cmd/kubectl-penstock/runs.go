@@ -43,18 +43,20 @@ func runsCommand(o *options) *cobra.Command {
 
 func runsTable(list rest.RunList, pipeline string, now time.Time) table {
 	t := table{
-		head: []string{"RUN", "BUILD", "OUTCOME", "STAGES", "AGE", "ACTOR", "CLUSTER", "IMAGE", "MESSAGE"}, wide: 5,
+		head: []string{"RUN", "BUILD", "OUTCOME", "STAGES", "AGE", "ACTOR", "IMAGE", "MESSAGE"}, wide: 5,
 		empty: "Pipeline " + pipeline + " has no runs.",
 	}
+	var clusters []string
 	for _, run := range list.Items {
 		stages := make([]string, len(run.Stages))
 		for i, stage := range run.Stages {
 			stages[i] = stage.Stage + ":" + reasoned(stage.State, stage.Reason)
 		}
 		t.rows = append(t.rows, []string{
-			strconv.FormatInt(run.ID, 10), run.Build, run.Outcome, strings.Join(stages, " "), age(&run.CreatedAt, now), run.Actor, run.Cluster, run.Image, reached(run).Message,
+			strconv.FormatInt(run.ID, 10), run.Build, run.Outcome, strings.Join(stages, " "), age(&run.CreatedAt, now), run.Actor, run.Image, reached(run).Message,
 		})
 		t.names = append(t.names, "run/"+strconv.FormatInt(run.ID, 10))
+		clusters = append(clusters, run.Cluster)
 	}
-	return t
+	return t.withClusters(1, clusters)
 }

@@ -106,6 +106,7 @@ func statusTable(status rest.ApplicationStatus, now time.Time) table {
 		head: []string{"KIND", "PIPELINE", "ENVIRONMENT", "BUILD", "STATE", "DEPLOYED", "CHANGED", "IMAGE", "MESSAGE"}, wide: 7,
 		empty: "No pipelines of application " + status.Application + ".",
 	}
+	clusters := make([]string, len(status.CI.Pipelines))
 	for _, pipeline := range status.CI.Pipelines {
 		row := []string{"CI", pipeline.Name, "", "", suspended(pipeline.Suspended, ""), "", "", "", ""}
 		if build := pipeline.LastBuild; build != nil {
@@ -118,14 +119,22 @@ func statusTable(status rest.ApplicationStatus, now time.Time) table {
 	}
 	for _, pipeline := range status.CD.Pipelines {
 		shown := cdRow(pipeline, now)
-		t.rows, t.names = append(t.rows, shown), append(t.names, "cdpipeline/"+pipeline.Name)
+		t.rows, t.names, clusters = append(t.rows, shown), append(t.names, "cdpipeline/"+pipeline.Name), append(clusters, clusterOfLast(pipeline))
 		for _, run := range pipeline.Waiting {
 			if isShown := pipeline.LastRun != nil && run.ID == pipeline.LastRun.ID && shown[3] == run.Build; !isShown {
-				t.rows, t.names = append(t.rows, waitingRow(pipeline, run, now)), append(t.names, "run/"+strconv.FormatInt(run.ID, 10))
+				t.rows, t.names, clusters = append(t.rows, waitingRow(pipeline, run, now)), append(t.names, "run/"+strconv.FormatInt(run.ID, 10)), append(clusters, run.Cluster)
 			}
 		}
 	}
-	return t
+	return t.withClusters(3, clusters)
+}
+
+// clusterOfLast is the TargetCluster of a pipeline's newest run; empty at home.
+func clusterOfLast(pipeline rest.CdPipelineStatus) string {
+	if pipeline.LastRun == nil {
+		return ""
+	}
+	return pipeline.LastRun.Cluster
 }
 
 func cdRow(pipeline rest.CdPipelineStatus, now time.Time) []string {

@@ -123,6 +123,7 @@ func waitingText(task rest.Task, now time.Time) string {
 	if task.Build != "" {
 		text += " of " + task.Build
 	}
+	text += inCluster(task.Cluster)
 	text += " for " + duration.HumanDuration(now.Sub(task.QueuedAt))
 	switch {
 	case task.Reason != "" && task.Message != "":

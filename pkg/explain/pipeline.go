@@ -26,7 +26,7 @@ func Pipeline(f Facts) rest.PipelineExplanation {
 	}
 	explained.Decided += requested(f)
 	stage := Reached(f.Run.Run)
-	explained.Run, explained.Stage, explained.State = f.Run.ID, stage.Stage, reasoned(stage)
+	explained.Run, explained.Cluster, explained.Stage, explained.State = f.Run.ID, f.Run.Cluster, stage.Stage, reasoned(stage)
 	explained.Became = append(explained.Became, became(*f.Run)...)
 	if f.Run.Outcome == "" {
 		explained.Waits, explained.Since = waiting(*f.Run, f.Controller, f.Now), known(f.Run.Task.ChangedAt)

@@ -107,6 +107,31 @@ func TestEachEventIsToldOnce(t *testing.T) {
 		table(t, s, "SELECT items->0->>'build', events, state, is_complete FROM notification ORDER BY 1"))
 }
 
+func TestARunInAnotherClusterIsToldWithItsName(t *testing.T) {
+	t.Parallel()
+	s, l := newStore(t), &listener{}
+	family := given.FamilyOf(given.CdPipeline("far", given.RunsIn("eu-1")), given.CdPipeline("here"))
+	planned(t, s, "b1", family)
+	_, err := s.OpenLane(t.Context(), "eu-1", "uid-eu-1", "uid-home")
+	require.NoError(t, err)
+	endActive(t, s, store.StatusSucceeded)
+	there := s.In("eu-1", "uid-eu-1")
+	claims, err := there.Claim(t.Context(), store.Lane{Kind: store.KindCd, Cluster: "eu-1"}, "w", 10, lease)
+	require.NoError(t, err)
+	require.Len(t, claims, 1)
+	endActive(t, there, store.StatusSucceeded)
+	followAll(t, s, family)
+	listen(t, s, l, 10)
+	clusters := map[string]string{}
+	for _, item := range l.items {
+		require.Empty(t, item.Cluster, "it is not the health of a cluster")
+		if item.Type == v1alpha1.EventRunSucceeded {
+			clusters[item.Pipeline] = item.RunCluster
+		}
+	}
+	require.Equal(t, map[string]string{"far": "eu-1", "here": ""}, clusters)
+}
+
 func TestABuildThatEndsIsAnEventWhoeverNotesItFirst(t *testing.T) {
 	t.Parallel()
 	s, l := newStore(t), &listener{}

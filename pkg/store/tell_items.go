@@ -102,7 +102,7 @@ func addRuns(ctx context.Context, queries *dbsqlc.Queries, items []route.Item) e
 	}
 	for i := range items {
 		row := known[items[i].Run]
-		items[i].Image, items[i].Digest = row.Image, row.Digest
+		items[i].Image, items[i].Digest, items[i].RunCluster = row.Image, row.Digest, row.Cluster
 		if items[i].Type == v1alpha1.EventRunFailed || items[i].Type == v1alpha1.EventRunCancelled {
 			items[i].Stage, items[i].Reason, items[i].Message = row.Stage, row.Reason, row.Message
 		}

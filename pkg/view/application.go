@@ -107,7 +107,7 @@ func cdPipelineStatus(row dbsqlc.ViewCdPipelinesRow) rest.CdPipelineStatus {
 	}
 	status.LastRun = &rest.LastRun{
 		ID: row.RunID, Build: row.BuildName, Image: row.Image, Digest: row.Digest, Outcome: row.Outcome,
-		Stage: row.Stage, State: row.Status, Reason: row.Reason, Message: row.Message,
+		Cluster: row.Cluster, Stage: row.Stage, State: row.Status, Reason: row.Reason, Message: row.Message,
 		CreatedAt: when(row.CreatedAt), ChangedAt: when(row.ChangedAt),
 	}
 	if row.SubmittedAt.Valid {

@@ -32,7 +32,10 @@ type Item struct {
 	// Actor is who asked for it by a RunRequest, and ActorReason why.
 	Actor       string `json:"actor,omitempty" cel:"actor"`
 	ActorReason string `json:"actorReason,omitempty" cel:"actorReason"`
-	Cluster     string `json:"cluster,omitempty" cel:"cluster"`
+	// Cluster is whose health it is, and RunCluster the TargetCluster that a run's Workflows are in;
+	// empty for the cluster that Penstock runs in.
+	Cluster    string `json:"cluster,omitempty" cel:"cluster"`
+	RunCluster string `json:"runCluster,omitempty" cel:"runCluster"`
 	// BaseImage is whose wave of rebuilds it is, and Wave the wave's number.
 	BaseImage string `json:"baseImage,omitempty" cel:"baseImage"`
 	Wave      int64  `json:"wave,omitempty" cel:"wave"`

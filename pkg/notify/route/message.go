@@ -1,6 +1,7 @@
 package route
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -114,7 +115,7 @@ func (n Notification) subject(build *Build) notify.Subject {
 		Application: same(func(i Item) string { return i.Application }), Environment: same(func(i Item) string { return i.Environment }),
 		Build: same(func(i Item) string { return i.Build }), Pipeline: same(func(i Item) string { return i.Pipeline }),
 		Revision: same(func(i Item) string { return i.Revision }), Image: same(func(i Item) string { return i.Image }),
-		Digest: same(func(i Item) string { return i.Digest }), Cluster: same(func(i Item) string { return i.Cluster }),
+		Digest: same(func(i Item) string { return i.Digest }), Cluster: same(func(i Item) string { return cmp.Or(i.Cluster, i.RunCluster) }),
 		Actor: same(func(i Item) string { return i.Actor }), ActorReason: same(func(i Item) string { return i.ActorReason }),
 	}
 	if len(n.Items) == 1 {
@@ -290,6 +291,15 @@ func (i Item) commands() []string {
 	return []string{fmt.Sprintf("kubectl penstock builds %s -n %s", i.Build, i.Namespace)}
 }
 
+// run names a run, and the cluster that it is in.
+func (i Item) run() string {
+	text := fmt.Sprintf("run %d of build %s", i.Run, i.Build)
+	if i.RunCluster != "" {
+		text += " in cluster " + i.RunCluster
+	}
+	return text
+}
+
 func (i Item) waveSentence() string {
 	became := "has ended as " + i.Reason
 	if i.Type == v1alpha1.EventWaveStopped {
@@ -316,15 +326,15 @@ func (i Item) sentence() string {
 	case v1alpha1.EventTriggersCompleted:
 		return fmt.Sprintf("all runs of build %s have ended", i.Build)
 	case v1alpha1.EventRunSucceeded:
-		return fmt.Sprintf("%s: run %d of build %s succeeded", i.Pipeline, i.Run, i.Build)
+		return fmt.Sprintf("%s: %s succeeded", i.Pipeline, i.run())
 	case v1alpha1.EventRunFailed:
-		return fmt.Sprintf("%s: run %d of build %s failed%s%s", i.Pipeline, i.Run, i.Build, at, because)
+		return fmt.Sprintf("%s: %s failed%s%s", i.Pipeline, i.run(), at, because)
 	case v1alpha1.EventRunCancelled:
-		return fmt.Sprintf("%s: run %d of build %s was ended%s", i.Pipeline, i.Run, i.Build, because)
+		return fmt.Sprintf("%s: %s was ended%s", i.Pipeline, i.run(), because)
 	case v1alpha1.EventRunDelayed:
-		return fmt.Sprintf("%s: run %d of build %s is delayed%s%s", i.Pipeline, i.Run, i.Build, at, because)
+		return fmt.Sprintf("%s: %s is delayed%s%s", i.Pipeline, i.run(), at, because)
 	case v1alpha1.EventRunHeld:
-		return fmt.Sprintf("%s: run %d of build %s waits%s%s", i.Pipeline, i.Run, i.Build, at, because)
+		return fmt.Sprintf("%s: %s waits%s%s", i.Pipeline, i.run(), at, because)
 	case v1alpha1.EventClusterUnreachable:
 		if i.Reason == string(v1alpha1.ReasonUnauthorized) {
 			return fmt.Sprintf("cluster %s refuses the credentials", i.Cluster)

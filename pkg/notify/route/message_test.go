@@ -224,3 +224,20 @@ func TestTemplatesAndFiltersKnowWhoAskedAndWhy(t *testing.T) {
 	}})
 	require.NoError(t, err)
 }
+
+func TestAMessageNamesTheClusterOfARun(t *testing.T) {
+	t.Parallel()
+	item := run(v1alpha1.EventRunFailed, "web")
+	require.NotContains(t, group(item).Message(nil).Title, "cluster")
+	item.RunCluster = "eu-1"
+	message := group(item).Message(nil)
+	require.Contains(t, message.Title, " in cluster eu-1 failed")
+	require.Equal(t, "eu-1", message.Subject.Cluster)
+	require.Equal(t, group(run(v1alpha1.EventRunFailed, "web")).Key, group(item).Key, "it is told with the other runs of its build")
+	expressions, err := route.NewExpressions()
+	require.NoError(t, err)
+	_, err = expressions.Policy(&v1alpha1.NotificationPolicy{Spec: v1alpha1.NotificationPolicySpec{
+		Events: []v1alpha1.NotificationEvent{v1alpha1.EventRunFailed}, Filter: `event.runCluster == 'eu-1' && event.cluster == ''`,
+	}})
+	require.NoError(t, err)
+}

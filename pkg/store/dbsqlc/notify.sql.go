@@ -818,7 +818,8 @@ func (q *Queries) ResendNotification(ctx context.Context, arg ResendNotification
 }
 
 const runsToTell = `-- name: RunsToTell :many
-SELECT w.id, a.image, a.digest, COALESCE(f.stage, '')::text AS stage, COALESCE(f.reason, '')::text AS reason, COALESCE(f.message, '')::text AS message
+SELECT w.id, a.image, a.digest, COALESCE(f.stage, '')::text AS stage, COALESCE(f.reason, '')::text AS reason, COALESCE(f.message, '')::text AS message,
+       COALESCE((SELECT t.cluster FROM cd_workflow_runner r JOIN task t ON t.id = r.task_id WHERE r.cd_workflow_id = w.id ORDER BY r.id LIMIT 1), '')::text AS cluster
 FROM cd_workflow w
 JOIN ci_artifact a ON a.id = w.ci_artifact_id
 LEFT JOIN LATERAL (
@@ -836,9 +837,10 @@ type RunsToTellRow struct {
 	Stage   string
 	Reason  string
 	Message string
+	Cluster string
 }
 
-// What runs deploy, and at which stage they ended badly.
+// What runs deploy, in which cluster, and at which stage they ended badly.
 func (q *Queries) RunsToTell(ctx context.Context, runIds []int64) ([]RunsToTellRow, error) {
 	rows, err := q.db.Query(ctx, runsToTell, runIds)
 	if err != nil {
@@ -855,6 +857,7 @@ func (q *Queries) RunsToTell(ctx context.Context, runIds []int64) ([]RunsToTellR
 			&i.Stage,
 			&i.Reason,
 			&i.Message,
+			&i.Cluster,
 		); err != nil {
 			return nil, err
 		}

@@ -286,12 +286,12 @@ SELECT p.pipeline_uid, p.pipeline, p.environment, p.parent_kind, p.parent_name, 
        COALESCE(w.id, 0)::bigint AS run_id, COALESCE(a.build_name, '')::text AS build_name, COALESCE(a.image, '')::text AS image,
        COALESCE(a.digest, '')::text AS digest, COALESCE(w.outcome, '')::text AS outcome, w.created_at,
        COALESCE(l.stage, '')::text AS stage, COALESCE(l.status, '')::text AS status, COALESCE(l.reason, '')::text AS reason,
-       COALESCE(l.message, '')::text AS message, COALESCE(l.workflow_name, '')::text AS workflow_name, l.submitted_at, l.changed_at
+       COALESCE(l.message, '')::text AS message, COALESCE(l.workflow_name, '')::text AS workflow_name, COALESCE(l.cluster, '')::text AS cluster, l.submitted_at, l.changed_at
 FROM cd_pipeline p
 LEFT JOIN cd_workflow w ON w.id = p.last_run_id
 LEFT JOIN ci_artifact a ON a.id = w.ci_artifact_id
 LEFT JOIN LATERAL (
-    SELECT r.stage, t.status, t.reason, t.message, t.workflow_name, t.submitted_at, t.changed_at
+    SELECT r.stage, t.status, t.reason, t.message, t.workflow_name, t.cluster, t.submitted_at, t.changed_at
     FROM cd_workflow_runner r JOIN task t ON t.id = r.task_id
     WHERE r.cd_workflow_id = w.id AND t.reason NOT IN ('StageBefore', 'StageBeforeFailed')
     ORDER BY r.id DESC
@@ -328,6 +328,7 @@ type ViewCdPipelinesRow struct {
 	Reason       string
 	Message      string
 	WorkflowName string
+	Cluster      string
 	SubmittedAt  pgtype.Timestamptz
 	ChangedAt    pgtype.Timestamptz
 }
@@ -363,6 +364,7 @@ func (q *Queries) ViewCdPipelines(ctx context.Context, arg ViewCdPipelinesParams
 			&i.Reason,
 			&i.Message,
 			&i.WorkflowName,
+			&i.Cluster,
 			&i.SubmittedAt,
 			&i.ChangedAt,
 		); err != nil {

@@ -77,8 +77,9 @@ ORDER BY b.namespace, b.build_name, b.seq DESC;
 SELECT pipeline_uid, application, environment FROM cd_pipeline WHERE pipeline_uid = ANY(@pipeline_uids::text[]);
 
 -- name: RunsToTell :many
--- What runs deploy, and at which stage they ended badly.
-SELECT w.id, a.image, a.digest, COALESCE(f.stage, '')::text AS stage, COALESCE(f.reason, '')::text AS reason, COALESCE(f.message, '')::text AS message
+-- What runs deploy, in which cluster, and at which stage they ended badly.
+SELECT w.id, a.image, a.digest, COALESCE(f.stage, '')::text AS stage, COALESCE(f.reason, '')::text AS reason, COALESCE(f.message, '')::text AS message,
+       COALESCE((SELECT t.cluster FROM cd_workflow_runner r JOIN task t ON t.id = r.task_id WHERE r.cd_workflow_id = w.id ORDER BY r.id LIMIT 1), '')::text AS cluster
 FROM cd_workflow w
 JOIN ci_artifact a ON a.id = w.ci_artifact_id
 LEFT JOIN LATERAL (

@@ -26,8 +26,13 @@ func queueTabs(counts rest.QueueCounts) []tab {
 
 // lane is what a task waits in line for.
 func lane(task rest.Task) string {
-	if task.Cluster == "" {
-		return task.Kind
+	return task.Kind + inCluster(task.Cluster)
+}
+
+// inCluster names the TargetCluster of what is not at home.
+func inCluster(cluster string) string {
+	if cluster == "" {
+		return ""
 	}
-	return task.Kind + " in " + task.Cluster
+	return " in " + cluster
 }
