@@ -16,7 +16,8 @@ import (
 // written every five minutes at least.
 const staleProbe = 10 * time.Minute
 
-// checksOfCluster look at one TargetCluster, by what the controller has written of it.
+// checksOfCluster look at one TargetCluster, by what the controller has written of it, and at what
+// pipelines need there.
 func (p *patient) checksOfCluster(name string) []doctor.Check {
 	of := func(judge func(*v1alpha1.TargetCluster) doctor.Finding) func(context.Context) doctor.Finding {
 		return func(ctx context.Context) doctor.Finding {
@@ -32,12 +33,12 @@ func (p *patient) checksOfCluster(name string) []doctor.Check {
 		}
 	}
 	now := time.Now
-	return []doctor.Check{
+	return append([]doctor.Check{
 		{Name: "TargetCluster", Look: of(kindOfCluster)},
 		{Name: "health", Look: of(healthOfCluster)},
 		{Name: "probe", Look: of(func(cluster *v1alpha1.TargetCluster) doctor.Finding { return probeOfCluster(cluster, now()) })},
 		{Name: "rights there", Look: of(rightsInCluster)},
-	}
+	}, p.checksOfRuns(name)...)
 }
 
 func kindOfCluster(cluster *v1alpha1.TargetCluster) doctor.Finding {
