@@ -9,6 +9,8 @@ import (
 	"github.com/penstock-cd/penstock/api/v1alpha1"
 	"github.com/penstock-cd/penstock/pkg/doctor"
 	"github.com/penstock-cd/penstock/pkg/fleet"
+	"github.com/penstock-cd/penstock/test/env"
+	"github.com/penstock-cd/penstock/test/given"
 	"github.com/penstock-cd/penstock/test/target"
 )
 
@@ -55,4 +57,30 @@ func TestDoctorAsksAClusterWhatRunsNeed(t *testing.T) {
 	require.Contains(t, hidden.Message, "Penstock may not read whether a service account of its pipelines exists in eu-1: shop/deployer")
 	there.namespaces["shop"].accounts = nil
 	require.Equal(t, doctor.OK, accountsForRuns(t.Context(), there).Status)
+}
+
+func TestDoctorFindsThePipelinesOfAClusterAndItsCredentials(t *testing.T) {
+	t.Parallel()
+	_, err := running()
+	require.NoError(t, err)
+	server, admin := target.New(t), plugin{kubeconfig: local.Kubeconfig}
+	namespace := local.NewNamespace(t)
+	name := "runs-" + namespace
+	addCluster(t, name, server.Kubeconfig(t))
+	_, out, _ := admin.run(t, "doctor", name, "-o", "json")
+	require.Equal(t, "no pipeline has it as its clusterRef", findingsOf(t, out)["templates for runs"].Message)
+
+	client, err := local.NewClient(env.Admin)
+	require.NoError(t, err)
+	require.NoError(t, client.Create(t.Context(), given.CdPipeline("far", given.InNamespace(namespace), given.RunsIn(name))))
+	code, out, _ := admin.run(t, "doctor", name, "-o", "json")
+	require.Equal(t, exitFailed, code)
+	found := findingsOf(t, out)
+	require.Equal(t, "a namespace of its pipelines does not exist in "+name+": "+namespace, found["namespaces for runs"].Message)
+	require.Equal(t, "a template of its pipelines does not exist in "+name+": WorkflowTemplate "+namespace+"/"+given.Template, found["templates for runs"].Message)
+	require.Equal(t, doctor.OK, found["rights for runs"].Status, found["rights for runs"].Message)
+	server.Accept("another")
+	_, out, _ = admin.run(t, "doctor", name, "-o", "json")
+	require.Contains(t, findingsOf(t, out)["rights for runs"].Message, "refuses the credentials")
+	require.NotContains(t, out, target.Token)
 }
