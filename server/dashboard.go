@@ -22,7 +22,7 @@ func (s *Server) addDashboard() (err error) {
 	}
 	s.dashboard, err = dashboard.New(dashboard.Config{
 		BasePath: settings.DashboardBasePath, SessionKey: s.sessionKey, SessionLifetime: settings.DashboardSessionLifetime,
-		Anonymous: settings.DashboardAnonymous, API: known, Identify: s.identify, Admit: s.admit, RetryAfter: retryAfter,
+		Anonymous: settings.DashboardAnonymous, API: known, Identify: s.identify, Rights: s.rights, Admit: s.admit, RetryAfter: retryAfter,
 		Version: s.config.Version, Clock: clock.RealClock{}, Log: s.config.Log.WithName("dashboard"),
 	})
 	return err

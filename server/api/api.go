@@ -77,6 +77,8 @@ type Requests interface {
 	// Create creates a RunRequest as the caller, once for its name and spec. Its errors are the
 	// API server's, or requests.ErrOther.
 	Create(ctx context.Context, as requests.Caller, request *v1alpha1.RunRequest) (*v1alpha1.RunRequest, error)
+	// Get reads a RunRequest as the caller. Its errors are the API server's.
+	Get(ctx context.Context, as requests.Caller, namespace, name string) (*v1alpha1.RunRequest, error)
 }
 
 // endpoints are all that is served under /api/v1, in the order of the documentation.
@@ -105,6 +107,7 @@ var endpoints = []func(huma.API, *Backend){
 	listWaves,
 	getWave,
 	createRunRequest,
+	getRunRequest,
 	explainBuild,
 	explainPipeline,
 	explainRun,

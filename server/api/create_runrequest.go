@@ -10,6 +10,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/penstock-cd/penstock/api/rest"
+	"github.com/penstock-cd/penstock/api/v1alpha1"
 	"github.com/penstock-cd/penstock/server/identity"
 	"github.com/penstock-cd/penstock/server/requests"
 	"github.com/penstock-cd/penstock/server/rights"
@@ -78,17 +79,24 @@ func answerRunRequest(ctx context.Context, b *Backend, in *CreateRunRequestInput
 	if err != nil {
 		return nil, err
 	}
-	as := callerOf(ctx, user)
-	made, err := b.Requests.Create(ctx, as, request)
-	if apierrors.IsUnauthorized(err) && as.Token != "" && b.ForeignTokens {
-		as = requests.Caller{}
-		made, err = b.Requests.Create(ctx, as, request)
-	}
+	made, as, err := asCaller(ctx, b, user, func(as requests.Caller) (*v1alpha1.RunRequest, error) { return b.Requests.Create(ctx, as, request) })
 	if err != nil {
 		return nil, in.refusal(err)
 	}
 	b.audit(ctx, "run request is created", "namespace", in.Namespace, "request", made.Name, "action", made.Spec.Action, "by", made.Spec.By, "ownToken", as.Token != "")
 	return answerOf(made)
+}
+
+// asCaller asks the API server as the caller and, where their token is for this server alone,
+// under the server's account. It returns as whom that was answered.
+func asCaller(ctx context.Context, b *Backend, user identity.User, ask func(requests.Caller) (*v1alpha1.RunRequest, error)) (*v1alpha1.RunRequest, requests.Caller, error) {
+	as := callerOf(ctx, user)
+	answer, err := ask(as)
+	if apierrors.IsUnauthorized(err) && as.Token != "" && b.ForeignTokens {
+		as = requests.Caller{}
+		answer, err = ask(as)
+	}
+	return answer, as, err
 }
 
 // callerOf is who the API server is to see: the caller by their own token, and whom they act as.

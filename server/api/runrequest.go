@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -58,14 +59,20 @@ func answerOf(made *v1alpha1.RunRequest) (*rest.RunRequest, error) {
 
 // refusal is what the API server says, for the caller.
 func (in *CreateRunRequestInput) refusal(err error) error {
+	if errors.Is(err, requests.ErrOther) {
+		return huma.NewError(http.StatusConflict, fmt.Sprintf("RunRequest %s exists in namespace %s, and asks for something else: take another name", in.Body.Name, in.Namespace))
+	}
+	return refusal(err)
+}
+
+// refusal is what the API server says, for the caller; other errors stay as they are.
+func refusal(err error) error {
 	var said apierrors.APIStatus
 	if !errors.As(err, &said) {
 		return err
 	}
 	status := said.Status()
 	switch code := int(status.Code); {
-	case errors.Is(err, requests.ErrOther):
-		return huma.NewError(code, fmt.Sprintf("RunRequest %s exists in namespace %s, and asks for something else: take another name", in.Body.Name, in.Namespace))
 	case apierrors.IsInvalid(err):
 		return huma.NewError(code, "validation failed", detailsOf(status)...)
 	case apierrors.IsUnauthorized(err):

@@ -4,6 +4,7 @@ import (
 	"github.com/a-h/templ"
 
 	"github.com/penstock-cd/penstock/api/rest"
+	"github.com/penstock-cd/penstock/server/dashboard/offer"
 	"github.com/penstock-cd/penstock/server/dashboard/ui"
 )
 
@@ -25,9 +26,10 @@ func build(v *visit) (ui.Page, error) {
 	if first {
 		live = v.live("namespaces", namespace, "builds", name)
 	}
+	offers := v.offered(offer.Runs(namespace, detail.Runs))
 	return ui.Page{
 		Title: "Build " + name, Section: "Applications", Live: live,
-		Body: func(f ui.Frame) templ.Component { return ui.BuildPage(f, namespace, detail, first) },
+		Body: func(f ui.Frame) templ.Component { return ui.BuildPage(f, namespace, detail, first, offers) },
 	}, nil
 }
 
@@ -54,8 +56,11 @@ func runs(v *visit) (ui.Page, error) {
 	if err != nil {
 		return ui.Page{}, err
 	}
+	offers := v.offered(offer.Runs(namespace, list.Items))
 	return ui.Page{
 		Title: name, Section: "Applications",
-		Body: func(f ui.Frame) templ.Component { return ui.Runs(f, namespace, name, list, query.Get("cursor") == "") },
+		Body: func(f ui.Frame) templ.Component {
+			return ui.Runs(f, namespace, name, list, query.Get("cursor") == "", offers)
+		},
 	}, nil
 }

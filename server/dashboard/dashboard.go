@@ -1,5 +1,6 @@
 // Package dashboard shows to people what the API answers: each page asks /api/v1 within the
-// process, as its user, so that it shows nothing that the API does not give. It writes nothing.
+// process, as its user, so that it shows nothing that the API does not give. What people ask for by
+// a form, it asks the API for.
 package dashboard
 
 import (
@@ -29,6 +30,8 @@ type Config struct {
 	API http.Handler
 	// Identify tells who sends a request, by its Authorization header or client certificate.
 	Identify func(*http.Request) (identity.User, error)
+	// Rights tells which actions a user is offered.
+	Rights Rights
 	// Admit refuses a user who sends too much, and everybody until the server is ready.
 	Admit func(identity.User) error
 	// RetryAfter is what people are told while the API server is away.
@@ -77,6 +80,9 @@ func (d *Dashboard) routes() {
 	d.page("GET /deliveries/{namespace}/{id}", delivery)
 	d.page("GET /notifications", notifications)
 	d.page("GET /settings", settings)
+	d.page("GET /requests/{namespace}/{name}", request)
+	d.page("GET /actions/{action}", confirm)
+	d.form("POST /actions/{action}", d.act)
 	d.mux.HandleFunc("GET /live/{path...}", d.stream)
 	d.mux.HandleFunc("GET /sign-in", d.showSignIn)
 	d.form("POST /sign-in", d.signIn)

@@ -91,14 +91,32 @@ func (d *Dashboard) frame(w http.ResponseWriter, r *http.Request, title string) 
 
 // ask asks the API, as the user of a visit.
 func ask[T any](v *visit, query url.Values, segments ...string) (answer T, err error) {
+	address := apiPath(segments)
+	if len(query) > 0 {
+		address += "?" + query.Encode()
+	}
+	return answerOf[T](v, http.MethodGet, address, nil)
+}
+
+// tell has the API do something, as the user of a visit.
+func tell[T any](v *visit, body any, segments ...string) (answer T, err error) {
+	text, err := json.Marshal(body)
+	if err != nil {
+		return answer, fmt.Errorf("encode what the API is to do: %w", err)
+	}
+	return answerOf[T](v, http.MethodPost, apiPath(segments), text)
+}
+
+func apiPath(segments []string) string {
 	address := "/api/v1"
 	for _, segment := range segments {
 		address += "/" + url.PathEscape(segment)
 	}
-	if len(query) > 0 {
-		address += "?" + query.Encode()
-	}
-	request, err := v.request(v.r.Context(), address)
+	return address
+}
+
+func answerOf[T any](v *visit, method, address string, body []byte) (answer T, err error) {
+	request, err := v.request(v.r.Context(), method, address, body)
 	if err != nil {
 		return answer, err
 	}
@@ -117,12 +135,15 @@ func ask[T any](v *visit, query url.Values, segments ...string) (answer T, err e
 }
 
 // request is one to the API, whose context knows the user.
-func (v *visit) request(ctx context.Context, address string) (*http.Request, error) {
-	request, err := http.NewRequestWithContext(identity.With(ctx, v.user), http.MethodGet, address, nil) //nolint:gosec // a handler of this process answers it
+func (v *visit) request(ctx context.Context, method, address string, body []byte) (*http.Request, error) {
+	request, err := http.NewRequestWithContext(identity.With(ctx, v.user), method, address, bytes.NewReader(body)) //nolint:gosec // a handler of this process answers it
 	if err != nil {
 		return nil, fmt.Errorf("ask the API: %w", err)
 	}
 	request.RemoteAddr, request.TLS, request.RequestURI = v.r.RemoteAddr, v.r.TLS, address
+	if body != nil {
+		request.Header.Set("Content-Type", "application/json")
+	}
 	for name, values := range v.r.Header {
 		if name == "Authorization" || name == "Last-Event-Id" || strings.HasPrefix(name, "Impersonate-") {
 			request.Header[name] = values // a stream identifies its user again

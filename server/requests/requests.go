@@ -73,24 +73,44 @@ var ErrOther = apierrors.NewAlreadyExists(v1alpha1.GroupVersion.WithResource(res
 // Create creates a request as the caller. Where one of that name exists with an equal spec, it
 // returns that, and ErrOther where the spec is another. Other errors are the API server's.
 func (w *Writer) Create(ctx context.Context, as Caller, request *v1alpha1.RunRequest) (*v1alpha1.RunRequest, error) {
-	ctx, cancel := context.WithTimeout(ctx, w.timeout)
+	posting, cancel := context.WithTimeout(ctx, w.timeout)
 	defer cancel()
-	client, err := rest.RESTClientFor(w.configOf(as))
+	client, err := w.client(as)
 	if err != nil {
-		return nil, fmt.Errorf("create client for RunRequests: %w", err)
+		return nil, err
 	}
 	made := &v1alpha1.RunRequest{}
-	err = client.Post().Namespace(request.Namespace).Resource(resource).Body(request).Do(ctx).Into(made)
+	err = client.Post().Namespace(request.Namespace).Resource(resource).Body(request).Do(posting).Into(made)
 	if !apierrors.IsAlreadyExists(err) || request.Name == "" {
 		return made, err
 	}
-	if err := client.Get().Namespace(request.Namespace).Resource(resource).Name(request.Name).Do(ctx).Into(made); err != nil {
+	if made, err = w.Get(ctx, as, request.Namespace, request.Name); err != nil {
 		return nil, err
 	}
 	if !reflect.DeepEqual(made.Spec, request.Spec) {
 		return nil, ErrOther
 	}
 	return made, nil
+}
+
+// Get returns a request, with what became of it, as the caller. Its errors are the API server's.
+func (w *Writer) Get(ctx context.Context, as Caller, namespace, name string) (*v1alpha1.RunRequest, error) {
+	ctx, cancel := context.WithTimeout(ctx, w.timeout)
+	defer cancel()
+	client, err := w.client(as)
+	if err != nil {
+		return nil, err
+	}
+	found := &v1alpha1.RunRequest{}
+	return found, client.Get().Namespace(namespace).Resource(resource).Name(name).Do(ctx).Into(found)
+}
+
+func (w *Writer) client(as Caller) (*rest.RESTClient, error) {
+	client, err := rest.RESTClientFor(w.configOf(as))
+	if err != nil {
+		return nil, fmt.Errorf("create client for the caller: %w", err)
+	}
+	return client, nil
 }
 
 func (w *Writer) configOf(as Caller) *rest.Config {

@@ -36,8 +36,8 @@ func nextRuns(f Frame, namespace, name, next string) string {
 	return f.With(f.Path("pipelines", namespace, name), "cursor", next)
 }
 
-// runState is how a run ended, or where it is.
-func runState(run rest.Run) string {
+// RunState is how a run ended, or where it is.
+func RunState(run rest.Run) string {
 	if run.Outcome != "" {
 		return run.Outcome
 	}

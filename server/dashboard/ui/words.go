@@ -29,6 +29,10 @@ func failureTitle(status int) string {
 		return "You may not see or do this"
 	case http.StatusNotFound:
 		return "There is nothing here"
+	case http.StatusConflict:
+		return "This can't be done now"
+	case http.StatusUnprocessableEntity:
+		return "This can't be done as it was asked for"
 	case http.StatusTooManyRequests:
 		return "Too many requests"
 	case http.StatusServiceUnavailable, http.StatusGatewayTimeout:

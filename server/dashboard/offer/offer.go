@@ -1,0 +1,110 @@
+// Package offer decides which actions the dashboard offers for a thing, by its state and the
+// rights of who looks at it. It asks nothing.
+package offer
+
+import (
+	"errors"
+	"net/url"
+	"slices"
+	"strconv"
+
+	"github.com/penstock-cd/penstock/server/rights"
+)
+
+// Name is what an action is called in addresses.
+type Name string
+
+// The actions.
+const (
+	Resume Name = "resume"
+	Retry  Name = "retry"
+	Cancel Name = "cancel"
+)
+
+// Subject is what an action is about. Fields that the action has no use for are empty.
+type Subject struct {
+	Namespace, Pipeline, Build, Stage string
+	Run                               int64
+}
+
+// Offer is an action that somebody can ask for.
+type Offer struct {
+	Action Name
+	// Label is what the button says.
+	Label string
+	Subject
+}
+
+// Offers are those of one page.
+type Offers []Offer
+
+// Query is the subject as part of an address.
+func (s Subject) Query() url.Values {
+	query := url.Values{}
+	for name, value := range map[string]string{"namespace": s.Namespace, "pipeline": s.Pipeline, "build": s.Build, "stage": s.Stage} {
+		if value != "" {
+			query.Set(name, value)
+		}
+	}
+	if s.Run != 0 {
+		query.Set("run", strconv.FormatInt(s.Run, 10))
+	}
+	return query
+}
+
+// ErrNoSubject means that an address does not say what an action is about.
+var ErrNoSubject = errors.New("the address does not say what the action is about")
+
+// SubjectOf reads what Query has written.
+func SubjectOf(query url.Values) (Subject, error) {
+	s := Subject{Namespace: query.Get("namespace"), Pipeline: query.Get("pipeline"), Build: query.Get("build"), Stage: query.Get("stage")}
+	if text := query.Get("run"); text != "" {
+		number, err := strconv.ParseInt(text, 10, 64)
+		if err != nil || number < 1 {
+			return s, ErrNoSubject
+		}
+		s.Run = number
+	}
+	if s.Namespace == "" {
+		return s, ErrNoSubject
+	}
+	return s, nil
+}
+
+// Of are the offers of one action.
+func (o Offers) Of(action Name) Offers {
+	return o.where(func(one Offer) bool { return one.Action == action })
+}
+
+// OfRun are the offers about one run.
+func (o Offers) OfRun(run int64) Offers {
+	return o.where(func(one Offer) bool { return one.Run == run })
+}
+
+// Allowed are the offers for which somebody has every right.
+func (o Offers) Allowed(has func(rights.Need) bool) Offers {
+	return o.where(func(one Offer) bool {
+		return !slices.ContainsFunc(Needs(one.Action, one.Subject), func(need rights.Need) bool { return !has(need) })
+	})
+}
+
+// Needs are the rights that the offers need, each once.
+func (o Offers) Needs() (needs []rights.Need) {
+	for _, one := range o {
+		for _, need := range Needs(one.Action, one.Subject) {
+			if !slices.Contains(needs, need) {
+				needs = append(needs, need)
+			}
+		}
+	}
+	return needs
+}
+
+func (o Offers) where(fits func(Offer) bool) (some Offers) {
+	for _, one := range o {
+		if fits(one) {
+			some = append(some, one)
+		}
+	}
+	return some
+}

@@ -1,0 +1,107 @@
+package offer
+
+import (
+	"net/url"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/penstock-cd/penstock/api/rest"
+	"github.com/penstock-cd/penstock/server/rights"
+)
+
+// labels are what the buttons say, with the run that they are about.
+func labels(offers Offers) (all []string) {
+	for _, one := range offers {
+		all = append(all, one.Label)
+	}
+	return all
+}
+
+func held(stage, reason string) rest.Stage {
+	return rest.Stage{Stage: stage, State: "Held", Reason: reason}
+}
+
+func TestARunOffersWhatItsStateAllows(t *testing.T) {
+	t.Parallel()
+	for sentence, test := range map[string]struct {
+		run  rest.Run
+		want []string
+	}{
+		"one that waits for a person is approved or cancelled":         {rest.Run{Stages: []rest.Stage{held("DEPLOY", "Person"), held("POST", "StageBefore")}}, []string{"Approve DEPLOY", "Cancel"}},
+		"one that waits for a window starts now or is cancelled":       {rest.Run{Stages: []rest.Stage{held("PRE", "Window")}}, []string{"Start PRE now", "Cancel"}},
+		"one that waits for a freeze to end starts now, too":           {rest.Run{Stages: []rest.Stage{held("PRE", "Freeze")}}, []string{"Start PRE now", "Cancel"}},
+		"one that waits for its turn is only cancelled":                {rest.Run{Stages: []rest.Stage{held("DEPLOY", "Turn")}}, []string{"Cancel"}},
+		"one whose pipeline is held is only cancelled":                 {rest.Run{Stages: []rest.Stage{held("DEPLOY", "Hold")}}, []string{"Cancel"}},
+		"one that runs is only cancelled":                              {rest.Run{Stages: []rest.Stage{{Stage: "DEPLOY", State: "Running"}}}, []string{"Cancel"}},
+		"one that failed is retried":                                   {rest.Run{Outcome: "Failed"}, []string{"Retry"}},
+		"one that was cancelled is retried":                            {rest.Run{Outcome: "Cancelled", Stages: []rest.Stage{held("DEPLOY", "Person")}}, []string{"Retry"}},
+		"one that was superseded is retried, where that is allowed":    {rest.Run{Outcome: "Superseded"}, []string{"Retry"}},
+		"one that succeeded offers nothing: to trigger is for a build": {rest.Run{Outcome: "Succeeded"}, nil},
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			t.Parallel()
+			test.run.ID, test.run.Pipeline, test.run.Number = 7, "web", 1
+			got := Runs("shop", []rest.Run{test.run})
+			require.Equal(t, test.want, labels(got))
+			require.Equal(t, got, got.OfRun(7))
+			require.Empty(t, got.OfRun(8))
+		})
+	}
+}
+
+func TestOnlyTheNewestRunOfAnArtifactIsRetried(t *testing.T) {
+	t.Parallel()
+	runs := []rest.Run{
+		{ID: 3, Number: 2, Pipeline: "web", Build: "b1", Digest: "a", Outcome: "Failed"}, {ID: 1, Number: 1, Pipeline: "web", Build: "b1", Digest: "a", Outcome: "Failed"},
+		{ID: 2, Number: 1, Pipeline: "web", Build: "b1", Digest: "b", Outcome: "Failed"}, {ID: 4, Number: 1, Pipeline: "api", Build: "b1", Digest: "a", Outcome: "Failed"},
+	}
+	var retried []int64
+	for _, one := range Runs("shop", runs) {
+		retried = append(retried, one.Run)
+	}
+	require.Equal(t, []int64{3, 2, 4}, retried)
+}
+
+func TestAnOfferNeedsEveryRightOfItsAction(t *testing.T) {
+	t.Parallel()
+	offers := Runs("shop", []rest.Run{{ID: 7, Pipeline: "web", Stages: []rest.Stage{held("DEPLOY", "Person")}}})
+	create := rights.Need{Verb: "create", Resource: "runrequests", Namespace: "shop"}
+	resume := rights.Need{Verb: "resume", Resource: "cdpipelines", Namespace: "shop", Name: "web"}
+	cancel := rights.Need{Verb: "cancel", Resource: "cdpipelines", Namespace: "shop", Name: "web"}
+	require.Equal(t, []rights.Need{create, resume, cancel}, offers.Needs())
+	for sentence, test := range map[string]struct {
+		has  []rights.Need
+		want []string
+	}{
+		"who may do all is offered all":              {[]rights.Need{create, resume, cancel}, []string{"Approve DEPLOY", "Cancel"}},
+		"who may approve is not offered to cancel":   {[]rights.Need{create, resume}, []string{"Approve DEPLOY"}},
+		"who may not create requests has no offer":   {[]rights.Need{resume, cancel}, nil},
+		"who may only create requests has no offer":  {[]rights.Need{create}, nil},
+		"a right in another namespace is no right":   {[]rights.Need{create, {Verb: "resume", Resource: "cdpipelines", Namespace: "other", Name: "web"}}, nil},
+		"a right on another pipeline is not the one": {[]rights.Need{create, {Verb: "resume", Resource: "cdpipelines", Namespace: "shop", Name: "api"}}, nil},
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			t.Parallel()
+			has := map[rights.Need]bool{}
+			for _, need := range test.has {
+				has[need] = true
+			}
+			require.Equal(t, test.want, labels(offers.Allowed(func(need rights.Need) bool { return has[need] })))
+		})
+	}
+}
+
+func TestASubjectIsReadFromItsAddress(t *testing.T) {
+	t.Parallel()
+	whole := Subject{Namespace: "shop", Pipeline: "web", Build: "b1", Stage: "DEPLOY", Run: 7}
+	got, err := SubjectOf(whole.Query())
+	require.NoError(t, err)
+	require.Equal(t, whole, got)
+	for sentence, query := range map[string]url.Values{
+		"no namespace": {"pipeline": {"web"}}, "a run that is no number": {"namespace": {"shop"}, "run": {"x"}}, "a run that is none": {"namespace": {"shop"}, "run": {"0"}},
+	} {
+		_, err := SubjectOf(query)
+		require.ErrorIs(t, err, ErrNoSubject, sentence)
+	}
+}
