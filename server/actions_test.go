@@ -104,7 +104,7 @@ func (s *theatre) requests(t testing.TB) string {
 	out, err := local.Kubectl(t.Context(), "-n", s.namespace, "get", "runrequests", "-o",
 		`jsonpath={range .items[*]}{.spec.action} {.spec.pipelineRef.name}{.spec.target.name} {.spec.buildRef.name} {.spec.stage} {.spec.allowOlder} by {.spec.by}: {.spec.reason}{"\n"}{end}`)
 	require.NoError(t, err)
-	return strings.TrimSpace(string(out))
+	return strings.TrimSpace(out)
 }
 
 // scripted is an action as people come to it.

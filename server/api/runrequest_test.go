@@ -31,7 +31,11 @@ func TestTheAPIKnowsEveryFieldOfARunRequest(t *testing.T) {
 }
 
 // strict is an API server that takes no token of a caller's.
-type strict struct{ asked []requests.Caller }
+type strict struct {
+	Requests // nothing else is asked
+
+	asked []requests.Caller
+}
 
 // Create implements Requests.
 func (s *strict) Create(_ context.Context, as requests.Caller, request *v1alpha1.RunRequest) (*v1alpha1.RunRequest, error) {

@@ -63,8 +63,10 @@ func prepare(ctx context.Context) (*stage, error) {
 	if s.server, err = local.StartServer(ctx, serverOptions("penstock-server")); err != nil {
 		return nil, err
 	}
-	if _, err := local.Kubectl(ctx, "apply", "-k", filepath.Join("..", "..", "config", "target")); err != nil {
-		return nil, err
+	for _, part := range []string{"target", "admission"} {
+		if _, err := local.Kubectl(ctx, "apply", "-k", filepath.Join("..", "..", "config", part)); err != nil {
+			return nil, err
+		}
 	}
 	if err := s.cluster.Create(ctx, &rbacv1.ClusterRoleBinding{ // for the cluster that the server runs in
 		ObjectMeta: metav1.ObjectMeta{Name: "penstock-server-target"}, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "penstock-target"},
