@@ -20,7 +20,7 @@ import (
 )
 
 // theatre is a namespace with a run that waits for a person in web, one that has failed in api
-// and one whose Workflow is being created in db, all of build b1.
+// and one whose Workflow is being created in db, and a decision against old, all of build b1; build b2 runs.
 type theatre struct {
 	*scene
 
@@ -30,9 +30,13 @@ type theatre struct {
 func newTheatre(t *testing.T, environ map[string]string) *theatre {
 	t.Helper()
 	s, namespace, _ := newCounter(t, environ)
-	below := family(namespace, "web", "api", "db")
+	below := family(namespace, "web", "api", "db", "old")
 	given.ManualStage(trigger.StageDeploy)(&below[0])
+	given.Suspended(&below[3])
 	s.plan(t, namespace, "b1", below)
+	require.NoError(t, s.rows.MirrorBuilds(t.Context(), []store.MirroredBuild{{
+		UID: namespace + "/b2", Namespace: namespace, Name: "b2", CiPipeline: given.CI, Phase: "Running", SpecHash: "1", CreatedAt: time.Date(2024, 5, 17, 13, 0, 0, 0, time.UTC),
+	}}))
 	s.failOne(t, "api")
 	return &theatre{scene: s, namespace: namespace}
 }
@@ -72,7 +76,7 @@ func (s *theatre) player(t *testing.T, roles ...string) (b *browser, user string
 	return b, user
 }
 
-var links = regexp.MustCompile(`<a class="button small" href="([^"]+)"[^>]*>([^<]+)</a>`)
+var links = regexp.MustCompile(`<a class="button(?: small)?" href="([^"]*/actions/[^"]+)"[^>]*>([^<]+)</a>`)
 
 // offers are the addresses of the actions of a page, by their labels, without and with the pipeline.
 func (p page) offers() map[string]string {
@@ -119,12 +123,19 @@ type scripted struct {
 
 func (s *theatre) script() map[string]scripted {
 	web, api, db := "/pipelines/"+s.namespace+"/web", "/pipelines/"+s.namespace+"/api", "/pipelines/"+s.namespace+"/db"
+	build := "/builds/" + s.namespace + "/b1"
 	return map[string]scripted{
-		"approve a stage":       {web, "Approve DEPLOY", []string{"reason", "QA has signed off"}, "Resume web  DEPLOY  by USER: QA has signed off", "penstock-approver"},
-		"cancel what begins":    {db, "Cancel", []string{"reason", "wrong branch"}, "Cancel db    by USER: wrong branch", "penstock-triggerer"},
-		"retry what has failed": {api, "Retry", []string{"reason", "the registry is back"}, "Retry api    by USER: the registry is back", "penstock-triggerer"},
-		"retry an older build":  {api, "Retry", []string{"allowOlder", "true"}, "Retry api   true by USER:", "penstock-triggerer"},
-		"cancel from the build": {"/builds/" + s.namespace + "/b1", "Cancel db", nil, "Cancel db    by USER:", "penstock-triggerer"},
+		"approve a stage":                  {web, "Approve DEPLOY", []string{"reason", "QA has signed off"}, "Resume web  DEPLOY  by USER: QA has signed off", "penstock-approver"},
+		"cancel what begins":               {db, "Cancel", []string{"reason", "wrong branch"}, "Cancel db    by USER: wrong branch", "penstock-triggerer"},
+		"retry what has failed":            {api, "Retry", []string{"reason", "the registry is back"}, "Retry api    by USER: the registry is back", "penstock-triggerer"},
+		"retry an older build":             {api, "Retry", []string{"allowOlder", "true"}, "Retry api   true by USER:", "penstock-triggerer"},
+		"cancel from the build":            {build, "Cancel db", nil, "Cancel db    by USER:", "penstock-triggerer"},
+		"trigger a build of a choice":      {web, "Trigger a build", []string{"build", "b1", "reason", "once more"}, "Trigger web b1   by USER: once more", "penstock-triggerer"},
+		"trigger an older build":           {web, "Trigger a build", []string{"build", "b1", "allowOlder", "true"}, "Trigger web b1  true by USER:", "penstock-triggerer"},
+		"trigger what was decided against": {build, "Trigger old", nil, "Trigger old b1   by USER:", "penstock-triggerer"},
+		"roll back":                        {web, "Roll back", []string{"reason", "payments fail"}, "Rollback web    by USER: payments fail", "penstock-triggerer"},
+		"build again":                      {build, "Build again", nil, "Retry b1    by USER:", "penstock-builder"},
+		"cancel a build":                   {"/builds/" + s.namespace + "/b2", "Cancel the build", nil, "Cancel b2    by USER:", "penstock-builder"},
 	}
 }
 
@@ -151,7 +162,7 @@ func TestWhoHasTheRightIsOfferedAnActionAndAsksForIt(t *testing.T) {
 func TestWhoLacksTheRightIsOfferedNothingAndRefusedInWords(t *testing.T) {
 	t.Parallel()
 	s := newTheatre(t, nil)
-	allowed, _ := s.player(t, "penstock-approver", "penstock-triggerer")
+	allowed, _ := s.player(t, "penstock-approver", "penstock-triggerer", "penstock-builder")
 	denied, user := s.player(t)
 	for sentence, one := range s.script() {
 		address := allowed.open(t, one.page).offers()[one.label]

@@ -23,6 +23,7 @@ type answers struct {
 	// nonce is that of the form: sent twice, it asks once.
 	nonce      string
 	reason     string
+	build      string
 	allowOlder bool
 }
 
@@ -31,7 +32,7 @@ func newNonce() string { return rand.Text() }
 func answersOf(r *http.Request) (answers, error) {
 	form := answers{
 		nonce: r.PostFormValue("nonce"), reason: strings.TrimSpace(strings.ReplaceAll(r.PostFormValue("reason"), "\r\n", "\n")),
-		allowOlder: r.PostFormValue("allowOlder") == "true",
+		build: r.PostFormValue("build"), allowOlder: r.PostFormValue("allowOlder") == "true",
 	}
 	switch {
 	case form.nonce == "":

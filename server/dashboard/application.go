@@ -8,6 +8,7 @@ import (
 	"github.com/a-h/templ"
 
 	"github.com/penstock-cd/penstock/api/rest"
+	"github.com/penstock-cd/penstock/server/dashboard/offer"
 	"github.com/penstock-cd/penstock/server/dashboard/ui"
 )
 
@@ -31,7 +32,7 @@ func application(v *visit) (ui.Page, error) {
 	case err != nil:
 		return ui.Page{}, err
 	}
-	shown.Builds = builds
+	shown.Builds, shown.Offers = builds, v.offered(offer.Waiting(namespace, status.CD.Pipelines))
 	return ui.Page{
 		Title: name, Section: "Applications", Live: v.live("namespaces", namespace, "applications", name, "status"),
 		Body: func(f ui.Frame) templ.Component { return ui.Application(f, shown) },

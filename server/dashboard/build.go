@@ -1,6 +1,8 @@
 package dashboard
 
 import (
+	"slices"
+
 	"github.com/a-h/templ"
 
 	"github.com/penstock-cd/penstock/api/rest"
@@ -26,7 +28,7 @@ func build(v *visit) (ui.Page, error) {
 	if first {
 		live = v.live("namespaces", namespace, "builds", name)
 	}
-	offers := v.offered(offer.Runs(namespace, detail.Runs))
+	offers := v.offered(slices.Concat(offer.Build(namespace, detail.Build), offer.Decided(namespace, detail.Build, detail.Decisions), offer.Runs(namespace, detail.Runs)))
 	return ui.Page{
 		Title: "Build " + name, Section: "Applications", Live: live,
 		Body: func(f ui.Frame) templ.Component { return ui.BuildPage(f, namespace, detail, first, offers) },
@@ -56,7 +58,7 @@ func runs(v *visit) (ui.Page, error) {
 	if err != nil {
 		return ui.Page{}, err
 	}
-	offers := v.offered(offer.Runs(namespace, list.Items))
+	offers := v.offered(slices.Concat(offer.Pipeline(namespace, name), offer.Runs(namespace, list.Items)))
 	return ui.Page{
 		Title: name, Section: "Applications",
 		Body: func(f ui.Frame) templ.Component {

@@ -82,6 +82,9 @@ func request(v *visit) (ui.Page, error) {
 	}
 	view := ui.RequestView{Request: found}
 	page := ui.Page{Title: ui.RequestTitle(found), Section: "Applications"}
+	if found.Spec.BuildRef != nil {
+		page.Live = v.live("namespaces", namespace, "builds", found.Spec.BuildRef.Name)
+	}
 	if run := runOf(found); run > 0 {
 		page.Live = v.live("namespaces", namespace, "runs", ui.Number(run))
 		if detail, err := ask[rest.RunDetail](v, nil, "namespaces", namespace, "runs", ui.Number(run)); err == nil {

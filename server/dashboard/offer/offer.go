@@ -16,9 +16,13 @@ type Name string
 
 // The actions.
 const (
-	Resume Name = "resume"
-	Retry  Name = "retry"
-	Cancel Name = "cancel"
+	Resume      Name = "resume"
+	Retry       Name = "retry"
+	Cancel      Name = "cancel"
+	Trigger     Name = "trigger"
+	Rollback    Name = "rollback"
+	RetryBuild  Name = "build-again"
+	CancelBuild Name = "cancel-build"
 )
 
 // Subject is what an action is about. Fields that the action has no use for are empty.
@@ -79,6 +83,16 @@ func (o Offers) Of(action Name) Offers {
 // OfRun are the offers about one run.
 func (o Offers) OfRun(run int64) Offers {
 	return o.where(func(one Offer) bool { return one.Run == run })
+}
+
+// OfPipeline are the offers about a CdPipeline, and none of its runs.
+func (o Offers) OfPipeline(pipeline string) Offers {
+	return o.where(func(one Offer) bool { return one.Run == 0 && one.Pipeline == pipeline })
+}
+
+// OfBuild are the offers about a CiBuild itself.
+func (o Offers) OfBuild(build string) Offers {
+	return o.where(func(one Offer) bool { return one.Pipeline == "" && one.Build == build })
 }
 
 // Allowed are the offers for which somebody has every right.

@@ -3,6 +3,7 @@ package offer
 import (
 	"net/url"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -61,6 +62,61 @@ func TestOnlyTheNewestRunOfAnArtifactIsRetried(t *testing.T) {
 		retried = append(retried, one.Run)
 	}
 	require.Equal(t, []int64{3, 2, 4}, retried)
+}
+
+func TestABuildOffersWhatItsPhaseAllows(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	for sentence, test := range map[string]struct {
+		build rest.Build
+		want  []string
+	}{
+		"one that has not begun is cancelled":      {rest.Build{}, []string{"Cancel the build"}},
+		"one that runs is cancelled":               {rest.Build{Phase: "Running"}, []string{"Cancel the build"}},
+		"one that has failed is built again":       {rest.Build{Phase: "Failed"}, []string{"Build again"}},
+		"one that has succeeded is built again":    {rest.Build{Phase: "Succeeded"}, []string{"Build again"}},
+		"one whose CiBuild is gone offers nothing": {rest.Build{Phase: "Failed", DeletedAt: &now}, nil},
+	} {
+		require.Equal(t, test.want, labels(Build("shop", test.build)), sentence)
+	}
+}
+
+func TestPipelinesThatABuildDidNotReachAreTriggeredForIt(t *testing.T) {
+	t.Parallel()
+	decisions := []rest.Decision{
+		{Pipeline: "web", Outcome: "Triggered"}, {Pipeline: "old", Outcome: "Skipped", Image: "a"}, {Pipeline: "old", Outcome: "Skipped", Image: "b"},
+		{Pipeline: "below", Outcome: "Waiting"}, {Pipeline: "stuck", Outcome: "Blocked"},
+	}
+	build := rest.Build{Name: "b1", Phase: "Succeeded"}
+	var pipelines []string
+	for _, one := range Decided("shop", build, decisions) {
+		require.Equal(t, Trigger, one.Action)
+		require.Equal(t, "b1", one.Build)
+		pipelines = append(pipelines, one.Pipeline)
+	}
+	require.Equal(t, []string{"old", "stuck"}, pipelines)
+	build.Phase = "Failed"
+	require.Empty(t, Decided("shop", build, decisions), "only a build that succeeded can be deployed")
+}
+
+func TestPipelinesOfAnApplicationThatWaitAreApproved(t *testing.T) {
+	t.Parallel()
+	waits := func(run int64, state, reason string) rest.LastRun {
+		return rest.LastRun{ID: run, Stage: "DEPLOY", State: state, Reason: reason}
+	}
+	offers := Waiting("shop", []rest.CdPipelineStatus{
+		{Name: "web", Waiting: []rest.LastRun{waits(7, "Held", "Person"), waits(8, "Held", "Turn"), waits(9, "Held", "Window")}}, {Name: "api", Waiting: []rest.LastRun{waits(10, "Pending", "")}}, {Name: "new"},
+	})
+	require.Equal(t, []string{"Approve DEPLOY", "Start DEPLOY now"}, labels(offers))
+	require.Equal(t, []string{"Approve DEPLOY"}, labels(offers.OfRun(7)))
+}
+
+func TestEveryActionNeedsRights(t *testing.T) {
+	t.Parallel()
+	for _, action := range []Name{Resume, Retry, Cancel, Trigger, Rollback, RetryBuild, CancelBuild} {
+		require.NotContains(t, Needs(action, Subject{Namespace: "shop"}), unknown, action)
+	}
+	require.Empty(t, Offers{{Action: "of-tomorrow"}}.Allowed(func(need rights.Need) bool { return need != unknown }))
 }
 
 func TestAnOfferNeedsEveryRightOfItsAction(t *testing.T) {

@@ -4,12 +4,25 @@ import "github.com/penstock-cd/penstock/server/rights"
 
 // Needs are the rights that an action needs, as the API and the admission policies ask for them.
 func Needs(action Name, about Subject) []rights.Need {
-	switch action {
-	case Resume, Retry, Cancel:
-		return []rights.Need{asks(about), {Verb: string(action), Resource: "cdpipelines", Namespace: about.Namespace, Name: about.Pipeline}}
+	pipeline := func(verb string) rights.Need {
+		return rights.Need{Verb: verb, Resource: "cdpipelines", Namespace: about.Namespace, Name: about.Pipeline}
 	}
-	return nil
+	build := func(verb string) rights.Need {
+		return rights.Need{Verb: verb, Resource: "cibuilds", Namespace: about.Namespace, Name: about.Build}
+	}
+	switch action {
+	case Resume, Retry, Cancel, Trigger, Rollback:
+		return []rights.Need{asks(about), pipeline(string(action))}
+	case RetryBuild:
+		return []rights.Need{asks(about), build("retry")}
+	case CancelBuild:
+		return []rights.Need{asks(about), build("cancel")}
+	}
+	return []rights.Need{unknown}
 }
+
+// unknown is a right that nobody has: an action without rights of its own is offered to nobody.
+var unknown = rights.Need{Verb: "none", Resource: "none", Namespace: "none", Name: "none"}
 
 // asks is the right to create RunRequests.
 func asks(about Subject) rights.Need {

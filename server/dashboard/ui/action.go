@@ -1,6 +1,7 @@
 package ui
 
 import (
+	"cmp"
 	"strconv"
 
 	"github.com/penstock-cd/penstock/api/rest"
@@ -27,6 +28,8 @@ type Confirmation struct {
 	NoReason, NeedsReason bool
 	// OlderHelp asks whether an older build may be deployed; empty does not ask.
 	OlderHelp string
+	// Builds are those of which one has to be chosen.
+	Builds []BuildChoice
 }
 
 func (f Frame) action(one offer.Offer) string {
@@ -42,7 +45,7 @@ func about(one offer.Offer) string {
 	if one.Run != 0 {
 		return one.Label + ": run " + count(one.Run) + " of " + one.Pipeline
 	}
-	return one.Label
+	return one.Label + ": " + cmp.Or(one.Pipeline, one.Build)
 }
 
 // Number is a number as a segment of an address.

@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"github.com/penstock-cd/penstock/api/rest"
+	"github.com/penstock-cd/penstock/server/dashboard/offer"
 )
 
 // ApplicationView is what the page of an application shows.
@@ -14,6 +15,8 @@ type ApplicationView struct {
 	Builds rest.BuildList
 	// BuildsError is why there are no builds; empty where they are there.
 	BuildsError string
+	// Offers are what the user may ask for.
+	Offers offer.Offers
 }
 
 // noEnvironment is what pipelines without an environment are listed under.
