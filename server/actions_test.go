@@ -91,7 +91,10 @@ func (p page) offers() map[string]string {
 	return all
 }
 
-var nonces = regexp.MustCompile(`name="nonce" value="([^"]+)"`)
+var (
+	nonces      = regexp.MustCompile(`name="nonce" value="([^"]+)"`)
+	generations = regexp.MustCompile(`name="generation" value="([^"]+)"`)
+)
 
 // confirm sends the form of a confirmation. Pairs are what is filled in.
 func (b *browser) confirm(t testing.TB, asked page, pairs ...string) page {
@@ -99,6 +102,9 @@ func (b *browser) confirm(t testing.TB, asked page, pairs ...string) page {
 	require.Equal(t, http.StatusOK, asked.status, asked.text)
 	nonce := nonces.FindStringSubmatch(asked.text)
 	require.NotNil(t, nonce, asked.text)
+	if generation := generations.FindStringSubmatch(asked.text); generation != nil {
+		pairs = append(pairs, "generation", generation[1])
+	}
 	return b.send(t, asked, asked.address, append(pairs, "nonce", nonce[1])...)
 }
 

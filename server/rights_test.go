@@ -98,6 +98,10 @@ func (s *scene) endpoints(t *testing.T) (all []endpoint) {
 				one.body = `{"channel":"ops"}`
 			case "/api/v1/namespaces/{namespace}/runrequests":
 				one.body = `{"spec":{"action":"Rollback","pipelineRef":{"name":"web"}}}`
+			case "/api/v1/namespaces/{namespace}/pipelines/{name}/hold":
+				if method == "post" {
+					one.body = `{"hold":true}`
+				}
 			case "/api/v1/namespaces/{namespace}/notifications/preview":
 				one.body = `{"policy":{"on":["RunFailed"],"channels":["ops"]},"build":"web"}`
 			}

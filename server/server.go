@@ -1,7 +1,7 @@
 // Package server answers questions about what Penstock does, over HTTP and with the
 // caller's own rights. It reads Postgres and the target clusters, and writes nothing there but
 // that a notification is to be sent, and what webhooks bring; at the API server it creates RunRequests
-// in a caller's name.
+// in a caller's name, and holds CdPipelines with their token.
 package server
 
 import (

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -10,6 +9,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
+	"github.com/penstock-cd/penstock/pkg/holding"
 )
 
 // holdHelp ends the help of hold and release.
@@ -22,7 +22,7 @@ patch cdpipelines, as the ClusterRole penstock-holder grants it.
 Exit codes: 0 done; 1 failed; 4 you have no right to do so.`
 
 func holdCommand(o *options) *cobra.Command {
-	h := &holding{options: o, hold: true}
+	h := &holdOptions{options: o, hold: true}
 	return h.command(&cobra.Command{
 		Use: "hold PIPELINE", Short: "Let runs of a CdPipeline be planned, and wait",
 		Long: `Hold a CdPipeline: builds are planned, and their runs wait until the pipeline is released. What runs already goes
@@ -32,7 +32,7 @@ on, and a stage behind it waits. spec.concurrencyPolicy says what becomes of sev
 }
 
 func releaseCommand(o *options) *cobra.Command {
-	h := &holding{options: o}
+	h := &holdOptions{options: o}
 	return h.command(&cobra.Command{
 		Use: "release PIPELINE", Short: "Let runs of a CdPipeline go on that was held",
 		Long:    `Release a CdPipeline that is held: what waits goes on.` + holdHelp,
@@ -40,14 +40,14 @@ func releaseCommand(o *options) *cobra.Command {
 	})
 }
 
-// holding is a command that changes spec.hold, and its flags.
-type holding struct {
+// holdOptions is a command that changes spec.hold, and its flags.
+type holdOptions struct {
 	*options
 	hold   bool
 	reason string
 }
 
-func (h *holding) command(command *cobra.Command) *cobra.Command {
+func (h *holdOptions) command(command *cobra.Command) *cobra.Command {
 	command.Args = arguments(cobra.ExactArgs(1))
 	command.RunE = func(command *cobra.Command, args []string) error {
 		name, err := pipelineArgument(command, args)
@@ -60,7 +60,7 @@ func (h *holding) command(command *cobra.Command) *cobra.Command {
 	return completing(command, h.options, "CdPipeline", nil)
 }
 
-func (h *holding) run(command *cobra.Command, name string) error {
+func (h *holdOptions) run(command *cobra.Command, name string) error {
 	who, err := h.caller()
 	if err != nil {
 		return err
@@ -73,7 +73,7 @@ func (h *holding) run(command *cobra.Command, name string) error {
 		fmt.Fprintf(command.ErrOrStderr(), "note: CdPipeline %s %s\n", name, h.state(pipeline))
 		return h.printPipeline(command, pipeline, false)
 	}
-	patch, err := h.patch(who.name(command.Context(), maxRequestBy))
+	patch, err := holding.Change{Hold: h.hold, By: who.name(command.Context(), maxRequestBy), Reason: h.reason}.Patch()
 	if err != nil {
 		return err
 	}
@@ -84,24 +84,8 @@ func (h *holding) run(command *cobra.Command, name string) error {
 	return h.printPipeline(command, pipeline, true)
 }
 
-// patch is a merge patch: an annotation that is null is taken away.
-func (h *holding) patch(by string) ([]byte, error) {
-	annotations := map[string]any{v1alpha1.AnnotationHoldBy: nil, v1alpha1.AnnotationHoldReason: nil}
-	if by != "" {
-		annotations[v1alpha1.AnnotationHoldBy] = by
-	}
-	if h.reason != "" {
-		annotations[v1alpha1.AnnotationHoldReason] = h.reason
-	}
-	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": annotations}, "spec": map[string]any{"hold": h.hold}})
-	if err != nil {
-		return nil, fmt.Errorf("encode the patch: %w", err)
-	}
-	return patch, nil
-}
-
 // state says that there is nothing to change.
-func (h *holding) state(pipeline *v1alpha1.CdPipeline) string {
+func (h *holdOptions) state(pipeline *v1alpha1.CdPipeline) string {
 	if h.hold {
 		return "is held already" + holderOf(pipeline)
 	}
@@ -123,7 +107,7 @@ func holderOf(pipeline *v1alpha1.CdPipeline) string {
 	return printable(text)
 }
 
-func (h *holding) printPipeline(command *cobra.Command, pipeline *v1alpha1.CdPipeline, changed bool) error {
+func (h *holdOptions) printPipeline(command *cobra.Command, pipeline *v1alpha1.CdPipeline, changed bool) error {
 	out := command.OutOrStdout()
 	if h.output != "table" && h.output != "wide" {
 		pipeline.TypeMeta = metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion.String(), Kind: "CdPipeline"} // the answer has none

@@ -1,7 +1,7 @@
 // Package api answers the requests under /api/v1 from Postgres, and from the target
 // clusters. Each endpoint has a file of its own, which states the rights that it needs
 // beside its parameters. It writes nothing, but that a notification is to be sent,
-// a delivery to be worked off again, or a RunRequest.
+// a delivery to be worked off again, a RunRequest, or that a CdPipeline is held.
 package api
 
 import (
@@ -14,6 +14,7 @@ import (
 	"github.com/go-logr/logr"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
+	"github.com/penstock-cd/penstock/pkg/holding"
 	"github.com/penstock-cd/penstock/pkg/notify/route"
 	"github.com/penstock-cd/penstock/pkg/store"
 	"github.com/penstock-cd/penstock/pkg/view"
@@ -79,6 +80,12 @@ type Requests interface {
 	Create(ctx context.Context, as requests.Caller, request *v1alpha1.RunRequest) (*v1alpha1.RunRequest, error)
 	// Get reads a RunRequest as the caller. Its errors are the API server's.
 	Get(ctx context.Context, as requests.Caller, namespace, name string) (*v1alpha1.RunRequest, error)
+	// Pipeline reads a CdPipeline as the caller. Its errors are the API server's, or
+	// requests.ErrNoToken.
+	Pipeline(ctx context.Context, as requests.Caller, namespace, name string) (*v1alpha1.CdPipeline, error)
+	// Hold holds or releases a CdPipeline as the caller, of this generation where that is not 0. Its
+	// errors are the API server's, requests.ErrNoToken or requests.ErrChanged.
+	Hold(ctx context.Context, as requests.Caller, namespace, name string, seen int64, change holding.Change) (*v1alpha1.CdPipeline, error)
 }
 
 // endpoints are all that is served under /api/v1, in the order of the documentation.
@@ -108,6 +115,8 @@ var endpoints = []func(huma.API, *Backend){
 	getWave,
 	createRunRequest,
 	getRunRequest,
+	getHold,
+	setHold,
 	explainBuild,
 	explainPipeline,
 	explainRun,

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base32"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/penstock-cd/penstock/server/dashboard/offer"
@@ -21,21 +22,26 @@ const (
 // answers are what somebody has filled in.
 type answers struct {
 	// nonce is that of the form: sent twice, it asks once.
-	nonce      string
-	reason     string
-	build      string
+	nonce  string
+	reason string
+	build  string
+	// generation is that of the object that the form was about; 0 where it does not matter.
+	generation int64
 	allowOlder bool
 }
 
 func newNonce() string { return rand.Text() }
 
-func answersOf(r *http.Request) (answers, error) {
-	form := answers{
+func answersOf(r *http.Request) (form answers, err error) {
+	form = answers{
 		nonce: r.PostFormValue("nonce"), reason: strings.TrimSpace(strings.ReplaceAll(r.PostFormValue("reason"), "\r\n", "\n")),
 		build: r.PostFormValue("build"), allowOlder: r.PostFormValue("allowOlder") == "true",
 	}
+	if text := r.PostFormValue("generation"); text != "" {
+		form.generation, err = strconv.ParseInt(text, 10, 64)
+	}
 	switch {
-	case form.nonce == "":
+	case form.nonce == "" || err != nil:
 		return form, &Problem{Status: http.StatusBadRequest, Detail: "The form is not complete, so nothing was done. Load it again and send it again."}
 	case len([]rune(form.reason)) > maxReason:
 		return form, &Problem{Status: http.StatusUnprocessableEntity, Detail: "The reason is longer than 1,024 characters, so nothing was done."}

@@ -58,11 +58,13 @@ func runs(v *visit) (ui.Page, error) {
 	if err != nil {
 		return ui.Page{}, err
 	}
-	offers := v.offered(slices.Concat(offer.Pipeline(namespace, name), offer.Runs(namespace, list.Items)))
+	view := ui.RunsView{Namespace: namespace, Name: name, List: list, First: query.Get("cursor") == ""}
+	hold, holding := v.hold(namespace, name)
+	view.Hold, view.Offers = hold, append(v.offered(slices.Concat(offer.Pipeline(namespace, name), offer.Runs(namespace, list.Items))), holding...)
 	return ui.Page{
 		Title: name, Section: "Applications",
 		Body: func(f ui.Frame) templ.Component {
-			return ui.Runs(f, namespace, name, list, query.Get("cursor") == "", offers)
+			return ui.Runs(f, view)
 		},
 	}, nil
 }

@@ -62,7 +62,7 @@ var roles = map[string]map[string]string{
 	"receivers/deliveries": {"get": "penstock-redeliverer", "update": "penstock-redeliverer"},
 	"cdpipelines": {
 		"trigger": "penstock-triggerer", "retry": "penstock-triggerer", "cancel": "penstock-triggerer", "rollback": "penstock-triggerer",
-		"resume": "penstock-approver",
+		"resume": "penstock-approver", "patch": "penstock-holder",
 	},
 	"cibuilds":       {"retry": "penstock-builder", "cancel": "penstock-builder"},
 	"baseimages":     {"resume": "penstock-wave-operator", "cancel": "penstock-wave-operator"},

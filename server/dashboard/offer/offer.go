@@ -21,6 +21,8 @@ const (
 	Cancel      Name = "cancel"
 	Trigger     Name = "trigger"
 	Rollback    Name = "rollback"
+	Hold        Name = "hold"
+	Release     Name = "release"
 	RetryBuild  Name = "build-again"
 	CancelBuild Name = "cancel-build"
 )

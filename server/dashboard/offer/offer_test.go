@@ -111,9 +111,16 @@ func TestPipelinesOfAnApplicationThatWaitAreApproved(t *testing.T) {
 	require.Equal(t, []string{"Approve DEPLOY"}, labels(offers.OfRun(7)))
 }
 
+func TestAPipelineIsHeldOrReleased(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, []string{"Hold"}, labels(Holding("shop", "web", false)))
+	require.Equal(t, []string{"Release"}, labels(Holding("shop", "web", true)))
+	require.Equal(t, []string{"Trigger a build", "Roll back"}, labels(Pipeline("shop", "web")))
+}
+
 func TestEveryActionNeedsRights(t *testing.T) {
 	t.Parallel()
-	for _, action := range []Name{Resume, Retry, Cancel, Trigger, Rollback, RetryBuild, CancelBuild} {
+	for _, action := range []Name{Resume, Retry, Cancel, Trigger, Rollback, Hold, Release, RetryBuild, CancelBuild} {
 		require.NotContains(t, Needs(action, Subject{Namespace: "shop"}), unknown, action)
 	}
 	require.Empty(t, Offers{{Action: "of-tomorrow"}}.Allowed(func(need rights.Need) bool { return need != unknown }))

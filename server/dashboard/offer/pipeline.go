@@ -12,6 +12,15 @@ func Pipeline(namespace, name string) Offers {
 	return Offers{{Trigger, "Trigger a build", about}, {Rollback, "Roll back", about}}
 }
 
+// Holding offers to hold a CdPipeline, or to release one that is held.
+func Holding(namespace, name string, held bool) Offers {
+	about := Subject{Namespace: namespace, Pipeline: name}
+	if held {
+		return Offers{{Release, "Release", about}}
+	}
+	return Offers{{Hold, "Hold", about}}
+}
+
 // Waiting offers to let stages start that wait for a person, or for the time.
 func Waiting(namespace string, pipelines []rest.CdPipelineStatus) (offers Offers) {
 	for _, pipeline := range pipelines {

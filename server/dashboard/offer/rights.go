@@ -13,6 +13,8 @@ func Needs(action Name, about Subject) []rights.Need {
 	switch action {
 	case Resume, Retry, Cancel, Trigger, Rollback:
 		return []rights.Need{asks(about), pipeline(string(action))}
+	case Hold, Release:
+		return []rights.Need{pipeline("get"), pipeline("patch")}
 	case RetryBuild:
 		return []rights.Need{asks(about), build("retry")}
 	case CancelBuild:

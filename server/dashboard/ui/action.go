@@ -26,6 +26,8 @@ type Confirmation struct {
 	Back []string
 	// NoReason is true where nothing keeps a reason, and NeedsReason where it is refused without.
 	NoReason, NeedsReason bool
+	// Generation is that of the object that the form is about; 0 where it does not matter.
+	Generation int64
 	// OlderHelp asks whether an older build may be deployed; empty does not ask.
 	OlderHelp string
 	// Builds are those of which one has to be chosen.

@@ -1,9 +1,23 @@
 package ui
 
-import "github.com/penstock-cd/penstock/api/rest"
+import (
+	"github.com/penstock-cd/penstock/api/rest"
+	"github.com/penstock-cd/penstock/server/dashboard/offer"
+)
 
 // BuildsFilter is what a list of builds is narrowed down to.
 type BuildsFilter struct{ Namespace, Application, Pipeline, Phase, Cursor string }
+
+// RunsView is what the page of a CdPipeline shows.
+type RunsView struct {
+	Namespace, Name string
+	List            rest.RunList
+	// First is true for the first page of the list.
+	First bool
+	// Offers are what the user may ask for, and Hold whether the pipeline is held; nil is not known.
+	Offers offer.Offers
+	Hold   *rest.Hold
+}
 
 // phases are those of a build.
 var phases = []string{"", "Pending", "Running", "Succeeded", "Failed", "Error", "Cancelled"}
