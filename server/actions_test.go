@@ -20,7 +20,8 @@ import (
 )
 
 // theatre is a namespace with a run that waits for a person in web, one that has failed in api
-// and one whose Workflow is being created in db, and a decision against old, all of build b1; build b2 runs.
+// and one whose Workflow is being created in db, and a decision against old, all of build b1; build b2 runs, and
+// wave 7 of java has stopped.
 type theatre struct {
 	*scene
 
@@ -38,6 +39,7 @@ func newTheatre(t *testing.T, environ map[string]string) *theatre {
 		UID: namespace + "/b2", Namespace: namespace, Name: "b2", CiPipeline: given.CI, Phase: "Running", SpecHash: "1", CreatedAt: time.Date(2024, 5, 17, 13, 0, 0, 0, time.UTC),
 	}}))
 	s.failOne(t, "api")
+	s.waved(t, namespace, "java", 7, v1alpha1.WaveStopped, waveItem{namespace, "service", "Failed"})
 	return &theatre{scene: s, namespace: namespace}
 }
 
@@ -92,8 +94,8 @@ func (p page) offers() map[string]string {
 }
 
 var (
-	nonces      = regexp.MustCompile(`name="nonce" value="([^"]+)"`)
-	generations = regexp.MustCompile(`name="generation" value="([^"]+)"`)
+	nonces = regexp.MustCompile(`name="nonce" value="([^"]+)"`)
+	hidden = regexp.MustCompile(`name="(generation|seen)" value="([^"]+)"`)
 )
 
 // confirm sends the form of a confirmation. Pairs are what is filled in.
@@ -102,8 +104,8 @@ func (b *browser) confirm(t testing.TB, asked page, pairs ...string) page {
 	require.Equal(t, http.StatusOK, asked.status, asked.text)
 	nonce := nonces.FindStringSubmatch(asked.text)
 	require.NotNil(t, nonce, asked.text)
-	if generation := generations.FindStringSubmatch(asked.text); generation != nil {
-		pairs = append(pairs, "generation", generation[1])
+	for _, field := range hidden.FindAllStringSubmatch(asked.text, -1) {
+		pairs = append(pairs, field[1], field[2])
 	}
 	return b.send(t, asked, asked.address, append(pairs, "nonce", nonce[1])...)
 }
@@ -129,6 +131,7 @@ type scripted struct {
 
 func (s *theatre) script() map[string]scripted {
 	web, api, db := "/pipelines/"+s.namespace+"/web", "/pipelines/"+s.namespace+"/api", "/pipelines/"+s.namespace+"/db"
+	wave := "/images/" + s.namespace + "/java/7"
 	build := "/builds/" + s.namespace + "/b1"
 	return map[string]scripted{
 		"approve a stage":                  {web, "Approve DEPLOY", []string{"reason", "QA has signed off"}, "Resume web  DEPLOY  by USER: QA has signed off", "penstock-approver"},
@@ -140,6 +143,8 @@ func (s *theatre) script() map[string]scripted {
 		"trigger an older build":           {web, "Trigger a build", []string{"build", "b1", "allowOlder", "true"}, "Trigger web b1  true by USER:", "penstock-triggerer"},
 		"trigger what was decided against": {build, "Trigger old", nil, "Trigger old b1   by USER:", "penstock-triggerer"},
 		"roll back":                        {web, "Roll back", []string{"reason", "payments fail"}, "Rollback web    by USER: payments fail", "penstock-triggerer"},
+		"resume a wave":                    {wave, "Resume the wave", []string{"reason", "the registry is back"}, "Resume java    by USER: the registry is back", "penstock-wave-operator"},
+		"stop a wave":                      {wave, "Stop the wave", []string{"reason", "the image is broken"}, "Cancel java    by USER: the image is broken", "penstock-wave-operator"},
 		"build again":                      {build, "Build again", nil, "Retry b1    by USER:", "penstock-builder"},
 		"cancel a build":                   {"/builds/" + s.namespace + "/b2", "Cancel the build", nil, "Cancel b2    by USER:", "penstock-builder"},
 	}
@@ -168,7 +173,7 @@ func TestWhoHasTheRightIsOfferedAnActionAndAsksForIt(t *testing.T) {
 func TestWhoLacksTheRightIsOfferedNothingAndRefusedInWords(t *testing.T) {
 	t.Parallel()
 	s := newTheatre(t, nil)
-	allowed, _ := s.player(t, "penstock-approver", "penstock-triggerer", "penstock-builder")
+	allowed, _ := s.player(t, "penstock-approver", "penstock-triggerer", "penstock-builder", "penstock-wave-operator")
 	denied, user := s.player(t)
 	for sentence, one := range s.script() {
 		address := allowed.open(t, one.page).offers()[one.label]
@@ -253,6 +258,19 @@ func TestAnActionThatTheStateDoesNotAllowIsRefusedInWords(t *testing.T) {
 	} {
 		require.Equal(t, http.StatusNotFound, b.open(t, address).status, address)
 	}
+}
+
+func TestAWaveIsStoppedOnlyWhereItIsTheOneThatWasSeen(t *testing.T) {
+	t.Parallel()
+	s := newTheatre(t, nil)
+	b, _ := s.player(t, "penstock-wave-operator")
+	asked := b.open(t, b.open(t, "/images/"+s.namespace+"/java/7").offers()["Stop the wave"])
+	s.waved(t, s.namespace, "java", 8, v1alpha1.WaveRunning)
+	late := b.confirm(t, asked)
+	require.Equal(t, http.StatusConflict, late.status)
+	require.Contains(t, late.text, "Wave 8 of java has begun meanwhile")
+	require.Equal(t, http.StatusConflict, b.open(t, asked.address).status)
+	require.Empty(t, s.requests(t))
 }
 
 func TestWhoHasNotSignedInIsOfferedNothing(t *testing.T) {

@@ -25,6 +25,7 @@ type Notification struct {
 	Attempts  int32      `json:"attempts" doc:"How often it was tried since it was last sent."`
 	Error     string     `json:"error,omitempty" doc:"What the receiver, or the way to it, last refused it with."`
 	CreatedAt time.Time  `json:"createdAt"`
+	ChangedAt time.Time  `json:"changedAt" doc:"When it was last told, tried or asked for."`
 	DueAt     *time.Time `json:"dueAt,omitempty" doc:"When it is sent; absent where it is not."`
 	SentAt    *time.Time `json:"sentAt,omitempty" doc:"When the receiver last accepted it."`
 }

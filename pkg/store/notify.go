@@ -145,18 +145,25 @@ func (s *Store) ChannelCounts(ctx context.Context) (map[types.NamespacedName]Cha
 // ErrNoNotification means that there is no notification of this id.
 var ErrNoNotification = errors.New("no such notification")
 
-// ResendNotification has a notification sent again, as the same delivery.
-func (s *Store) ResendNotification(ctx context.Context, namespace string, id int64) error {
+// ErrNotificationChanged means that a notification has changed since somebody looked at it.
+var ErrNotificationChanged = errors.New("the notification has changed meanwhile, or is gone: look at it again")
+
+// ResendNotification has a notification sent again, as the same delivery. Where unchanged is not
+// zero, and it has changed since then, it returns ErrNotificationChanged.
+func (s *Store) ResendNotification(ctx context.Context, namespace string, id int64, unchanged time.Time) error {
 	ctx, cancel := context.WithTimeout(ctx, WriteTimeout)
 	defer cancel()
-	found, err := s.queries.ResendNotification(ctx, dbsqlc.ResendNotificationParams{ID: id, Namespace: namespace})
+	found, err := s.queries.ResendNotification(ctx, dbsqlc.ResendNotificationParams{ID: id, Namespace: namespace, Unchanged: timestamp(unchanged)})
 	if err != nil {
 		return fmt.Errorf("resend notification %d: %w", id, err)
 	}
-	if found == 0 {
-		return ErrNoNotification
+	switch {
+	case found > 0:
+		return nil
+	case !unchanged.IsZero():
+		return ErrNotificationChanged
 	}
-	return nil
+	return ErrNoNotification
 }
 
 // TestChannel has a channel sent a message that tests it. token names the test.

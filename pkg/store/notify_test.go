@@ -351,9 +351,9 @@ func TestWhatBecomesOfAnAttempt(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, store.ChannelCount{Dropped: 1}, counts[types.NamespacedName{Namespace: given.Namespace, Name: "b"}])
 
-	require.NoError(t, s.ResendNotification(t.Context(), given.Namespace, refused.ID))
+	require.NoError(t, s.ResendNotification(t.Context(), given.Namespace, refused.ID, time.Time{}))
 	require.Equal(t, refused.DeliveryID(), claimNotifications(t, s, "w", "a")[0].DeliveryID())
-	require.ErrorIs(t, s.ResendNotification(t.Context(), "another", refused.ID), store.ErrNoNotification)
+	require.ErrorIs(t, s.ResendNotification(t.Context(), "another", refused.ID, time.Time{}), store.ErrNoNotification)
 }
 
 func TestWhatIsAddedWhileAVersionIsSentStaysDue(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -19,9 +20,9 @@ import (
 var ErrMayNotWrite = errors.New("the database takes no change from penstock server: grant its role INSERT and UPDATE on the tables notification and webhook_delivery, and connect it to a server that is no standby")
 
 // AskResend is ResendNotification in a session that is read-only otherwise. It returns
-// ErrNoNotification, or ErrMayNotWrite.
-func (s *Store) AskResend(ctx context.Context, namespace string, id int64) error {
-	err := s.writable(ctx, func(writing *Store) error { return writing.ResendNotification(ctx, namespace, id) })
+// ErrNoNotification, ErrNotificationChanged or ErrMayNotWrite.
+func (s *Store) AskResend(ctx context.Context, namespace string, id int64, unchanged time.Time) error {
+	err := s.writable(ctx, func(writing *Store) error { return writing.ResendNotification(ctx, namespace, id, unchanged) })
 	if errors.Is(err, ErrNoNotification) {
 		return fmt.Errorf("notification %d in namespace %s: %w: it was never made, or is older than HISTORY_RETENTION", id, namespace, err)
 	}

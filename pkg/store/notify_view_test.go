@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
@@ -37,15 +38,16 @@ func TestWhatPeopleAskOfNotificationsIsWrittenBySessionsThatAreReadOnly(t *testi
 	require.Len(t, claimed, 1)
 	require.Equal(t, id, claimed[0].ID)
 	require.NoError(t, writing.RecordDelivery(t.Context(), "w", store.Delivery{Notification: claimed[0], State: "GivenUp", Error: "invalid_auth"}))
-	require.NoError(t, s.AskResend(t.Context(), given.Namespace, id))
+	require.NoError(t, s.AskResend(t.Context(), given.Namespace, id, time.Time{}))
 	require.Equal(t, []string{"Waiting"}, table(t, writing, "SELECT state FROM notification WHERE due_at <= now()"))
 
-	require.ErrorIs(t, s.AskResend(t.Context(), "elsewhere", id), store.ErrNoNotification)
-	require.ErrorIs(t, s.AskResend(t.Context(), given.Namespace, id+1), store.ErrNoNotification)
+	require.ErrorIs(t, s.AskResend(t.Context(), "elsewhere", id, time.Time{}), store.ErrNoNotification)
+	require.ErrorIs(t, s.AskResend(t.Context(), given.Namespace, id+1, time.Time{}), store.ErrNoNotification)
+	require.ErrorIs(t, s.AskResend(t.Context(), given.Namespace, id, time.Now().Add(-time.Hour)), store.ErrNotificationChanged)
 
 	for sentence, write := range map[string]func() error{
 		"a test outside that transaction":   func() error { _, err := s.TestChannel(t.Context(), given.Namespace, "ops", "other"); return err },
-		"a resend outside that transaction": func() error { return s.ResendNotification(t.Context(), given.Namespace, id) },
+		"a resend outside that transaction": func() error { return s.ResendNotification(t.Context(), given.Namespace, id, time.Time{}) },
 		"a statement":                       func() error { _, err := s.Pool().Exec(t.Context(), "DELETE FROM notification"); return err },
 	} {
 		require.Equal(t, store.ProblemReadOnly, store.ProblemOf(write()).Class, sentence)
@@ -83,7 +85,7 @@ func TestARoleThatMayOnlyReadIsToldSo(t *testing.T) {
 	change("GRANT INSERT, UPDATE ON " + schema + ".notification TO " + role)
 	id, err := s.AskTest(t.Context(), given.Namespace, "ops", "token")
 	require.NoError(t, err, "these rights are all that it needs")
-	require.NoError(t, s.AskResend(t.Context(), given.Namespace, id))
+	require.NoError(t, s.AskResend(t.Context(), given.Namespace, id, time.Time{}))
 }
 
 func TestWhatIsToldOfABuildIsReadForAPreview(t *testing.T) {

@@ -65,7 +65,7 @@ func notifyCalls() map[string]call {
 			return err
 		}},
 		"AskResend": {store.WriteTimeout, func(ctx context.Context, s *store.Store) error {
-			if err := s.AskResend(ctx, "elsewhere", 1); !errors.Is(err, store.ErrNoNotification) {
+			if err := s.AskResend(ctx, "elsewhere", 1, time.Time{}); !errors.Is(err, store.ErrNoNotification) {
 				return err
 			}
 			return nil
@@ -82,7 +82,7 @@ func notifyCalls() map[string]call {
 			return err
 		}},
 		"ResendNotification": {store.WriteTimeout, func(ctx context.Context, s *store.Store) error {
-			if err := s.ResendNotification(ctx, "x", 1); !errors.Is(err, store.ErrNoNotification) {
+			if err := s.ResendNotification(ctx, "x", 1, time.Time{}); !errors.Is(err, store.ErrNoNotification) {
 				return err
 			}
 			return nil

@@ -65,7 +65,7 @@ func notification(row dbsqlc.Notification) (rest.Notification, error) {
 	}
 	return rest.Notification{
 		ID: n.ID, Policy: n.Policy, Channel: n.Channel, Type: string(n.Type), State: string(n.State), Title: titleOf(n), Events: n.Events,
-		Version: n.Wanted, Attempts: n.Attempts, Error: n.Error, CreatedAt: n.CreatedAt.UTC(), DueAt: unlessZero(n.DueAt), SentAt: unlessZero(n.SentAt),
+		Version: n.Wanted, Attempts: n.Attempts, Error: n.Error, CreatedAt: n.CreatedAt.UTC(), ChangedAt: when(row.ChangedAt), DueAt: unlessZero(n.DueAt), SentAt: unlessZero(n.SentAt),
 	}, nil
 }
 

@@ -136,6 +136,8 @@ func (b *Backend) failure(ctx context.Context, user identity.User, err error) er
 	case errors.Is(err, store.ErrMayNotWrite):
 		b.Log.Error(err, "notification not changed", "user", user.String())
 		return problem.New(http.StatusServiceUnavailable, store.ErrMayNotWrite.Error())
+	case errors.Is(err, store.ErrNotificationChanged):
+		return problem.New(http.StatusConflict, err.Error())
 	case errors.Is(err, view.ErrNotFound), errors.Is(err, store.ErrNoNotification), errors.Is(err, store.ErrNoDelivery):
 		return problem.New(http.StatusNotFound, err.Error())
 	case errors.Is(err, stream.ErrTooManyOfUser):

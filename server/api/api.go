@@ -57,9 +57,10 @@ type Backend struct {
 
 // Outbox is what the API asks of the notifications beside reading them.
 type Outbox interface {
-	// AskResend has a notification sent again. It returns store.ErrNoNotification where there
-	// is none, or store.ErrMayNotWrite.
-	AskResend(ctx context.Context, namespace string, id int64) error
+	// AskResend has a notification sent again, where it has not changed since then; zero is
+	// whenever. It returns store.ErrNoNotification where there is none, or
+	// store.ErrNotificationChanged, or store.ErrMayNotWrite.
+	AskResend(ctx context.Context, namespace string, id int64, unchanged time.Time) error
 	// AskTest has a channel tested, and returns the id of the notification. token is unique.
 	AskTest(ctx context.Context, namespace, channel, token string) (int64, error)
 	// ToldOfBuild reads up to most events of a build that a policy may tell of.

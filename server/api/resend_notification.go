@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -15,7 +16,8 @@ import (
 type ResendNotificationInput struct {
 	InNamespace
 
-	ID int64 `path:"id" minimum:"1" doc:"Number of the notification."`
+	ID        int64     `path:"id" minimum:"1" doc:"Number of the notification."`
+	Unchanged time.Time `query:"unchangedSince" doc:"Its changedAt: what has changed since then is not sent again."`
 }
 
 func (in *ResendNotificationInput) allow(ctx context.Context, gate gate) error {
@@ -29,7 +31,7 @@ func resendNotification(api huma.API, b *Backend) {
 	}, func(ctx context.Context, b *Backend, in *ResendNotificationInput) (*rest.NotificationQueued, error) {
 		ctx, cancel := context.WithTimeout(ctx, view.Timeout)
 		defer cancel()
-		if err := b.Outbox.AskResend(ctx, in.Namespace, in.ID); err != nil {
+		if err := b.Outbox.AskResend(ctx, in.Namespace, in.ID, in.Unchanged); err != nil {
 			return nil, err
 		}
 		b.audit(ctx, "notification is sent again", "namespace", in.Namespace, "notification", in.ID)

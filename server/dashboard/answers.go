@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/penstock-cd/penstock/server/dashboard/offer"
 	"github.com/penstock-cd/penstock/server/identity"
@@ -28,6 +29,8 @@ type answers struct {
 	// generation is that of the object that the form was about; 0 where it does not matter.
 	generation int64
 	allowOlder bool
+	// seen is when the object had changed last, as the form has shown it; zero where it does not matter.
+	seen time.Time
 }
 
 func newNonce() string { return rand.Text() }
@@ -39,6 +42,9 @@ func answersOf(r *http.Request) (form answers, err error) {
 	}
 	if text := r.PostFormValue("generation"); text != "" {
 		form.generation, err = strconv.ParseInt(text, 10, 64)
+	}
+	if text := r.PostFormValue("seen"); text != "" && err == nil {
+		form.seen, err = time.Parse(time.RFC3339Nano, text)
 	}
 	switch {
 	case form.nonce == "" || err != nil:

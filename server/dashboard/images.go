@@ -4,6 +4,7 @@ import (
 	"github.com/a-h/templ"
 
 	"github.com/penstock-cd/penstock/api/rest"
+	"github.com/penstock-cd/penstock/server/dashboard/offer"
 	"github.com/penstock-cd/penstock/server/dashboard/ui"
 )
 
@@ -30,10 +31,11 @@ func wave(v *visit) (ui.Page, error) {
 	if err != nil {
 		return ui.Page{}, err
 	}
+	offers := v.offered(offer.Wave(detail.Wave))
 	return ui.Page{
 		Title: detail.Wave.BaseImage, Section: "Images",
 		Body: func(f ui.Frame) templ.Component {
-			return ui.Wave(f, detail, query.Get("state"), query.Get("cursor") == "")
+			return ui.Wave(f, detail, query.Get("state"), query.Get("cursor") == "", offers)
 		},
 	}, nil
 }

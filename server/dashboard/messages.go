@@ -7,6 +7,7 @@ import (
 	"github.com/a-h/templ"
 
 	"github.com/penstock-cd/penstock/api/rest"
+	"github.com/penstock-cd/penstock/server/dashboard/offer"
 	"github.com/penstock-cd/penstock/server/dashboard/ui"
 )
 
@@ -60,9 +61,10 @@ func delivery(v *visit) (ui.Page, error) {
 	if err != nil {
 		return ui.Page{}, err
 	}
+	offers := v.offered(offer.Delivery(namespace, detail.Delivery))
 	return ui.Page{
 		Title: "Delivery", Section: "Deliveries",
-		Body: func(f ui.Frame) templ.Component { return ui.Delivery(f, namespace, detail) },
+		Body: func(f ui.Frame) templ.Component { return ui.Delivery(f, namespace, detail, offers) },
 	}, nil
 }
 
@@ -77,8 +79,9 @@ func notifications(v *visit) (ui.Page, error) {
 	if err != nil {
 		return ui.Page{}, err
 	}
+	offers := v.offered(offer.Notifications(filter.Namespace, list.Items))
 	return ui.Page{
 		Title: "Notifications", Section: "Notifications",
-		Body: func(f ui.Frame) templ.Component { return ui.Notifications(f, filter, list) },
+		Body: func(f ui.Frame) templ.Component { return ui.Notifications(f, filter, list, offers) },
 	}, nil
 }

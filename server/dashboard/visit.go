@@ -107,6 +107,23 @@ func tell[T any](v *visit, body any, segments ...string) (answer T, err error) {
 	return answerOf[T](v, http.MethodPost, apiPath(segments), text)
 }
 
+// tellOnce has the API do something that needs no body, once for a key.
+func tellOnce[T any](v *visit, key string, segments ...string) (T, error) {
+	once := *v
+	once.r = v.r.Clone(v.r.Context())
+	once.r.Header.Set(onceHeader, key)
+	return answerOf[T](&once, http.MethodPost, apiPath(segments), nil)
+}
+
+// tellAt has the API do something that needs no body, with parameters.
+func (v *visit) tellAt(query url.Values, segments ...string) error {
+	_, err := answerOf[struct{}](v, http.MethodPost, apiPath(segments)+"?"+query.Encode(), nil)
+	return err
+}
+
+// onceHeader is the header by which the API knows a request again.
+const onceHeader = "Idempotency-Key"
+
 func apiPath(segments []string) string {
 	address := "/api/v1"
 	for _, segment := range segments {
@@ -145,7 +162,7 @@ func (v *visit) request(ctx context.Context, method, address string, body []byte
 		request.Header.Set("Content-Type", "application/json")
 	}
 	for name, values := range v.r.Header {
-		if name == "Authorization" || name == "Last-Event-Id" || strings.HasPrefix(name, "Impersonate-") {
+		if name == "Authorization" || name == "Last-Event-Id" || name == onceHeader || strings.HasPrefix(name, "Impersonate-") {
 			request.Header[name] = values // a stream identifies its user again
 		}
 	}

@@ -113,3 +113,34 @@ func TestWhoMayOnlyReadIsOfferedNoAction(t *testing.T) {
 		b.theme(theme).visit(fmt.Sprintf("/actions/rollback?namespace=%s&pipeline=shop-prod", shopNamespace)).sees("You may not see or do this").accessible().screenshot("action-denied-" + theme)
 	}
 }
+
+func TestAPipelineIsHeldAndReleased(t *testing.T) {
+	s := theStage(t)
+	s.steered(t, "held", given.CdPipeline("held-dev", given.BelowCi("held"), given.Runs("quick")))
+	s.reaches(t, "held-dev", "Succeeded")
+	held := func() bool {
+		pipeline := &v1alpha1.CdPipeline{}
+		require.NoError(t, s.cluster.Get(t.Context(), client.ObjectKey{Namespace: shopNamespace, Name: "held-dev"}, pipeline))
+		return pipeline.Spec.Hold
+	}
+	b := s.open(t).signIn(s.operator(t, "holder")).asks("/pipelines/shop/held-dev", "Hold", "Hold held-dev?")
+	b.fill("#reason", "stock-taking").sees("The pipeline is held, by default/holder: stock-taking").accessible().fits().quiet()
+	require.True(t, held())
+	b.theme("light").screenshot("pipeline-held-light")
+	b.asks("/pipelines/shop/held-dev", "Release", "Release held-dev?")
+	b.fill("#reason", "counted").sees("The pipeline was released, by default/holder: counted").quiet()
+	require.False(t, held())
+}
+
+func TestAPipelineIsTriggeredAndRolledBack(t *testing.T) {
+	s := theStage(t)
+	s.steered(t, "chosen", given.CdPipeline("chosen-dev", given.BelowCi("chosen"), given.Runs("quick")))
+	s.reaches(t, "chosen-dev", "Succeeded")
+	b := s.open(t).signIn(s.operator(t, "chooser")).asks("/pipelines/shop/chosen-dev", "Trigger a build", "Trigger chosen-dev?")
+	b.theme("light").screenshot("confirm-trigger-light")
+	require.Contains(t, b.text(), "chosen-1")
+	b.fill("#reason", "once more").sees("Trigger chosen-dev").sees("was made of build chosen-1").quiet()
+	b.asks("/pipelines/shop/chosen-dev", "Roll back", "Roll back chosen-dev?")
+	b.fill("#reason", "payments fail").sees("Refused").sees("has deployed nothing before build chosen-1").accessible().quiet()
+	b.theme("dark").screenshot("request-refused-dark")
+}

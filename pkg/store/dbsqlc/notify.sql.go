@@ -799,18 +799,19 @@ const resendNotification = `-- name: ResendNotification :execrows
 UPDATE notification
 SET due_at = now(), state = 'Waiting', changed_at = now(), attempts = CASE WHEN lease_until > now() THEN attempts ELSE 0 END,
     tried_since = CASE WHEN lease_until > now() THEN tried_since END
-WHERE id = $1 AND namespace = $2
+WHERE id = $1 AND namespace = $2 AND ($3::timestamptz = '-infinity' OR changed_at = $3::timestamptz)
 `
 
 type ResendNotificationParams struct {
 	ID        int64
 	Namespace string
+	Unchanged pgtype.Timestamptz
 }
 
 // Has what was sent or given up sent again, as the same delivery. What is being sent just now
-// stays the worker's.
+// stays the worker's. Unless unchanged is -infinity, only what has not changed since then.
 func (q *Queries) ResendNotification(ctx context.Context, arg ResendNotificationParams) (int64, error) {
-	result, err := q.db.Exec(ctx, resendNotification, arg.ID, arg.Namespace)
+	result, err := q.db.Exec(ctx, resendNotification, arg.ID, arg.Namespace, arg.Unchanged)
 	if err != nil {
 		return 0, err
 	}

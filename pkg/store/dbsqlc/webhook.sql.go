@@ -485,7 +485,7 @@ const redeliver = `-- name: Redeliver :many
 INSERT INTO webhook_delivery (receiver_uid, namespace, receiver, delivery_id, origin, body_hash, type, event, headers, body, repository, redelivery_of)
 SELECT d.receiver_uid, d.namespace, d.receiver, 'redelivery ' || $1::text, d.origin, d.body_hash, d.type, d.event, d.headers, d.body, d.repository, d.id
 FROM webhook_delivery d WHERE d.id = $2 AND d.namespace = $3
-ON CONFLICT DO NOTHING
+ON CONFLICT (receiver_uid, delivery_id) DO UPDATE SET redelivery_of = webhook_delivery.redelivery_of
 RETURNING id
 `
 
@@ -495,7 +495,8 @@ type RedeliverParams struct {
 	Namespace string
 }
 
-// Has a delivery worked off again, as one of its own.
+// Has a delivery worked off again, as one of its own, or finds the one that was made by the same
+// token before.
 func (q *Queries) Redeliver(ctx context.Context, arg RedeliverParams) ([]int64, error) {
 	rows, err := q.db.Query(ctx, redeliver, arg.Token, arg.ID, arg.Namespace)
 	if err != nil {

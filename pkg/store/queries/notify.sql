@@ -183,11 +183,11 @@ GROUP BY namespace, channel;
 
 -- name: ResendNotification :execrows
 -- Has what was sent or given up sent again, as the same delivery. What is being sent just now
--- stays the worker's.
+-- stays the worker's. Unless unchanged is -infinity, only what has not changed since then.
 UPDATE notification
 SET due_at = now(), state = 'Waiting', changed_at = now(), attempts = CASE WHEN lease_until > now() THEN attempts ELSE 0 END,
     tried_since = CASE WHEN lease_until > now() THEN tried_since END
-WHERE id = @id AND namespace = @namespace;
+WHERE id = @id AND namespace = @namespace AND (@unchanged::timestamptz = '-infinity' OR changed_at = @unchanged::timestamptz);
 
 -- name: AddTest :one
 -- A notification that tests a channel.

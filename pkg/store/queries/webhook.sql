@@ -109,11 +109,12 @@ SELECT count(*) AS open, COALESCE(EXTRACT(epoch FROM now() - min(received_at)), 
 FROM webhook_delivery WHERE status IN ('Received', 'Working') AND (cardinality(@namespaces::text[]) = 0 OR namespace = ANY(@namespaces::text[]));
 
 -- name: Redeliver :many
--- Has a delivery worked off again, as one of its own.
+-- Has a delivery worked off again, as one of its own, or finds the one that was made by the same
+-- token before.
 INSERT INTO webhook_delivery (receiver_uid, namespace, receiver, delivery_id, origin, body_hash, type, event, headers, body, repository, redelivery_of)
 SELECT d.receiver_uid, d.namespace, d.receiver, 'redelivery ' || @token::text, d.origin, d.body_hash, d.type, d.event, d.headers, d.body, d.repository, d.id
 FROM webhook_delivery d WHERE d.id = @id AND d.namespace = @namespace
-ON CONFLICT DO NOTHING
+ON CONFLICT (receiver_uid, delivery_id) DO UPDATE SET redelivery_of = webhook_delivery.redelivery_of
 RETURNING id;
 
 -- name: ViewDeliveries :many

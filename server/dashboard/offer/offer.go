@@ -25,12 +25,17 @@ const (
 	Release     Name = "release"
 	RetryBuild  Name = "build-again"
 	CancelBuild Name = "cancel-build"
+	ResumeWave  Name = "resume-wave"
+	StopWave    Name = "stop-wave"
+	Redeliver   Name = "redeliver"
+	Resend      Name = "resend"
 )
 
 // Subject is what an action is about. Fields that the action has no use for are empty.
 type Subject struct {
-	Namespace, Pipeline, Build, Stage string
-	Run                               int64
+	Namespace, Pipeline, Build, Stage, BaseImage string
+	// Run is a run of the pipeline, and ID the number of a wave, a delivery or a notification.
+	Run, ID int64
 }
 
 // Offer is an action that somebody can ask for.
@@ -47,13 +52,15 @@ type Offers []Offer
 // Query is the subject as part of an address.
 func (s Subject) Query() url.Values {
 	query := url.Values{}
-	for name, value := range map[string]string{"namespace": s.Namespace, "pipeline": s.Pipeline, "build": s.Build, "stage": s.Stage} {
+	for name, value := range map[string]string{"namespace": s.Namespace, "pipeline": s.Pipeline, "build": s.Build, "stage": s.Stage, "baseImage": s.BaseImage} {
 		if value != "" {
 			query.Set(name, value)
 		}
 	}
-	if s.Run != 0 {
-		query.Set("run", strconv.FormatInt(s.Run, 10))
+	for name, value := range map[string]int64{"run": s.Run, "id": s.ID} {
+		if value != 0 {
+			query.Set(name, strconv.FormatInt(value, 10))
+		}
 	}
 	return query
 }
@@ -63,13 +70,19 @@ var ErrNoSubject = errors.New("the address does not say what the action is about
 
 // SubjectOf reads what Query has written.
 func SubjectOf(query url.Values) (Subject, error) {
-	s := Subject{Namespace: query.Get("namespace"), Pipeline: query.Get("pipeline"), Build: query.Get("build"), Stage: query.Get("stage")}
-	if text := query.Get("run"); text != "" {
+	s := Subject{
+		Namespace: query.Get("namespace"), Pipeline: query.Get("pipeline"), Build: query.Get("build"), Stage: query.Get("stage"), BaseImage: query.Get("baseImage"),
+	}
+	for name, into := range map[string]*int64{"run": &s.Run, "id": &s.ID} {
+		text := query.Get(name)
+		if text == "" {
+			continue
+		}
 		number, err := strconv.ParseInt(text, 10, 64)
 		if err != nil || number < 1 {
 			return s, ErrNoSubject
 		}
-		s.Run = number
+		*into = number
 	}
 	if s.Namespace == "" {
 		return s, ErrNoSubject
@@ -95,6 +108,11 @@ func (o Offers) OfPipeline(pipeline string) Offers {
 // OfBuild are the offers about a CiBuild itself.
 func (o Offers) OfBuild(build string) Offers {
 	return o.where(func(one Offer) bool { return one.Pipeline == "" && one.Build == build })
+}
+
+// OfID are the offers about what has a number and is no run.
+func (o Offers) OfID(id int64) Offers {
+	return o.where(func(one Offer) bool { return one.ID == id })
 }
 
 // Allowed are the offers for which somebody has every right.

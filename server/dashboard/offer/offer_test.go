@@ -118,9 +118,30 @@ func TestAPipelineIsHeldOrReleased(t *testing.T) {
 	require.Equal(t, []string{"Trigger a build", "Roll back"}, labels(Pipeline("shop", "web")))
 }
 
+func TestAWaveOffersWhatItsStateAllows(t *testing.T) {
+	t.Parallel()
+	for state, want := range map[string][]string{
+		"Stopped": {"Resume the wave", "Stop the wave"}, "Running": {"Stop the wave"}, "Succeeded": nil, "Failed": nil, "Cancelled": nil,
+	} {
+		require.Equal(t, want, labels(Wave(rest.Wave{Namespace: "shop", BaseImage: "java", Number: 7, State: state})), state)
+	}
+}
+
+func TestMessagesOfferWhatTheirStateAllows(t *testing.T) {
+	t.Parallel()
+	for state, want := range map[string][]string{"Received": nil, "Working": nil, "Done": {"Redeliver"}, "Failed": {"Redeliver"}} {
+		require.Equal(t, want, labels(Delivery("shop", rest.Delivery{ID: 7, State: state})), state)
+	}
+	for state, want := range map[string][]string{"Waiting": nil, "Sent": {"Send again"}, "GivenUp": {"Send again"}, "Skipped": {"Send again"}} {
+		got := Notifications("shop", []rest.Notification{{ID: 7, State: state}})
+		require.Equal(t, want, labels(got), state)
+		require.Equal(t, got, got.OfID(7))
+	}
+}
+
 func TestEveryActionNeedsRights(t *testing.T) {
 	t.Parallel()
-	for _, action := range []Name{Resume, Retry, Cancel, Trigger, Rollback, Hold, Release, RetryBuild, CancelBuild} {
+	for _, action := range []Name{Resume, Retry, Cancel, Trigger, Rollback, Hold, Release, RetryBuild, CancelBuild, ResumeWave, StopWave, Redeliver, Resend} {
 		require.NotContains(t, Needs(action, Subject{Namespace: "shop"}), unknown, action)
 	}
 	require.Empty(t, Offers{{Action: "of-tomorrow"}}.Allowed(func(need rights.Need) bool { return need != unknown }))
@@ -157,7 +178,7 @@ func TestAnOfferNeedsEveryRightOfItsAction(t *testing.T) {
 
 func TestASubjectIsReadFromItsAddress(t *testing.T) {
 	t.Parallel()
-	whole := Subject{Namespace: "shop", Pipeline: "web", Build: "b1", Stage: "DEPLOY", Run: 7}
+	whole := Subject{Namespace: "shop", Pipeline: "web", Build: "b1", Stage: "DEPLOY", BaseImage: "java", Run: 7, ID: 8}
 	got, err := SubjectOf(whole.Query())
 	require.NoError(t, err)
 	require.Equal(t, whole, got)

@@ -10,6 +10,9 @@ func Needs(action Name, about Subject) []rights.Need {
 	build := func(verb string) rights.Need {
 		return rights.Need{Verb: verb, Resource: "cibuilds", Namespace: about.Namespace, Name: about.Build}
 	}
+	image := func(verb string) rights.Need {
+		return rights.Need{Verb: verb, Resource: "baseimages", Namespace: about.Namespace, Name: about.BaseImage}
+	}
 	switch action {
 	case Resume, Retry, Cancel, Trigger, Rollback:
 		return []rights.Need{asks(about), pipeline(string(action))}
@@ -19,6 +22,14 @@ func Needs(action Name, about Subject) []rights.Need {
 		return []rights.Need{asks(about), build("retry")}
 	case CancelBuild:
 		return []rights.Need{asks(about), build("cancel")}
+	case ResumeWave:
+		return []rights.Need{asks(about), image("resume")}
+	case StopWave:
+		return []rights.Need{asks(about), image("cancel")}
+	case Redeliver:
+		return []rights.Need{{Verb: "update", Resource: "receivers", Subresource: "deliveries", Namespace: about.Namespace}}
+	case Resend:
+		return []rights.Need{{Verb: "update", Resource: "notifications", Namespace: about.Namespace}}
 	}
 	return []rights.Need{unknown}
 }

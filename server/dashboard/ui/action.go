@@ -3,6 +3,7 @@ package ui
 import (
 	"cmp"
 	"strconv"
+	"time"
 
 	"github.com/penstock-cd/penstock/api/rest"
 	"github.com/penstock-cd/penstock/server/dashboard/offer"
@@ -24,6 +25,10 @@ type Confirmation struct {
 	Facts   []Fact
 	// Back are the segments of the page that shows the object.
 	Back []string
+	// BackQuery are its parameters, in pairs of name and value.
+	BackQuery []string
+	// Seen is when the object had changed last; zero where it does not matter.
+	Seen time.Time
 	// NoReason is true where nothing keeps a reason, and NeedsReason where it is refused without.
 	NoReason, NeedsReason bool
 	// Generation is that of the object that the form is about; 0 where it does not matter.
@@ -47,7 +52,7 @@ func about(one offer.Offer) string {
 	if one.Run != 0 {
 		return one.Label + ": run " + count(one.Run) + " of " + one.Pipeline
 	}
-	return one.Label + ": " + cmp.Or(one.Pipeline, one.Build)
+	return one.Label + ": " + cmp.Or(one.Pipeline, one.Build, one.BaseImage, count(one.ID))
 }
 
 // Number is a number as a segment of an address.
