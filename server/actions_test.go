@@ -184,7 +184,8 @@ func TestWhoLacksTheRightIsOfferedNothingAndRefusedInWords(t *testing.T) {
 			require.Equal(t, http.StatusForbidden, refused.status, sentence)
 			require.Contains(t, refused.header.Get("Content-Type"), "text/html")
 			require.Contains(t, refused.text, "You may not see or do this")
-			require.Contains(t, html.UnescapeString(refused.text), `user "`+user+`" may not create runrequests.penstock.dev in namespace `+s.namespace)
+			require.Contains(t, html.UnescapeString(refused.text), `user "`+user+`" may not `)
+			require.Contains(t, refused.text, "ClusterRole "+one.role+" has it")
 		}
 	}
 	require.Empty(t, s.requests(t))

@@ -2,6 +2,7 @@ package browser
 
 import (
 	"fmt"
+	"net/http"
 	"testing"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
+	"github.com/penstock-cd/penstock/pkg/store"
 	"github.com/penstock-cd/penstock/test/given"
 )
 
@@ -53,7 +55,9 @@ func TestAHeldStageIsApprovedByTheMouseAlone(t *testing.T) {
 	s := theStage(t)
 	s.steered(t, "approved", given.CdPipeline("approved-prod", given.BelowCi("approved"), given.Runs("quick"), given.ManualStage("DEPLOY")))
 	s.reaches(t, "approved-prod", "Held")
-	b := s.open(t).signIn(s.operator(t, "approver")).size(wide, high)
+	b := s.open(t).signIn(s.operator(t, "approver"))
+	b.asks("/apps/shop/approved", "Approve DEPLOY", "Approve stage DEPLOY of run").size(390, 844).fits().screenshot("phone-confirm")
+	b.size(wide, high)
 	for _, theme := range []string{"light", "dark"} {
 		b.theme(theme).asks("/pipelines/shop/approved-prod", "Approve DEPLOY", "Approve stage DEPLOY of run").screenshot("confirm-" + theme)
 	}
@@ -143,4 +147,35 @@ func TestAPipelineIsTriggeredAndRolledBack(t *testing.T) {
 	b.asks("/pipelines/shop/chosen-dev", "Roll back", "Roll back chosen-dev?")
 	b.fill("#reason", "payments fail").sees("Refused").sees("has deployed nothing before build chosen-1").accessible().quiet()
 	b.theme("dark").screenshot("request-refused-dark")
+}
+
+func TestWavesDeliveriesAndNotificationsAreActedOn(t *testing.T) {
+	s := theStage(t)
+	rows := s.rows(t)
+	for _, statement := range []string{
+		`INSERT INTO base_image (image_uid, namespace, name, image, repository, tag, digest, wave) VALUES ('node', 'shop', 'node', 'example.org/node:24', 'example.org/node', '24', 'sha256:5d3f', 3)`,
+		`INSERT INTO wave (image_uid, number, digest, state, message) VALUES ('node', 3, 'sha256:5d3f', 'Stopped', 'more than 10 builds have failed: retry or cancel the wave')`,
+		`INSERT INTO notification (namespace, policy, channel, group_key, type, items, events, state, error, attempts, due_at) VALUES ('odd', 'deploys', 'ops', 'x', 'Test', '[]', 1, 'GivenUp', 'no_service', 2, NULL)`,
+	} {
+		_, err := rows.Pool().Exec(t.Context(), statement)
+		require.NoError(t, err)
+	}
+	delivery, _, err := rows.AddDelivery(t.Context(), store.WebhookDelivery{
+		Namespace: oddNamespace, Receiver: "github", ReceiverUID: "uid", DeliveryID: "d1", Type: "github", Event: "push", Header: http.Header{}, Body: []byte("{}"), Repository: "github.com/team/odd",
+	})
+	require.NoError(t, err)
+	_, err = rows.Pool().Exec(t.Context(), `UPDATE webhook_delivery SET status = 'Failed', outcome = 'Failed', finished_at = now() WHERE id = $1`, delivery)
+	require.NoError(t, err)
+
+	b := s.open(t).signIn(s.operator(t, "caretaker")).asks("/images/shop/node/3", "Stop the wave", "Stop wave 3 of node?")
+	b.fill("#reason", "the image is broken").sees("Refused").sees("BaseImage node does not exist").quiet()
+	b.asks(fmt.Sprintf("/deliveries/odd/%d", delivery), "Redeliver", "Redeliver d1?").confirm().sees("worked off again").accessible().quiet()
+	b.asks("/notifications?namespace=odd", "Send again", "Send notification").confirm().sees("Waiting").accessible().quiet()
+}
+
+// confirm presses the button of a confirmation that asks for no reason.
+func (b *tab) confirm() *tab {
+	b.t.Helper()
+	eval[bool](b, `(() => { document.querySelector("main button.main").click(); return true; })()`)
+	return b
 }

@@ -115,10 +115,10 @@ func (b *tab) signIn(token string) *tab {
 	return b
 }
 
-// text is what the reader reads.
+// text is what the reader reads: nothing while the browser is on the way to another page.
 func (b *tab) text() string {
 	b.t.Helper()
-	return eval[string](b, "document.body.innerText")
+	return eval[string](b, `document.body ? document.body.innerText : ""`)
 }
 
 // sees waits until the page has a text.

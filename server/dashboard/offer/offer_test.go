@@ -153,7 +153,7 @@ func TestAnOfferNeedsEveryRightOfItsAction(t *testing.T) {
 	create := rights.Need{Verb: "create", Resource: "runrequests", Namespace: "shop"}
 	resume := rights.Need{Verb: "resume", Resource: "cdpipelines", Namespace: "shop", Name: "web"}
 	cancel := rights.Need{Verb: "cancel", Resource: "cdpipelines", Namespace: "shop", Name: "web"}
-	require.Equal(t, []rights.Need{create, resume, cancel}, offers.Needs())
+	require.Equal(t, []rights.Need{resume, create, cancel}, offers.Needs())
 	for sentence, test := range map[string]struct {
 		has  []rights.Need
 		want []string
