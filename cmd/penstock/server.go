@@ -24,7 +24,7 @@ func serverCommand() *cobra.Command {
 		Long: "Answer questions about builds, runs and the queue over HTTP, with the caller's own rights, until\n" +
 			"SIGTERM or SIGINT. It reads Postgres and the target clusters, keeps what webhooks bring, and migrates nothing: it is not ready before the controller has.\n" +
 			"It is configured from the environment; of these, DASHBOARD*, DATABASE_URL, DATABASE_MAX_CONNS and\n" +
-			"DATABASE_SCHEMA, LOG_*, METRICS_BIND_ADDRESS, POD_NAMESPACE, RESOURCE_*, SHUTDOWN_GRACE_PERIOD, SERVER_* and WEBHOOK_* count:\n\n" +
+			"DATABASE_SCHEMA, LOG_*, METRICS_BIND_ADDRESS, OIDC_*, OUTBOUND_PROXY, POD_NAMESPACE, RESOURCE_*, SHUTDOWN_GRACE_PERIOD, SERVER_* and WEBHOOK_* count:\n\n" +
 			config.Describe() + "\n" +
 			"The cluster is the one that it runs in, or that of --kubeconfig, or of $KUBECONFIG.",
 		Args: cobra.NoArgs,

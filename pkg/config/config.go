@@ -204,6 +204,41 @@ type Config struct {
 	// DashboardAnonymous shows the dashboard to those who have not signed in, with the
 	// rights of system:anonymous and without any action.
 	DashboardAnonymous bool `env:"DASHBOARD_ANONYMOUS" envDefault:"false" meaning:"penstock server: show the dashboard without sign-in, read-only, with the rights of the user system:anonymous"`
+
+	// DashboardURL is how browsers reach the dashboard, base path included. The identity
+	// provider sends them back there.
+	DashboardURL string `env:"DASHBOARD_URL" format:"https" meaning:"penstock server: URL at which browsers reach the dashboard, DASHBOARD_BASE_PATH included; empty is SERVER_URL"`
+
+	// OIDCIssuerURL is the identity provider at which people sign in to the dashboard, exactly
+	// as the provider names itself.
+	OIDCIssuerURL string `env:"OIDC_ISSUER_URL" format:"https" meaning:"penstock server: identity provider at which people sign in to the dashboard; empty is none"`
+
+	// OIDCClientID is what the provider knows the dashboard by. ID tokens must be for it.
+	OIDCClientID string `env:"OIDC_CLIENT_ID" format:"word" meaning:"penstock server: what the identity provider knows the dashboard by"`
+
+	// OIDCClientSecret proves to the provider that it is the dashboard who asks. A public
+	// client has none: PKCE protects its sign-ins, as all others.
+	OIDCClientSecret Secret `env:"OIDC_CLIENT_SECRET" format:"word" meaning:"penstock server: secret that belongs to OIDC_CLIENT_ID; empty is a public client; never printed"`
+
+	// OIDCCAFile is a mounted file with the CA that signed the provider's certificate.
+	OIDCCAFile string `env:"OIDC_CA_FILE" format:"path" meaning:"penstock server: file with the CA of the identity provider's certificate; empty trusts what the system does"`
+
+	// OIDCScopes are what the provider is asked for. Some send groups only where a scope for
+	// them is asked for, and some refuse scopes that they do not know.
+	OIDCScopes []string `env:"OIDC_SCOPES" envDefault:"openid,profile,email" format:"word" meaning:"penstock server: scopes that the identity provider is asked for, separated by commas; many need groups"`
+
+	// OIDCUsernameClaim means what kube-apiserver's flag --oidc-username-claim means, as the
+	// three that follow mean what the flags of their names do: RBAC can name the same people.
+	OIDCUsernameClaim string `env:"OIDC_USERNAME_CLAIM" envDefault:"sub" format:"word" meaning:"penstock server: claim of the ID token that is the user's name"`
+
+	// OIDCUsernamePrefix comes before the user's name.
+	OIDCUsernamePrefix string `env:"OIDC_USERNAME_PREFIX" format:"prefix" meaning:"penstock server: what comes before the user's name; empty is the issuer and # unless the claim is email, - is nothing"`
+
+	// OIDCGroupsClaim is a text or a list of texts.
+	OIDCGroupsClaim string `env:"OIDC_GROUPS_CLAIM" format:"word" meaning:"penstock server: claim of the ID token with the user's groups; empty is no groups"`
+
+	// OIDCGroupsPrefix comes before the name of each group.
+	OIDCGroupsPrefix string `env:"OIDC_GROUPS_PREFIX" format:"prefix" meaning:"penstock server: what comes before the name of each group; empty is nothing"`
 }
 
 // FromProcess is Load on the environment of this process.
@@ -224,12 +259,15 @@ func Load(environ map[string]string) (Config, []string, error) {
 	if err != nil {
 		return Config{}, nil, err
 	}
-	for _, list := range [][]string{loaded.WatchNamespaces, loaded.WorkflowLabels, loaded.ResourceKinds, loaded.OutboundAllowedNetworks} {
+	for _, list := range [][]string{loaded.WatchNamespaces, loaded.WorkflowLabels, loaded.ResourceKinds, loaded.OutboundAllowedNetworks, loaded.OIDCScopes} {
 		for index, item := range list {
 			list[index] = strings.TrimSpace(item)
 		}
 	}
 	if err := validate(loaded, environ, unparsed); err != nil {
+		return Config{}, nil, fmt.Errorf("invalid configuration:\n%w", err)
+	}
+	if err := errors.Join(loaded.oidcProblems()...); err != nil {
 		return Config{}, nil, fmt.Errorf("invalid configuration:\n%w", err)
 	}
 	warnings := loaded.raiseBatchSize()

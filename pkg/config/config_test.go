@@ -53,6 +53,7 @@ func defaults() Config {
 		ResourceBatchSize: 5, NotificationWorkers: 8,
 		ServerBindAddress: ":8443", WebhookBindAddress: ":9444",
 		Dashboard: true, DashboardBasePath: "/", DashboardSessionLifetime: 12 * time.Hour,
+		OIDCScopes: []string{"openid", "profile", "email"}, OIDCUsernameClaim: "sub",
 	}
 }
 
@@ -80,6 +81,8 @@ func TestLoadAccepts(t *testing.T) {
 				"NOTIFICATION_WORKERS", "4", "OUTBOUND_ALLOWED_NETWORKS", "10.1.0.0/16, fd00:25::/64", "OUTBOUND_PROXY", "http://proxy.example:3128",
 				"SERVER_BIND_ADDRESS", "127.0.0.1:0", "WEBHOOK_BIND_ADDRESS", "127.0.0.1:9", "SERVER_URL", "https://penstock.example.org", "SERVER_TLS_DIR", "/tls", "SERVER_TOKEN_AUDIENCES", "penstock,other",
 				"DASHBOARD", "false", "DASHBOARD_BASE_PATH", "/penstock", "DASHBOARD_SESSION_KEY", "0123456789abcdef0123456789abcdef", "DASHBOARD_SESSION_LIFETIME", "1h", "DASHBOARD_ANONYMOUS", "true",
+				"DASHBOARD_URL", "https://tools.example.org/penstock/", "OIDC_ISSUER_URL", "https://sso.example.org/realms/main", "OIDC_CLIENT_ID", "penstock", "OIDC_CLIENT_SECRET", "hunter2", "OIDC_CA_FILE", "/ca/ca.crt",
+				"OIDC_SCOPES", "openid, groups", "OIDC_USERNAME_CLAIM", "email", "OIDC_USERNAME_PREFIX", "-", "OIDC_GROUPS_CLAIM", "roles", "OIDC_GROUPS_PREFIX", "sso:",
 				"WORKFLOW_LABELS", "workflows.argoproj.io/controller-instanceid=ci, team=", "PICKUP_TIMEOUT", "90s",
 			),
 			change: func(c *Config) {
@@ -98,6 +101,8 @@ func TestLoadAccepts(t *testing.T) {
 					NotificationWorkers: 4, OutboundAllowedNetworks: []string{"10.1.0.0/16", "fd00:25::/64"}, OutboundProxy: "http://proxy.example:3128",
 					ServerBindAddress: "127.0.0.1:0", WebhookBindAddress: "127.0.0.1:9", ServerURL: "https://penstock.example.org", ServerTLSDir: "/tls", ServerTokenAudiences: []string{"penstock", "other"},
 					Dashboard: false, DashboardBasePath: "/penstock", DashboardSessionKey: "0123456789abcdef0123456789abcdef", DashboardSessionLifetime: time.Hour, DashboardAnonymous: true,
+					DashboardURL: "https://tools.example.org/penstock/", OIDCIssuerURL: "https://sso.example.org/realms/main", OIDCClientID: "penstock", OIDCClientSecret: "hunter2", OIDCCAFile: "/ca/ca.crt",
+					OIDCScopes: []string{"openid", "groups"}, OIDCUsernameClaim: "email", OIDCUsernamePrefix: "-", OIDCGroupsClaim: "roles", OIDCGroupsPrefix: "sso:",
 					WorkflowLabels: []string{"workflows.argoproj.io/controller-instanceid=ci", "team="}, PickupTimeout: 90 * time.Second,
 				}
 			},

@@ -46,6 +46,7 @@ var formats = map[string]format{
 	"network":    {"a network such as 10.1.0.0/16 or fd00::/8", isNetwork},
 	"proxy":      {"a URL of the form http://host:port or https://host:port, without a password", isProxy},
 	"key":        {"a random text of at least 32 characters, such as openssl rand -hex 32 prints", func(value string) bool { return len(value) >= 32 }},
+	"prefix":     {"a text that does not begin with system:, which is Kubernetes' own", func(value string) bool { return !strings.HasPrefix(value, "system:") }},
 	"word":       {"a text without white space", func(value string) bool { return value != "" && !strings.ContainsAny(value, " \t\r\n") }},
 }
 
