@@ -14,9 +14,10 @@ import (
 
 	"github.com/penstock-cd/penstock/server/dashboard/session"
 	"github.com/penstock-cd/penstock/server/identity"
+	"github.com/penstock-cd/penstock/server/oidc"
 )
 
-// Config is what a Dashboard works with. Every field but Anonymous is required.
+// Config is what a Dashboard works with. Every field but Anonymous and Provider is required.
 type Config struct {
 	// BasePath is where a proxy publishes the dashboard: / or a path without a slash at its end.
 	BasePath string
@@ -26,12 +27,19 @@ type Config struct {
 	SessionLifetime time.Duration
 	// Anonymous shows pages to those who have not signed in, as system:anonymous.
 	Anonymous bool
+	// Provider signs people in; nil where there is none. BrowserURL is then where browsers reach
+	// the dashboard, without a slash at its end.
+	Provider   *oidc.Provider
+	BrowserURL string
 	// API answers requests under /api/v1 whose context knows their user.
 	API http.Handler
-	// Identify tells who sends a request, by its Authorization header or client certificate.
+	// Identify tells who sends a request, by its Authorization header, session or client
+	// certificate.
 	Identify func(*http.Request) (identity.User, error)
 	// Rights tells which actions a user is offered.
 	Rights Rights
+	// Refused writes to the log who was refused, within a rate.
+	Refused func(*http.Request, identity.User, error)
 	// Admit refuses a user who sends too much, and everybody until the server is ready.
 	Admit func(identity.User) error
 	// RetryAfter is what people are told while the API server is away.
@@ -85,6 +93,10 @@ func (d *Dashboard) routes() {
 	d.form("POST /actions/{action}", d.act)
 	d.mux.HandleFunc("GET /live/{path...}", d.stream)
 	d.mux.HandleFunc("GET /sign-in", d.showSignIn)
+	if d.config.Provider != nil {
+		d.mux.HandleFunc("GET /sign-in/oidc", d.goToProvider)
+		d.mux.HandleFunc("GET /sign-in/callback", d.comeBack)
+	}
 	d.form("POST /sign-in", d.signIn)
 	d.form("POST /sign-out", d.signOut)
 	d.form("POST /theme", d.setTheme)

@@ -34,7 +34,7 @@ func (d *Dashboard) stream(w http.ResponseWriter, r *http.Request) {
 	first, _, _ := strings.Cut(path, "/")
 	for _, known := range liveStreams {
 		if known == first {
-			request, err := v.request(r.Context(), http.MethodGet, "/api/v1/"+path+"?watch=true", nil)
+			request, err := v.request(v.r.Context(), http.MethodGet, "/api/v1/"+path+"?watch=true", nil)
 			if err != nil {
 				http.Error(w, "the stream could not begin", http.StatusInternalServerError)
 				return

@@ -8,6 +8,7 @@ import (
 
 	"github.com/penstock-cd/penstock/server/dashboard/session"
 	"github.com/penstock-cd/penstock/server/dashboard/ui"
+	"github.com/penstock-cd/penstock/server/identity"
 )
 
 // maxFormBytes bounds a form.
@@ -41,7 +42,14 @@ func (d *Dashboard) showSignIn(w http.ResponseWriter, r *http.Request) {
 func (d *Dashboard) renderSignIn(w http.ResponseWriter, r *http.Request, status int, next, message string) {
 	frame := d.frame(w, r, "Sign in")
 	frame.Here = "/sign-in?next=" + url.QueryEscape(next)
-	d.render(w, r, status, ui.Layout(frame, ui.SignIn(frame, next, message)))
+	choice := ui.SignInChoice{Next: next, Message: message, IsSignedOut: r.URL.Query().Get("out") != "" && message == ""}
+	if d.config.Provider != nil {
+		choice.Provider = d.config.Provider.Host()
+	}
+	if choice.IsSignedOut {
+		choice.SignOutURL = d.signOutAtProvider(r)
+	}
+	d.render(w, r, status, ui.Layout(frame, ui.SignIn(frame, choice)))
 }
 
 // signIn begins a session once the API server has accepted the token.
@@ -58,25 +66,33 @@ func (d *Dashboard) signIn(w http.ResponseWriter, r *http.Request) {
 	case errors.Is(err, session.ErrTooLong):
 		d.renderSignIn(w, r, http.StatusBadRequest, next, "The token is too long for a session. Use kubectl penstock dashboard.")
 	case err != nil:
-		d.config.Log.Error(err, "session not begun")
-		d.fail(w, r, "", &Problem{Status: http.StatusInternalServerError, Detail: "The session could not begin; the server's log has the reason."})
+		d.notBegun(w, r, err)
 	default:
 		http.Redirect(w, r, d.path(next), http.StatusSeeOther)
 	}
 }
 
 func (d *Dashboard) signOut(w http.ResponseWriter, r *http.Request) {
+	to := "/sign-in"
+	if identity.HasSession(d.withPerson(r)) {
+		to += "?out=true"
+	}
 	d.sessions.End(w, r)
 	w.Header().Set("Clear-Site-Data", `"cache"`)
-	http.Redirect(w, r, d.path("/sign-in"), http.StatusSeeOther)
+	http.Redirect(w, r, d.path(to), http.StatusSeeOther)
 }
 
 // local returns a path of the dashboard, and / for anything else, so that nobody is sent to
-// another site.
+// another site, nor out of the base path to another program of this one.
 func local(address string) string {
 	parsed, err := url.Parse(address)
 	if err != nil || parsed.IsAbs() || parsed.Host != "" || !strings.HasPrefix(parsed.Path, "/") || strings.HasPrefix(parsed.Path, "//") || strings.Contains(address, `\`) {
 		return "/"
+	}
+	for segment := range strings.SplitSeq(parsed.Path, "/") {
+		if segment == "." || segment == ".." {
+			return "/"
+		}
 	}
 	return parsed.RequestURI()
 }

@@ -19,7 +19,7 @@ type visit struct {
 	*Dashboard
 
 	w    http.ResponseWriter
-	r    *http.Request // with the user's Authorization header, if they have one
+	r    *http.Request // with the user's Authorization header or session, if they have one
 	user identity.User
 }
 
@@ -45,12 +45,16 @@ func (d *Dashboard) identify(r *http.Request) (identity.User, error) {
 	return d.config.Identify(r)
 }
 
-// withSession returns the request with the token of its session as Authorization header. One
-// that the request has already, as behind kubectl penstock dashboard, goes before it.
+// withSession returns the request with its session: with a token as Authorization header, or with
+// a person. A header that the request has already, as behind kubectl penstock dashboard, goes
+// before both.
 func (d *Dashboard) withSession(r *http.Request) *http.Request {
-	token := d.sessions.Token(r)
-	if token == "" || r.Header.Get("Authorization") != "" {
+	if r.Header.Get("Authorization") != "" {
 		return r
+	}
+	token := d.sessions.Token(r)
+	if token == "" {
+		return d.withPerson(r)
 	}
 	r = r.Clone(r.Context())
 	r.Header.Set("Authorization", "Bearer "+token)
@@ -58,7 +62,7 @@ func (d *Dashboard) withSession(r *http.Request) *http.Request {
 }
 
 func hasCredentials(r *http.Request) bool {
-	return r.Header.Get("Authorization") != "" || (r.TLS != nil && len(r.TLS.PeerCertificates) > 0)
+	return r.Header.Get("Authorization") != "" || identity.HasSession(r) || (r.TLS != nil && len(r.TLS.PeerCertificates) > 0)
 }
 
 // page serves a page to those who are known.

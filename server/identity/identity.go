@@ -79,8 +79,8 @@ func bearer(header string) string {
 	return strings.TrimSpace(token)
 }
 
-// credentials prefers the token, which a caller sends on purpose, to the certificate of
-// the connection.
+// credentials prefers the token, which a caller sends on purpose, to the session of the
+// dashboard, which somebody has begun, and that to the certificate of the connection.
 func (a *Authenticator) credentials(r *http.Request) (User, error) {
 	if header := r.Header.Get("Authorization"); header != "" {
 		token := bearer(header)
@@ -88,6 +88,12 @@ func (a *Authenticator) credentials(r *http.Request) (User, error) {
 			return User{}, unauthenticated("the Authorization header is not of the form `Bearer TOKEN`: send a token that the cluster's API server accepts")
 		}
 		return a.Tokens.Review(r.Context(), token)
+	}
+	if session, found := sessionOf(r.Context()); found {
+		if session.Over() {
+			return User{}, unauthenticated("the session has ended: sign in again")
+		}
+		return session.User, nil
 	}
 	if r.TLS != nil && len(r.TLS.PeerCertificates) > 0 {
 		return a.Certificates.Verify(r.TLS.PeerCertificates)

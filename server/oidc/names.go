@@ -2,7 +2,6 @@ package oidc
 
 import (
 	"encoding/json"
-	"net/http"
 	"slices"
 	"strings"
 	"unicode"
@@ -52,17 +51,17 @@ func (n Names) user(of claims) (user identity.User, dropped int, err error) {
 func (n Names) name(of claims) (string, error) {
 	var name string
 	if raw, found := of[n.UserClaim]; !found || json.Unmarshal(raw, &name) != nil || name == "" {
-		return "", refusef(http.StatusForbidden, "The identity provider does not tell your name: its ID token has no text in the claim %s. Ask an administrator to have the provider send it, or to set OIDC_USERNAME_CLAIM to another claim.", n.UserClaim)
+		return "", forbidf("The identity provider does not tell your name: its ID token has no text in the claim %s. Ask an administrator to have the provider send it, or to set OIDC_USERNAME_CLAIM to another claim.", n.UserClaim)
 	}
 	if verified, found := of["email_verified"]; found && n.UserClaim == "email" && string(verified) != "true" {
-		return "", refusef(http.StatusForbidden, "The identity provider has not verified your e-mail address, which is your name here. Verify it at the provider, and sign in again.")
+		return "", forbidf("The identity provider has not verified your e-mail address, which is your name here. Verify it at the provider, and sign in again.")
 	}
 	name = n.prefix() + name
 	switch {
 	case strings.HasPrefix(name, reserved):
-		return "", refusef(http.StatusForbidden, "Your name at the identity provider begins with system:, which is kept for Kubernetes itself. Ask an administrator to set OIDC_USERNAME_PREFIX.")
+		return "", forbidf("Your name at the identity provider begins with system:, which is kept for Kubernetes itself. Ask an administrator to set OIDC_USERNAME_PREFIX.")
 	case !usable(name):
-		return "", refusef(http.StatusForbidden, "Your name at the identity provider can't be used: it is longer than %d bytes, or has characters that can't be seen. Ask an administrator to set OIDC_USERNAME_CLAIM to another claim.", maxName)
+		return "", forbidf("Your name at the identity provider can't be used: it is longer than %d bytes, or has characters that can't be seen. Ask an administrator to set OIDC_USERNAME_CLAIM to another claim.", maxName)
 	}
 	return name, nil
 }
@@ -87,12 +86,12 @@ func (n Names) groups(of claims) (groups []string, err error) {
 	if json.Unmarshal(raw, &one) == nil {
 		groups = []string{one}
 	} else if json.Unmarshal(raw, &groups) != nil {
-		return nil, refusef(http.StatusForbidden, "The identity provider tells your groups in a form that can't be read: the claim %s of its ID token is neither a text nor a list of texts. Ask an administrator to set OIDC_GROUPS_CLAIM to another claim.", n.GroupsClaim)
+		return nil, forbidf("The identity provider tells your groups in a form that can't be read: the claim %s of its ID token is neither a text nor a list of texts. Ask an administrator to set OIDC_GROUPS_CLAIM to another claim.", n.GroupsClaim)
 	}
 	groups = slices.DeleteFunc(groups, func(group string) bool { return group == "" })
 	for i, group := range groups {
 		if groups[i] = n.GroupsPrefix + group; !usable(groups[i]) {
-			return nil, refusef(http.StatusForbidden, "One of your groups at the identity provider has a name that can't be used: it is longer than %d bytes, or has characters that can't be seen. Ask an administrator of the provider to rename it.", maxName)
+			return nil, forbidf("One of your groups at the identity provider has a name that can't be used: it is longer than %d bytes, or has characters that can't be seen. Ask an administrator of the provider to rename it.", maxName)
 		}
 	}
 	return groups, nil
@@ -102,13 +101,11 @@ func (n Names) groups(of claims) (groups []string, err error) {
 // many: without them somebody would see less than they may, and not know why.
 func (n Names) elsewhere(of claims) error {
 	var names map[string]json.RawMessage
-	if raw, found := of["_claim_names"]; !found || n.GroupsClaim == "" || json.Unmarshal(raw, &names) != nil {
+	readable := json.Unmarshal(of["_claim_names"], &names) == nil
+	if _, found := names[n.GroupsClaim]; !readable || !found || n.GroupsClaim == "" {
 		return nil
 	}
-	if _, found := names[n.GroupsClaim]; !found {
-		return nil
-	}
-	return refusef(http.StatusForbidden, "You have more groups than the identity provider puts into an ID token. Ask an administrator to have the provider send those alone that are assigned to the dashboard.")
+	return forbidf("You have more groups than the identity provider puts into an ID token. Ask an administrator to have the provider send those alone that are assigned to the dashboard.")
 }
 
 func usable(name string) bool {

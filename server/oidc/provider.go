@@ -4,6 +4,8 @@ package oidc
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/http"
@@ -91,6 +93,14 @@ func New(config Config) (*Provider, error) {
 
 // Host names the provider for people.
 func (p *Provider) Host() string { return p.host }
+
+// Settings differ between providers, and between those who would name somebody differently: who
+// has signed in with others has to do so again.
+func (p *Provider) Settings() string {
+	text := fmt.Sprintf("%q %q %q", p.config.Issuer, p.config.ClientID, p.config.Names)
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:8])
+}
 
 // discover returns what the provider has published, and looks again once that is old. While the
 // provider does not answer, what is known counts on.

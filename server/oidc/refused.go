@@ -30,10 +30,10 @@ func refuse(status int, detail string, reason error) error {
 	return &RefusedError{Status: status, Detail: detail, Reason: reason}
 }
 
-// refusef refuses for a reason that the person is told as well.
-func refusef(status int, format string, values ...any) error {
+// forbidf refuses for a reason that the person is told as well.
+func forbidf(format string, values ...any) error {
 	detail := fmt.Sprintf(format, values...)
-	return refuse(status, detail, errors.New(detail))
+	return refuse(http.StatusForbidden, detail, errors.New(detail))
 }
 
 // away is a refusal while the provider can't be asked.

@@ -9,7 +9,7 @@ import (
 	"encoding/json"
 	"testing"
 
-	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 // sign returns the token as a JWS with RS256, or without a signature where there is no key
@@ -25,12 +25,12 @@ func (token *Token) sign(t testing.TB) string {
 	}
 	sum := sha256.Sum256([]byte(signed))
 	signature, err := rsa.SignPKCS1v15(rand.Reader, token.Key, crypto.SHA256, sum[:])
-	assert.NoError(t, err)
+	require.NoError(t, err)
 	return signed + "." + base64.RawURLEncoding.EncodeToString(signature)
 }
 
 func encode(t testing.TB, part map[string]any) string {
 	text, err := json.Marshal(part)
-	assert.NoError(t, err)
+	require.NoError(t, err)
 	return base64.RawURLEncoding.EncodeToString(text)
 }

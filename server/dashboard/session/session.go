@@ -3,16 +3,7 @@
 package session
 
 import (
-	"bytes"
-	"crypto/aes"
-	"crypto/cipher"
-	"crypto/hkdf"
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/base64"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
@@ -33,8 +24,9 @@ const (
 	maxChunks = 8
 )
 
-// ErrTooLong means that a token does not fit into the cookies of a session.
-var ErrTooLong = errors.New("the token is longer than a session can hold")
+// ErrTooLong means that a token, or the groups of a person, do not fit into the cookies of a
+// session.
+var ErrTooLong = errors.New("the session is longer than cookies can hold")
 
 // Config says how sessions are kept. Every field is required.
 type Config struct {
@@ -55,66 +47,28 @@ type Keeper struct {
 	keys   atomic.Pointer[keys]
 }
 
-// keys are derived from one text.
-type keys struct {
-	from  []byte
-	aead  cipher.AEAD // of sessions
-	forms []byte      // signs forms
-}
-
 // New returns a keeper that keeps nothing in memory but its keys.
 func New(config Config) *Keeper { return &Keeper{config: config} }
 
-// current derives the keys again where what they come from has changed.
-func (k *Keeper) current() (*keys, error) {
-	from := k.config.Key()
-	if known := k.keys.Load(); known != nil && bytes.Equal(known.from, from) {
-		return known, nil
-	}
-	if len(from) == 0 {
-		return nil, errors.New("there is no key for sessions yet")
-	}
-	sealing, err := hkdf.Key(sha256.New, from, nil, "penstock dashboard session", 32)
-	if err != nil {
-		return nil, fmt.Errorf("derive key of sessions: %w", err)
-	}
-	forms, err := hkdf.Key(sha256.New, from, nil, "penstock dashboard form", 32)
-	if err != nil {
-		return nil, fmt.Errorf("derive key of forms: %w", err)
-	}
-	block, err := aes.NewCipher(sealing)
-	if err != nil {
-		return nil, fmt.Errorf("use key of sessions: %w", err)
-	}
-	aead, err := cipher.NewGCM(block)
-	if err != nil {
-		return nil, fmt.Errorf("use key of sessions: %w", err)
-	}
-	fresh := &keys{from: from, aead: aead, forms: forms}
-	k.keys.Store(fresh)
-	return fresh, nil
-}
-
-// sealed is what the cookies of a session hold.
+// sealed is what the cookies of a session hold: a token, or a person.
 type sealed struct {
-	Token string    `json:"t"`
-	Ends  time.Time `json:"e"`
+	Token  string    `json:"t,omitempty"`
+	Person *Person   `json:"p,omitempty"`
+	Ends   time.Time `json:"e"`
 }
 
 // Begin signs somebody in with a token.
 func (k *Keeper) Begin(w http.ResponseWriter, r *http.Request, token string) error {
-	text, err := json.Marshal(sealed{Token: token, Ends: k.config.Clock.Now().Add(k.config.Lifetime)})
-	if err != nil {
-		return fmt.Errorf("encode session: %w", err)
-	}
-	keys, err := k.current()
+	return k.begin(w, r, sealed{Token: token, Ends: k.config.Clock.Now().Add(k.config.Lifetime)}, maxChunks)
+}
+
+// begin writes a session to at most so many cookies.
+func (k *Keeper) begin(w http.ResponseWriter, r *http.Request, of sealed, most int) error {
+	value, err := k.seal(purposeSession, of)
 	if err != nil {
 		return err
 	}
-	nonce := make([]byte, keys.aead.NonceSize())
-	_, _ = rand.Read(nonce) // never fails
-	value := base64.RawURLEncoding.EncodeToString(keys.aead.Seal(nonce, nonce, text, []byte(name)))
-	if len(value) > maxChunk*maxChunks {
+	if len(value) > maxChunk*most {
 		return ErrTooLong
 	}
 	k.End(w, r)
@@ -128,35 +82,18 @@ func (k *Keeper) Begin(w http.ResponseWriter, r *http.Request, token string) err
 
 // Token is the one that somebody has signed in with. It is empty where nobody has, or the
 // session is over.
-func (k *Keeper) Token(r *http.Request) string {
-	opened, err := k.open(chunks(r))
-	if err != nil || !k.config.Clock.Now().Before(opened.Ends) {
-		return ""
+func (k *Keeper) Token(r *http.Request) string { return k.open(r).Token }
+
+// open is empty where there is no session, or it is over.
+func (k *Keeper) open(r *http.Request) (opened sealed) {
+	if err := k.unseal(purposeSession, chunks(r), &opened); err != nil || !k.config.Clock.Now().Before(opened.Ends) {
+		return sealed{}
 	}
-	return opened.Token
+	return opened
 }
 
 // Has tells whether the browser sends a session, valid or not.
 func (k *Keeper) Has(r *http.Request) bool { return chunks(r) != "" }
-
-func (k *Keeper) open(value string) (sealed, error) {
-	var opened sealed
-	keys, err := k.current()
-	if err != nil {
-		return opened, err
-	}
-	raw, err := base64.RawURLEncoding.DecodeString(value)
-	if err != nil || len(raw) < keys.aead.NonceSize() {
-		return opened, errors.New("no session")
-	}
-	nonce, text := raw[:keys.aead.NonceSize()], raw[keys.aead.NonceSize():]
-	plain, err := keys.aead.Open(nil, nonce, text, []byte(name))
-	if err != nil {
-		return opened, fmt.Errorf("open session: %w", err)
-	}
-	err = json.Unmarshal(plain, &opened)
-	return opened, err
-}
 
 // End signs out: it removes every cookie of a session that the browser sends.
 func (k *Keeper) End(w http.ResponseWriter, r *http.Request) {

@@ -1,6 +1,8 @@
 package session
 
 import (
+	"crypto/rand"
+	"encoding/base64"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -11,6 +13,16 @@ import (
 	"github.com/stretchr/testify/require"
 	clocktesting "k8s.io/utils/clock/testing"
 )
+
+// longToken does not fit into one cookie.
+var longToken = randomToken(9000)
+
+// randomToken is one of so many bytes, encoded, that can't be compressed.
+func randomToken(size int) string {
+	random := make([]byte, size)
+	_, _ = rand.Read(random)
+	return base64.RawURLEncoding.EncodeToString(random)
+}
 
 // browser keeps cookies as a browser does.
 type browser map[string]*http.Cookie
@@ -55,11 +67,11 @@ func TestASession(t *testing.T) {
 		want   string
 	}{
 		"holds the token": {token: "short", key: "a", want: "short"},
-		"holds a token that is longer than a cookie":               {token: strings.Repeat("long", 3000), key: "a", want: strings.Repeat("long", 3000)},
+		"holds a token that is longer than a cookie":               {token: longToken, key: "a", want: longToken},
 		"is of no use to a server with another key":                {token: "short", key: "b"},
 		"ends after its lifetime":                                  {token: "short", key: "a", change: func(_ browser, clock *clocktesting.FakePassiveClock) { clock.SetTime(began.Add(time.Hour)) }},
 		"ends when a cookie was changed":                           {token: "short", key: "a", change: func(b browser, _ *clocktesting.FakePassiveClock) { b[name+"0"].Value = b[name+"0"].Value[1:] }},
-		"ends when one of its cookies is missing":                  {token: strings.Repeat("long", 3000), key: "a", change: func(b browser, _ *clocktesting.FakePassiveClock) { delete(b, name+"1") }},
+		"ends when one of its cookies is missing":                  {token: longToken, key: "a", change: func(b browser, _ *clocktesting.FakePassiveClock) { delete(b, name+"1") }},
 		"is nobody's where the cookie is empty, as after sign-out": {token: "short", key: "a", change: func(b browser, _ *clocktesting.FakePassiveClock) { clear(b) }},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -77,14 +89,14 @@ func TestASession(t *testing.T) {
 func TestCookiesOfASessionAreOutOfReach(t *testing.T) {
 	t.Parallel()
 	k, b := keeper(clocktesting.NewFakePassiveClock(time.Now()), "key"), browser{}
-	b.signIn(t, k, strings.Repeat("long", 3000))
+	b.signIn(t, k, longToken)
 	require.Greater(t, len(b), 2)
 	for _, cookie := range b {
 		require.True(t, cookie.Secure && cookie.HttpOnly)
 		require.Equal(t, http.SameSiteLaxMode, cookie.SameSite, "a link from elsewhere opens its page")
 		require.Equal(t, "/penstock", cookie.Path)
 		require.Less(t, len(cookie.String()), 4096)
-		require.NotContains(t, cookie.Value, "long")
+		require.NotContains(t, cookie.Value, longToken[:16])
 	}
 	b.signIn(t, k, "short")
 	require.Len(t, b, 1, "a shorter session leaves nothing of a longer one behind")
@@ -93,7 +105,7 @@ func TestCookiesOfASessionAreOutOfReach(t *testing.T) {
 	k.End(answer, b.sends(nil))
 	b.take(answer)
 	require.Empty(t, b)
-	require.ErrorIs(t, k.Begin(httptest.NewRecorder(), b.sends(nil), strings.Repeat("a", 30000)), ErrTooLong)
+	require.ErrorIs(t, k.Begin(httptest.NewRecorder(), b.sends(nil), randomToken(25000)), ErrTooLong)
 }
 
 func TestAFormCountsOnlyInTheBrowserAndSessionThatItWasMadeFor(t *testing.T) {
