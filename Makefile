@@ -162,6 +162,7 @@ manifests: generators ## Write the CRDs and the RBAC roles from the markers in t
 	cp config/notifications/role.yaml charts/penstock/files/notifications.yaml
 	cp config/base-images/role.yaml charts/penstock/files/base-images.yaml
 	cp config/webhooks/role.yaml charts/penstock/files/webhooks.yaml
+	cp config/requests/role.yaml charts/penstock/files/requests.yaml
 	mkdir -p charts/penstock/files/admission
 	cp config/admission/policy.yaml config/admission/builds.yaml config/admission/holds.yaml config/admission/people.yaml charts/penstock/files/admission/
 	cp config/roles/view.yaml config/roles/edit.yaml config/roles/admin.yaml config/roles/ci-reporter.yaml charts/penstock/files/roles/

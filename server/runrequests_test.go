@@ -18,10 +18,13 @@ import (
 	"github.com/penstock-cd/penstock/api/v1alpha1"
 )
 
-// policies puts the policies and roles of config/admission in force, once for all scenes.
+// policies puts the policies and roles of config/admission and config/requests in force, once for
+// all scenes.
 var policies = sync.OnceValue(func() error {
-	_, err := local.Kubectl(context.Background(), "apply", "-k", filepath.Join("..", "config", "admission"))
-	return err
+	if _, err := local.Kubectl(context.Background(), "apply", "-k", filepath.Join("..", "config", "admission")); err != nil {
+		return err
+	}
+	return local.InstallRequests(context.Background())
 })
 
 // newCounter is a scene with the admission policies, and returns the path of RunRequests in a

@@ -19,14 +19,8 @@ import (
 	"github.com/penstock-cd/penstock/api/v1alpha1"
 )
 
-// The server's account creates requests for callers without a token. The admission policy asks
-// for the verb of the action from it as from anybody, and for requestforothers since spec.by
-// names the caller.
-//
-// +kubebuilder:rbac:groups=penstock.dev,resources=runrequests,verbs=create;get
-// +kubebuilder:rbac:groups=penstock.dev,resources=cdpipelines,verbs=trigger;retry;resume;cancel;rollback;requestforothers
-// +kubebuilder:rbac:groups=penstock.dev,resources=cibuilds,verbs=retry;cancel;requestforothers
-// +kubebuilder:rbac:groups=penstock.dev,resources=baseimages;targetclusters,verbs=resume;cancel;requestforothers
+// What the server's account needs to create requests for callers without a token stands in
+// config/requests, since an administrator decides whether it may.
 
 const resource = "runrequests"
 

@@ -71,6 +71,12 @@ func (e *Environment) InstallWebhooks(ctx context.Context) error {
 	return e.install(ctx, "webhooks")
 }
 
+// InstallRequests applies config/requests, which lets the server ask for actions in the name of
+// people without a token.
+func (e *Environment) InstallRequests(ctx context.Context) error {
+	return e.install(ctx, "requests")
+}
+
 // install applies a folder of config. Of two that apply at once one would find that the other
 // has created.
 func (e *Environment) install(ctx context.Context, folder string) error {

@@ -107,6 +107,7 @@ var whole = []string{
 	"monitoring.podMonitor.enabled=true", "monitoring.serviceMonitor.enabled=true", "monitoring.prometheusRule.enabled=true",
 	"monitoring.dashboard.enabled=true", "monitoring.labels.release=prometheus",
 	"server.ingress.enabled=true", "server.ingress.host=penstock.example.com", "server.ingress.tlsSecret=penstock-tls", "server.ingress.className=nginx",
+	"server.oidc.issuerUrl=https://sso.example.com", "server.oidc.clientId=penstock", "server.oidc.existingSecret=sso", "server.requests.enabled=true",
 	"webhooks.ingress.enabled=true", "webhooks.ingress.host=hooks.example.com", "webhooks.namespaces={default}",
 	"notifications.namespaces={default}", "baseImages.namespaces={default}", "database.passwordKey=password",
 	"extraEnv[0].name=PGSSLROOTCERT", "extraEnv[0].value=/ca/ca.crt", "extraVolumes[0].name=ca", "extraVolumes[0].configMap.name=database-ca",

@@ -139,6 +139,20 @@ func TestTheServerKnowsUnderWhichPathItsIngressIs(t *testing.T) {
 	}
 }
 
+func TestTheServerKnowsItsIdentityProvider(t *testing.T) {
+	t.Parallel()
+	set := []string{"server.ingress.enabled=true", "server.ingress.host=penstock.example.com", "server.oidc.issuerUrl=https://sso.example.com", "server.oidc.clientId=penstock"}
+	public, err := (rendering{set: set}).text(t)
+	require.NoError(t, err)
+	require.NotContains(t, public, "OIDC_CLIENT_SECRET", "a public client has none")
+	text, err := (rendering{set: append(set, "server.oidc.existingSecret=sso", "server.env.OIDC_GROUPS_CLAIM=groups")}).text(t)
+	require.NoError(t, err)
+	require.Regexp(t, `- name: OIDC_ISSUER_URL\n +value: "https://sso.example.com"\n +- name: OIDC_CLIENT_ID\n +value: "penstock"\n +- name: OIDC_CLIENT_SECRET\n +valueFrom:\n +secretKeyRef:\n +name: sso\n +key: client-secret\n`, text)
+	require.Contains(t, text, "name: OIDC_GROUPS_CLAIM")
+	_, err = (rendering{set: []string{"server.oidc.issuerUrl=https://sso.example.com", "server.oidc.clientId=penstock"}}).text(t)
+	require.ErrorContains(t, err, "the identity provider sends browsers back to the dashboard: set server.ingress, server.url or server.env.DASHBOARD_URL")
+}
+
 // environmentOf are the variables of a Deployment that tell where it is reached.
 func environmentOf(t *testing.T, deployment *unstructured.Unstructured) map[string]string {
 	t.Helper()

@@ -23,11 +23,7 @@ func TestTheGrantedRulesAreThoseOfTheGoldenFile(t *testing.T) {
 	for name, set := range map[string][]string{"rights.txt": {"webhooks.namespaces={team}", "notifications.namespaces={team}", "baseImages.namespaces={team}"}, "rights-narrow.txt": narrow} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			var granted []string
-			for _, object := range (rendering{set: append([]string{"crds.enabled=false"}, set...)}).objects(t) {
-				granted = append(granted, grantsOf(t, object)...)
-			}
-			text := strings.Join(granted, "\n") + "\n"
+			text := strings.Join(grantsWith(t, set...), "\n") + "\n"
 			path := filepath.Join("testdata", name)
 			if *update {
 				require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
@@ -75,16 +71,52 @@ func rulesOf(t *testing.T, object *unstructured.Unstructured) []rbacv1.PolicyRul
 	return role.Rules
 }
 
+func TestTheServerActsForOthersOnlyWhereThatIsSwitchedOn(t *testing.T) {
+	t.Parallel()
+	usual := grantsWith(t)
+	for sentence, set := range map[string][]string{
+		"for who signs in at an identity provider": {"server.oidc.issuerUrl=https://sso.example.com", "server.oidc.clientId=penstock", "server.url=https://penstock.example.com"},
+		"for who has a client certificate":         {"server.requests.enabled=true"},
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			t.Parallel()
+			more := slices.DeleteFunc(grantsWith(t, set...), func(line string) bool { return slices.Contains(usual, line) })
+			require.Equal(t, []string{
+				"ClusterRole penstock-server-requests: penstock.dev baseimages * cancel,requestforothers,resume",
+				"ClusterRole penstock-server-requests: penstock.dev cdpipelines * cancel,requestforothers,resume,retry,rollback,trigger",
+				"ClusterRole penstock-server-requests: penstock.dev cibuilds * cancel,requestforothers,retry",
+				"ClusterRole penstock-server-requests: penstock.dev runrequests * create,get",
+				"ClusterRole penstock-server-requests: penstock.dev targetclusters * cancel,requestforothers,resume",
+				"ClusterRoleBinding penstock-server-requests: ClusterRole penstock-server-requests to ServiceAccount penstock-system/penstock-server",
+			}, more)
+		})
+	}
+	for _, line := range usual {
+		if strings.HasPrefix(line, "ClusterRole penstock-server:") {
+			require.NotRegexp(t, "runrequests|requestforothers", line)
+		}
+	}
+}
+
+// grantsWith are all that a release with these values grants.
+func grantsWith(t *testing.T, set ...string) (granted []string) {
+	t.Helper()
+	for _, object := range (rendering{set: append([]string{"crds.enabled=false"}, set...)}).objects(t) {
+		granted = append(granted, grantsOf(t, object)...)
+	}
+	return granted
+}
+
 // The end-to-end tests run with the rights of config: the chart grants the same.
 func TestTheChartGrantsControllerAndServerWhatConfigDoes(t *testing.T) {
 	t.Parallel()
 	charted := map[string][]rbacv1.PolicyRule{}
-	for _, object := range (rendering{}).objects(t) {
+	for _, object := range (rendering{set: []string{"server.requests.enabled=true"}}).objects(t) {
 		if kind := object.GetKind(); kind == "Role" || kind == "ClusterRole" {
 			charted[identity(object)] = rulesOf(t, object)
 		}
 	}
-	for _, folder := range []string{"rbac", "server"} {
+	for _, folder := range []string{"rbac", "server", "requests"} {
 		for _, object := range objectsIn(t, read(t, filepath.Join(root, "config", folder), "role.yaml")) {
 			require.Equal(t, rulesOf(t, object), charted[identity(object)], identity(object))
 		}
