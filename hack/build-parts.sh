@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Builds the real parts that tests, demo and benchmarks run against into bin/:
 # etcd, kube-apiserver, kube-controller-manager, kubectl, Argo's
-# workflow-controller with its CRDs, and kwok; copies what GitHub and GitLab send,
-# for the tests of webhooks; and makes sure of Postgres.
+# workflow-controller with its CRDs, kwok, and dex; copies what GitHub and GitLab send,
+# for the tests of webhooks; and makes sure of Postgres, Chromium and nginx.
 #
 # A part is built again only when its go.mod, its go.sum or the Go version
 # changed. Two runs at once wait for each other.
@@ -134,6 +134,13 @@ ensure_chromium() {
   fi
 }
 
+# ensure_nginx: the tests of the dashboard look at it through a proxy, and fail without one.
+ensure_nginx() {
+  if ! command -v nginx /usr/sbin/nginx >/dev/null && [[ $(id -u) == 0 ]] && command -v apt-get >/dev/null; then
+    install_without_service nginx || say "nginx: can't be installed; the tests of the dashboard behind a proxy will fail"
+  fi
+}
+
 postgres_present() {
   local candidate
   for candidate in "$(command -v initdb || true)" /usr/lib/postgresql/*/bin/initdb; do
@@ -153,24 +160,27 @@ install_postgres() {
   "${quiet[@]}" postgresql >/dev/null
 }
 
-# install_pgbouncer: the Debian package, without the service that it would start by itself.
-install_pgbouncer() {
+# install_without_service PACKAGE: the Debian package, without the service that it would start by
+# itself.
+install_without_service() {
   local policy=/usr/sbin/policy-rc.d mine=false
-  say "pgbouncer: installing the package pgbouncer"
+  say "$1: installing the package $1"
   if [[ ! -e $policy ]]; then
     printf '#!/bin/sh\nexit 101\n' >"$policy"
     chmod +x "$policy"
     mine=true
   fi
   apt-get -qq update
-  env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install pgbouncer >/dev/null
+  local failed=false
+  env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install "$1" >/dev/null || failed=true
   if $mine; then rm -f "$policy"; fi
+  ! $failed
 }
 
 # ensure_pgbouncer: tests that need it skip themselves where it can't be had.
 ensure_pgbouncer() {
   if ! command -v pgbouncer /usr/sbin/pgbouncer >/dev/null && [[ $(id -u) == 0 ]] && command -v apt-get >/dev/null; then
-    install_pgbouncer || say "pgbouncer: can't be installed; tests through a pooler skip themselves"
+    install_without_service pgbouncer || say "pgbouncer: can't be installed; tests through a pooler skip themselves"
   fi
 }
 
@@ -196,6 +206,7 @@ trap 'rm -rf "$work"' EXIT
 ensure_postgres
 ensure_pgbouncer
 ensure_chromium
+ensure_nginx
 kubernetes=$(kubernetes_ldflags)
 build_or_assets etcd controlplane go.etcd.io/etcd/server/v3 "1 minute"
 build_or_assets kube-apiserver controlplane k8s.io/kubernetes/cmd/kube-apiserver "7 minutes" "$kubernetes"
@@ -204,5 +215,10 @@ build kube-controller-manager controlplane k8s.io/kubernetes/cmd/kube-controller
 build workflow-controller argo github.com/argoproj/argo-workflows/v3/cmd/workflow-controller "4 minutes"
 copy_argo_crds
 build kwok kwok sigs.k8s.io/kwok/cmd/kwok "2 minutes"
+if "$root/hack/ensure-c-compiler.sh"; then
+  CGO_ENABLED=1 build dex dex github.com/dexidp/dex/cmd/dex "2 minutes" # it does not compile without SQLite
+else
+  say "dex: can't be built without a C compiler; the tests of sign-in will fail"
+fi
 copy_payloads
 copy_axe
