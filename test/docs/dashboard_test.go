@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/penstock-cd/penstock/test/env"
 )
@@ -16,6 +17,10 @@ func TestEveryCommandOfTheDashboardPageRuns(t *testing.T) {
 	cluster, err := local.NewClient(env.Admin)
 	require.NoError(t, err)
 	require.NoError(t, cluster.Create(t.Context(), &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "alice"}}))
+	for _, name := range []string{"shop", env.ControllerNamespace} {
+		require.NoError(t, client.IgnoreAlreadyExists(cluster.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}})))
+	}
+	r.environment = append(r.environment, "CLIENT_SECRET=hunter2")
 	for _, command := range commandsOf(t, r.text(t)) {
 		require.Empty(t, command.notRun)
 		if strings.HasPrefix(command.text, "kubectl penstock ") {
