@@ -125,7 +125,7 @@ func (v *View) waitingRuns(ctx context.Context, uids []string) (map[string][]res
 	for _, row := range rows {
 		run := rest.LastRun{
 			ID: row.RunID, Build: row.BuildName, Image: row.Image, Digest: row.Digest,
-			Stage: row.Stage, State: row.Status, Reason: row.Reason, Message: row.Message,
+			Cluster: row.Cluster, Stage: row.Stage, State: row.Status, Reason: row.Reason, Message: row.Message,
 			CreatedAt: when(row.CreatedAt), ChangedAt: when(row.ChangedAt),
 		}
 		if row.SubmittedAt.Valid {

@@ -81,7 +81,7 @@ func answerRunRequest(ctx context.Context, b *Backend, in *CreateRunRequestInput
 	}
 	made, as, err := asCaller(ctx, b, user, func(as requests.Caller) (*v1alpha1.RunRequest, error) { return b.Requests.Create(ctx, as, request) })
 	if err != nil {
-		return nil, in.refusal(err)
+		return nil, in.refusal(ownRight(err, as))
 	}
 	b.audit(ctx, "run request is created", "namespace", in.Namespace, "request", made.Name, "action", made.Spec.Action, "by", made.Spec.By, "ownToken", as.Token != "")
 	return answerOf(made)

@@ -72,36 +72,3 @@ func TestATokenThatTheAPIServerRefusesIsReplacedOnlyWhereItIsForTheServersOwnAud
 		})
 	}
 }
-
-// unable is an API server where the server's own account may not create requests.
-type unable struct{ message string }
-
-// Create implements Requests.
-func (u unable) Create(context.Context, requests.Caller, *v1alpha1.RunRequest) (*v1alpha1.RunRequest, error) {
-	forbidden := apierrors.NewForbidden(v1alpha1.GroupVersion.WithResource("runrequests").GroupResource(), "", nil)
-	forbidden.ErrStatus.Message = u.message
-	return nil, forbidden
-}
-
-func TestWhoHasNoTokenIsToldWhereTheServerMayNotActForThem(t *testing.T) {
-	t.Parallel()
-	for sentence, test := range map[string]struct {
-		token, message, says string
-	}{
-		"by the server's account":               {"", `User "penstock-server" cannot create resource "runrequests"`, "an administrator can set server.requests.enabled in the chart, or apply config/requests"},
-		"what an admission policy says is kept": {"", "ValidatingAdmissionPolicy 'x' with binding 'x' denied request: the build is gone", "the build is gone"},
-		"by a token of their own":               {"secret", `User "ann" cannot create resource "runrequests"`, `User "ann" cannot create`},
-	} {
-		t.Run(sentence, func(t *testing.T) {
-			t.Parallel()
-			r := httptest.NewRequestWithContext(identity.With(t.Context(), identity.User{Name: "ann"}), http.MethodPost, "/", nil)
-			if test.token != "" {
-				r.Header.Set("Authorization", "Bearer "+test.token)
-			}
-			in := &CreateRunRequestInput{Body: rest.RunRequestInput{Spec: rest.RunRequestSpec{Action: "Rollback", PipelineRef: &rest.NameReference{Name: "web"}, By: "ann"}}}
-			_, err := answerRunRequest(WithRequest(r).Context(), &Backend{Requests: unable{test.message}, Log: logr.Discard()}, in)
-			require.Equal(t, http.StatusForbidden, problem.Status(err))
-			require.Contains(t, problem.Detail(err), test.says)
-		})
-	}
-}

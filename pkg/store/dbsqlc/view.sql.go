@@ -1379,10 +1379,10 @@ func (q *Queries) ViewTasks(ctx context.Context, arg ViewTasksParams) ([]ViewTas
 }
 
 const viewWaitingRuns = `-- name: ViewWaitingRuns :many
-SELECT p.uid::text AS pipeline_uid, f.run_id, f.build_name, f.image, f.digest, f.created_at, f.stage, f.status, f.reason, f.message, f.workflow_name, f.submitted_at, f.changed_at
+SELECT p.uid::text AS pipeline_uid, f.run_id, f.build_name, f.image, f.digest, f.created_at, f.cluster, f.stage, f.status, f.reason, f.message, f.workflow_name, f.submitted_at, f.changed_at
 FROM unnest($1::text[]) AS p(uid)
 CROSS JOIN LATERAL (
-    SELECT w.id AS run_id, a.build_name, a.image, a.digest, w.created_at, r.stage, t.status, t.reason, t.message, t.workflow_name, t.submitted_at, t.changed_at
+    SELECT w.id AS run_id, a.build_name, a.image, a.digest, w.created_at, t.cluster, r.stage, t.status, t.reason, t.message, t.workflow_name, t.submitted_at, t.changed_at
     FROM task t
     JOIN cd_workflow_runner r ON r.task_id = t.id
     JOIN cd_workflow w ON w.id = r.cd_workflow_id
@@ -1405,6 +1405,7 @@ type ViewWaitingRunsRow struct {
 	Image        string
 	Digest       string
 	CreatedAt    pgtype.Timestamptz
+	Cluster      string
 	Stage        string
 	Status       string
 	Reason       string
@@ -1432,6 +1433,7 @@ func (q *Queries) ViewWaitingRuns(ctx context.Context, arg ViewWaitingRunsParams
 			&i.Image,
 			&i.Digest,
 			&i.CreatedAt,
+			&i.Cluster,
 			&i.Stage,
 			&i.Status,
 			&i.Reason,

@@ -73,7 +73,7 @@ LIMIT @most;
 SELECT p.uid::text AS pipeline_uid, f.*
 FROM unnest(@pipeline_uids::text[]) AS p(uid)
 CROSS JOIN LATERAL (
-    SELECT w.id AS run_id, a.build_name, a.image, a.digest, w.created_at, r.stage, t.status, t.reason, t.message, t.workflow_name, t.submitted_at, t.changed_at
+    SELECT w.id AS run_id, a.build_name, a.image, a.digest, w.created_at, t.cluster, r.stage, t.status, t.reason, t.message, t.workflow_name, t.submitted_at, t.changed_at
     FROM task t
     JOIN cd_workflow_runner r ON r.task_id = t.id
     JOIN cd_workflow w ON w.id = r.cd_workflow_id
