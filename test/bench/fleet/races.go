@@ -3,11 +3,11 @@ package fleet
 import (
 	"context"
 	"errors"
-	"github.com/penstock-cd/penstock/test/bench/link"
 	"maps"
 	"slices"
 
 	"github.com/penstock-cd/penstock/pkg/bounded"
+	"github.com/penstock-cd/penstock/test/bench/link"
 )
 
 // slowApproaches wait most of the time, so that their runs share it.
