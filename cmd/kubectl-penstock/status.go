@@ -106,7 +106,7 @@ func statusTable(status rest.ApplicationStatus, now time.Time) table {
 		head: []string{"KIND", "PIPELINE", "ENVIRONMENT", "BUILD", "STATE", "DEPLOYED", "CHANGED", "IMAGE", "MESSAGE"}, wide: 7,
 		empty: "No pipelines of application " + status.Application + ".",
 	}
-	clusters := make([]string, len(status.CI.Pipelines))
+	var clusters []string // of the rows
 	for _, pipeline := range status.CI.Pipelines {
 		row := []string{"CI", pipeline.Name, "", "", suspended(pipeline.Suspended, ""), "", "", "", ""}
 		if build := pipeline.LastBuild; build != nil {
@@ -116,13 +116,16 @@ func statusTable(status rest.ApplicationStatus, now time.Time) table {
 			}
 		}
 		t.rows, t.names = append(t.rows, row), append(t.names, "cipipeline/"+pipeline.Name)
+		clusters = append(clusters, "")
 	}
 	for _, pipeline := range status.CD.Pipelines {
 		shown := cdRow(pipeline, now)
-		t.rows, t.names, clusters = append(t.rows, shown), append(t.names, "cdpipeline/"+pipeline.Name), append(clusters, clusterOfLast(pipeline))
+		t.rows, t.names = append(t.rows, shown), append(t.names, "cdpipeline/"+pipeline.Name)
+		clusters = append(clusters, clusterOfLast(pipeline))
 		for _, run := range pipeline.Waiting {
 			if isShown := pipeline.LastRun != nil && run.ID == pipeline.LastRun.ID && shown[3] == run.Build; !isShown {
-				t.rows, t.names, clusters = append(t.rows, waitingRow(pipeline, run, now)), append(t.names, "run/"+strconv.FormatInt(run.ID, 10)), append(clusters, run.Cluster)
+				t.rows, t.names = append(t.rows, waitingRow(pipeline, run, now)), append(t.names, "run/"+strconv.FormatInt(run.ID, 10))
+				clusters = append(clusters, run.Cluster)
 			}
 		}
 	}
