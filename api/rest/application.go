@@ -57,7 +57,7 @@ type CdPipelineStatus struct {
 	Suspended         bool         `json:"suspended,omitempty"`
 	Held              bool         `json:"held,omitempty" doc:"spec.hold: runs are planned and wait."`
 	LastRun           *LastRun     `json:"lastRun,omitempty" doc:"The newest run; absent where there is none."`
-	Waiting           []LastRun    `json:"waiting" nullable:"false" doc:"Runs of which a stage waits, newer or older than lastRun, at most 16: those first that wait for something else than the turn of another build."`
+	Waiting           []LastRun    `json:"waiting" nullable:"false" doc:"Runs of which a stage waits, newer or older than lastRun, at most 8: those first that wait for something else than the turn of another build."`
 	LastDecision      *Decision    `json:"lastDecision,omitempty" doc:"What the last finished build came to here."`
 	Deployed          []Deployment `json:"deployed" nullable:"false" doc:"The last DEPLOY that succeeded, for each repository, the newest first."`
 }

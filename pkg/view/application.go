@@ -12,7 +12,7 @@ import (
 const maxDeployed = 16
 
 // maxWaiting is how many waiting runs of a pipeline the trigger view names.
-const maxWaiting = 16
+const maxWaiting = 8
 
 // Applications returns up to limit applications of a namespace whose names come after one.
 func (v *View) Applications(ctx context.Context, namespace, after string, limit int) ([]rest.Application, error) {

@@ -1379,18 +1379,19 @@ func (q *Queries) ViewTasks(ctx context.Context, arg ViewTasksParams) ([]ViewTas
 }
 
 const viewWaitingRuns = `-- name: ViewWaitingRuns :many
-SELECT p.uid::text AS pipeline_uid, f.run_id, f.build_name, f.image, f.digest, f.created_at, f.cluster, f.stage, f.status, f.reason, f.message, f.workflow_name, f.submitted_at, f.changed_at
+SELECT p.uid::text AS pipeline_uid, w.id AS run_id, a.build_name, a.image, a.digest, w.created_at,
+       t.cluster, r.stage, t.status, t.reason, t.message, t.workflow_name, t.submitted_at, t.changed_at
 FROM unnest($1::text[]) AS p(uid)
 CROSS JOIN LATERAL (
-    SELECT w.id AS run_id, a.build_name, a.image, a.digest, w.created_at, t.cluster, r.stage, t.status, t.reason, t.message, t.workflow_name, t.submitted_at, t.changed_at
-    FROM task t
-    JOIN cd_workflow_runner r ON r.task_id = t.id
-    JOIN cd_workflow w ON w.id = r.cd_workflow_id
-    JOIN ci_artifact a ON a.id = w.ci_artifact_id
-    WHERE t.owner_uid = p.uid AND t.kind = 'cd' AND t.status IN ('Held', 'Pending') AND t.reason NOT IN ('StageBefore', 'StageBeforeFailed')
-    ORDER BY t.reason = 'Turn', t.id DESC
+    SELECT id, kind, namespace, cluster, owner_kind, owner_name, owner_uid, identity, workflow_name, workflow_uid, inputs, status, reason, message, reopened, attempt, failures, priority, fair_at, available_at, claimed_by, lease_until, stop_reason, stop_message, created_at, queued_at, submitted_at, started_at, finished_at, settled_at, changed_at, delayed_by, cluster_uid FROM task
+    WHERE task.owner_uid = p.uid AND task.kind = 'cd' AND task.status IN ('Held', 'Pending') AND task.reason NOT IN ('StageBefore', 'StageBeforeFailed')
+    ORDER BY task.reason = 'Turn', task.id DESC
     LIMIT $2
-) f
+) t
+JOIN cd_workflow_runner r ON r.task_id = t.id
+JOIN cd_workflow w ON w.id = r.cd_workflow_id
+JOIN ci_artifact a ON a.id = w.ci_artifact_id
+ORDER BY t.reason = 'Turn', t.id DESC
 `
 
 type ViewWaitingRunsParams struct {
@@ -1416,7 +1417,7 @@ type ViewWaitingRunsRow struct {
 }
 
 // Runs of some pipelines of which a stage waits: first what waits for somebody or something else
-// than an earlier run, the newest first.
+// than an earlier run, the newest first. Tasks are chosen before anything else is read of them.
 func (q *Queries) ViewWaitingRuns(ctx context.Context, arg ViewWaitingRunsParams) ([]ViewWaitingRunsRow, error) {
 	rows, err := q.db.Query(ctx, viewWaitingRuns, arg.PipelineUids, arg.MostEach)
 	if err != nil {

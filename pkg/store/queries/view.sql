@@ -69,19 +69,20 @@ LIMIT @most;
 
 -- name: ViewWaitingRuns :many
 -- Runs of some pipelines of which a stage waits: first what waits for somebody or something else
--- than an earlier run, the newest first.
-SELECT p.uid::text AS pipeline_uid, f.*
+-- than an earlier run, the newest first. Tasks are chosen before anything else is read of them.
+SELECT p.uid::text AS pipeline_uid, w.id AS run_id, a.build_name, a.image, a.digest, w.created_at,
+       t.cluster, r.stage, t.status, t.reason, t.message, t.workflow_name, t.submitted_at, t.changed_at
 FROM unnest(@pipeline_uids::text[]) AS p(uid)
 CROSS JOIN LATERAL (
-    SELECT w.id AS run_id, a.build_name, a.image, a.digest, w.created_at, t.cluster, r.stage, t.status, t.reason, t.message, t.workflow_name, t.submitted_at, t.changed_at
-    FROM task t
-    JOIN cd_workflow_runner r ON r.task_id = t.id
-    JOIN cd_workflow w ON w.id = r.cd_workflow_id
-    JOIN ci_artifact a ON a.id = w.ci_artifact_id
-    WHERE t.owner_uid = p.uid AND t.kind = 'cd' AND t.status IN ('Held', 'Pending') AND t.reason NOT IN ('StageBefore', 'StageBeforeFailed')
-    ORDER BY t.reason = 'Turn', t.id DESC
+    SELECT * FROM task
+    WHERE task.owner_uid = p.uid AND task.kind = 'cd' AND task.status IN ('Held', 'Pending') AND task.reason NOT IN ('StageBefore', 'StageBeforeFailed')
+    ORDER BY task.reason = 'Turn', task.id DESC
     LIMIT @most_each
-) f;
+) t
+JOIN cd_workflow_runner r ON r.task_id = t.id
+JOIN cd_workflow w ON w.id = r.cd_workflow_id
+JOIN ci_artifact a ON a.id = w.ci_artifact_id
+ORDER BY t.reason = 'Turn', t.id DESC;
 
 -- name: ViewBuilds :many
 -- Builds of a namespace, the newest first.
