@@ -55,6 +55,11 @@ func (l Log) Attempts() Log {
 	return l.keep(func(event env.AuditEvent) bool { return event.Resource == "workflows" && event.Verb == "create" })
 }
 
+// Named keeps the requests about objects of these names, or about all others.
+func (l Log) Named(names map[string]bool, are bool) Log {
+	return l.keep(func(event env.AuditEvent) bool { return names[event.Name] == are })
+}
+
 // Creates keeps the requests that made a Workflow.
 func (l Log) Creates() Log {
 	const created = 201

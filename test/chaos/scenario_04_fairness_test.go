@@ -71,5 +71,5 @@ func hurry(t *testing.T, w *world.World) {
 		ObjectMeta: metav1.ObjectMeta{Namespace: env.ControllerNamespace, Name: settings.ConfigMap},
 		Data:       map[string]string{"KUBE_API_QPS": "5000", "CI_SUCCESS_AUTO_TRIGGER_BATCH_SIZE": "20"},
 	}))
-	w.Limits = oracle.Limits{InFlight: 20, Connections: w.Limits.Connections, WritesPerSecond: 5000, WriteBurst: 5000}
+	w.Limits = oracle.Limits{InFlight: 20, Builds: w.Limits.Builds, Connections: w.Limits.Connections, WritesPerSecond: 5000, WriteBurst: 5000}
 }

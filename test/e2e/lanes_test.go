@@ -70,7 +70,6 @@ func TestALaneWhoseSlotsAllHangHoldsUpNoOther(t *testing.T) {
 			t.Cleanup(proxy.Close)
 			proxy.Break(hang(test.hangs))
 			w.StartWith(env.ControllerOptions{Cluster: proxy.Through(apart.ConfigFor(env.Penstock))})
-			w.Limits.InFlight = 2 * poolSize
 			queue := map[string]func(){"cd": func() { w.Succeed("app-1") }, "ci": func() { queueBuilds(w, all) }}
 			queue[test.hangs]()
 			w.Eventually("every slot hangs", func(context.Context) bool {
@@ -102,7 +101,6 @@ func TestLanesTakeTurnsAtTheAPI(t *testing.T) {
 	// does telling the end of a build.
 	w.Create(given.WorkflowTemplate("slow", 20*time.Second))
 	w.Start()
-	w.Limits.InFlight = 2 * poolSize
 	w.Succeed("app-1")
 	w.Eventually("deployments are under way", func(context.Context) bool { return tasks(w, "cd", "Submitted", "Running", "Succeeded") > 0 })
 	queueBuilds(w, builds)

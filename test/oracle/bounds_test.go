@@ -1,6 +1,7 @@
 package oracle_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -21,7 +22,7 @@ func (s *scene) overlap(n int, long time.Duration) {
 
 func TestWhatIsAboveTheLimitsIsNamed(t *testing.T) {
 	t.Parallel()
-	generous := oracle.Limits{InFlight: 100, Connections: 100, WritesPerSecond: 100, WriteBurst: 100}
+	generous := oracle.Limits{InFlight: 100, Builds: 7, Connections: 100, WritesPerSecond: 100, WriteBurst: 100}
 	for sentence, test := range map[string]struct {
 		spoil func(s *scene)
 		want  []string
@@ -44,4 +45,22 @@ func TestWhatIsAboveTheLimitsIsNamed(t *testing.T) {
 			require.Equal(t, test.want, violations)
 		})
 	}
+}
+
+func TestBuildsHaveALimitOfTheirOwn(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	s.limits = &oracle.Limits{InFlight: 100, Builds: 7, Connections: 100, WritesPerSecond: 1000, WriteBurst: 1000}
+	s.execute(`INSERT INTO task (kind, namespace, owner_kind, owner_name, owner_uid, identity, workflow_name, status, priority, fair_at)
+		VALUES ('ci', 'default', 'CiPipeline', 'ci', 'ci', 'a build', 'a-build', 'Pending', 0, now())`)
+	s.overlap(100, time.Second)
+	for i := range 8 {
+		s.log("a-build", 409)
+		event := &s.audit[len(s.audit)-1]
+		event.Received, event.Finished = time.UnixMilli(int64(i)), time.UnixMilli(int64(i)).Add(time.Second)
+	}
+	violations, err := oracle.Violations(t.Context(), s.world())
+	require.NoError(t, err)
+	require.Contains(t, violations, "I6: 8 builds were in flight at once, the limit is 7")
+	require.NotContains(t, strings.Join(violations, "\n"), "triggers were in flight", "100 stages are as many as may be")
 }

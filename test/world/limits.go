@@ -29,11 +29,13 @@ func (w *World) raiseLimits() {
 			w.connections.count(controller.launched)
 		}
 		together.InFlight += controller.limits.InFlight
+		together.Builds += controller.limits.Builds
 		together.Connections += controller.limits.Connections
 		together.WritesPerSecond += controller.limits.WritesPerSecond
 		together.WriteBurst += controller.limits.WriteBurst
 	}
 	w.Limits.InFlight = max(w.Limits.InFlight, together.InFlight)
+	w.Limits.Builds = max(w.Limits.Builds, together.Builds)
 	w.Limits.Connections = max(w.Limits.Connections, together.Connections)
 	w.Limits.WritesPerSecond = max(w.Limits.WritesPerSecond, together.WritesPerSecond)
 	w.Limits.WriteBurst = max(w.Limits.WriteBurst, together.WriteBurst)
@@ -50,7 +52,7 @@ func (w *World) limitsOf(variables []string) oracle.Limits {
 	settings, _, err := config.Load(environment)
 	require.NoError(w.t, err)
 	limits := oracle.Limits{
-		InFlight: settings.BatchSize.Size, Connections: settings.DatabaseMaxConns,
+		InFlight: settings.BatchSize.Size, Builds: settings.CiBatchSize, Connections: settings.DatabaseMaxConns,
 		WritesPerSecond: float64(settings.KubeAPIQPS),
 		WriteBurst:      float64(settings.KubeAPIBurst) + float64(settings.KubeAPIQPS)*held.Seconds(),
 	}
