@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/penstock-cd/penstock/test/bench/atlimit"
+	"github.com/penstock-cd/penstock/test/bench/clusters"
 	"github.com/penstock-cd/penstock/test/bench/evolution"
 	"github.com/penstock-cd/penstock/test/bench/fairness"
 	"github.com/penstock-cd/penstock/test/bench/fleet"
@@ -52,6 +53,7 @@ func shapes() map[string]stage.Result {
 			},
 			BatchGet: []fleet.BatchGet{{N: 50}, {N: 50, Coalesced: true}},
 		},
+		"clusters":  &clusters.Result{Runs: []clusters.Run{{Lanes: 1}, {Lanes: 5}, {Lanes: 20}}},
 		"retention": &retention.Result{TableBytes: []int64{1}},
 		"notify":    &notify.Result{},
 		"wave":      &wave.Result{Limits: []wave.Limit{{N: 5}, {N: 20}}},
@@ -86,6 +88,9 @@ func TestEveryScenarioHasItsFields(t *testing.T) {
 			"peak_goroutines", "peak_connections", "rss_bytes", "skipped",
 			"cache", "batch_get", "n", "in_flight", "coalesced", "ideal_seconds", "seconds", "single_seconds", "requests",
 			"health", "three_kinds", "two_down", "thousand",
+		},
+		"clusters": {
+			"triggers_per_lane", "qps", "burst", "ideal_seconds", "runs", "lanes", "triggers", "seconds", "efficiency", "cpu_share", "black_hole", "idle",
 		},
 		"retention": {
 			"rows_pruned", "seconds", "efficiency", "efficiency_without", "ratio", "claim_p99_ms", "longest_batch_ms", "table_bytes", "growth",
