@@ -18,7 +18,7 @@ type table struct {
 	head []string
 	rows [][]string
 	wide int // how many columns -o table has
-	// names are the rows as -o name prints them.
+	// names are what -o name prints: the rows, or what they are of.
 	names []string
 	empty string // what is said on stderr where there are no rows
 }

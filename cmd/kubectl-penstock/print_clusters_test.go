@@ -32,6 +32,10 @@ func TestTheClusterOfARunIsNamedWhereAnyIsNotHome(t *testing.T) {
 	table = statusTable(status, now)
 	require.Equal(t, []string{"CI", "c", "", ""}, table.rows[0][:4])
 	require.Equal(t, []string{"CD", "p", "", "eu-1"}, table.rows[1][:4])
+	status.CD.Pipelines[0].Waiting = []rest.LastRun{{ID: 7, Build: "b1", Stage: "DEPLOY", State: "Held", Reason: "Person", Cluster: "eu-2"}}
+	table = statusTable(status, now)
+	require.Equal(t, []string{"CD", "p", "", "eu-2", "b1", "DEPLOY Held/Person"}, table.rows[2][:6])
+	require.Equal(t, []string{"cipipeline/c", "cdpipeline/p"}, table.names, "runs are no pipelines")
 }
 
 func TestTopAndExplainNameTheCluster(t *testing.T) {

@@ -124,7 +124,7 @@ func statusTable(status rest.ApplicationStatus, now time.Time) table {
 		clusters = append(clusters, clusterOfLast(pipeline))
 		for _, run := range pipeline.Waiting {
 			if isShown := pipeline.LastRun != nil && run.ID == pipeline.LastRun.ID && shown[3] == run.Build; !isShown {
-				t.rows, t.names = append(t.rows, waitingRow(pipeline, run, now)), append(t.names, "run/"+strconv.FormatInt(run.ID, 10))
+				t.rows = append(t.rows, waitingRow(pipeline, run, now)) // -o name is of pipelines alone
 				clusters = append(clusters, run.Cluster)
 			}
 		}

@@ -9,17 +9,15 @@ import (
 
 	"github.com/penstock-cd/penstock/api/rest"
 	"github.com/penstock-cd/penstock/api/v1alpha1"
+	"github.com/penstock-cd/penstock/pkg/trigger"
 )
-
-// resumable are the reasons for which a stage waits that resume ends.
-var resumable = []string{string(v1alpha1.ReasonPerson), string(v1alpha1.ReasonWindow), string(v1alpha1.ReasonFreeze)}
 
 // resumableRuns are the runs that have a stage which waits to be resumed: a certain one, or any
 // where stage is empty.
 func resumableRuns(runs []rest.Run, stage string) []rest.Run {
 	return slices.DeleteFunc(slices.Clone(runs), func(run rest.Run) bool {
 		return !slices.ContainsFunc(run.Stages, func(s rest.Stage) bool {
-			return s.State == "Held" && slices.Contains(resumable, s.Reason) && (stage == "" || s.Stage == stage)
+			return s.State == "Held" && slices.Contains(trigger.Resumable(), v1alpha1.Reason(s.Reason)) && (stage == "" || s.Stage == stage)
 		})
 	})
 }

@@ -31,7 +31,8 @@ const (
 
 // seen is what people see of the clusters.
 type seen struct {
-	pipelines int    // rows of the trigger view's CD half
+	pipelines int    // those of the trigger view's CD half
+	waiting   int    // rows of runs there that wait beside the newest
 	clusters  string // names and phases
 	websites  int    // rows of the Deployment
 	complete  int    // exit code of get
@@ -124,7 +125,11 @@ func (s *stage) show(ctx context.Context, local *env.Environment) (seen, error) 
 		if err != nil || code != 0 {
 			return saw, errors.Join(err, fmt.Errorf("kubectl penstock %s: exit code %d", args[0], code))
 		}
-		saw.pipelines += strings.Count(printed, " "+cartStaging+" ") + strings.Count(printed, " "+cartProduction+" ")
+		for _, pipeline := range []string{cartStaging, cartProduction} {
+			if rows := strings.Count(printed, " "+pipeline+" "); rows > 0 {
+				saw.pipelines, saw.waiting = saw.pipelines+1, saw.waiting+rows-1
+			}
+		}
 	}
 	all, code, err := prompt(ctx, local, "get", "pods,deploy", "-A", "--clusters", "all")
 	if err != nil {
@@ -170,6 +175,7 @@ func prompt(ctx context.Context, local *env.Environment, args ...string) (printe
 func (s seen) lines() []line {
 	return []line{
 		same("pipelines in the trigger view", 2, s.pipelines),
+		same("runs there that wait beside the newest", 1, s.waiting),
 		same("clusters", clusterUp+" Healthy, "+clusterDown+" Unreachable, "+clusterHome+" Healthy", s.clusters),
 		same("rows of one Deployment in the clusters that are up", 2, s.websites),
 		same("exit code where a cluster is missing, and which", "3, "+clusterDown+": Unreachable", fmt.Sprintf("%d, %s", s.complete, s.missing)),

@@ -21,9 +21,7 @@ type Held struct {
 }
 
 // byTime tells whether it is held by the time alone.
-func (h Held) byTime() bool {
-	return h.Reason == v1alpha1.ReasonWindow || h.Reason == v1alpha1.ReasonFreeze
-}
+func (h Held) byTime() bool { return trigger.WaitsForTime(h.Reason) }
 
 // ResumeStages lets stages go on that wait for a person, a window or the end of a freeze,
 // because a request asks for it: those of the run, or of all runs of the build. holdOf says
@@ -42,7 +40,7 @@ func (s *Store) ResumeStages(ctx context.Context, request Request, run int64, st
 		for _, run := range runs {
 			wanted[run.ID] = true
 		}
-		held, err := heldOf(ctx, queries, request.Pipeline.UID, v1alpha1.ReasonPerson, v1alpha1.ReasonWindow, v1alpha1.ReasonFreeze)
+		held, err := heldOf(ctx, queries, request.Pipeline.UID, trigger.Resumable()...)
 		if err != nil {
 			return Answer{}, err
 		}

@@ -14,6 +14,16 @@ type Hold struct {
 	Message string
 }
 
+// Resumable are the reasons of holds that a RunRequest with action Resume ends.
+func Resumable() []v1alpha1.Reason {
+	return []v1alpha1.Reason{v1alpha1.ReasonPerson, v1alpha1.ReasonWindow, v1alpha1.ReasonFreeze}
+}
+
+// WaitsForTime tells whether a hold ends by itself, so that Resume needs a reason to end it before.
+func WaitsForTime(reason v1alpha1.Reason) bool {
+	return reason == v1alpha1.ReasonWindow || reason == v1alpha1.ReasonFreeze
+}
+
 // HoldOf returns what holds a stage of the pipeline as it is now. resumed tells that a
 // person has let it go on.
 func HoldOf(pipeline *v1alpha1.CdPipeline, stage Stage, resumed bool) Hold {

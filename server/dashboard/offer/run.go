@@ -3,6 +3,7 @@ package offer
 import (
 	"github.com/penstock-cd/penstock/api/rest"
 	"github.com/penstock-cd/penstock/api/v1alpha1"
+	"github.com/penstock-cd/penstock/pkg/trigger"
 )
 
 // Runs offers what fits the state of each run. Where a list has several runs of one artifact in
@@ -49,6 +50,4 @@ func resumable(about Subject, stages []rest.Stage) (offers Offers) {
 
 // WaitsForTime tells whether a stage waits for a window, or for the end of a freeze: it starts
 // in spite of that only where somebody says why.
-func WaitsForTime(stage rest.Stage) bool {
-	return stage.Reason == string(v1alpha1.ReasonWindow) || stage.Reason == string(v1alpha1.ReasonFreeze)
-}
+func WaitsForTime(stage rest.Stage) bool { return trigger.WaitsForTime(v1alpha1.Reason(stage.Reason)) }
