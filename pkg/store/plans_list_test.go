@@ -154,6 +154,7 @@ func tracked(h history) map[string]plan {
 		"MarkPickup":       {pages: all, arguments: joined(tasksOf("ids", active), observed)},
 		"EndedOtherwise":   {pages: all, arguments: joined(workflowsOf(ended), of(100, "statuses=Running"))},
 		"ReopenableTasks":  {pages: all, arguments: joined(workflowsOf(ended), of(100, "statuses=Running", "counts=0", "messages="))},
+		"LockReopenable":   {pages: all, arguments: workflowsOf(ended)},
 		"UnbegunStages":    {pages: all, arguments: runsOf("run_ids", active)},
 		"RetakeTurns":      {pages: all, arguments: runsOf("turn_ids", ended)},
 		"ReopenRuns":       {pages: all, arguments: joined(runsOf("run_ids", ended), of(100, "overtaken=false", "reasons=", "messages="))},

@@ -118,21 +118,30 @@ func (r *reopening) commit(ctx context.Context) error {
 }
 
 // lock locks the pipelines before tasks, as whoever needs both does, and reads the tasks
-// once more, as they are now.
+// once more, as they are now. The tasks are locked too: a worker claims an attempt that
+// waits without a lock of its pipeline.
 func (r *reopening) lock(ctx context.Context) error {
-	for range 2 {
-		var err error
-		if r.tasks, err = r.queries.ReopenableTasks(ctx, r.params); err != nil {
-			return fmt.Errorf("read tasks to reopen: %w", err)
-		}
-		if r.order != nil || len(r.tasks) == 0 {
-			return nil
-		}
-		refs := convert(r.tasks, pipelineOf)
-		builds := convert(r.tasks, func(task dbsqlc.ReopenableTasksRow) string { return task.BuildUid })
-		if r.order, err = lockPipelines(ctx, r.queries, refs, builds...); err != nil {
-			return err
-		}
+	if err := r.read(ctx); err != nil || len(r.tasks) == 0 {
+		return err
+	}
+	refs := convert(r.tasks, pipelineOf)
+	builds := convert(r.tasks, func(task dbsqlc.ReopenableTasksRow) string { return task.BuildUid })
+	var err error
+	if r.order, err = lockPipelines(ctx, r.queries, refs, builds...); err != nil {
+		return err
+	}
+	if err := r.queries.LockReopenable(ctx, dbsqlc.LockReopenableParams{
+		Cluster: r.params.Cluster, Namespaces: r.params.Namespaces, WorkflowNames: r.params.WorkflowNames, WorkflowUids: r.params.WorkflowUids,
+	}); err != nil {
+		return fmt.Errorf("lock tasks to reopen: %w", err)
+	}
+	return r.read(ctx)
+}
+
+func (r *reopening) read(ctx context.Context) error {
+	var err error
+	if r.tasks, err = r.queries.ReopenableTasks(ctx, r.params); err != nil {
+		return fmt.Errorf("read tasks to reopen: %w", err)
 	}
 	return nil
 }

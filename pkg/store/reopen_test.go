@@ -318,6 +318,38 @@ func TestARetriedAttemptGoesBeforeOneThatHasNotBegun(t *testing.T) {
 	require.Equal(t, "[Succeeded]", fate(t, s, "b1", "web"))
 }
 
+// A worker claims without the pipeline's lock: here just while the attempt before is reopened.
+func TestAnAttemptThatIsClaimedMeanwhileKeepsItsStage(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	family := chainOf(given.WithRetries(3, 0))
+	planned(t, s, "b1", family)
+	endAll(t, s, store.StatusFailed)
+	followAll(t, s, family)
+	first, second := taskOf(t, s, "b1", "web", trigger.StageDeploy, 1), taskOf(t, s, "b1", "web", trigger.StageDeploy, 2)
+	found := doubts(t, s, first, store.StatusRunning)
+
+	worker, err := s.Pool().Begin(t.Context())
+	require.NoError(t, err)
+	_, err = worker.Exec(t.Context(), "UPDATE task SET status = 'Submitting', attempt = attempt + 1, claimed_by = 'w', lease_until = now() + interval '1 minute' WHERE id = $1", second.ID)
+	require.NoError(t, err)
+	var reopened []store.Reopened
+	errs := make(chan error, 1)
+	go func() {
+		var err error
+		reopened, err = s.Reopen(t.Context(), []store.Retried{{Doubt: found[0], Status: store.StatusRunning, Message: "retried in Argo"}})
+		errs <- err
+	}()
+	blocked(t, s, 1)
+	require.NoError(t, worker.Commit(t.Context()))
+	require.NoError(t, <-errs)
+	require.Len(t, reopened, 1)
+	require.Contains(t, reopened[0].Why, "another attempt")
+	require.Equal(t, []string{"DEPLOY Submitting"}, stagesOfBuild(t, s, "b1", "web"))
+	endsAs(t, s, second, store.StatusSucceeded, family)
+	require.Equal(t, "[Succeeded]", fate(t, s, "b1", "web"))
+}
+
 func TestWhatIsOutOfDateReopensNothing(t *testing.T) {
 	t.Parallel()
 	for sentence, tc := range map[string]struct {

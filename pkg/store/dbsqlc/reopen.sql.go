@@ -73,6 +73,37 @@ func (q *Queries) EndedOtherwise(ctx context.Context, arg EndedOtherwiseParams) 
 	return items, nil
 }
 
+const lockReopenable = `-- name: LockReopenable :exec
+SELECT l.id FROM task l
+WHERE l.id = ANY(ARRAY(
+    SELECT unnest(t.id || ARRAY(SELECT r.task_id FROM cd_workflow_runner r WHERE r.cd_workflow_id = (t.inputs->>'run')::bigint))
+    FROM (SELECT unnest($1::text[]) AS namespace, unnest($2::text[]) AS workflow_name,
+                 unnest($3::text[]) AS workflow_uid) o
+    JOIN task t ON t.namespace = o.namespace AND t.workflow_name = o.workflow_name AND t.cluster = $4::text AND t.workflow_uid = o.workflow_uid
+    WHERE t.kind = 'cd'))
+ORDER BY l.id FOR NO KEY UPDATE
+`
+
+type LockReopenableParams struct {
+	Namespaces    []string
+	WorkflowNames []string
+	WorkflowUids  []string
+	Cluster       string
+}
+
+// Locks the tasks that reopening may move: those of the Workflows, and what the stages of
+// their runs point to. A worker that claims a waiting attempt meanwhile has either done so
+// before it is read, or passes it over.
+func (q *Queries) LockReopenable(ctx context.Context, arg LockReopenableParams) error {
+	_, err := q.db.Exec(ctx, lockReopenable,
+		arg.Namespaces,
+		arg.WorkflowNames,
+		arg.WorkflowUids,
+		arg.Cluster,
+	)
+	return err
+}
+
 const pointStagesBack = `-- name: PointStagesBack :exec
 UPDATE cd_workflow_runner r SET task_id = n.task_id, resumed_by = NULL
 FROM (SELECT unnest($1::bigint[]) AS id, unnest($2::bigint[]) AS task_id) n

@@ -39,6 +39,19 @@ WHERE t.kind = 'cd' AND t.workflow_uid <> '' AND t.status IN ('Succeeded', 'Fail
   AND (CASE o.status WHEN 'Succeeded' THEN t.status <> 'Succeeded' WHEN 'Failed' THEN t.status = 'Succeeded' WHEN 'Error' THEN t.status = 'Succeeded' ELSE true END)
 ORDER BY t.id;
 
+-- name: LockReopenable :exec
+-- Locks the tasks that reopening may move: those of the Workflows, and what the stages of
+-- their runs point to. A worker that claims a waiting attempt meanwhile has either done so
+-- before it is read, or passes it over.
+SELECT l.id FROM task l
+WHERE l.id = ANY(ARRAY(
+    SELECT unnest(t.id || ARRAY(SELECT r.task_id FROM cd_workflow_runner r WHERE r.cd_workflow_id = (t.inputs->>'run')::bigint))
+    FROM (SELECT unnest(@namespaces::text[]) AS namespace, unnest(@workflow_names::text[]) AS workflow_name,
+                 unnest(@workflow_uids::text[]) AS workflow_uid) o
+    JOIN task t ON t.namespace = o.namespace AND t.workflow_name = o.workflow_name AND t.cluster = @cluster::text AND t.workflow_uid = o.workflow_uid
+    WHERE t.kind = 'cd'))
+ORDER BY l.id FOR NO KEY UPDATE;
+
 -- name: UnbegunStages :many
 -- The stages of runs that have not begun, and those that never would since one before did
 -- not succeed.
