@@ -275,6 +275,7 @@ func (l *loops) addProber(ctx context.Context, mgr manager.Manager, deps Depende
 			OnChange: func(cluster string) { l.sites.Changed(cluster) },
 		},
 		Writer: mgr.GetClient(), History: deps.Store, Events: mgr.GetEventRecorder("penstock"), Kinds: kinds,
+		Lane:     func(cluster string) (*store.ClusterLane, bool) { return l.sites.Lane(cluster) },
 		Interval: deps.Config.ClusterProbeInterval, Parallelism: deps.Config.ClusterProbeParallelism, Log: deps.Log.WithName("cluster"),
 	})
 	if err := prober.Members.Watch(ctx, mgr.GetCache()); err != nil {

@@ -150,16 +150,20 @@ func TestHowTheClustersDo(t *testing.T) {
 	var cluster v1alpha1.TargetCluster
 	require.NoError(t, s.admin.Get(t.Context(), client.ObjectKey{Name: s.name("two")}, &cluster))
 	since := metav1.Now().Rfc3339Copy()
-	cluster.Status = v1alpha1.TargetClusterStatus{Phase: v1alpha1.ClusterUnreachable, Reason: "Timeout", Message: "it is away", Version: "v1.37.2", LatencyMillis: 12, Since: &since}
+	cluster.Status = v1alpha1.TargetClusterStatus{Phase: v1alpha1.ClusterUnreachable, Reason: "Timeout", Message: "it is away", Version: "v1.37.2", LatencyMillis: 12, Since: &since, Conditions: []metav1.Condition{
+		{Type: v1alpha1.ConditionLaneOpen, Status: metav1.ConditionFalse, Reason: "ClusterChanged", Message: "another cluster answers", LastTransitionTime: since},
+	}}
 	require.NoError(t, s.admin.Status().Update(t.Context(), &cluster))
 	require.Eventually(t, func() bool {
 		var list rest.ClusterList
 		s.get(t, token, "/api/v1/clusters?clusterSelector=test="+s.namespace).into(t, &list)
 		require.Len(t, list.Items, 2)
 		require.Equal(t, "Unknown", list.Items[0].Phase)
+		require.Nil(t, list.Items[0].Lane)
 		two := list.Items[1]
 		return two.Phase == "Unreachable" && two.Reason == "Timeout" && two.Message == "it is away" && two.Version == "v1.37.2" &&
-			two.LatencyMillis == 12 && two.Since.Equal(since.Time) && two.Name == s.name("two")
+			two.LatencyMillis == 12 && two.Since.Equal(since.Time) && two.Name == s.name("two") &&
+			two.Lane != nil && *two.Lane == rest.ClusterLane{Reason: "ClusterChanged", Message: "another cluster answers", Since: since.UTC()}
 	}, patience, look)
 
 	s.two.Reset()

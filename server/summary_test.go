@@ -46,6 +46,11 @@ func TestTheQueueIsSummedUp(t *testing.T) {
 	require.Len(t, submitted.Active, 2)
 	require.NotEmpty(t, submitted.Active[0].WorkflowName)
 
+	exec(`UPDATE task SET cluster = 'eu-1' WHERE namespace = $1`, namespace)
+	exec(`INSERT INTO cluster_lane (cluster, cluster_uid, seen_uid, reason, message) VALUES ('eu-1', '', '', 'Timeout', 'no answer in 4s'), ('eu-2', '', '', 'TLS', 'of another')`)
+	require.Regexp(t, `^nothing is triggered in TargetCluster eu-1 since \S+: Timeout: no answer in 4s$`, summary().Lanes[0].Shut)
+	exec(`UPDATE task SET cluster = '' WHERE namespace = $1`, namespace)
+
 	exec(`INSERT INTO event (kind, namespace, build_name, pipeline, task_id, stage, state, reason, message)
 		SELECT 'Task', $1, 'b1', owner_name, id, 'DEPLOY', 'Failed', '', 'exit code 1' FROM task WHERE namespace = $1 AND owner_name = 'web'`, namespace)
 	exec(`INSERT INTO event (kind, at, namespace, pipeline, state) VALUES ('Task', now() - interval '11 min', $1, 'old', 'Error')`, namespace)

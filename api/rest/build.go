@@ -31,12 +31,15 @@ type Artifact struct {
 	Digest string `json:"digest"`
 }
 
-// RunCounts are the runs of a build.
+// RunCounts are the runs of a build. A run that has ended and was run again is not counted:
+// the newer run is.
 type RunCounts struct {
-	Total     int64 `json:"total"`
-	Active    int64 `json:"active" doc:"Runs that have not ended."`
-	Succeeded int64 `json:"succeeded"`
-	Failed    int64 `json:"failed" doc:"Runs that ended in any other way."`
+	Total      int64 `json:"total"`
+	Active     int64 `json:"active" doc:"Runs that have not ended."`
+	Succeeded  int64 `json:"succeeded"`
+	Failed     int64 `json:"failed" doc:"Runs that ended as Failed or Error."`
+	Cancelled  int64 `json:"cancelled" doc:"Runs that a person ended, or a change of their pipeline."`
+	Superseded int64 `json:"superseded" doc:"Runs that a newer build has overtaken."`
 }
 
 // BuildDetail is one build and what came of it. Decisions, runs and events come in pages:

@@ -21,6 +21,15 @@ type Cluster struct {
 	Since         *time.Time        `json:"since,omitempty" doc:"When the cluster came into this phase."`
 	CheckedAt     *time.Time        `json:"checkedAt,omitempty" doc:"When the last written probe ended. Later ones had the same result."`
 	Message       string            `json:"message,omitempty" doc:"What is wrong, and what to do."`
+	Lane          *ClusterLane      `json:"lane,omitempty" doc:"Whether runs and builds are triggered there; absent while none has anything to do there."`
+}
+
+// ClusterLane is whether Workflows are created in a cluster.
+type ClusterLane struct {
+	Open    bool      `json:"open"`
+	Reason  string    `json:"reason" doc:"LaneOpen, or why nothing is triggered, such as ClusterChanged."`
+	Message string    `json:"message,omitempty" doc:"What is wrong, and what to do."`
+	Since   time.Time `json:"since" doc:"When it opened, or shut."`
 }
 
 // ResourceList is one page of the resources of many clusters.

@@ -24,6 +24,7 @@ type Lane struct {
 	PerSecond  float64    `json:"perSecond" doc:"Workflows created a second, in the last minute, or since the oldest of the last 2,000 events where those are younger."`
 	WaitHalf   float64    `json:"waitHalfSeconds" doc:"Time from the queue to the Workflow in the same minute: median, in seconds."`
 	WaitMost   float64    `json:"waitMostSeconds" doc:"The same, 99 of 100."`
+	Shut       string     `json:"shut,omitempty" doc:"Why and since when nothing is triggered in the cluster; absent while the lane is open."`
 }
 
 // HeldReason is why tasks are held.

@@ -111,7 +111,8 @@ type WorkflowReference struct {
 // TriggerSummary counts the runs that came of a build, over all its descendants.
 type TriggerSummary struct {
 	// Total is the number of runs triggered: one for each triggered pipeline and
-	// artifact.
+	// artifact. Where one was run again, as by a retry, the newer run counts, and an
+	// earlier one until it has ended.
 	Total int32 `json:"total"`
 	// Pending runs wait for a slot.
 	Pending int32 `json:"pending"`

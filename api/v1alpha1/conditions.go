@@ -16,6 +16,9 @@ const (
 	ConditionReady = "Ready"
 	// ConditionRebuilds on a BaseImage: a change rebuilds what is built on it.
 	ConditionRebuilds = "Rebuilds"
+	// ConditionLaneOpen on a TargetCluster: Workflows are created there. It is absent while
+	// no run and no build has anything to do in the cluster.
+	ConditionLaneOpen = "LaneOpen"
 )
 
 // Outcome is what was decided for one pipeline when a build finished.

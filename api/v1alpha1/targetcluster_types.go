@@ -88,9 +88,11 @@ const (
 	ReasonBadKubeconfig Reason = "BadKubeconfig"
 )
 
-// Reasons why the lane of a cluster is shut, beside the classes of errors, Virtual and
-// Suspended: nothing is triggered there.
+// Reasons of a cluster's condition LaneOpen: why nothing is triggered there, beside the
+// classes of errors, Virtual and Suspended.
 const (
+	// ReasonLaneOpen: the lane is open.
+	ReasonLaneOpen Reason = "LaneOpen"
 	// ReasonClusterChanged: another cluster answers than the one where the lane's Workflows are.
 	ReasonClusterChanged Reason = "ClusterChanged"
 	// ReasonClusterTaken: another TargetCluster names the same cluster.
@@ -152,7 +154,7 @@ type TargetClusterStatus struct {
 	// +optional
 	Permissions *ClusterPermissions `json:"permissions,omitempty"`
 
-	// Conditions: Ready.
+	// Conditions: Ready, and LaneOpen while runs or builds have something to do there.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -168,6 +170,7 @@ type TargetClusterStatus struct {
 // +kubebuilder:printcolumn:name="Phase",type=string,JSONPath=`.status.phase`
 // +kubebuilder:printcolumn:name="Version",type=string,JSONPath=`.status.version`
 // +kubebuilder:printcolumn:name="Latency",type=integer,JSONPath=`.status.latencyMillis`,description="of the last probe, in milliseconds"
+// +kubebuilder:printcolumn:name="Lane open",type=string,JSONPath=`.status.conditions[?(@.type=="LaneOpen")].status`,description="whether runs and builds are triggered there; empty while there are none"
 // +kubebuilder:printcolumn:name="Since",type=date,JSONPath=`.status.since`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.reason`,priority=1

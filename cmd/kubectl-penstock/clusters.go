@@ -53,7 +53,7 @@ func listClusters(o *options, name string) *cobra.Command {
 
 func clustersTable(list rest.ClusterList, now time.Time) table {
 	t := table{
-		head: []string{"NAME", "PHASE", "VERSION", "LATENCY", "SINCE", "REASON", "MESSAGE"}, wide: 5,
+		head: []string{"NAME", "PHASE", "VERSION", "LATENCY", "LANE", "SINCE", "REASON", "MESSAGE"}, wide: 6,
 		empty: "There are no target clusters.",
 	}
 	for _, cluster := range list.Items {
@@ -61,8 +61,24 @@ func clustersTable(list rest.ClusterList, now time.Time) table {
 		if cluster.LatencyMillis > 0 {
 			latency = strconv.FormatInt(cluster.LatencyMillis, 10) + "ms"
 		}
-		t.rows = append(t.rows, []string{cluster.Name, cluster.Phase, cluster.Version, latency, age(cluster.Since, now), cluster.Reason, cluster.Message})
+		lane, message := laneOf(cluster)
+		t.rows = append(t.rows, []string{cluster.Name, cluster.Phase, cluster.Version, latency, lane, age(cluster.Since, now), cluster.Reason, message})
 		t.names = append(t.names, "targetcluster/"+cluster.Name)
 	}
 	return t
+}
+
+// laneOf says whether runs and builds are triggered in a cluster, empty where there are none, and
+// what is wrong there.
+func laneOf(cluster rest.Cluster) (lane, message string) {
+	switch {
+	case cluster.Lane == nil:
+		return "", cluster.Message
+	case cluster.Lane.Open:
+		return "open", cluster.Message
+	case cluster.Lane.Reason == cluster.Reason: // as the health tells
+		return "shut", cluster.Message
+	default:
+		return "shut: " + cluster.Lane.Reason, cluster.Lane.Message
+	}
 }

@@ -81,6 +81,25 @@ func TestThePluginTellsHowOldResourcesAre(t *testing.T) {
 	require.Equal(t, "note: late is shown as it was 46 s ago: it is being read anew\n", errOut.String())
 }
 
+func TestThePluginTellsWhichLanesAreShut(t *testing.T) {
+	t.Parallel()
+	shut := func(reason, message string) *rest.ClusterLane {
+		return &rest.ClusterLane{Reason: reason, Message: message}
+	}
+	table := clustersTable(rest.ClusterList{Items: []rest.Cluster{
+		{Name: "unused", Phase: "Healthy"}, {Name: "used", Phase: "Healthy", Lane: &rest.ClusterLane{Open: true, Reason: "LaneOpen"}},
+		{Name: "away", Phase: "Unreachable", Reason: "Timeout", Message: "no answer in 5s", Lane: shut("Timeout", "no answer in 4s")},
+		{Name: "other", Phase: "Healthy", Reason: "Healthy", Message: "the cluster answers", Lane: shut("ClusterChanged", "another cluster answers")},
+	}}, time.Now())
+	var lanes []string
+	for _, row := range table.rows {
+		lanes = append(lanes, fmt.Sprintf("%s %q %q", row[0], row[4], row[7]))
+	}
+	require.Equal(t, []string{
+		`unused "" ""`, `used "open" ""`, `away "shut" "no answer in 5s"`, `other "shut: ClusterChanged" "another cluster answers"`,
+	}, lanes)
+}
+
 // started is a command that runs.
 func started(t *testing.T) *cobra.Command {
 	t.Helper()
@@ -120,7 +139,7 @@ func TestThePluginPrintsResourcesOfAllClusters(t *testing.T) {
 	}, patience, 50*time.Millisecond)
 	code, out, errOut := p.run(t, "clusters", "-l", "test="+t.Name())
 	require.Zero(t, code, errOut)
-	require.Equal(t, "NAME | PHASE | VERSION | LATENCY | SINCE\ndown | Unknown | - | - | -\nup | Unknown | - | - | -", columns(out, -1))
+	require.Equal(t, "NAME | PHASE | VERSION | LATENCY | LANE | SINCE\ndown | Unknown | - | - | - | -\nup | Unknown | - | - | - | -", columns(out, -1))
 
 	code, out, errOut = p.run(t, "get", "pods,deploy", "-A", "--clusters", "all", "--cluster-selector", "test="+t.Name())
 	require.Equal(t, exitPartial, code, errOut)

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
@@ -38,6 +40,7 @@ func (p *patient) checksOfCluster(name string) []doctor.Check {
 		{Name: "health", Look: of(healthOfCluster)},
 		{Name: "probe", Look: of(func(cluster *v1alpha1.TargetCluster) doctor.Finding { return probeOfCluster(cluster, now()) })},
 		{Name: "rights there", Look: of(rightsInCluster)},
+		{Name: "lane", Look: of(laneOfCluster)},
 	}, p.checksOfRuns(name)...)
 }
 
@@ -93,4 +96,16 @@ func rightsInCluster(cluster *v1alpha1.TargetCluster) doctor.Finding {
 		return doctor.Odd("grant its account these rights, as config/target does", "Penstock may not list %s there", someOf(permissions.Denied))
 	}
 	return doctor.Good("Penstock may list the %d kinds that are shown", len(permissions.Allowed))
+}
+
+func laneOfCluster(cluster *v1alpha1.TargetCluster) doctor.Finding {
+	condition := meta.FindStatusCondition(cluster.Status.Conditions, v1alpha1.ConditionLaneOpen)
+	switch {
+	case condition == nil:
+		return doctor.Good("no run and no build has anything to do there now")
+	case condition.Status == metav1.ConditionTrue:
+		return doctor.Good("open: runs and builds are triggered there")
+	}
+	return doctor.Bad("docs/clusters.md, \"Run pipelines there\"", "nothing is triggered there since %s: %s: %s",
+		condition.LastTransitionTime.UTC().Format(time.RFC3339), condition.Reason, condition.Message)
 }

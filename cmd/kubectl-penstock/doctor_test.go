@@ -208,6 +208,9 @@ func TestDoctorLooksAtOneCluster(t *testing.T) {
 		"not probed":      {probeOfCluster(of(v1alpha1.TargetClusterStatus{}, nil), now), doctor.Warn},
 		"probed":          {probeOfCluster(of(v1alpha1.TargetClusterStatus{CheckedAt: at(time.Minute)}, nil), now), doctor.OK},
 		"probed no more":  {probeOfCluster(of(v1alpha1.TargetClusterStatus{CheckedAt: at(time.Hour)}, nil), now), doctor.Fail},
+		"nothing to do":   {laneOfCluster(of(v1alpha1.TargetClusterStatus{}, nil)), doctor.OK},
+		"its lane open":   {laneOfCluster(of(v1alpha1.TargetClusterStatus{Conditions: []metav1.Condition{{Type: "LaneOpen", Status: metav1.ConditionTrue}}}, nil)), doctor.OK},
+		"its lane shut":   {laneOfCluster(of(v1alpha1.TargetClusterStatus{Conditions: []metav1.Condition{{Type: "LaneOpen", Status: metav1.ConditionFalse}}}, nil)), doctor.Fail},
 		"without a right": {rightsInCluster(of(v1alpha1.TargetClusterStatus{Permissions: &v1alpha1.ClusterPermissions{Denied: []string{"pods"}}}, nil)), doctor.Warn},
 	} {
 		t.Run(sentence, func(t *testing.T) {

@@ -42,7 +42,7 @@ func TestTopAndExplainNameTheCluster(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
 	require.Equal(t, "shop/p DEPLOY of b in cluster eu-1 for 1s: for a slot",
-		waitingText(rest.Task{Namespace: "shop", Pipeline: "p", Stage: "DEPLOY", Build: "b", Cluster: "eu-1", QueuedAt: now.Add(-time.Second)}, now))
+		waitingText(rest.Task{Namespace: "shop", Pipeline: "p", Stage: "DEPLOY", Build: "b", Cluster: "eu-1", QueuedAt: now.Add(-time.Second)}, false, now))
 	require.Equal(t, "p, build b, run 3 in cluster eu-1: DEPLOY Running",
 		headOf(rest.PipelineExplanation{Pipeline: "p", Build: "b", Run: 3, Cluster: "eu-1", Stage: "DEPLOY", State: "Running"}))
 	require.Equal(t, "p, build b, run 3: DEPLOY Running", headOf(rest.PipelineExplanation{Pipeline: "p", Build: "b", Run: 3, Stage: "DEPLOY", State: "Running"}))

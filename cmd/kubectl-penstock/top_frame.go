@@ -40,8 +40,12 @@ func frameOf(summary rest.QueueSummary, limits map[string]tune.LaneLimit, why st
 	if len(summary.Held) > 0 {
 		frame = append(frame, heldLine(summary.Held))
 	}
+	shut := map[string]bool{}
+	for _, lane := range summary.Lanes {
+		shut[lane.Cluster] = shut[lane.Cluster] || lane.Shut != ""
+	}
 	for i, task := range summary.Oldest {
-		frame = append(frame, topLine{label: first(i, "oldest"), text: waitingText(task, now)})
+		frame = append(frame, topLine{label: first(i, "oldest"), text: waitingText(task, shut[task.Cluster], now)})
 	}
 	return append(frame, failedLines(summary.Failed, now)...)
 }
@@ -69,6 +73,9 @@ func laneLine(lane rest.Lane, limits map[string]tune.LaneLimit, now time.Time) t
 	line.text = fmt.Sprintf("%s, %d waiting%s, %d held, %d active", inFlight, lane.Pending, oldestFor(lane.Oldest, now), lane.Held, lane.Active)
 	if lane.PerSecond > 0 {
 		line.text += fmt.Sprintf("; %.2f/s, %s in the queue, 99 of 100 within %s", lane.PerSecond, seconds(lane.WaitHalf), seconds(lane.WaitMost))
+	}
+	if lane.Shut != "" {
+		line.text, line.mood = line.text+"; "+lane.Shut, wrong
 	}
 	return line
 }
@@ -118,7 +125,7 @@ func heldLine(held []rest.HeldReason) topLine {
 }
 
 // waitingText says who waits, and why.
-func waitingText(task rest.Task, now time.Time) string {
+func waitingText(task rest.Task, isShut bool, now time.Time) string {
 	text := strings.TrimSpace(fmt.Sprintf("%s/%s %s", task.Namespace, task.Pipeline, task.Stage))
 	if task.Build != "" {
 		text += " of " + task.Build
@@ -130,6 +137,8 @@ func waitingText(task rest.Task, now time.Time) string {
 		text += ": " + task.Reason + ": " + task.Message
 	case task.Reason != "" || task.Message != "":
 		text += ": " + task.Reason + task.Message
+	case isShut:
+		text += ": for its cluster"
 	default:
 		text += ": for a slot"
 	}

@@ -55,6 +55,16 @@ func TestAFrameOfTop(t *testing.T) {
 			{"gate", "limits and the backlog gate are not known: no right", calm},
 			{"failed", "none in 10m", calm},
 		}},
+		"a lane that is shut": {rest.QueueSummary{
+			At: now, Lanes: []rest.Lane{{Kind: "cd", Cluster: "eu", Pending: 1, Shut: "nothing is triggered in TargetCluster eu since noon: Timeout: no answer in 4s"}},
+			Oldest: []rest.Task{{Namespace: "shop", Pipeline: "api", Cluster: "eu", QueuedAt: *ago(3 * time.Second)}}, Failed: rest.Failures{WindowSeconds: 600},
+		}, known, []topLine{
+			{"time", "03:04:05", calm},
+			{"cd/eu", "0 in flight, 1 waiting, 0 held, 0 active; nothing is triggered in TargetCluster eu since noon: Timeout: no answer in 4s", wrong},
+			{"gate", "open", calm},
+			{"oldest", "shop/api in cluster eu for 3s: for its cluster", calm},
+			{"failed", "none in 10m", calm},
+		}},
 		"an open gate": {rest.QueueSummary{At: now, Lanes: []rest.Lane{{Kind: "cd", Cluster: "eu"}}, Failed: rest.Failures{WindowSeconds: 600}}, known, []topLine{
 			{"time", "03:04:05", calm},
 			{"cd/eu", "0 in flight, 0 waiting, 0 held, 0 active", calm},

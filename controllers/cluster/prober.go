@@ -63,6 +63,9 @@ type Config struct {
 	Writer  client.Client
 	History History
 	Events  events.EventRecorder
+	// Lane returns the lane of a cluster; nil where nobody looks, since there is nothing to do
+	// there. known is false while that is being found out. It must not block.
+	Lane func(cluster string) (lane *store.ClusterLane, known bool)
 	// Kinds are those that Penstock wants to list in the clusters.
 	Kinds []fleet.Kind
 	// Interval is the time between two probes of one cluster.

@@ -66,6 +66,7 @@ func newScene(t *testing.T, changes ...func(*Config)) *scene {
 			Namespace: s.namespace, Cache: only{cached, s.prefix}, Live: admin, Home: local.ConfigFor(env.Admin), UserAgent: "penstock/test",
 		},
 		Writer: admin, History: rows, Events: s.events, Kinds: []fleet.Kind{{Resource: "pods"}},
+		Lane:     func(string) (*store.ClusterLane, bool) { return nil, true },
 		Interval: 200 * time.Millisecond, Parallelism: 10, Log: logr.Discard(),
 	}
 	s.cached = cached

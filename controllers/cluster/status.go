@@ -56,7 +56,7 @@ func timeOf(at time.Time) *metav1.Time {
 func needsWrite(before, after v1alpha1.TargetClusterStatus, now time.Time) bool {
 	isWorkedOn := after.Reason == string(fleet.BadKubeconfig) && before.Message != after.Message
 	if hasChanged(before, after) || isWorkedOn || !samePermissions(before.Permissions, after.Permissions) ||
-		generationOf(before) != generationOf(after) {
+		generationOf(before) != generationOf(after) || laneOf(before) != laneOf(after) {
 		return true
 	}
 	return after.CheckedAt != nil && (before.CheckedAt == nil || now.Sub(before.CheckedAt.Time) >= refresh)

@@ -31,6 +31,9 @@ func (p *Prober) addWrite(writes []write, cluster *v1alpha1.TargetCluster, known
 		known.written = nil
 	}
 	after := statusOf(before, cluster.Generation, known.health)
+	if lane, known := p.Lane(cluster.Name); known {
+		tellLane(&after, cluster.Generation, lane)
+	}
 	isNew := known.health.Reason == v1alpha1.ReasonNotProbed && !known.health.IsSuspect()
 	if isNew || !needsWrite(before, after, now) { // the first probe tells more
 		return writes
@@ -71,6 +74,9 @@ func (p *Prober) apply(ctx context.Context, w write) error {
 	p.mu.Unlock()
 	if kind, reason, note, ok := news(before, after); ok {
 		p.Events.Eventf(w.change, nil, kind, reason, "Probe", "%s", note)
+	}
+	if kind, reason, note, ok := laneNews(before, after); ok {
+		p.Events.Eventf(w.change, nil, kind, reason, "Trigger", "%s", note)
 	}
 	return nil
 }

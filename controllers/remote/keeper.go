@@ -31,7 +31,7 @@ type keeper struct {
 	ended   chan struct{}
 	again   loop.Signal
 	site    atomic.Pointer[site]
-	shut    atomic.Pointer[store.ClusterLane] // why nothing is triggered; nil while the lane is open
+	lane    atomic.Pointer[store.ClusterLane] // open, or why nothing is triggered; nil before that is known
 	rowOpen bool                              // whether the row says that the lane is open; only run and what it waits for touch it
 
 	rights map[string]right // by namespace; only serve and what it waits for touch it
@@ -271,7 +271,7 @@ func (e *shutError) Error() string { return e.lane.Message }
 // note keeps why nothing is triggered, in memory and in one row, and tells it where that is new.
 func (k *keeper) note(ctx context.Context, err error) {
 	lane := laneOf(k.cluster, err)
-	before := k.shut.Load()
+	before := k.lane.Load()
 	if !k.rowOpen && before != nil && before.Reason == lane.Reason && before.Message == lane.Message {
 		return
 	}
@@ -284,7 +284,7 @@ func (k *keeper) note(ctx context.Context, err error) {
 		return
 	}
 	k.rowOpen = false
-	k.shut.Store(&lane)
+	k.lane.Store(&lane)
 	if before == nil || before.Reason != lane.Reason {
 		k.Log.Info("nothing is triggered in the cluster for now", "cluster", k.cluster, "reason", lane.Reason, "message", lane.Message)
 	}
@@ -293,7 +293,7 @@ func (k *keeper) note(ctx context.Context, err error) {
 
 // opened tells that the lane is open, where it was not.
 func (k *keeper) opened() {
-	if before := k.shut.Swap(nil); before != nil {
+	if before := k.lane.Swap(&store.ClusterLane{Cluster: k.cluster}); before != nil && !before.IsOpen() {
 		k.Log.Info("triggers go on in the cluster", "cluster", k.cluster, "after", time.Since(before.Since).Round(time.Millisecond).String())
 		k.OnLane(k.cluster)
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -44,4 +45,25 @@ func TestOnlyWhatPassesIsTriedAgainBeforeALaneIsShut(t *testing.T) {
 	require.True(t, isFinal(&shutError{}))
 	require.True(t, isFinal(fmt.Errorf("TargetCluster eu: %w", fleet.ErrNoMember)))
 	require.True(t, isFinal(errAnew))
+}
+
+func TestALaneIsKnownOnceItsClusterWasAsked(t *testing.T) {
+	t.Parallel()
+	s := New(Config{})
+	require.Equal(t, [2]any{(*store.ClusterLane)(nil), false}, laneIn(s), "nothing was looked at yet")
+	s.began = true
+	require.Equal(t, [2]any{(*store.ClusterLane)(nil), true}, laneIn(s), "nothing is to be done there")
+	s.asked["eu"] = time.Now()
+	require.Equal(t, [2]any{(*store.ClusterLane)(nil), false}, laneIn(s), "it is to be asked")
+	kept := newKeeper(s, "eu")
+	s.keepers["eu"] = kept
+	require.Equal(t, [2]any{(*store.ClusterLane)(nil), false}, laneIn(s), "it was not asked yet")
+	open := &store.ClusterLane{Cluster: "eu"}
+	kept.lane.Store(open)
+	require.Equal(t, [2]any{open, true}, laneIn(s))
+}
+
+func laneIn(s *Sites) [2]any {
+	lane, known := s.Lane("eu")
+	return [2]any{lane, known}
 }

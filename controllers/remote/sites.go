@@ -256,7 +256,7 @@ func (s *Sites) runOnce(ctx context.Context) (time.Duration, error) {
 		s.keep(ctx, cluster, namespaces, now)
 	}
 	for cluster, one := range s.keepers {
-		if now.Sub(one.busy) > idleTime && !mayHoldWorkflows(one.shut.Load()) {
+		if now.Sub(one.busy) > idleTime && !mayHoldWorkflows(one.lane.Load()) {
 			one.stop()
 		}
 		if one.hasEnded() {
@@ -268,8 +268,22 @@ func (s *Sites) runOnce(ctx context.Context) (time.Duration, error) {
 
 // mayHoldWorkflows tells whether a cluster that does not answer may have Workflows that wait to be
 // let go.
-func mayHoldWorkflows(shut *store.ClusterLane) bool {
-	return shut != nil && shut.Reason != v1alpha1.ReasonClusterUnknown
+func mayHoldWorkflows(lane *store.ClusterLane) bool {
+	return lane != nil && !lane.IsOpen() && lane.Reason != v1alpha1.ReasonClusterUnknown
+}
+
+// Lane returns the lane of a cluster as it is now; nil where there is nothing to do there, so that
+// nobody looks. known is false while that is being found out.
+func (s *Sites) Lane(cluster string) (lane *store.ClusterLane, known bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	kept := s.keepers[cluster]
+	if kept == nil {
+		_, isAsked := s.asked[cluster]
+		return nil, s.began && !isAsked
+	}
+	lane = kept.lane.Load()
+	return lane, lane != nil
 }
 
 // begin wants every cluster once, which may have Workflows to let go, to stop or to adopt although

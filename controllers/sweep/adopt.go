@@ -32,7 +32,7 @@ func init() { metrics.Registry.MustRegister(adopted) }
 func (s *Sweeper) adoptUnknown(ctx context.Context, names []types.NamespacedName, unended map[types.NamespacedName]*metav1.PartialObjectMetadata) error {
 	var derived []types.NamespacedName
 	for _, name := range names {
-		if trigger.HasDerivedName(name.Name, unended[name].Labels[v1alpha1.LabelIdentity]) {
+		if trigger.HasDerivedName(name.Name, argo.Identity(unended[name])) {
 			derived = append(derived, name)
 		}
 	}
@@ -73,7 +73,7 @@ func (s *Sweeper) adopt(ctx context.Context, name types.NamespacedName) error {
 	s.Events.Eventf(workflow, nil, corev1.EventTypeWarning, "Adopted", "Follow",
 		"Penstock follows this Workflow of CdPipeline %s for build %s, of which its database knew nothing; nothing below that pipeline follows it",
 		adoption.Pipeline.Name, adoption.Build.Name)
-	s.Tracker.Found(workflow.GetLabels()[v1alpha1.LabelIdentity], workflow)
+	s.Tracker.Found(argo.Identity(workflow), workflow)
 	return nil
 }
 
@@ -93,7 +93,7 @@ func (s *Sweeper) recognise(ctx context.Context, workflow *metav1.PartialObjectM
 	both := workflow.Annotations[v1alpha1.AnnotationImage]
 	at := max(strings.LastIndexByte(both, '@'), 0)
 	image, digest := both[:at], strings.TrimPrefix(both[at:], "@")
-	identity, found := trigger.FindIdentity(workflow.Labels[v1alpha1.LabelIdentity], trigger.Identity{
+	identity, found := trigger.FindIdentity(argo.Identity(workflow), trigger.Identity{
 		BuildUID: string(build.UID), PipelineUID: string(pipeline.UID), Image: image, Digest: digest,
 		Stage: trigger.Stage(strings.ToUpper(workflow.Labels[v1alpha1.LabelStage])),
 	})

@@ -14,7 +14,6 @@ import (
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
 	"github.com/penstock-cd/penstock/pkg/clip"
-	"github.com/penstock-cd/penstock/pkg/intern"
 	"github.com/penstock-cd/penstock/pkg/store"
 )
 
@@ -48,60 +47,13 @@ func Unfinished() labels.Selector {
 	return labels.NewSelector().Add(*ours, *unfinished)
 }
 
-// Trim keeps of a Workflow only what tracking and releasing read, so that finished
-// ones cost little memory.
-func Trim(object any) (any, error) {
-	workflow, ok := object.(*metav1.PartialObjectMetadata)
-	if !ok {
-		return object, nil
-	}
-	intern.Fields(&workflow.Kind, &workflow.APIVersion, &workflow.Namespace)
-	for i := range workflow.Finalizers {
-		intern.Fields(&workflow.Finalizers[i])
-	}
-	workflow.Annotations, workflow.ManagedFields = nil, nil
-	workflow.OwnerReferences, workflow.GenerateName = nil, ""
-	workflow.Labels = trimLabels(workflow.Labels)
-	return workflow, nil
-}
-
-// trimLabels keeps the labels that are read. The cache trims each Workflow of its first list
-// twice: then the same labels are returned, since another map in their place would be garbage
-// between what lives.
-func trimLabels(labels map[string]string) map[string]string {
-	if areTrimmed(labels) {
-		return labels
-	}
-	trimmed := map[string]string{
-		v1alpha1.LabelManagedBy: v1alpha1.ManagedBy,
-		v1alpha1.LabelIdentity:  labels[v1alpha1.LabelIdentity],
-		phaseLabel:              intern.Text(labels[phaseLabel]),
-	}
-	if timeout, limited := labels[v1alpha1.LabelTimeout]; limited {
-		trimmed[v1alpha1.LabelTimeout] = intern.Text(timeout)
-	}
-	return trimmed
-}
-
-// areTrimmed tells whether all labels are read.
-func areTrimmed(labels map[string]string) bool {
-	for name := range labels {
-		switch name {
-		case v1alpha1.LabelManagedBy, v1alpha1.LabelIdentity, v1alpha1.LabelTimeout, phaseLabel:
-		default:
-			return false
-		}
-	}
-	return true
-}
-
 // Observe says what a Workflow means for its task. One that is deleted, or about to be,
 // and had not ended will never end otherwise.
 func Observe(workflow client.Object, deleted bool) store.Observation {
 	name, status := workflow.GetName(), statusOf(wfv1.WorkflowPhase(workflow.GetLabels()[phaseLabel]))
 	observation := store.Observation{
 		Namespace: workflow.GetNamespace(), WorkflowName: name, WorkflowUID: string(workflow.GetUID()),
-		Identity: workflow.GetLabels()[v1alpha1.LabelIdentity], Status: status,
+		Identity: Identity(workflow), Status: status,
 	}
 	switch {
 	case status == store.StatusFailed || status == store.StatusError:

@@ -39,7 +39,11 @@ func TestWhatARunWaitsForIsToldInOneSentence(t *testing.T) {
 		facts explain.Facts
 		want  string
 	}{
-		"a run that runs waits for nothing":   {factsOf(rest.Stage{Stage: "DEPLOY", State: "Running"}), ""},
+		"a run that runs waits for nothing": {factsOf(rest.Stage{Stage: "DEPLOY", State: "Running"}), ""},
+		"a run in a cluster whose lane is shut": {
+			factsOf(rest.Stage{Stage: "DEPLOY", State: "Running"}, func(f *explain.Facts) { f.Run.Task.Shut = "nothing is triggered in TargetCluster eu-1 since noon" }),
+			"its cluster, where its Workflow can't be followed now: nothing is triggered in TargetCluster eu-1 since noon",
+		},
 		"a run that ended waits for nothing":  {factsOf(rest.Stage{Stage: "DEPLOY", State: "Failed"}), ""},
 		"the next of the queue":               {factsOf(queued), "a slot: 5 of 5 are in use; it is the next"},
 		"a long queue has its end in minutes": {factsOf(queued, ahead(3000)), "a slot: 5 of 5 are in use; about 18 min: 3000 before it, 2.8 triggered per second over the last minute"},

@@ -25,6 +25,9 @@ func Reached(run rest.Run) rest.Stage {
 func waiting(run Run, by *Controller, now time.Time) string {
 	stage := Reached(run.Run)
 	var text string
+	if run.Task.Shut != "" && (stage.State == "Submitted" || stage.State == "Running") {
+		return "its cluster, where its Workflow can't be followed now: " + run.Task.Shut
+	}
 	switch stage.State {
 	case "Held":
 		text = held(stage, run.Task, by)

@@ -95,6 +95,54 @@ func TestARunThatSucceededIsCountedWhenItsLastStageIsFollowed(t *testing.T) {
 	require.Equal(t, v1alpha1.TriggerSummary{Total: 2, Succeeded: 2, Progress: "2/2"}, summaryOf(t, s, "b1").Triggers)
 }
 
+// runAgain triggers a build once more in a pipeline, as a person's RunRequest does.
+func runAgain(t *testing.T, s *store.Store, build, pipeline string, family given.Family) {
+	t.Helper()
+	found, err := s.FindBuild(t.Context(), given.Namespace, build)
+	require.NoError(t, err)
+	answer, err := s.StartRuns(t.Context(), store.Request{
+		Namespace: given.Namespace, Name: "again", SpecHash: "hash", Action: v1alpha1.ActionTrigger, Actor: "somebody", BuildName: build,
+		Pipeline: store.PipelineRef{UID: string(given.UID(pipeline)), Namespace: given.Namespace, Name: pipeline},
+	}, store.Starting{
+		Build: found.Build, Place: found.Place, Decisions: decider(t).Requested(found.Build, found.Artifacts, family.CdPipeline(pipeline), family), AllowOlder: true,
+	})
+	require.NoError(t, err)
+	require.Equal(t, v1alpha1.RequestDone, answer.Phase, answer.Message)
+}
+
+func TestARunThatWasRunAgainCountsOnce(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	family := given.CdPipelines(2, "web")
+	planned(t, s, "b1", family)
+	endAll(t, s, store.StatusFailed)
+	followAll(t, s, family)
+	require.Equal(t, v1alpha1.TriggerSummary{Total: 2, Failed: 2, Progress: "2/2"}, summaryOf(t, s, "b1").Triggers)
+
+	runAgain(t, s, "b1", "web-000", family)
+	summary := summaryOf(t, s, "b1")
+	require.Equal(t, v1alpha1.TriggerSummary{Total: 2, Pending: 1, Waiting: 1, Failed: 1, Progress: "1/2"}, summary.Triggers)
+	require.Len(t, summary.Failures, 1)
+	require.Equal(t, "web-001", summary.Failures[0].Pipeline)
+	drain(t, s, family, store.StatusSucceeded)
+	require.Equal(t, v1alpha1.TriggerSummary{Total: 2, Succeeded: 1, Failed: 1, Progress: "2/2"}, summaryOf(t, s, "b1").Triggers)
+}
+
+// Its Workflow is retried in Argo after a person had the build run again.
+func TestAnEarlierRunCountsWhileItGoesOn(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	family := given.CdPipelines(1, "web", unordered)
+	planned(t, s, "b1", family)
+	first := endAll(t, s, store.StatusFailed)[0]
+	followAll(t, s, family)
+	runAgain(t, s, "b1", "web-000", family)
+	retried(t, s, first)
+	require.Equal(t, v1alpha1.TriggerSummary{Total: 2, Pending: 1, Waiting: 1, Running: 1, Active: 1, Progress: "1/2"}, summaryOf(t, s, "b1").Triggers)
+	endsAs(t, s, first, store.StatusFailed, family)
+	require.Equal(t, v1alpha1.TriggerSummary{Total: 1, Pending: 1, Waiting: 1, Progress: "0/1"}, summaryOf(t, s, "b1").Triggers)
+}
+
 func TestABuildWithoutChildrenHasAnEmptySummary(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)

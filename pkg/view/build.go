@@ -121,7 +121,9 @@ func (v *View) builds(ctx context.Context, uids []string) ([]Build, error) {
 		builds[i] = Build{Seq: row.Seq, Build: rest.Build{
 			Name: row.BuildName, UID: row.BuildUid, Pipeline: row.CiPipeline, Application: row.Application,
 			Revision: row.Revision, Cause: row.Cause, Phase: row.Phase, Artifacts: append([]rest.Artifact{}, of[row.BuildUid]...),
-			Runs:      rest.RunCounts{Total: row.Total, Active: row.Active, Succeeded: row.Succeeded, Failed: row.Total - row.Active - row.Succeeded},
+			Runs: rest.RunCounts{
+				Total: row.Total, Active: row.Active, Succeeded: row.Succeeded, Failed: row.Failed, Cancelled: row.Cancelled, Superseded: row.Superseded,
+			},
 			CreatedAt: at(row.CreatedAt), PlannedAt: at(row.PlannedAt), DeletedAt: at(row.DeletedAt),
 		}}
 	}

@@ -27,7 +27,7 @@ func (e *explanation) addTasks(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read what runs wait for: %w", err)
 	}
-	shut, err := e.shutLanes(ctx, func(yield func(string) bool) {
+	shut, err := shutLanes(ctx, e.queries, func(yield func(string) bool) {
 		for _, row := range rows {
 			if !yield(row.Cluster) {
 				return
@@ -57,7 +57,7 @@ func (e *explanation) addTasks(ctx context.Context) error {
 }
 
 // shutLanes says why nothing is triggered in those of the clusters whose lane is shut.
-func (e *explanation) shutLanes(ctx context.Context, clusters iter.Seq[string]) (map[string]string, error) {
+func shutLanes(ctx context.Context, queries *dbsqlc.Queries, clusters iter.Seq[string]) (map[string]string, error) {
 	shut := map[string]string{}
 	for cluster := range clusters {
 		if cluster != "" {
@@ -67,7 +67,7 @@ func (e *explanation) shutLanes(ctx context.Context, clusters iter.Seq[string]) 
 	if len(shut) == 0 {
 		return shut, nil
 	}
-	rows, err := e.queries.Lanes(ctx)
+	rows, err := queries.Lanes(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read lanes of clusters: %w", err)
 	}

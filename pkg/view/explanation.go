@@ -119,7 +119,7 @@ func (e *explanation) addBuildTask(ctx context.Context, build *explain.BuildFact
 		return fmt.Errorf("read the task of build %s: %w", build.Build.Name, err)
 	}
 	for _, row := range rows {
-		shut, err := e.shutLanes(ctx, slices.Values([]string{row.Cluster}))
+		shut, err := shutLanes(ctx, e.queries, slices.Values([]string{row.Cluster}))
 		if err != nil {
 			return err
 		}

@@ -41,12 +41,22 @@ func (v *View) summaryLanes(ctx context.Context, scope Scope, summary *rest.Queu
 	if err != nil {
 		return err
 	}
+	shut, err := shutLanes(ctx, v.queries, func(yield func(string) bool) {
+		for _, row := range rows {
+			if !yield(row.Cluster) {
+				return
+			}
+		}
+	})
+	if err != nil {
+		return err
+	}
 	summary.Lanes = []rest.Lane{}
 	known := map[string]int{}
 	for _, row := range rows {
 		known[row.Kind+"/"+row.Cluster] = len(summary.Lanes)
 		summary.Lanes = append(summary.Lanes, rest.Lane{
-			Kind: row.Kind, Cluster: row.Cluster, Held: row.Held, Pending: row.Pending, Submitting: row.Submitting, Active: row.Active, Oldest: at(row.Oldest),
+			Kind: row.Kind, Cluster: row.Cluster, Held: row.Held, Pending: row.Pending, Submitting: row.Submitting, Active: row.Active, Oldest: at(row.Oldest), Shut: shut[row.Cluster],
 		})
 	}
 	rates, err := v.queries.SummaryRates(ctx, dbsqlc.SummaryRatesParams{Scan: summaryScan, AllNamespaces: scope.All, Namespaces: scope.names()})

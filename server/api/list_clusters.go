@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
@@ -64,6 +65,17 @@ func clusterOf(cluster *v1alpha1.TargetCluster) rest.Cluster {
 	return rest.Cluster{
 		Name: cluster.Name, Labels: cluster.Labels, Phase: string(cmp.Or(status.Phase, v1alpha1.ClusterUnknown)), Reason: status.Reason,
 		Version: status.Version, LatencyMillis: status.LatencyMillis, Since: timeOf(status.Since), CheckedAt: timeOf(status.CheckedAt), Message: status.Message,
+		Lane: laneOf(status),
+	}
+}
+
+func laneOf(status *v1alpha1.TargetClusterStatus) *rest.ClusterLane {
+	condition := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionLaneOpen)
+	if condition == nil {
+		return nil
+	}
+	return &rest.ClusterLane{
+		Open: condition.Status == metav1.ConditionTrue, Reason: condition.Reason, Message: condition.Message, Since: condition.LastTransitionTime.UTC(),
 	}
 }
 

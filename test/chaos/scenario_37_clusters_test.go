@@ -132,6 +132,7 @@ func TestALaneWhoseClusterIsAnotherOneCreatesNothingUntilAPersonConfirms(t *test
 	w.Eventually("the lane is shut", func(context.Context) bool {
 		return w.Count(`SELECT count(*) FROM cluster_lane WHERE reason = 'ClusterChanged'`) == 1
 	})
+	w.KubectlTells("describe targetcluster "+there.Name, "LaneOpen", "ClusterChanged", "kubectl penstock clusters confirm")
 	w.Patch(&v1alpha1.CdPipeline{}, "held", `{"spec":{"hold":false}}`)
 	w.KubectlTells("describe cdpipeline held", "LaneShut", "another cluster answers")
 	require.Zero(t, workflowsThere(t, replaced))

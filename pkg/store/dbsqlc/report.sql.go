@@ -77,7 +77,8 @@ SELECT b.build_uid, b.namespace, b.build_name,
             SELECT FROM trigger_decision d WHERE d.build_uid = b.build_uid
             GROUP BY d.pipeline_uid HAVING bool_and(d.outcome IN ('Skipped', 'Blocked'))) untouched) AS skipped
 FROM ci_build b
-LEFT JOIN cd_workflow w ON w.build_uid = b.build_uid
+LEFT JOIN cd_workflow w ON w.build_uid = b.build_uid AND (w.outcome IS NULL OR NOT EXISTS (
+    SELECT FROM cd_workflow n WHERE n.ci_artifact_id = w.ci_artifact_id AND n.pipeline_uid = w.pipeline_uid AND n.run > w.run))
 LEFT JOIN LATERAL (
     SELECT count(*) FILTER (WHERE t.submitted_at IS NOT NULL OR r.attempt > 1) AS submitted,
            count(*) FILTER (WHERE t.started_at IS NOT NULL OR r.attempt > 1) AS started,
@@ -107,7 +108,8 @@ type BuildSummariesRow struct {
 }
 
 // A run is held where its stage is, whatever came before; else it is as far as its
-// furthest stage. A stage that is tried again has had a Workflow.
+// furthest stage. A stage that is tried again has had a Workflow. A run that has ended no
+// longer counts where its artifact was run again in its pipeline: the newer run does.
 func (q *Queries) BuildSummaries(ctx context.Context, buildUids []string) ([]BuildSummariesRow, error) {
 	rows, err := q.db.Query(ctx, buildSummaries, buildUids)
 	if err != nil {
@@ -267,6 +269,8 @@ FROM (
     JOIN task t ON t.id = r.task_id
     WHERE w.build_uid = ANY($1::text[])
       AND t.status IN ('Failed', 'Error', 'Cancelled', 'Superseded') AND t.reason <> 'StageBeforeFailed'
+      AND (w.outcome IS NULL OR NOT EXISTS (
+          SELECT FROM cd_workflow n WHERE n.ci_artifact_id = w.ci_artifact_id AND n.pipeline_uid = w.pipeline_uid AND n.run > w.run))
 ) failed
 WHERE place <= $2::bigint
 ORDER BY build_uid, place
@@ -287,7 +291,8 @@ type FailedRunsRow struct {
 }
 
 // Runs of the builds that ended badly, and why; the first few of each build, those that
-// failed before those that somebody or a newer build ended.
+// failed before those that somebody or a newer build ended. Those that were run again are
+// left out.
 func (q *Queries) FailedRuns(ctx context.Context, arg FailedRunsParams) ([]FailedRunsRow, error) {
 	rows, err := q.db.Query(ctx, failedRuns, arg.BuildUids, arg.MostEach)
 	if err != nil {

@@ -1,6 +1,7 @@
 -- name: BuildSummaries :many
 -- A run is held where its stage is, whatever came before; else it is as far as its
--- furthest stage. A stage that is tried again has had a Workflow.
+-- furthest stage. A stage that is tried again has had a Workflow. A run that has ended no
+-- longer counts where its artifact was run again in its pipeline: the newer run does.
 SELECT b.build_uid, b.namespace, b.build_name,
        count(w.id) AS total,
        count(w.id) FILTER (WHERE w.outcome IS NULL AND s.held = 0 AND s.submitted = 0 AND s.waiting > 0) AS pending,
@@ -16,7 +17,8 @@ SELECT b.build_uid, b.namespace, b.build_name,
             SELECT FROM trigger_decision d WHERE d.build_uid = b.build_uid
             GROUP BY d.pipeline_uid HAVING bool_and(d.outcome IN ('Skipped', 'Blocked'))) untouched) AS skipped
 FROM ci_build b
-LEFT JOIN cd_workflow w ON w.build_uid = b.build_uid
+LEFT JOIN cd_workflow w ON w.build_uid = b.build_uid AND (w.outcome IS NULL OR NOT EXISTS (
+    SELECT FROM cd_workflow n WHERE n.ci_artifact_id = w.ci_artifact_id AND n.pipeline_uid = w.pipeline_uid AND n.run > w.run))
 LEFT JOIN LATERAL (
     SELECT count(*) FILTER (WHERE t.submitted_at IS NOT NULL OR r.attempt > 1) AS submitted,
            count(*) FILTER (WHERE t.started_at IS NOT NULL OR r.attempt > 1) AS started,
@@ -44,7 +46,8 @@ ORDER BY best.build_uid, best.outcome DESC, best.reason;
 
 -- name: FailedRuns :many
 -- Runs of the builds that ended badly, and why; the first few of each build, those that
--- failed before those that somebody or a newer build ended.
+-- failed before those that somebody or a newer build ended. Those that were run again are
+-- left out.
 SELECT build_uid, pipeline, stage, status, reason, message
 FROM (
     SELECT w.build_uid, w.pipeline, r.stage, t.status, t.reason, t.message,
@@ -54,6 +57,8 @@ FROM (
     JOIN task t ON t.id = r.task_id
     WHERE w.build_uid = ANY(@build_uids::text[])
       AND t.status IN ('Failed', 'Error', 'Cancelled', 'Superseded') AND t.reason <> 'StageBeforeFailed'
+      AND (w.outcome IS NULL OR NOT EXISTS (
+          SELECT FROM cd_workflow n WHERE n.ci_artifact_id = w.ci_artifact_id AND n.pipeline_uid = w.pipeline_uid AND n.run > w.run))
 ) failed
 WHERE place <= @most_each::bigint
 ORDER BY build_uid, place;

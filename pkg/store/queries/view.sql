@@ -117,17 +117,23 @@ ORDER BY pipeline
 LIMIT @most;
 
 -- name: ViewBuildRows :many
+-- Runs are counted as in the status of the build: one that has ended and was run again is not.
 SELECT b.build_uid, b.build_name, b.ci_pipeline, COALESCE(p.application, '')::text AS application, b.revision, b.cause, b.phase,
        COALESCE(b.seq, 0)::bigint AS seq, b.created_at, b.planned_at, b.deleted_at,
-       COALESCE(w.total, 0)::bigint AS total, COALESCE(w.active, 0)::bigint AS active, COALESCE(w.succeeded, 0)::bigint AS succeeded
+       COALESCE(w.total, 0)::bigint AS total, COALESCE(w.active, 0)::bigint AS active, COALESCE(w.succeeded, 0)::bigint AS succeeded,
+       COALESCE(w.failed, 0)::bigint AS failed, COALESCE(w.cancelled, 0)::bigint AS cancelled, COALESCE(w.superseded, 0)::bigint AS superseded
 FROM ci_build b
 LEFT JOIN LATERAL (
     SELECT COALESCE(NULLIF(i.application, ''), i.pipeline) AS application FROM ci_pipeline i
     WHERE i.namespace = b.namespace AND i.pipeline = b.ci_pipeline AND i.deleted_at IS NULL LIMIT 1
 ) p ON true
 LEFT JOIN LATERAL (
-    SELECT count(*) AS total, count(*) FILTER (WHERE outcome IS NULL) AS active, count(*) FILTER (WHERE outcome = 'Succeeded') AS succeeded
-    FROM cd_workflow WHERE build_uid = b.build_uid
+    SELECT count(*) AS total, count(*) FILTER (WHERE r.outcome IS NULL) AS active, count(*) FILTER (WHERE r.outcome = 'Succeeded') AS succeeded,
+           count(*) FILTER (WHERE r.outcome IN ('Failed', 'Error')) AS failed,
+           count(*) FILTER (WHERE r.outcome = 'Cancelled') AS cancelled, count(*) FILTER (WHERE r.outcome = 'Superseded') AS superseded
+    FROM cd_workflow r
+    WHERE r.build_uid = b.build_uid AND (r.outcome IS NULL OR NOT EXISTS (
+        SELECT FROM cd_workflow n WHERE n.ci_artifact_id = r.ci_artifact_id AND n.pipeline_uid = r.pipeline_uid AND n.run > r.run))
 ) w ON true
 WHERE b.build_uid = ANY(@build_uids::text[])
 ORDER BY b.seq DESC;

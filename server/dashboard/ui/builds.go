@@ -42,7 +42,9 @@ func runsOf(counts rest.RunCounts) string {
 	for _, part := range []struct {
 		n    int64
 		word string
-	}{{counts.Failed, "did not succeed"}, {counts.Active, "active"}, {counts.Succeeded, "succeeded"}} {
+	}{
+		{counts.Failed, "failed"}, {counts.Cancelled, "cancelled"}, {counts.Superseded, "superseded"}, {counts.Active, "active"}, {counts.Succeeded, "succeeded"},
+	} {
 		if part.n > 0 {
 			text += ", " + count(part.n) + " " + part.word
 		}
