@@ -192,6 +192,8 @@ const (
 	ReasonCancelled Reason = "Cancelled"
 	// ReasonBuildDeleted: the CiBuild was deleted.
 	ReasonBuildDeleted Reason = "BuildDeleted"
+	// ReasonBuildEnded: somebody else has written how the build ended while it ran here.
+	ReasonBuildEnded Reason = "BuildEnded"
 	// ReasonNoArtifacts: the Workflow of a build succeeded, and did not say what it produced.
 	ReasonNoArtifacts Reason = "NoArtifacts"
 	// ReasonAdopted: its Workflow ran when the database knew nothing of it.

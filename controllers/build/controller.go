@@ -58,8 +58,8 @@ type Rows interface {
 	EndedBuilds(ctx context.Context, most int, passedOver []int64) ([]store.EndedBuild, error)
 	// SettleBuilds notes that the CiBuilds of these tasks say how they ended.
 	SettleBuilds(ctx context.Context, ids []int64) error
-	// StopDeletedBuilds ends what is under way of builds whose CiBuild was deleted.
-	StopDeletedBuilds(ctx context.Context, most int) (int64, error)
+	// StopAbandonedBuilds ends what is under way of builds whose CiBuild was deleted or ended.
+	StopAbandonedBuilds(ctx context.Context, most int) (int64, error)
 }
 
 // Config is what the package's loops need.

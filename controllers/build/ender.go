@@ -32,7 +32,7 @@ const (
 	endTimeout = time.Minute
 	// awayTimeout bounds reading what a build in another cluster produced: others wait meanwhile.
 	awayTimeout = 5 * time.Second
-	// endInterval is how often the Ender looks without a signal: for builds that were deleted.
+	// endInterval is how often the Ender looks without a signal: for builds that were deleted, or that somebody else ended.
 	endInterval = 10 * time.Second
 )
 
@@ -57,7 +57,7 @@ func (e *Ender) Wake() { e.wake.Notify() }
 
 // runOnce ends what there is to end. One that fails keeps no other.
 func (e *Ender) runOnce(ctx context.Context) (time.Duration, error) {
-	stopped, err := e.Rows.StopDeletedBuilds(ctx, group)
+	stopped, err := e.Rows.StopAbandonedBuilds(ctx, group)
 	if err != nil {
 		return 0, err
 	}

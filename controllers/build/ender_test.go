@@ -218,3 +218,24 @@ func TestADeletedBuildIsStoppedAndTheNextOneStarts(t *testing.T) {
 	require.Equal(t, store.StatusPending, tasks[string(s.read("b2").UID)].Status)
 	require.Positive(t, s.commits)
 }
+
+// An external CI system reports into a CiBuild whose pipeline has a workflow.
+func TestABuildThatSomebodyElseEndedIsStoppedAndSaysWhatTheyWrote(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	for _, name := range []string{"b1", "b2"} {
+		s.queued(name)
+	}
+	build := s.read("b1")
+	build.Status.Phase = v1alpha1.BuildFailed
+	require.NoError(t, s.cluster.Status().Update(t.Context(), build))
+	_, err := s.store.Pool().Exec(t.Context(), "UPDATE ci_build SET phase = 'Failed' WHERE build_uid = $1", string(build.UID)) // as the mirror does
+	require.NoError(t, err)
+	require.NoError(t, s.end())
+	tasks, err := s.store.BuildTasks(t.Context(), string(build.UID), string(s.read("b2").UID))
+	require.NoError(t, err)
+	require.Equal(t, store.StatusCancelled, tasks[string(build.UID)].Status)
+	require.Equal(t, v1alpha1.ReasonBuildEnded, tasks[string(build.UID)].Reason)
+	require.Equal(t, store.StatusPending, tasks[string(s.read("b2").UID)].Status)
+	s.is("b1", v1alpha1.BuildFailed, "", "")
+}

@@ -86,6 +86,9 @@ func buildOf(ctx context.Context, reader client.Reader, claim store.Claim) (*v1a
 	if err != nil {
 		return nil, nil, fmt.Errorf("get CiBuild: %w", err)
 	}
+	if phase := build.Status.Phase; phase.IsTerminal() {
+		return nil, nil, cancelled(v1alpha1.ReasonBuildEnded, "the status of CiBuild %s said that it ended as %s before its turn came", build.Name, phase)
+	}
 	err = reader.Get(ctx, types.NamespacedName{Namespace: claim.Namespace, Name: claim.Owner.Name}, pipeline)
 	if apierrors.IsNotFound(err) || (err == nil && (string(pipeline.UID) != claim.Owner.UID || !pipeline.DeletionTimestamp.IsZero())) {
 		return nil, nil, cancelled(v1alpha1.ReasonPipelineDeleted, "CiPipeline %s was deleted before the build's turn came", claim.Owner.Name)

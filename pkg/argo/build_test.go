@@ -189,6 +189,7 @@ func TestABuildThatCannotRunIsHeldOrEnded(t *testing.T) {
 		"the build was deleted":               {[]client.Object{pipeline, template()}, store.StatusCancelled, v1alpha1.ReasonBuildDeleted, "CiBuild shop-1 was deleted before its turn came"},
 		"the build is being deleted":          {[]client.Object{deleting(ciBuild()), pipeline, template()}, store.StatusCancelled, v1alpha1.ReasonBuildDeleted, "CiBuild shop-1 was deleted"},
 		"the build was made anew":             {[]client.Object{anew(ciBuild()), pipeline, template()}, store.StatusCancelled, v1alpha1.ReasonBuildDeleted, "CiBuild shop-1 was deleted"},
+		"somebody else ended the build":       {[]client.Object{ended(ciBuild()), pipeline, template()}, store.StatusCancelled, v1alpha1.ReasonBuildEnded, "the status of CiBuild shop-1 said that it ended as Failed before its turn came"},
 		"the pipeline was deleted":            {[]client.Object{build, template()}, store.StatusCancelled, v1alpha1.ReasonPipelineDeleted, "CiPipeline shop was deleted before the build's turn came"},
 		"the pipeline is being deleted":       {[]client.Object{build, deleting(ciPipeline()), template()}, store.StatusCancelled, v1alpha1.ReasonPipelineDeleted, "CiPipeline shop was deleted"},
 		"the pipeline was made anew":          {[]client.Object{build, anew(ciPipeline()), template()}, store.StatusCancelled, v1alpha1.ReasonPipelineDeleted, "CiPipeline shop was deleted"},
@@ -294,4 +295,9 @@ func TestABuildKeepsTheTTLOfItsTemplate(t *testing.T) {
 	workflow, err := builtBy(t, Builds{TTL: time.Hour}, ciBuild(), ciPipeline(), own)
 	require.NoError(t, err)
 	require.Nil(t, workflow.Spec.TTLStrategy)
+}
+
+func ended(build *v1alpha1.CiBuild) *v1alpha1.CiBuild {
+	build.Status.Phase = v1alpha1.BuildFailed
+	return build
 }

@@ -103,6 +103,7 @@ var ends = []Reason{
 	{v1alpha1.ReasonParentChanged, OfEnd, "the pipeline was hung below another parent before it began", "", "trigger the build if it should run here"},
 	{v1alpha1.ReasonPipelineDeleted, OfEnd, "the pipeline was deleted", "", ""},
 	{v1alpha1.ReasonBuildDeleted, OfEnd, "the CiBuild was deleted", "", ""},
+	{v1alpha1.ReasonBuildEnded, OfEnd, "somebody else has written into the status of the CiBuild how it ended, while it ran here", "", "let either Argo or an external CI system run the builds of a CiPipeline: without spec.workflow they run elsewhere"},
 	{v1alpha1.ReasonTemplateNotFound, OfEnd, "the template did not appear within `TEMPLATE_WAIT`", "", "create the template, then retry the stage"},
 	{v1alpha1.ReasonInvalidParameters, OfEnd, "the template wants parameters that the stage does not give, or other values", "", "correct the parameters, then retry the stage"},
 	{v1alpha1.ReasonWorkflowInvalid, OfEnd, "the API server refused the Workflow as invalid", "", "correct the template, then retry the stage"},

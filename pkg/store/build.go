@@ -82,23 +82,34 @@ func insertBuildTask(ctx context.Context, queries *dbsqlc.Queries, queued Queued
 	return nil
 }
 
-// StopDeletedBuilds ends what is under way of builds whose CiBuild was deleted, and returns
-// how many.
-func (s *Store) StopDeletedBuilds(ctx context.Context, most int) (int64, error) {
+// StopAbandonedBuilds ends what is under way of builds whose CiBuild was deleted, or was ended by
+// somebody who wrote its status, and returns how many.
+func (s *Store) StopAbandonedBuilds(ctx context.Context, most int) (int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, WriteTimeout)
 	defer cancel()
-	ids, err := s.queries.DeletedBuildTasks(ctx, dbsqlc.DeletedBuildTasksParams{Namespaces: s.namespaces, Most: int32(most)}) //nolint:gosec // most is a batch size
+	rows, err := s.queries.AbandonedBuildTasks(ctx, dbsqlc.AbandonedBuildTasksParams{Namespaces: s.namespaces, Most: int32(most)}) //nolint:gosec // most is a batch size
 	if err != nil {
-		return 0, fmt.Errorf("list tasks of deleted builds: %w", err)
+		return 0, fmt.Errorf("list tasks of abandoned builds: %w", err)
 	}
-	if len(ids) == 0 {
-		return 0, nil
+	ids := map[string][]int64{} // by how the CiBuild ended
+	for _, row := range rows {
+		phase := row.Phase
+		if row.Deleted {
+			phase = ""
+		}
+		ids[phase] = append(ids[phase], row.ID)
 	}
-	stopped, err := s.queries.StopBuildTasks(ctx, dbsqlc.StopBuildTasksParams{
-		Ids: ids, Reason: string(v1alpha1.ReasonBuildDeleted), Message: "the CiBuild was deleted",
-	})
-	if err != nil {
-		return 0, fmt.Errorf("stop tasks of deleted builds: %w", err)
+	var stopped int64
+	for phase, some := range ids {
+		params := dbsqlc.StopBuildTasksParams{Ids: some, Reason: string(v1alpha1.ReasonBuildDeleted), Message: "the CiBuild was deleted"}
+		if phase != "" {
+			params.Reason, params.Message = string(v1alpha1.ReasonBuildEnded), fmt.Sprintf("the status of the CiBuild says already that it ended as %s", phase)
+		}
+		n, err := s.queries.StopBuildTasks(ctx, params)
+		if err != nil {
+			return stopped, fmt.Errorf("stop tasks of abandoned builds: %w", err)
+		}
+		stopped += n
 	}
 	return stopped, nil
 }

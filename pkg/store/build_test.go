@@ -28,7 +28,7 @@ func builder(name string, policy v1alpha1.ConcurrencyPolicy) store.PipelineRef {
 // queue commits the task of a build of the pipeline and ref.
 func queue(t testing.TB, s *store.Store, pipeline store.PipelineRef, build trigger.Build, ref string) {
 	t.Helper()
-	build.CiPipeline, build.Ref = pipeline.Name, ref
+	build.CiPipeline, build.Ref, build.Phase = pipeline.Name, ref, v1alpha1.BuildPending
 	require.NoError(t, s.QueueBuilds(t.Context(), []store.QueuedBuild{{Build: build, Pipeline: pipeline}}, true))
 }
 
@@ -309,7 +309,7 @@ func TestWhatIsUnderWayOfADeletedBuildIsEnded(t *testing.T) {
 		queue(t, s, shop, builtAt(name, i+2), "main")
 	}
 	stop := func() int64 {
-		stopped, err := s.StopDeletedBuilds(t.Context(), 10)
+		stopped, err := s.StopAbandonedBuilds(t.Context(), 10)
 		require.NoError(t, err)
 		return stopped
 	}
@@ -321,6 +321,31 @@ func TestWhatIsUnderWayOfADeletedBuildIsEnded(t *testing.T) {
 	observe(t, s, running, store.StatusFailed)
 	settleBuilds(t, s, shop.Policy)
 	require.Equal(t, []string{"b1 Cancelled BuildDeleted", "b2 Cancelled BuildDeleted", "b3 Pending "}, buildFates(t, s))
+}
+
+func TestWhatIsUnderWayOfABuildThatSomebodyElseEndedIsStopped(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	shop := builder("shop", v1alpha1.ConcurrencyQueue)
+	queue(t, s, shop, builtAt("b1", 1), "main")
+	running := claimBuilds(t, s)[0]
+	observe(t, s, running, store.StatusRunning)
+	for i, name := range []string{"b2", "b3"} {
+		queue(t, s, shop, builtAt(name, i+2), "main")
+	}
+	execute(t, s, "UPDATE ci_build SET phase = CASE build_name WHEN 'b1' THEN 'Succeeded' ELSE 'Failed' END WHERE build_name <> 'b3'")
+	stopped, err := s.StopAbandonedBuilds(t.Context(), 10)
+	require.NoError(t, err)
+	require.Equal(t, int64(2), stopped)
+	require.Equal(t, []string{"b1 Running ", "b2 Cancelled BuildEnded", "b3 Held Turn"}, buildFates(t, s))
+	stopping, err := s.Stopping(t.Context(), 10)
+	require.NoError(t, err)
+	require.Len(t, stopping, 1)
+	observe(t, s, running, store.StatusFailed)
+	require.Equal(t, []string{"Cancelled BuildEnded the status of the CiBuild says already that it ended as Succeeded"}, table(t, s,
+		"SELECT status, reason, message FROM task WHERE inputs->>'build' = 'b1'"))
+	settleBuilds(t, s, shop.Policy)
+	require.Equal(t, []string{"b1 Cancelled BuildEnded", "b2 Cancelled BuildEnded", "b3 Pending "}, buildFates(t, s))
 }
 
 // hold gives a claimed build back, since its template does not exist.

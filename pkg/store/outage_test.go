@@ -405,8 +405,8 @@ func buildCalls() map[string]call {
 			return err
 		}},
 		"SettleBuilds": {store.WriteTimeout, func(ctx context.Context, s *store.Store) error { return s.SettleBuilds(ctx, []int64{0}) }},
-		"StopDeletedBuilds": {store.WriteTimeout, func(ctx context.Context, s *store.Store) error {
-			_, err := s.StopDeletedBuilds(ctx, 1)
+		"StopAbandonedBuilds": {store.WriteTimeout, func(ctx context.Context, s *store.Store) error {
+			_, err := s.StopAbandonedBuilds(ctx, 1)
 			return err
 		}},
 		"CancelBuild": {store.PlanTimeout, func(ctx context.Context, s *store.Store) error {

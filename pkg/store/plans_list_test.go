@@ -351,7 +351,7 @@ func built(h history) map[string]plan {
 		"OpenBuildTasks":    {pages: one * 5, arguments: arguments{"owner_uid": "ci-0", "ref": "main"}},
 		"MoveHeldBuilds":    {pages: one * 5, arguments: joined(of(10, "statuses=Pending", "reasons=", "messages="), h.tasksOfBuilds(held))},
 		"StopBuildTasks":    {pages: one * 5, arguments: h.tasksOfBuilds(held)},
-		"DeletedBuildTasks": {pages: one * 10},
+		"AbandonedBuildTasks": {pages: one * 10},
 		"EndedBuildTasks":   {pages: one * 10},
 		"SettleBuildTasks":  {pages: one * 10, arguments: h.tasksOfBuilds(old)},
 	}

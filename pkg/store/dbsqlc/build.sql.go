@@ -11,6 +11,49 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
+const abandonedBuildTasks = `-- name: AbandonedBuildTasks :many
+SELECT t.id, b.deleted, b.phase FROM task t
+CROSS JOIN LATERAL (SELECT (c.deleted_at IS NOT NULL)::boolean AS deleted, c.phase FROM ci_build c WHERE c.build_uid = t.inputs->>'build_uid' LIMIT 1) b
+WHERE t.kind = 'ci' AND t.status IN ('Held', 'Pending', 'Submitting', 'Submitted', 'Running') AND t.stop_reason = ''
+  AND (b.deleted OR b.phase IN ('Succeeded', 'Failed', 'Error', 'Cancelled'))
+  AND (cardinality($1::text[]) = 0 OR t.namespace = ANY($1::text[]))
+ORDER BY t.id LIMIT $2
+`
+
+type AbandonedBuildTasksParams struct {
+	Namespaces []string
+	Most       int32
+}
+
+type AbandonedBuildTasksRow struct {
+	ID      int64
+	Deleted bool
+	Phase   string
+}
+
+// Tasks of builds that have not ended although their CiBuild was deleted, or says how it ended,
+// by the mirror. Each is looked up: all builds that there ever were are more than those that are
+// open.
+func (q *Queries) AbandonedBuildTasks(ctx context.Context, arg AbandonedBuildTasksParams) ([]AbandonedBuildTasksRow, error) {
+	rows, err := q.db.Query(ctx, abandonedBuildTasks, arg.Namespaces, arg.Most)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []AbandonedBuildTasksRow
+	for rows.Next() {
+		var i AbandonedBuildTasksRow
+		if err := rows.Scan(&i.ID, &i.Deleted, &i.Phase); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const buildTasks = `-- name: BuildTasks :many
 SELECT id, owner_uid, cluster, (inputs->>'build_uid')::text AS build_uid, status, reason, message, workflow_name, workflow_uid, submitted_at, started_at, finished_at,
        EXTRACT(EPOCH FROM now() - changed_at)::float8 AS for_seconds
@@ -61,41 +104,6 @@ func (q *Queries) BuildTasks(ctx context.Context, buildUids []string) ([]BuildTa
 			return nil, err
 		}
 		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
-const deletedBuildTasks = `-- name: DeletedBuildTasks :many
-SELECT t.id FROM task t
-WHERE t.kind = 'ci' AND t.status IN ('Held', 'Pending', 'Submitting', 'Submitted', 'Running') AND t.stop_reason = ''
-  AND (SELECT b.deleted_at FROM ci_build b WHERE b.build_uid = t.inputs->>'build_uid') IS NOT NULL
-  AND (cardinality($1::text[]) = 0 OR t.namespace = ANY($1::text[]))
-ORDER BY t.id LIMIT $2
-`
-
-type DeletedBuildTasksParams struct {
-	Namespaces []string
-	Most       int32
-}
-
-// Tasks of builds that have not ended although their CiBuild was deleted, by the mirror.
-// Each is looked up: all builds that were ever deleted are more than those that are open.
-func (q *Queries) DeletedBuildTasks(ctx context.Context, arg DeletedBuildTasksParams) ([]int64, error) {
-	rows, err := q.db.Query(ctx, deletedBuildTasks, arg.Namespaces, arg.Most)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []int64
-	for rows.Next() {
-		var id int64
-		if err := rows.Scan(&id); err != nil {
-			return nil, err
-		}
-		items = append(items, id)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err

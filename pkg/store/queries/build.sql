@@ -81,12 +81,14 @@ WITH locked AS (
 )
 SELECT id FROM moved;
 
--- name: DeletedBuildTasks :many
--- Tasks of builds that have not ended although their CiBuild was deleted, by the mirror.
--- Each is looked up: all builds that were ever deleted are more than those that are open.
-SELECT t.id FROM task t
+-- name: AbandonedBuildTasks :many
+-- Tasks of builds that have not ended although their CiBuild was deleted, or says how it ended,
+-- by the mirror. Each is looked up: all builds that there ever were are more than those that are
+-- open.
+SELECT t.id, b.deleted, b.phase FROM task t
+CROSS JOIN LATERAL (SELECT (c.deleted_at IS NOT NULL)::boolean AS deleted, c.phase FROM ci_build c WHERE c.build_uid = t.inputs->>'build_uid' LIMIT 1) b
 WHERE t.kind = 'ci' AND t.status IN ('Held', 'Pending', 'Submitting', 'Submitted', 'Running') AND t.stop_reason = ''
-  AND (SELECT b.deleted_at FROM ci_build b WHERE b.build_uid = t.inputs->>'build_uid') IS NOT NULL
+  AND (b.deleted OR b.phase IN ('Succeeded', 'Failed', 'Error', 'Cancelled'))
   AND (cardinality(@namespaces::text[]) = 0 OR t.namespace = ANY(@namespaces::text[]))
 ORDER BY t.id LIMIT @most;
 
