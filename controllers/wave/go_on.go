@@ -2,7 +2,6 @@ package wave
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -93,6 +92,7 @@ func (w *Waver) forget(items []wave.Item) {
 	for _, item := range items {
 		if item.BuildUID != "" {
 			delete(w.made, buildOf(item))
+			w.refused.forget(buildOf(item))
 		}
 	}
 }
@@ -131,32 +131,38 @@ func (w *Waver) start(ctx context.Context, seen world, one store.Wave, items []w
 }
 
 // create creates the builds of items, as far as this process does not know that they exist. An
-// item whose build can never be created has failed.
+// item whose build can never be created has failed; one that is refused now is told why, and tried
+// again.
 func (w *Waver) create(ctx context.Context, seen world, one store.Wave, items []wave.Item) error {
 	var missing []wave.Item
 	for _, item := range items {
-		if time.Since(w.made[buildOf(item)]) >= unseenFor {
+		if time.Since(w.made[buildOf(item)]) >= unseenFor && w.refused.isDue(buildOf(item), time.Now()) {
 			missing = append(missing, item)
 		}
 	}
-	var refused []wave.Item
+	var told []wave.Item
 	var failed error
 	for i, err := range bounded.ForEach(ctx, creators, createTimeout, missing, func(ctx context.Context, item wave.Item) error {
 		return w.createOne(ctx, seen, one, item)
 	}) {
+		item := missing[i]
 		switch {
 		case err == nil:
-			w.made[buildOf(missing[i])] = time.Now()
-		case isFinal(err):
-			item := missing[i]
+			w.made[buildOf(item)] = time.Now()
+			w.refused.forget(buildOf(item))
+		case isFinal(err), isRefusal(err) && w.refused.note(buildOf(item), time.Now()):
 			item.State, item.Message = wave.Failed, clip.Text("its CiBuild can't be created: "+err.Error(), maxMessage)
-			refused = append(refused, item)
+			told = append(told, item)
+			w.refused.forget(buildOf(item))
+		case isRefusal(err):
+			item.Message = clip.Text("its CiBuild is refused, and tried again: "+err.Error(), maxMessage)
+			told = append(told, item)
 		default:
 			failed = err
 		}
 	}
-	if len(refused) > 0 {
-		if _, err := w.Rows.MoveWaveItems(ctx, one, refused); err != nil {
+	if len(told) > 0 {
+		if _, err := w.Rows.MoveWaveItems(ctx, one, told); err != nil {
 			return err
 		}
 	}
@@ -171,12 +177,6 @@ func buildOf(item wave.Item) types.NamespacedName {
 type goneError struct{ pipeline string }
 
 func (e *goneError) Error() string { return "CiPipeline " + e.pipeline + " does not exist any more" }
-
-// isFinal tells whether creating the build again would be refused again.
-func isFinal(err error) bool {
-	var gone *goneError
-	return errors.As(err, &gone) || apierrors.IsForbidden(err) || apierrors.IsInvalid(err) || apierrors.IsNotFound(err) || apierrors.IsBadRequest(err)
-}
 
 func (w *Waver) createOne(ctx context.Context, seen world, one store.Wave, item wave.Item) error {
 	pipeline := seen.graph.Pipeline(item.Pipeline)

@@ -76,6 +76,8 @@ type Waver struct {
 	isOpen atomic.Bool
 	// made is when this process created, or found, the builds that the rows do not show yet.
 	made map[types.NamespacedName]time.Time
+	// refused are the builds that a quota or a policy refuses.
+	refused refusals
 	// reported is when the wave of each base image was last told; rings when rings were.
 	reported map[types.UID]time.Time
 	rings    time.Time
@@ -83,7 +85,7 @@ type Waver struct {
 
 // New returns a loop that does nothing until it is started.
 func New(config Config) *Waver {
-	w := &Waver{Config: config, made: map[types.NamespacedName]time.Time{}, reported: map[types.UID]time.Time{}}
+	w := &Waver{Config: config, made: map[types.NamespacedName]time.Time{}, refused: refusals{}, reported: map[types.UID]time.Time{}}
 	w.Loop = loop.New(loop.Config{
 		Name: "wave", Run: w.runOnce, Signal: &w.wake, Interval: interval, MinInterval: minInterval, Retry: retry, Log: config.Log,
 	})

@@ -344,16 +344,16 @@ func built(h history) map[string]plan {
 	turn := arguments{"pipeline_uid": "ci-1", "ref": "ref-1", "newest_at": "2024-05-17", "newest_seq": "1"}
 	insert := arguments{"owner_name": "ci-1", "owner_uid": "ci-1", "identity": "new", "workflow_name": "new", "inputs": `{"build":"b","build_uid":"new","stage":"BUILD"}`}
 	return map[string]plan{
-		"LockBuildTurn":     {pages: one, arguments: turn},
-		"RaiseBuildTurn":    {pages: one, arguments: turn},
-		"InsertBuildTask":   {pages: one, arguments: insert},
-		"BuildTasks":        {pages: one * 10, arguments: arguments{"build_uids": array(old, as("built-%d"))}},
-		"OpenBuildTasks":    {pages: one * 5, arguments: arguments{"owner_uid": "ci-0", "ref": "main"}},
-		"MoveHeldBuilds":    {pages: one * 5, arguments: joined(of(10, "statuses=Pending", "reasons=", "messages="), h.tasksOfBuilds(held))},
-		"StopBuildTasks":    {pages: one * 5, arguments: h.tasksOfBuilds(held)},
+		"LockBuildTurn":       {pages: one, arguments: turn},
+		"RaiseBuildTurn":      {pages: one, arguments: turn},
+		"InsertBuildTask":     {pages: one, arguments: insert},
+		"BuildTasks":          {pages: one * 10, arguments: arguments{"build_uids": array(old, as("built-%d"))}},
+		"OpenBuildTasks":      {pages: one * 5, arguments: arguments{"owner_uid": "ci-0", "ref": "main"}},
+		"MoveHeldBuilds":      {pages: one * 5, arguments: joined(of(10, "statuses=Pending", "reasons=", "messages="), h.tasksOfBuilds(held))},
+		"StopBuildTasks":      {pages: one * 5, arguments: h.tasksOfBuilds(held)},
 		"AbandonedBuildTasks": {pages: one * 10},
-		"EndedBuildTasks":   {pages: one * 10},
-		"SettleBuildTasks":  {pages: one * 10, arguments: h.tasksOfBuilds(old)},
+		"EndedBuildTasks":     {pages: one * 10},
+		"SettleBuildTasks":    {pages: one * 10, arguments: h.tasksOfBuilds(old)},
 	}
 }
 

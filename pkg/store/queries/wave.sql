@@ -82,7 +82,7 @@ UPDATE wave_item i SET state = n.state, message = n.message, ended_at = CASE WHE
 FROM (SELECT unnest(@pipeline_uids::text[]) AS pipeline_uid, unnest(@states::text[]) AS state, unnest(@messages::text[]) AS message) n, alive
 WHERE i.image_uid = alive.image_uid AND i.number = alive.number AND i.pipeline_uid = n.pipeline_uid
   AND ((i.state = 'Deferred' AND n.state IN ('Pending', 'Skipped')) OR (i.state = 'Pending' AND n.state = 'Building')
-       OR (i.state = 'Building' AND i.build_uid = '' AND n.state IN ('Failed', 'Skipped')))
+       OR (i.state = 'Building' AND i.build_uid = '' AND (n.state IN ('Failed', 'Skipped') OR (n.state = 'Building' AND n.message <> i.message))))
 RETURNING i.pipeline_uid;
 
 -- name: MoveWave :execrows
