@@ -34,17 +34,9 @@ func init() { metrics.Registry.MustRegister(orphans) }
 // process that was paused. They would run what somebody cancelled. One whose task has ended
 // with it was retried in Argo: the tracker looks into that. One without a task is adopted.
 func (s *Sweeper) stopOrphans(ctx context.Context) error {
-	list := argo.Workflows()
-	if err := s.Cache.List(ctx, list, client.UnsafeDisableDeepCopy); err != nil {
-		return fmt.Errorf("list Workflows: %w", err)
-	}
-	var names []types.NamespacedName
-	unended := map[types.NamespacedName]*metav1.PartialObjectMetadata{}
-	for i := range list.Items {
-		if workflow := &list.Items[i]; mayBeOrphan(workflow, time.Now()) {
-			name := client.ObjectKeyFromObject(workflow)
-			names, unended[name] = append(names, name), workflow
-		}
+	names, unended, err := s.unended(ctx)
+	if err != nil {
+		return err
 	}
 	var errs []error
 	for first := 0; first < len(names); first += pageSize {
@@ -63,6 +55,24 @@ func (s *Sweeper) stopOrphans(ctx context.Context) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// unended returns our Workflows that have not ended. The list of all is as large as a part of the
+// cache, and is not kept while the database is asked.
+func (s *Sweeper) unended(ctx context.Context) ([]types.NamespacedName, map[types.NamespacedName]*metav1.PartialObjectMetadata, error) {
+	list := argo.Workflows()
+	if err := s.Cache.List(ctx, list, client.UnsafeDisableDeepCopy); err != nil {
+		return nil, nil, fmt.Errorf("list Workflows: %w", err)
+	}
+	var names []types.NamespacedName
+	unended := map[types.NamespacedName]*metav1.PartialObjectMetadata{}
+	for i := range list.Items {
+		if workflow := &list.Items[i]; mayBeOrphan(workflow, time.Now()) {
+			name := client.ObjectKeyFromObject(workflow)
+			names, unended[name] = append(names, name), workflow.DeepCopy()
+		}
+	}
+	return names, unended, nil
 }
 
 func mayBeOrphan(workflow *metav1.PartialObjectMetadata, now time.Time) bool {
