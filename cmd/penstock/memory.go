@@ -14,7 +14,7 @@ const (
 	// garbage is how many bytes the heap may gather beyond what lives. Most of what
 	// lives in a large cluster is the cache, which stays: Go's own rule would keep as
 	// much again for garbage.
-	garbage = 12 << 20
+	garbage = 10 << 20
 	// leastPercent and mostPercent bound GOGC: a large heap is not collected all the
 	// time, and a small one as Go would.
 	leastPercent, mostPercent = 20, 100

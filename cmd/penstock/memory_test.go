@@ -14,8 +14,8 @@ const mebibyte = 1 << 20
 func TestGarbageIsBoundedWhateverLives(t *testing.T) {
 	t.Parallel()
 	for live, want := range map[uint64]int{
-		0: 100, mebibyte: 100, 12 * mebibyte: 100, 13 * mebibyte: 92, 24 * mebibyte: 50, 48 * mebibyte: 25,
-		60 * mebibyte: 20, 61 * mebibyte: 20, 1024 * mebibyte: 20,
+		0: 100, mebibyte: 100, 10 * mebibyte: 100, 11 * mebibyte: 90, 20 * mebibyte: 50, 40 * mebibyte: 25,
+		50 * mebibyte: 20, 51 * mebibyte: 20, 1024 * mebibyte: 20,
 	} {
 		require.Equal(t, want, percentOf(live), "%d MiB", live/mebibyte)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
@@ -11,8 +12,9 @@ import (
 	"github.com/penstock-cd/penstock/pkg/trigger"
 )
 
-// runsAtOnce bounds the runs of one statement, and so the memory that it takes.
-const runsAtOnce = 2000
+// rowsAtOnce bounds the runs, or decisions, of one statement, and so the memory that it takes: each
+// row is in it, in its encoded form and in a buffer of the connection.
+const rowsAtOnce = 500
 
 // start is what a transaction adds for one build: decisions, and the runs that start.
 type start struct {
@@ -137,10 +139,12 @@ func (s *start) insert(ctx context.Context, queries *dbsqlc.Queries) error {
 	if err := s.insertRuns(ctx, queries); err != nil {
 		return err
 	}
-	if len(s.decisions) == 0 {
-		return nil
+	for some := range slices.Chunk(s.decisions, rowsAtOnce) {
+		if err := queries.InsertDecisions(ctx, insertDecisions(s.build, some, s.actor, s.actorReason)); err != nil {
+			return fmt.Errorf("insert decisions: %w", err)
+		}
 	}
-	return queries.InsertDecisions(ctx, insertDecisions(s.build, s.decisions, s.actor, s.actorReason))
+	return nil
 }
 
 func (s *start) insertTurns(ctx context.Context, queries *dbsqlc.Queries) error {
@@ -185,8 +189,8 @@ func (s *start) insertRuns(ctx context.Context, queries *dbsqlc.Queries) error {
 	if err != nil {
 		return err
 	}
-	for first := 0; first < len(runs); first += runsAtOnce {
-		if err := s.insertSome(ctx, queries, artifacts, runs[first:min(first+runsAtOnce, len(runs))], s.ordinal+first); err != nil {
+	for first := 0; first < len(runs); first += rowsAtOnce {
+		if err := s.insertSome(ctx, queries, artifacts, runs[first:min(first+rowsAtOnce, len(runs))], s.ordinal+first); err != nil {
 			return err
 		}
 	}
