@@ -80,6 +80,9 @@ func TestWhatHangsBelowPipelinesIsReadAndLittleElse(t *testing.T) {
 			for i, parent := range parents {
 				require.NoError(t, children[parent].Err)
 				require.Equal(t, []string{fmt.Sprintf("down-%03d", i)}, names(children[parent].Value))
+				if tc.limit == 0 {
+					require.Empty(t, children[parent].Value[0].ManagedFields, "they are trimmed")
+				}
 			}
 			require.Equal(t, tc.requests, server.requests)
 			require.Equal(t, tc.objects, server.objects)
