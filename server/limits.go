@@ -78,6 +78,10 @@ const (
 	// installed, or can't be read.
 	clustersRetry = 10 * time.Second
 
+	// connectionsOfPage is how many connections to Postgres one page of the dashboard uses at once:
+	// the halves of an application are read at the same time.
+	connectionsOfPage = 2
+
 	// databaseInterval is how often the schema and the names of the namespaces are read: a
 	// namespace that has its first pipeline is shown after that to those who may not see all.
 	databaseInterval = 2 * time.Second

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"golang.org/x/sync/semaphore"
 	"k8s.io/utils/clock"
 
 	"github.com/penstock-cd/penstock/server/dashboard/session"
@@ -42,6 +43,9 @@ type Config struct {
 	Refused func(*http.Request, identity.User, error)
 	// Admit refuses a user who sends too much, and everybody until the server is ready.
 	Admit func(identity.User) error
+	// PagesAtOnce is how many pages are made of what Postgres holds at the same time. Each uses two
+	// connections at most.
+	PagesAtOnce int
 	// RetryAfter is what people are told while the API server is away.
 	RetryAfter time.Duration
 	Version    string
@@ -56,6 +60,7 @@ type Dashboard struct {
 	static   *static
 	origins  *http.CrossOriginProtection
 	mux      *http.ServeMux
+	turns    *semaphore.Weighted
 }
 
 // New returns a dashboard with all its pages.
@@ -66,7 +71,10 @@ func New(config Config) (*Dashboard, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read static files: %w", err)
 	}
-	d := &Dashboard{config: config, sessions: sessions, static: files, origins: http.NewCrossOriginProtection(), mux: http.NewServeMux()}
+	d := &Dashboard{
+		config: config, sessions: sessions, static: files, origins: http.NewCrossOriginProtection(), mux: http.NewServeMux(),
+		turns: semaphore.NewWeighted(int64(config.PagesAtOnce)),
+	}
 	d.routes()
 	return d, nil
 }
@@ -74,19 +82,19 @@ func New(config Config) (*Dashboard, error) {
 // routes are all that is served, in the order of the navigation.
 func (d *Dashboard) routes() {
 	d.mux.Handle("GET /static/{file}", d.static)
-	d.page("GET /{$}", applications)
-	d.page("GET /apps/{namespace}/{application}", application)
-	d.page("GET /builds/{namespace}", builds)
-	d.page("GET /builds/{namespace}/{name}", build)
-	d.page("GET /pipelines/{namespace}/{name}", runs)
-	d.page("GET /queue", queue)
+	d.page("GET /{$}", d.inTurn(applications))
+	d.page("GET /apps/{namespace}/{application}", d.inTurn(application))
+	d.page("GET /builds/{namespace}", d.inTurn(builds))
+	d.page("GET /builds/{namespace}/{name}", d.inTurn(build))
+	d.page("GET /pipelines/{namespace}/{name}", d.inTurn(runs))
+	d.page("GET /queue", d.inTurn(queue))
 	d.page("GET /clusters", clusters)
 	d.page("GET /resources", resources)
-	d.page("GET /images", images)
-	d.page("GET /images/{namespace}/{name}/{number}", wave)
-	d.page("GET /deliveries", deliveries)
-	d.page("GET /deliveries/{namespace}/{id}", delivery)
-	d.page("GET /notifications", notifications)
+	d.page("GET /images", d.inTurn(images))
+	d.page("GET /images/{namespace}/{name}/{number}", d.inTurn(wave))
+	d.page("GET /deliveries", d.inTurn(deliveries))
+	d.page("GET /deliveries/{namespace}/{id}", d.inTurn(delivery))
+	d.page("GET /notifications", d.inTurn(notifications))
 	d.page("GET /settings", settings)
 	d.page("GET /requests/{namespace}/{name}", request)
 	d.page("GET /actions/{action}", confirm)

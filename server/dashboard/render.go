@@ -42,9 +42,16 @@ func (d *Dashboard) render(w http.ResponseWriter, r *http.Request, status int, p
 	}
 	header.Set("Content-Encoding", "gzip")
 	w.WriteHeader(status)
+	_, _ = w.Write(zipped(text.Bytes()))
+}
+
+// zipped compresses a page before anything is written, so that a slow browser holds no zipper.
+func zipped(text []byte) []byte {
+	var compressed bytes.Buffer
 	zipper, _ := zippers.Get().(*gzip.Writer)
 	defer zippers.Put(zipper)
-	zipper.Reset(w)
-	_, _ = zipper.Write(text.Bytes())
+	zipper.Reset(&compressed)
+	_, _ = zipper.Write(text) // a buffer takes everything
 	_ = zipper.Close()
+	return compressed.Bytes()
 }
