@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/penstock-cd/penstock/test/bench/dashboard"
 	"github.com/penstock-cd/penstock/test/bench/evolution"
 	"github.com/penstock-cd/penstock/test/bench/figures"
 	"github.com/penstock-cd/penstock/test/bench/fleet"
@@ -104,6 +105,17 @@ func fleetCommand() *cobra.Command {
 		Use: fleet.Subcommand, Hidden: true, Args: cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
 			return fleet.Child(command.Context(), os.Stdin, os.Stdout)
+		},
+	}
+}
+
+// dashboardCommand is what the scenario dashboard starts, so that the clients give way to what is
+// measured.
+func dashboardCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: dashboard.Subcommand, Hidden: true, Args: cobra.NoArgs,
+		RunE: func(command *cobra.Command, _ []string) error {
+			return dashboard.Child(command.Context(), os.Stdin, os.Stdout)
 		},
 	}
 }

@@ -23,7 +23,7 @@ func run() int {
 	defer stop()
 	ctrl.SetLogger(logr.Discard()) // the parts log into files; what matters is returned
 	root := &cobra.Command{Use: "bench", Short: "Measure Penstock on real parts", SilenceUsage: true, SilenceErrors: true}
-	root.AddCommand(listCommand(), runCommand(), gateCommand(), figuresCommand(), approachCommand(), fleetCommand())
+	root.AddCommand(listCommand(), runCommand(), gateCommand(), figuresCommand(), approachCommand(), fleetCommand(), dashboardCommand())
 	if err := root.ExecuteContext(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		return 1

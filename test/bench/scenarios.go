@@ -3,6 +3,7 @@ package main
 import (
 	"github.com/penstock-cd/penstock/test/bench/atlimit"
 	"github.com/penstock-cd/penstock/test/bench/clusters"
+	"github.com/penstock-cd/penstock/test/bench/dashboard"
 	"github.com/penstock-cd/penstock/test/bench/evolution"
 	"github.com/penstock-cd/penstock/test/bench/fairness"
 	"github.com/penstock-cd/penstock/test/bench/fleet"
@@ -38,4 +39,5 @@ var scenarios = []stage.Scenario{
 	notify.Scenario,
 	wave.Scenario,
 	webhooks.Scenario,
+	dashboard.Scenario,
 }

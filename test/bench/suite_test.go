@@ -10,6 +10,7 @@ import (
 
 	"github.com/penstock-cd/penstock/test/bench/atlimit"
 	"github.com/penstock-cd/penstock/test/bench/clusters"
+	"github.com/penstock-cd/penstock/test/bench/dashboard"
 	"github.com/penstock-cd/penstock/test/bench/evolution"
 	"github.com/penstock-cd/penstock/test/bench/fairness"
 	"github.com/penstock-cd/penstock/test/bench/fleet"
@@ -58,6 +59,7 @@ func shapes() map[string]stage.Result {
 		"notify":    &notify.Result{},
 		"wave":      &wave.Result{Limits: []wave.Limit{{N: 5}, {N: 20}}},
 		"webhooks":  &webhooks.Result{},
+		"dashboard": &dashboard.Result{},
 	}
 }
 
@@ -103,6 +105,9 @@ func TestEveryScenarioHasItsFields(t *testing.T) {
 			"limits", "n", "dependents", "seconds", "barrier_seconds", "speedup", "person_build_seconds", "deployment_seconds", "probes", "doubled",
 		},
 		"webhooks": {"accepted_per_second", "p50_ms", "p99_ms", "lost", "doubled", "rss_bytes_peak"},
+		"dashboard": {
+			"pages", "with_efficiency", "without_efficiency", "ratio", "updates", "update_p99_ms", "lost_streams", "rss_bytes_peak", "cpu_share",
+		},
 	}
 	results := shapes()
 	require.Len(t, scenarios, len(fields))

@@ -67,6 +67,9 @@ func caller(ctx context.Context, kube kubernetes.Interface, name string) (string
 	return got.Status.Token, nil
 }
 
+// Tokens are those of the users, for clients that ask in another way.
+func (c *Callers) Tokens() []string { return c.tokens }
+
 // Close closes the idle connections.
 func (c *Callers) Close() { c.client.CloseIdleConnections() }
 
