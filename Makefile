@@ -91,6 +91,10 @@ fuzz: ## Fuzz every Fuzz function for FUZZTIME (5m) each; FUZZ=Pool narrows it d
 verify: verify-generated verify-modules vet lint vulncheck ## Fail unless generated files, formatting, modules, vet, lint and vulncheck are clean.
 	@echo "verify: done"
 
+.PHONY: screenshot
+screenshot: parts build ## Take the screenshot of README.md anew: docs/images/dashboard.png.
+	go -C test/browser test -p $(PARALLEL) -count=1 -run TestTheScreenshotOfTheReadme . -args -update
+
 ##@ Measure
 
 .PHONY: bench

@@ -202,6 +202,16 @@ func (b *tab) screenshot(name string) {
 	require.NoError(b.t, os.WriteFile(filepath.Join(folder, name+".png"), picture, 0o644))
 }
 
+// window returns what the reader sees without scrolling, as a PNG.
+func (b *tab) window() []byte {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	taken, err := chromedp.Run(ctx, chromedp.CaptureScreenshot())
+	require.NoError(b.t, err)
+	return taken
+}
+
 // quiet fails where the browser has complained, such as of a script that the Content-Security-
 // Policy stopped.
 func (b *tab) quiet() *tab {

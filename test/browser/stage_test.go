@@ -176,7 +176,7 @@ func shop() []client.Object {
 		given.CdPipeline("shop-load-test", given.BelowCi("shop-ci"), given.Runs("slow"), in("perf")),
 		given.CdPipeline("shop-docs", given.BelowCi("shop-ci"), given.Runs("quick"), given.Filter(`build.ref == "refs/heads/docs"`), in("docs")),
 		given.CdPipeline("shop-legacy", given.BelowCi("shop-ci"), given.Runs("quick"), given.Suspended, in("legacy")),
-		given.CdPipeline("shop-audit", given.BelowCi("shop-ci"), given.Runs("missing"), in("audit")),
+		given.CdPipeline("shop-audit", given.BelowCi("shop-ci"), given.Runs("audit-export"), in("audit")),
 	}
 	for _, template := range []client.Object{given.WorkflowTemplate("quick", time.Second), given.WorkflowTemplate("slow", time.Hour), given.PodTemplate("failing-pod", "1")} {
 		template.SetNamespace(shopNamespace)
@@ -227,6 +227,7 @@ func (s *stage) succeed(ctx context.Context, namespace, name string) error {
 		return err
 	}
 	build.Status.Phase, build.Status.Artifacts = v1alpha1.BuildSucceeded, given.Artifacts(1)
+	build.Status.Artifacts[0].Image = "registry.example.com/" + namespace + ":1.4.0"
 	return s.cluster.Status().Update(ctx, build)
 }
 

@@ -94,7 +94,7 @@ func (s *subject) close(ctx context.Context) (err error) {
 	if s.pages != nil {
 		err = s.pages.stop()
 	}
-	s.Limited.Close(ctx)
+	s.Close(ctx)
 	return err
 }
 
