@@ -135,6 +135,7 @@ func (s *theatre) script() map[string]scripted {
 	build := "/builds/" + s.namespace + "/b1"
 	return map[string]scripted{
 		"approve a stage":                  {web, "Approve DEPLOY", []string{"reason", "QA has signed off"}, "Resume web  DEPLOY  by USER: QA has signed off", "penstock-approver"},
+		"approve on the queue":             {"/queue?state=Held&namespace=" + s.namespace, "Approve DEPLOY web", []string{"reason", "QA has signed off"}, "Resume web  DEPLOY  by USER: QA has signed off", "penstock-approver"},
 		"cancel what begins":               {db, "Cancel", []string{"reason", "wrong branch"}, "Cancel db    by USER: wrong branch", "penstock-triggerer"},
 		"retry what has failed":            {api, "Retry", []string{"reason", "the registry is back"}, "Retry api    by USER: the registry is back", "penstock-triggerer"},
 		"retry an older build":             {api, "Retry", []string{"allowOlder", "true"}, "Retry api   true by USER:", "penstock-triggerer"},

@@ -19,6 +19,10 @@ type Rights interface {
 	Require(ctx context.Context, user identity.User, needs ...rights.Need) error
 }
 
+// maxWide is how many rights on all objects of a namespace are reviewed for one page. Only the queue
+// has more than one namespace. Actions beyond that are not offered on the page.
+const maxWide = 40
+
 // maxNamed is how many rights on single objects are reviewed for one page, for users who do not
 // have them on all objects of the namespace. Actions beyond that are not offered on the page.
 const maxNamed = 40
@@ -42,7 +46,8 @@ func (v *visit) offered(all offer.Offers) offer.Offers {
 		return nil
 	}
 	has := map[rights.Need]bool{}
-	if err := v.review(has, inNamespace(all.Needs())); err != nil {
+	everywhere := inNamespace(all.Needs())
+	if err := v.review(has, everywhere[:min(len(everywhere), maxWide)]); err != nil {
 		return nil
 	}
 	possible := all.Allowed(func(need rights.Need) bool { return need.Name != "" || has[need] })

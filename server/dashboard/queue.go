@@ -6,6 +6,7 @@ import (
 	"github.com/a-h/templ"
 
 	"github.com/penstock-cd/penstock/api/rest"
+	"github.com/penstock-cd/penstock/server/dashboard/offer"
 	"github.com/penstock-cd/penstock/server/dashboard/ui"
 )
 
@@ -17,8 +18,9 @@ func queue(v *visit) (ui.Page, error) {
 		return ui.Page{}, err
 	}
 	filter := ui.QueueFilter{State: cmp.Or(query.Get("state"), "Pending"), Namespace: query.Get("namespace"), Cursor: query.Get("cursor")}
+	offers := v.offered(offer.Queue(list.Items))
 	return ui.Page{
 		Title: "Queue", Section: "Queue", Live: v.live("queue"),
-		Body: func(f ui.Frame) templ.Component { return ui.Queue(f, filter, list) },
+		Body: func(f ui.Frame) templ.Component { return ui.Queue(f, filter, list, offers) },
 	}, nil
 }

@@ -68,6 +68,22 @@ func TestAHeldStageIsApprovedByTheMouseAlone(t *testing.T) {
 	require.NotContains(t, b.visit("/pipelines/shop/approved-prod").text(), "Approve DEPLOY")
 }
 
+func TestAHeldStageIsApprovedOnTheQueue(t *testing.T) {
+	s := theStage(t)
+	s.steered(t, "queued", given.CdPipeline("queued-prod", given.BelowCi("queued"), given.Runs("quick"), given.ManualStage("DEPLOY")))
+	s.reaches(t, "queued-prod", "Held")
+	b := s.open(t).signIn(s.operator(t, "queue-approver")).visit("/queue?state=Held").sees("queued-prod").accessible().fits()
+	for _, theme := range []string{"light", "dark"} {
+		b.theme(theme).screenshot("queue-approve-" + theme)
+	}
+	row := `[...document.querySelectorAll("main tr")].find((one) => one.innerText.includes("queued-prod"))`
+	require.Equal(t, []string{"Approve DEPLOY"}, eval[[]string](b, `[...`+row+`.querySelectorAll(".acts a")].map((one) => one.textContent)`))
+	eval[bool](b, `(() => { `+row+`.querySelector(".acts a").click(); return true; })()`)
+	b.sees("Approve stage DEPLOY of run").fill("#reason", "QA has signed off").sees("was resumed").accessible().quiet()
+	s.reaches(t, "queued-prod", "Succeeded")
+	require.NotContains(t, b.visit("/queue?state=Held").text(), "queued-prod")
+}
+
 func TestAFailedRunIsRetriedWithoutScripts(t *testing.T) {
 	s := theStage(t)
 	s.steered(t, "retried", given.CdPipeline("retried-dev", given.BelowCi("retried"), given.Runs("failing-pod")))
@@ -110,7 +126,7 @@ func TestARunIsCancelledOnceByADoubleClick(t *testing.T) {
 func TestWhoMayOnlyReadIsOfferedNoAction(t *testing.T) {
 	s := theStage(t)
 	b := s.open(t).signIn(s.reader)
-	for _, path := range []string{"/apps/shop/shop", "/pipelines/shop/shop-prod", "/builds/shop/shop-1", "/images", "/deliveries?namespace=shop", "/notifications?namespace=shop"} {
+	for _, path := range []string{"/apps/shop/shop", "/pipelines/shop/shop-prod", "/builds/shop/shop-1", "/queue?state=Held", "/images", "/deliveries?namespace=shop", "/notifications?namespace=shop"} {
 		require.Zero(t, eval[int](b.visit(path), `document.querySelectorAll("main a[href*='/actions/']").length`), path)
 	}
 	for _, theme := range []string{"light", "dark"} {

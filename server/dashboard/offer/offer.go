@@ -100,6 +100,11 @@ func (o Offers) OfRun(run int64) Offers {
 	return o.where(func(one Offer) bool { return one.Run == run })
 }
 
+// OfStage are the offers about one stage of a run.
+func (o Offers) OfStage(run int64, stage string) Offers {
+	return o.where(func(one Offer) bool { return one.Run == run && one.Stage == stage })
+}
+
 // OfPipeline are the offers about a CdPipeline, and none of its runs.
 func (o Offers) OfPipeline(pipeline string) Offers {
 	return o.where(func(one Offer) bool { return one.Run == 0 && one.Pipeline == pipeline })

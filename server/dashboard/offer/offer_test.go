@@ -111,6 +111,20 @@ func TestPipelinesOfAnApplicationThatWaitAreApproved(t *testing.T) {
 	require.Equal(t, []string{"Approve DEPLOY"}, labels(offers.OfRun(7)))
 }
 
+func TestTasksOfTheQueueThatWaitForPeopleOrTheTimeAreStarted(t *testing.T) {
+	t.Parallel()
+	task := func(run int64, stage, state, reason string) rest.Task {
+		return rest.Task{Kind: "cd", Namespace: "shop", Pipeline: "web", Run: run, Stage: stage, State: state, Reason: reason}
+	}
+	offers := Queue([]rest.Task{
+		task(7, "DEPLOY", "Held", "Person"), task(7, "POST", "Held", "StageBefore"), task(8, "PRE", "Held", "Window"), task(9, "PRE", "Held", "Freeze"),
+		task(10, "PRE", "Held", "Turn"), task(11, "PRE", "Pending", ""), {Kind: "ci", Namespace: "shop", Pipeline: "ci", Build: "b1", State: "Held", Reason: "Person"},
+	})
+	require.Equal(t, []string{"Approve DEPLOY", "Start PRE now", "Start PRE now"}, labels(offers))
+	require.Equal(t, []string{"Approve DEPLOY"}, labels(offers.OfStage(7, "DEPLOY")))
+	require.Empty(t, offers.OfStage(7, "POST"), "a button stands beside its own stage alone")
+}
+
 func TestAPipelineIsHeldOrReleased(t *testing.T) {
 	t.Parallel()
 	require.Equal(t, []string{"Hold"}, labels(Holding("shop", "web", false)))

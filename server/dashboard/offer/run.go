@@ -48,6 +48,18 @@ func resumable(about Subject, stages []rest.Stage) (offers Offers) {
 	return offers
 }
 
+// Queue offers to let tasks of the queue start that wait for a person, or for the time.
+func Queue(tasks []rest.Task) (offers Offers) {
+	for _, task := range tasks {
+		if task.Run == 0 {
+			continue // a build
+		}
+		about := Subject{Namespace: task.Namespace, Pipeline: task.Pipeline, Run: task.Run}
+		offers = append(offers, resumable(about, []rest.Stage{{Stage: task.Stage, State: task.State, Reason: task.Reason}})...)
+	}
+	return offers
+}
+
 // WaitsForTime tells whether a stage waits for a window, or for the end of a freeze: it starts
 // in spite of that only where somebody says why.
 func WaitsForTime(stage rest.Stage) bool { return trigger.WaitsForTime(v1alpha1.Reason(stage.Reason)) }
