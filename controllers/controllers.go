@@ -113,6 +113,7 @@ type loops struct {
 	clusters   *cluster.Prober // nil where TargetClusters are not read
 	sites      *remote.Sites
 	worker     *dispatch.Worker
+	inForce    func() []config.InForce
 }
 
 // Add adds every loop to the manager.
@@ -140,7 +141,7 @@ func Add(ctx context.Context, mgr manager.Manager, deps Dependencies) error {
 	}
 	limits := limits{bucket: deps.Bucket, dispatcher: l.dispatcher, builds: l.builds, adapter: l.adapter, history: l.history, freeze: &l.freeze, holder: l.holder, sites: l.sites}
 	limits.apply(deps.Config)
-	load, err := watchSettings(mgr, deps, limits.apply)
+	load, err := l.watchSettings(mgr, deps, limits.apply)
 	if err != nil {
 		return err
 	}

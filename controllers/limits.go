@@ -95,15 +95,18 @@ func acquireWait(database *store.Store) func() (time.Duration, int64) {
 
 // watchSettings has the ConfigMap change the limits, where there can be one. It
 // returns what loads it at once.
-func watchSettings(mgr manager.Manager, deps Dependencies, apply func(config.Config)) (load func(context.Context) error, err error) {
+func (l *loops) watchSettings(mgr manager.Manager, deps Dependencies, apply func(config.Config)) (load func(context.Context) error, err error) {
 	if deps.Namespace == "" {
 		deps.Log.Info("POD_NAMESPACE is not known, so that limits can't be changed while the controller runs")
+		environment := deps.Config.InForce(deps.Config, nil)
+		l.inForce = func() []config.InForce { return environment }
 		return func(context.Context) error { return nil }, nil
 	}
 	watched := settings.New(settings.Config{
 		Namespace: deps.Namespace, Cache: mgr.GetCache(), Environment: deps.Config, Apply: apply,
 		Events: mgr.GetEventRecorder("penstock"), Log: deps.Log.WithName("settings"),
 	})
+	l.inForce = watched.InForce
 	return watched.Load, watched.Register(mgr)
 }
 

@@ -9,6 +9,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
@@ -53,11 +54,23 @@ type Settings struct {
 	inForce config.Config
 	// refused are the refusals that were told, so that each is told once.
 	refused map[string]bool
+	// told is what InForce returns, which does not wait for a Load.
+	told atomic.Pointer[[]config.InForce]
 }
 
 // New returns settings under which the environment is in force.
 func New(config Config) *Settings {
-	return &Settings{Config: config, inForce: config.Environment, refused: map[string]bool{}}
+	s := &Settings{Config: config, inForce: config.Environment, refused: map[string]bool{}}
+	s.keep(nil)
+	return s
+}
+
+// InForce returns the limits as they hold, and where each comes from.
+func (s *Settings) InForce() []config.InForce { return *s.told.Load() }
+
+func (s *Settings) keep(data map[string]string) {
+	told := s.Environment.InForce(s.inForce, data)
+	s.told.Store(&told)
 }
 
 func (s *Settings) name() types.NamespacedName {
@@ -103,6 +116,7 @@ func (s *Settings) Load(ctx context.Context) error {
 		s.Apply(next)
 		s.inForce = next
 	}
+	s.keep(configMap.Data)
 	s.tellChanges(configMap, changes)
 	s.tellRefusals(configMap, refusals)
 	return nil

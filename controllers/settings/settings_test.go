@@ -92,3 +92,26 @@ func TestABadValueIsToldOnceAndTheOldOneStays(t *testing.T) {
 	require.Contains(t, told[0], "TYPO")
 	require.NotContains(t, told[0], "fast", "it is told already")
 }
+
+func TestLimitsInForceTellWhereEachComesFrom(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	s.Environment.CiBatchSize = 7
+	s.inForce = s.Environment
+	of := func(name string) config.InForce {
+		for _, one := range s.InForce() {
+			if one.Name == name {
+				return one
+			}
+		}
+		return config.InForce{}
+	}
+	require.Equal(t, config.InForce{Name: "KUBE_API_QPS", Value: "50", From: config.FromDefault}, of("KUBE_API_QPS"), "before the ConfigMap was read")
+	s.sees(map[string]string{"KUBE_API_QPS": "70", "FREEZE": "a release"})
+	s.sees(map[string]string{"KUBE_API_QPS": "fast", "KUBE_API_BURST": " 20 "})
+	require.Equal(t, config.InForce{Name: "KUBE_API_QPS", Value: "70", From: config.FromBefore, Refused: `KUBE_API_QPS="fast": must be a whole number from 1 to 10000`}, of("KUBE_API_QPS"))
+	require.Equal(t, config.InForce{Name: "KUBE_API_BURST", Value: "20", From: config.FromConfigMap}, of("KUBE_API_BURST"))
+	require.Equal(t, config.InForce{Name: "CI_BATCH_SIZE", Value: "7", From: config.FromEnvironment}, of("CI_BATCH_SIZE"))
+	require.Equal(t, config.InForce{Name: "FREEZE", From: config.FromDefault}, of("FREEZE"))
+	require.Empty(t, of("LOG_LEVEL"), "only what can be changed live is a limit")
+}

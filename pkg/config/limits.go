@@ -1,5 +1,10 @@
 package config
 
+import (
+	"fmt"
+	"reflect"
+)
+
 // SettingsMap is the name of the ConfigMap, in Penstock's own namespace, whose keys go
 // before the environment while the controller runs.
 const SettingsMap = "penstock-settings"
@@ -35,4 +40,49 @@ func Variables() []Variable {
 func Refusals(data map[string]string) []error {
 	_, refusals := Config{}.Override(Config{}, data)
 	return refusals
+}
+
+// Where a value in force may come from.
+const (
+	FromConfigMap   = "ConfigMap " + SettingsMap
+	FromEnvironment = "environment"
+	FromDefault     = "default"
+	// FromBefore is what held before the ConfigMap had a value that is refused.
+	FromBefore = "before"
+)
+
+// InForce is a live variable as it holds in a process.
+type InForce struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+	From  string `json:"from"`
+	// Refused is why the ConfigMap's value does not hold; empty where it does, or has none.
+	Refused string `json:"refused,omitempty"`
+}
+
+// InForce returns the live variables as they hold, in the order of Variables. The Config is the
+// environment's, now is what is in force, and data is what the ConfigMap says. A variable that the
+// environment sets to its default comes from the default.
+func (c Config) InForce(now Config, data map[string]string) []InForce {
+	var defaults Config
+	_, _ = parse(&defaults, map[string]string{}) // tests find a default that is none
+	data = trimmed(data)
+	var all []InForce
+	for index, v := range variables() {
+		if !v.live {
+			continue
+		}
+		one := InForce{Name: v.name, Value: fmt.Sprint(field(&now, index)), From: FromEnvironment}
+		refusals := Refusals(map[string]string{v.name: data[v.name]})
+		switch {
+		case len(refusals) > 0:
+			one.From, one.Refused = FromBefore, refusals[0].Error()
+		case data[v.name] != "":
+			one.From = FromConfigMap
+		case reflect.DeepEqual(field(&c, index).Interface(), field(&defaults, index).Interface()):
+			one.From = FromDefault
+		}
+		all = append(all, one)
+	}
+	return all
 }

@@ -3,6 +3,7 @@ package store
 import (
 	"time"
 
+	"github.com/penstock-cd/penstock/pkg/config"
 	"github.com/penstock-cd/penstock/pkg/limit"
 	"github.com/penstock-cd/penstock/pkg/trigger"
 )
@@ -27,6 +28,8 @@ type WorkerState struct {
 	Freeze trigger.Freeze `json:"freeze"`
 	// TemplateWait is how long a stage waits for its template.
 	TemplateWait time.Duration `json:"templateWait,omitempty"`
+	// Limits are those in force, and where each comes from.
+	Limits []config.InForce `json:"limits,omitempty"`
 }
 
 // LaneState is what a worker does in one lane.

@@ -100,6 +100,7 @@ var endpoints = []func(huma.API, *Backend){
 	getRun,
 	listQueue,
 	getQueueSummary,
+	listSettings,
 	listEvents,
 	listClusters,
 	listResources,

@@ -1,0 +1,29 @@
+package ui
+
+import (
+	"github.com/penstock-cd/penstock/api/rest"
+	"github.com/penstock-cd/penstock/pkg/config"
+)
+
+// SettingsView is what the page of the settings shows.
+type SettingsView struct {
+	Limits rest.Settings
+	// LimitsError is why there are no limits; empty where they are there.
+	LimitsError string
+	// Groups are the user's, and Impersonator is who acts for them; empty where nobody does.
+	Groups       []string
+	Impersonator string
+}
+
+// limitFrom is where a limit comes from, in words.
+func limitFrom(one rest.Setting) string {
+	switch one.From {
+	case config.FromEnvironment:
+		return "environment of the controller"
+	case config.FromBefore:
+		return "what held before"
+	case "hidden":
+		return "not shown: it may name namespaces that you may not see"
+	}
+	return one.From
+}
