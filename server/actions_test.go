@@ -95,7 +95,7 @@ func (p page) offers() map[string]string {
 
 var (
 	nonces = regexp.MustCompile(`name="nonce" value="([^"]+)"`)
-	hidden = regexp.MustCompile(`name="(generation|seen)" value="([^"]+)"`)
+	hidden = regexp.MustCompile(`name="(generation|seen|version)" value="([^"]+)"`)
 )
 
 // confirm sends the form of a confirmation. Pairs are what is filled in.

@@ -27,7 +27,7 @@ func (s *Server) addDashboard() (err error) {
 	}
 	s.dashboard, err = dashboard.New(dashboard.Config{
 		BasePath: settings.DashboardBasePath, SessionKey: s.sessionKey, SessionLifetime: settings.DashboardSessionLifetime,
-		Anonymous: settings.DashboardAnonymous, Provider: provider, BrowserURL: settings.BrowserURL(), API: known, Identify: s.identify, Refused: s.refused, Rights: s.rights,
+		Anonymous: settings.DashboardAnonymous, Provider: provider, BrowserURL: settings.BrowserURL(), API: known, Identify: s.identify, Refused: s.refused, Rights: s.rights, SettingsNamespace: s.config.Namespace,
 		Admit: s.admit, RetryAfter: retryAfter, PagesAtOnce: max(settings.DatabaseMaxConns/connectionsOfPage, 1),
 		Version: s.config.Version, Clock: clock.RealClock{}, Log: s.config.Log.WithName("dashboard"),
 	})

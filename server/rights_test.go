@@ -80,7 +80,7 @@ func (s *scene) endpoints(t *testing.T) (all []endpoint) {
 	t.Helper()
 	var document struct{ Paths map[string]map[string]any }
 	require.NoError(t, json.Unmarshal(s.get(t, "", "/openapi.json").body, &document))
-	names := strings.NewReplacer("{namespace}", "default", "{application}", "shop", "{name}", "web", "{id}", "1", "{number}", "0")
+	names := strings.NewReplacer("{namespace}", "default", "{application}", "shop", "{name}", "web", "{id}", "1", "{number}", "0", "{key}", "KUBE_API_QPS")
 	for path, methods := range document.Paths {
 		for method := range methods {
 			one := endpoint{method: strings.ToUpper(method), path: names.Replace(path)}
@@ -101,6 +101,10 @@ func (s *scene) endpoints(t *testing.T) (all []endpoint) {
 			case "/api/v1/namespaces/{namespace}/pipelines/{name}/hold":
 				if method == "post" {
 					one.body = `{"hold":true}`
+				}
+			case "/api/v1/settings/{key}":
+				if method == "post" {
+					one.body = `{"value":"100"}`
 				}
 			case "/api/v1/namespaces/{namespace}/notifications/preview":
 				one.body = `{"policy":{"on":["RunFailed"],"channels":["ops"]},"build":"web"}`

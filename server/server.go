@@ -1,7 +1,7 @@
 // Package server answers questions about what Penstock does, over HTTP and with the
 // caller's own rights. It reads Postgres and the target clusters, and writes nothing there but
 // that a notification is to be sent, and what webhooks bring; at the API server it creates RunRequests
-// in a caller's name, and holds CdPipelines with their token.
+// in a caller's name, and holds CdPipelines and changes live limits with their token.
 package server
 
 import (
@@ -111,7 +111,7 @@ func New(config Config) (*Server, error) {
 		return nil, err
 	}
 	s.backend = &api.Backend{
-		View: rows, Rights: s.rights, Namespaces: known, Streams: s.streams, Clusters: s.clusters, Outbox: config.Rows, Deliveries: config.Rows, Requests: writer, ForeignTokens: len(config.Settings.ServerTokenAudiences) > 0, Expressions: expressions, MaxPreviews: maxPreviews, Identify: s.identify, OnRefused: s.refused, RetryAfter: retryAfter, Log: config.Log,
+		View: rows, Rights: s.rights, Namespaces: known, Streams: s.streams, Clusters: s.clusters, Outbox: config.Rows, Deliveries: config.Rows, Requests: writer, SettingsNamespace: config.Namespace, ForeignTokens: len(config.Settings.ServerTokenAudiences) > 0, Expressions: expressions, MaxPreviews: maxPreviews, Identify: s.identify, OnRefused: s.refused, RetryAfter: retryAfter, Log: config.Log,
 	}
 	s.addLoop("database", databaseInterval, s.ready.look)
 	if err := s.addDashboard(); err != nil {

@@ -19,3 +19,20 @@ type Setting struct {
 	Meaning string `json:"meaning"`
 	Problem string `json:"problem,omitempty" doc:"Why the ConfigMap's value is refused."`
 }
+
+// PublishedSetting is what the ConfigMap penstock-settings says of one limit.
+type PublishedSetting struct {
+	Key             string `json:"key"`
+	Value           string `json:"value" doc:"Empty where the ConfigMap does not have the key."`
+	ResourceVersion string `json:"resourceVersion" doc:"Of the ConfigMap; 0 where there is none."`
+	LastChange      string `json:"lastChange,omitempty" doc:"What was changed last in the ConfigMap, by Penstock's own means."`
+	By              string `json:"by,omitempty" doc:"Who did that."`
+	Reason          string `json:"reason,omitempty"`
+}
+
+// SettingInput is what somebody wants of a limit.
+type SettingInput struct {
+	Value           string `json:"value" maxLength:"4096" doc:"What holds then. Empty takes the key out of the ConfigMap, so that the environment holds again."`
+	Reason          string `json:"reason,omitempty" maxLength:"1024" doc:"Why: kept with the name of who changes it."`
+	ResourceVersion string `json:"resourceVersion,omitempty" maxLength:"100" doc:"Only a ConfigMap of this version is changed, else the answer is 409."`
+}

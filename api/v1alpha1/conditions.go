@@ -280,6 +280,11 @@ const (
 	AnnotationHoldReason = "penstock.dev/hold-reason"
 	// AnnotationFreezeBy, on the ConfigMap penstock-settings, names who changed FREEZE last.
 	AnnotationFreezeBy = "penstock.dev/freeze-by"
+	// AnnotationSettingsChange, AnnotationSettingsBy and AnnotationSettingsReason, on the same
+	// ConfigMap, tell what Penstock's own means have changed last, by whom and why.
+	AnnotationSettingsChange = "penstock.dev/settings-change"
+	AnnotationSettingsBy     = "penstock.dev/settings-by"
+	AnnotationSettingsReason = "penstock.dev/settings-reason"
 	// AnnotationBy and AnnotationReason, on a Workflow, name who asked for it by a
 	// RunRequest, and why; on that of a build they are what its spec.cause says.
 	AnnotationBy     = "penstock.dev/by"

@@ -4,12 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/penstock-cd/penstock/pkg/config"
+	"github.com/penstock-cd/penstock/pkg/limiting"
 )
 
 func settingsCommand(o *options) *cobra.Command {
@@ -118,9 +118,9 @@ func (o *options) changeSettings(command *cobra.Command, edit func(map[string]st
 	if err != nil {
 		return err
 	}
-	changed := changedKeys(before, after)
-	for _, key := range changed {
-		fmt.Fprintf(command.OutOrStdout(), "%s %s -> %s\n", key, printable(shownValue(before, key)), printable(shownValue(after, key)))
+	changed := limiting.Changes(before, after)
+	for _, one := range changed {
+		fmt.Fprintln(command.OutOrStdout(), printable(one))
 	}
 	if len(changed) == 0 {
 		fmt.Fprintf(command.ErrOrStderr(), "Nothing is changed: the ConfigMap %s says that already.\n", settings)
@@ -129,25 +129,4 @@ func (o *options) changeSettings(command *cobra.Command, edit func(map[string]st
 	fmt.Fprintf(command.ErrOrStderr(), "Written to the ConfigMap %s, which the controller follows: kubectl -n %s events --for configmap/%s tells what it has put in force.\n",
 		settings, settings.namespace, config.SettingsMap)
 	return nil
-}
-
-func changedKeys(before, after map[string]string) []string {
-	all := maps.Clone(after)
-	if all == nil {
-		all = map[string]string{}
-	}
-	maps.Copy(all, before)
-	return slices.DeleteFunc(slices.Sorted(maps.Keys(all)), func(key string) bool {
-		was, existed := before[key]
-		is, exists := after[key]
-		return existed == exists && was == is
-	})
-}
-
-// shownValue is a key's value, or that it has none.
-func shownValue(data map[string]string, key string) string {
-	if value, isSet := data[key]; isSet {
-		return value
-	}
-	return "(not set)"
 }

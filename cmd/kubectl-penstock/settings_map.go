@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 
@@ -11,8 +10,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/penstock-cd/penstock/api/v1alpha1"
 	"github.com/penstock-cd/penstock/pkg/config"
+	"github.com/penstock-cd/penstock/pkg/limiting"
 )
 
 // settingsAttempts is how often a change is tried that others get ahead of.
@@ -85,15 +84,13 @@ func (s *settingsMap) change(ctx context.Context, edit func(data map[string]stri
 		if err := edit(found.Data); err != nil {
 			return nil, nil, err
 		}
-		if err := refusedChanges(before, found.Data); err != nil {
-			return nil, nil, err
+		if err := limiting.Refused(before, found.Data); err != nil {
+			return nil, nil, &exitError{code: exitUsage, err: err}
 		}
 		if maps.Equal(before, found.Data) {
 			return before, found.Data, nil
 		}
-		if before[freezeSetting] != found.Data[freezeSetting] {
-			s.sign(ctx, found)
-		}
+		limiting.Sign(found, before, s.user(ctx), "")
 		err = s.write(ctx, found)
 		if err == nil {
 			return before, found.Data, nil
@@ -105,17 +102,6 @@ func (s *settingsMap) change(ctx context.Context, edit func(data map[string]stri
 	return nil, nil, fmt.Errorf("write the ConfigMap %s: others have changed it %d times meanwhile: try again", s, settingsAttempts)
 }
 
-// sign names the user as who has changed the freeze. A name that is not known takes the one
-// before it away, since the change is not theirs.
-func (s *settingsMap) sign(ctx context.Context, changed *corev1.ConfigMap) {
-	by := s.user(ctx)
-	if by == "" {
-		delete(changed.Annotations, v1alpha1.AnnotationFreezeBy)
-		return
-	}
-	metav1.SetMetaDataAnnotation(&changed.ObjectMeta, v1alpha1.AnnotationFreezeBy, by)
-}
-
 // write creates the ConfigMap, or updates it where it is still the one that was read.
 func (s *settingsMap) write(ctx context.Context, changed *corev1.ConfigMap) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
@@ -124,19 +110,4 @@ func (s *settingsMap) write(ctx context.Context, changed *corev1.ConfigMap) erro
 		return s.cluster.Create(ctx, changed)
 	}
 	return s.cluster.Update(ctx, changed)
-}
-
-// refusedChanges is what the controller would say of the keys that are new or changed. Bad
-// ones that were there before are for whoever mends them.
-func refusedChanges(before, after map[string]string) error {
-	changed := map[string]string{}
-	for key, value := range after {
-		if was, existed := before[key]; !existed || was != value {
-			changed[key] = value
-		}
-	}
-	if refusals := config.Refusals(changed); len(refusals) > 0 {
-		return &exitError{code: exitUsage, err: errors.Join(refusals...)}
-	}
-	return nil
 }

@@ -1,7 +1,7 @@
 // Package api answers the requests under /api/v1 from Postgres, and from the target
 // clusters. Each endpoint has a file of its own, which states the rights that it needs
 // beside its parameters. It writes nothing, but that a notification is to be sent,
-// a delivery to be worked off again, a RunRequest, or that a CdPipeline is held.
+// a delivery to be worked off again, a RunRequest, that a CdPipeline is held, or a live limit.
 package api
 
 import (
@@ -12,9 +12,11 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
 	"github.com/penstock-cd/penstock/pkg/holding"
+	"github.com/penstock-cd/penstock/pkg/limiting"
 	"github.com/penstock-cd/penstock/pkg/notify/route"
 	"github.com/penstock-cd/penstock/pkg/store"
 	"github.com/penstock-cd/penstock/pkg/view"
@@ -46,6 +48,8 @@ type Backend struct {
 	// API server does not take, since they are for the server's own audiences.
 	Requests      Requests
 	ForeignTokens bool
+	// SettingsNamespace is where the ConfigMap with the live limits is.
+	SettingsNamespace string
 	// Identify tells again who sends a request, while a stream is open.
 	Identify func(*http.Request) (identity.User, error)
 	// OnRefused is told of every refusal. It must not block.
@@ -87,6 +91,12 @@ type Requests interface {
 	// Hold holds or releases a CdPipeline as the caller, of this generation where that is not 0. Its
 	// errors are the API server's, requests.ErrNoToken or requests.ErrChanged.
 	Hold(ctx context.Context, as requests.Caller, namespace, name string, seen int64, change holding.Change) (*v1alpha1.CdPipeline, error)
+	// Settings reads the ConfigMap with the live limits as the caller. Its errors are the API
+	// server's, or requests.ErrNoToken.
+	Settings(ctx context.Context, as requests.Caller, namespace string) (*corev1.ConfigMap, error)
+	// ChangeSetting changes it as the caller, of this version where that is not empty. Its errors are
+	// the API server's, requests.ErrNoToken, requests.ErrChanged or a *limiting.RefusedError.
+	ChangeSetting(ctx context.Context, as requests.Caller, namespace, seen string, change limiting.Change) (*corev1.ConfigMap, error)
 }
 
 // endpoints are all that is served under /api/v1, in the order of the documentation.
@@ -101,6 +111,8 @@ var endpoints = []func(huma.API, *Backend){
 	listQueue,
 	getQueueSummary,
 	listSettings,
+	getSetting,
+	setSetting,
 	listEvents,
 	listClusters,
 	listResources,

@@ -21,7 +21,7 @@ type action struct {
 }
 
 // actions are all that people can ask for.
-var actions = slices.Concat(runActions, pipelineActions, holdActions, buildActions, waveActions, messageActions)
+var actions = slices.Concat(runActions, pipelineActions, holdActions, buildActions, waveActions, messageActions, limitActions)
 
 func actionNamed(name string) (action, error) {
 	for _, one := range actions {

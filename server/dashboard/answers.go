@@ -26,6 +26,9 @@ type answers struct {
 	nonce  string
 	reason string
 	build  string
+	value  string
+	// version is that of the object that the form was about; empty where it does not matter.
+	version string
 	// generation is that of the object that the form was about; 0 where it does not matter.
 	generation int64
 	allowOlder bool
@@ -38,7 +41,7 @@ func newNonce() string { return rand.Text() }
 func answersOf(r *http.Request) (form answers, err error) {
 	form = answers{
 		nonce: r.PostFormValue("nonce"), reason: strings.TrimSpace(strings.ReplaceAll(r.PostFormValue("reason"), "\r\n", "\n")),
-		build: r.PostFormValue("build"), allowOlder: r.PostFormValue("allowOlder") == "true",
+		build: r.PostFormValue("build"), value: strings.TrimSpace(r.PostFormValue("value")), version: r.PostFormValue("version"), allowOlder: r.PostFormValue("allowOlder") == "true",
 	}
 	if text := r.PostFormValue("generation"); text != "" {
 		form.generation, err = strconv.ParseInt(text, 10, 64)

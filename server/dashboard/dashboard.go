@@ -39,6 +39,8 @@ type Config struct {
 	Identify func(*http.Request) (identity.User, error)
 	// Rights tells which actions a user is offered.
 	Rights Rights
+	// SettingsNamespace is where the ConfigMap with the live limits is.
+	SettingsNamespace string
 	// Refused writes to the log who was refused, within a rate.
 	Refused func(*http.Request, identity.User, error)
 	// Admit refuses a user who sends too much, and everybody until the server is ready.

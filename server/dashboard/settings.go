@@ -22,7 +22,7 @@ func settings(v *visit) (ui.Page, error) {
 	case err != nil:
 		return ui.Page{}, err
 	}
-	shown.Limits = limits
+	shown.Limits, shown.Offers, shown.Changed = limits, v.changeable(limits.Items), v.changed(limits.Items)
 	return ui.Page{
 		Title: "Settings", Section: "Settings",
 		Body: func(f ui.Frame) templ.Component { return ui.Settings(f, shown) },

@@ -1,6 +1,6 @@
 // Package requests creates RunRequests at the API server, with the caller's own token or, for
 // callers without one that the API server knows, under the server's account. It holds CdPipelines
-// with the caller's own token alone.
+// and changes live settings with the caller's own token alone.
 package requests
 
 import (

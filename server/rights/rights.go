@@ -12,11 +12,13 @@ import (
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/singleflight"
 	authorizationv1 "k8s.io/api/authorization/v1"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/cache"
 	clientv1 "k8s.io/client-go/kubernetes/typed/authorization/v1"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
+	"github.com/penstock-cd/penstock/pkg/config"
 	"github.com/penstock-cd/penstock/pkg/view"
 	"github.com/penstock-cd/penstock/server/identity"
 )
@@ -27,6 +29,13 @@ import (
 // means all namespaces, an empty Name all objects.
 type Need struct {
 	Verb, Resource, Subresource, Namespace, Name string
+	// Core tells that the resource is one of Kubernetes' own core group instead.
+	Core bool
+}
+
+// SettingsNeed is a right on the ConfigMap with the live limits.
+func SettingsNeed(verb, namespace string) Need {
+	return Need{Verb: verb, Resource: "configmaps", Namespace: namespace, Name: config.SettingsMap, Core: true}
 }
 
 // RefusedError means that a user lacks a right. Its text is for them.
@@ -41,7 +50,10 @@ func (e *RefusedError) Error() string {
 	if e.Need.Namespace != "" {
 		where = "in namespace " + e.Need.Namespace
 	}
-	what := e.Need.Resource + "." + v1alpha1.GroupVersion.Group
+	what := e.Need.Resource
+	if !e.Need.Core {
+		what += "." + v1alpha1.GroupVersion.Group
+	}
 	if e.Need.Subresource != "" {
 		what += "/" + e.Need.Subresource
 	}
@@ -66,6 +78,7 @@ var roles = map[string]map[string]string{
 	},
 	"cibuilds":       {"retry": "penstock-builder", "cancel": "penstock-builder"},
 	"baseimages":     {"resume": "penstock-wave-operator", "cancel": "penstock-wave-operator"},
+	"configmaps":     {"get": "penstock-settings-editor", "update": "penstock-settings-editor"},
 	"targetclusters": {"resume": "penstock-cluster-operator", "cancel": "penstock-cluster-operator"},
 }
 
@@ -203,8 +216,12 @@ func (n Need) in(namespace string) Need {
 }
 
 func attributes(need Need) authorizationv1.ResourceAttributes {
+	group := v1alpha1.GroupVersion
+	if need.Core {
+		group = corev1.SchemeGroupVersion
+	}
 	return authorizationv1.ResourceAttributes{
-		Group: v1alpha1.GroupVersion.Group, Version: v1alpha1.GroupVersion.Version,
+		Group: group.Group, Version: group.Version,
 		Verb: need.Verb, Resource: need.Resource, Subresource: need.Subresource, Namespace: need.Namespace, Name: need.Name,
 	}
 }

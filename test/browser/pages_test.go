@@ -46,7 +46,7 @@ func looks() []look {
 		{"deliveries", "/deliveries", []string{"shop", "many", "odd"}},
 		{"deliveries-none", "/deliveries?namespace=many", []string{"No deliveries"}},
 		{"notifications", "/notifications?namespace=many", []string{"No notifications"}},
-		{"settings", "/settings", []string{"system:serviceaccount:default:reader"}},
+		{"settings", "/settings", []string{"system:serviceaccount:default:reader", "KUBE_API_QPS", "environment of the controller"}},
 		{"nowhere", "/nowhere", []string{"There is nothing here"}},
 	}
 }

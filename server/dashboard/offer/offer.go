@@ -29,11 +29,12 @@ const (
 	StopWave    Name = "stop-wave"
 	Redeliver   Name = "redeliver"
 	Resend      Name = "resend"
+	ChangeLimit Name = "change-limit"
 )
 
 // Subject is what an action is about. Fields that the action has no use for are empty.
 type Subject struct {
-	Namespace, Pipeline, Build, Stage, BaseImage string
+	Namespace, Pipeline, Build, Stage, BaseImage, Limit string
 	// Run is a run of the pipeline, and ID the number of a wave, a delivery or a notification.
 	Run, ID int64
 }
@@ -52,7 +53,7 @@ type Offers []Offer
 // Query is the subject as part of an address.
 func (s Subject) Query() url.Values {
 	query := url.Values{}
-	for name, value := range map[string]string{"namespace": s.Namespace, "pipeline": s.Pipeline, "build": s.Build, "stage": s.Stage, "baseImage": s.BaseImage} {
+	for name, value := range map[string]string{"namespace": s.Namespace, "pipeline": s.Pipeline, "build": s.Build, "stage": s.Stage, "baseImage": s.BaseImage, "limit": s.Limit} {
 		if value != "" {
 			query.Set(name, value)
 		}
@@ -72,6 +73,7 @@ var ErrNoSubject = errors.New("the address does not say what the action is about
 func SubjectOf(query url.Values) (Subject, error) {
 	s := Subject{
 		Namespace: query.Get("namespace"), Pipeline: query.Get("pipeline"), Build: query.Get("build"), Stage: query.Get("stage"), BaseImage: query.Get("baseImage"),
+		Limit: query.Get("limit"),
 	}
 	for name, into := range map[string]*int64{"run": &s.Run, "id": &s.ID} {
 		text := query.Get(name)
@@ -113,6 +115,11 @@ func (o Offers) OfPipeline(pipeline string) Offers {
 // OfBuild are the offers about a CiBuild itself.
 func (o Offers) OfBuild(build string) Offers {
 	return o.where(func(one Offer) bool { return one.Pipeline == "" && one.Build == build })
+}
+
+// OfLimit are the offers about a live limit.
+func (o Offers) OfLimit(limit string) Offers {
+	return o.where(func(one Offer) bool { return one.Limit == limit })
 }
 
 // OfID are the offers about what has a number and is no run.

@@ -155,7 +155,7 @@ func TestMessagesOfferWhatTheirStateAllows(t *testing.T) {
 
 func TestEveryActionNeedsRights(t *testing.T) {
 	t.Parallel()
-	for _, action := range []Name{Resume, Retry, Cancel, Trigger, Rollback, Hold, Release, RetryBuild, CancelBuild, ResumeWave, StopWave, Redeliver, Resend} {
+	for _, action := range []Name{Resume, Retry, Cancel, Trigger, Rollback, Hold, Release, RetryBuild, CancelBuild, ResumeWave, StopWave, Redeliver, Resend, ChangeLimit} {
 		require.NotContains(t, Needs(action, Subject{Namespace: "shop"}), unknown, action)
 	}
 	require.Empty(t, Offers{{Action: "of-tomorrow"}}.Allowed(func(need rights.Need) bool { return need != unknown }))
@@ -192,7 +192,7 @@ func TestAnOfferNeedsEveryRightOfItsAction(t *testing.T) {
 
 func TestASubjectIsReadFromItsAddress(t *testing.T) {
 	t.Parallel()
-	whole := Subject{Namespace: "shop", Pipeline: "web", Build: "b1", Stage: "DEPLOY", BaseImage: "java", Run: 7, ID: 8}
+	whole := Subject{Namespace: "shop", Pipeline: "web", Build: "b1", Stage: "DEPLOY", BaseImage: "java", Limit: "FREEZE", Run: 7, ID: 8}
 	got, err := SubjectOf(whole.Query())
 	require.NoError(t, err)
 	require.Equal(t, whole, got)

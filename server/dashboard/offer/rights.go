@@ -31,6 +31,8 @@ func Needs(action Name, about Subject) []rights.Need {
 		return []rights.Need{{Verb: "update", Resource: "receivers", Subresource: "deliveries", Namespace: about.Namespace}}
 	case Resend:
 		return []rights.Need{{Verb: "update", Resource: "notifications", Namespace: about.Namespace}}
+	case ChangeLimit:
+		return []rights.Need{rights.SettingsNeed("update", about.Namespace), rights.SettingsNeed("get", about.Namespace)}
 	}
 	return []rights.Need{unknown}
 }

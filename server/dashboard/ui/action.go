@@ -33,11 +33,18 @@ type Confirmation struct {
 	NoReason, NeedsReason bool
 	// Generation is that of the object that the form is about; 0 where it does not matter.
 	Generation int64
+	// Version is the same of an object without generations; empty where it does not matter.
+	Version string
+	// NewValue asks for a value; nil does not ask.
+	NewValue *ValueField
 	// OlderHelp asks whether an older build may be deployed; empty does not ask.
 	OlderHelp string
 	// Builds are those of which one has to be chosen.
 	Builds []BuildChoice
 }
+
+// ValueField asks for a value.
+type ValueField struct{ Value, Help string }
 
 func (f Frame) action(one offer.Offer) string {
 	return f.confirm(one.Action, one.Subject)
@@ -52,7 +59,7 @@ func about(one offer.Offer) string {
 	if one.Run != 0 {
 		return one.Label + ": run " + count(one.Run) + " of " + one.Pipeline
 	}
-	return one.Label + ": " + cmp.Or(one.Pipeline, one.Build, one.BaseImage, count(one.ID))
+	return one.Label + ": " + cmp.Or(one.Pipeline, one.Build, one.BaseImage, one.Limit, count(one.ID))
 }
 
 // Number is a number as a segment of an address.

@@ -3,6 +3,7 @@ package ui
 import (
 	"github.com/penstock-cd/penstock/api/rest"
 	"github.com/penstock-cd/penstock/pkg/config"
+	"github.com/penstock-cd/penstock/server/dashboard/offer"
 )
 
 // SettingsView is what the page of the settings shows.
@@ -10,6 +11,9 @@ type SettingsView struct {
 	Limits rest.Settings
 	// LimitsError is why there are no limits; empty where they are there.
 	LimitsError string
+	// Offers are what the user may change, and Changed the limit that they just have; empty is none.
+	Offers  offer.Offers
+	Changed string
 	// Groups are the user's, and Impersonator is who acts for them; empty where nobody does.
 	Groups       []string
 	Impersonator string
