@@ -62,6 +62,38 @@ func TestTheQueueIsSummedUp(t *testing.T) {
 	require.Equal(t, []rest.HeldReason{{Reason: "Window", Tasks: 2}}, failed.Held)
 }
 
+func TestTheTrendHasWhatWasTriggeredLately(t *testing.T) {
+	t.Parallel()
+	s, namespace, _, token := shop(t)
+	s.submit(t)
+	_, err := s.rows.Pool().Exec(t.Context(), `UPDATE task SET submitted_at = queued_at + interval '3 s' WHERE namespace = $1`, namespace)
+	require.NoError(t, err)
+	_, err = s.rows.Pool().Exec(t.Context(), `UPDATE event SET at = now() - interval '59 min' WHERE state = 'Submitted' AND id = (SELECT min(id) FROM event WHERE state = 'Submitted')`)
+	require.NoError(t, err)
+	_, err = s.rows.Pool().Exec(t.Context(), `INSERT INTO event (kind, at, namespace, task_id, state) SELECT 'Task', now() - interval '61 min', namespace, id, 'Submitted' FROM task`)
+	require.NoError(t, err)
+	var trend rest.QueueTrend
+	s.get(t, token, "/api/v1/queue/trend").into(t, &trend)
+	require.InDelta(t, 3600, trend.Seconds, 0)
+	require.Len(t, trend.Points, 30)
+	wants := rest.TrendPoint{PerSecond: 1.0 / 120, WaitHalf: 3}
+	require.Equal(t, wants, trend.Points[0], "the oldest first")
+	require.Equal(t, wants, trend.Points[29])
+	for _, point := range trend.Points[1:29] {
+		require.Zero(t, point)
+	}
+	require.Contains(t, s.browser(t, "").signIn(t, token, "/queue").text, "Workflows created: 0.5/min now, at most 0.5/min in the last hour")
+
+	_, err = s.rows.Pool().Exec(t.Context(), `INSERT INTO event (kind, at, namespace, state) SELECT 'Build', now() - interval '2 min', 'elsewhere', 'Planned' FROM generate_series(1, 5000)`)
+	require.NoError(t, err)
+	s.get(t, token, "/api/v1/queue/trend").into(t, &trend)
+	require.InDelta(t, 120, trend.Seconds, 20, "no more than so many events are looked at")
+	for _, point := range trend.Points {
+		require.Zero(t, point)
+	}
+	s.get(t, token, "/api/v1/queue/trend?namespace="+local.NewNamespace(t)).detail(t, http.StatusForbidden)
+}
+
 func TestTheSummaryHasNothingOfNamespacesThatTheCallerMayNotRead(t *testing.T) {
 	t.Parallel()
 	s, _, _, token := shop(t)

@@ -59,3 +59,15 @@ type FailedTask struct {
 	Reason    string    `json:"reason,omitempty"`
 	Message   string    `json:"message,omitempty"`
 }
+
+// QueueTrend is how triggers went lately, of what the caller may see.
+type QueueTrend struct {
+	Seconds float64      `json:"seconds" doc:"How far back that is: an hour, or since the oldest of the last 5,000 events."`
+	Points  []TrendPoint `json:"points" nullable:"false" doc:"Equal parts of that time, the oldest first."`
+}
+
+// TrendPoint is how triggers went in one part of that time.
+type TrendPoint struct {
+	PerSecond float64 `json:"perSecond" doc:"Workflows created a second."`
+	WaitHalf  float64 `json:"waitHalfSeconds" doc:"Time from the queue to the Workflow: median, in seconds; 0 where none was created."`
+}

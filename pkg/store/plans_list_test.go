@@ -329,6 +329,7 @@ func viewed(h history) map[string]plan {
 		"SummaryActive":           {pages: h.tasks / 100},
 		"SummaryRates":            {pages: 2 * all, arguments: arguments{"scan": "5000"}},
 		"SummaryFailed":           {pages: all, arguments: arguments{"scan": "5000", "lately": "10 minutes"}},
+		"SummaryTrend":            {pages: 2 * all, arguments: arguments{"scan": "5000", "buckets": "30", "longest": "3600"}},
 		"ViewQueueCounts":         {pages: h.tasks / 10},
 		"ViewEventsBefore":        {pages: 1000, arguments: arguments{"kind": "", "pipeline": "p-nowhere", "scan": "20000"}},
 		"ViewEventScanEnd":        {pages: 1000, arguments: arguments{"skip": "19999"}},

@@ -110,6 +110,7 @@ var endpoints = []func(huma.API, *Backend){
 	getRun,
 	listQueue,
 	getQueueSummary,
+	getQueueTrend,
 	listSettings,
 	getSetting,
 	setSetting,

@@ -17,10 +17,14 @@ func queue(v *visit) (ui.Page, error) {
 	if err != nil {
 		return ui.Page{}, err
 	}
+	trend, err := ask[rest.QueueTrend](v, v.pick("namespace"), "queue", "trend")
+	if err != nil {
+		v.config.Log.Info("trend of the queue not read, so that the page has none", "user", v.user.Name, "reason", err.Error())
+	}
 	filter := ui.QueueFilter{State: cmp.Or(query.Get("state"), "Pending"), Namespace: query.Get("namespace"), Cursor: query.Get("cursor")}
 	offers := v.offered(offer.Queue(list.Items))
 	return ui.Page{
 		Title: "Queue", Section: "Queue", Live: v.live("queue"),
-		Body: func(f ui.Frame) templ.Component { return ui.Queue(f, filter, list, offers) },
+		Body: func(f ui.Frame) templ.Component { return ui.Queue(f, filter, list, trend, offers) },
 	}, nil
 }

@@ -5,7 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/require"
 )
 
@@ -13,6 +12,12 @@ import (
 func (b *tab) limitRow(key string) string {
 	b.t.Helper()
 	return eval[string](b, fmt.Sprintf(`document.querySelector("main tr[data-key=%s]").innerText`, key))
+}
+
+// types has a field hold this text, and nothing else.
+func (b *tab) types(selector, text string) {
+	b.t.Helper()
+	eval[bool](b, fmt.Sprintf(`(() => { document.querySelector(%q).value = %q; return true; })()`, selector, text))
 }
 
 func TestALimitIsChangedAndTakenBackWhileTheControllerRuns(t *testing.T) {
@@ -28,7 +33,7 @@ func TestALimitIsChangedAndTakenBackWhileTheControllerRuns(t *testing.T) {
 	change := func(value, reason string) {
 		eval[bool](b, `(() => { document.querySelector("main tr[data-key=CI_BATCH_SIZE] .acts a").click(); return true; })()`)
 		b.sees("Change CI_BATCH_SIZE?").accessible().fits().screenshot("confirm-limit-dark")
-		b.do(chromedp.SetValue(chromedp.CSS("#value"), value))
+		b.types("#value", value)
 		b.fill("#reason", reason).sees("CI_BATCH_SIZE is changed in the ConfigMap").accessible().fits()
 	}
 	comesFrom := func(from string) {
@@ -43,7 +48,7 @@ func TestALimitIsChangedAndTakenBackWhileTheControllerRuns(t *testing.T) {
 	b.quiet()
 
 	b.visit("/actions/change-limit?namespace=penstock-system&limit=CI_BATCH_SIZE")
-	b.do(chromedp.SetValue(chromedp.CSS("#value"), "many"))
+	b.types("#value", "many")
 	b.fill("#reason", "x").sees(`CI_BATCH_SIZE="many": must be a whole number`).accessible()
 }
 

@@ -355,3 +355,67 @@ func (q *Queries) SummaryRates(ctx context.Context, arg SummaryRatesParams) ([]S
 	}
 	return items, nil
 }
+
+const summaryTrend = `-- name: SummaryTrend :many
+WITH recent AS (
+    SELECT event.at, event.task_id, event.kind, event.state, event.namespace FROM event ORDER BY event.xid DESC, event.id DESC LIMIT $1
+), asked AS (
+    SELECT $2::integer AS buckets, $3::float8 AS longest, $1::bigint AS scan
+), span AS (
+    SELECT a.buckets, LEAST(a.longest, CASE WHEN count(r.at) < a.scan THEN a.longest ELSE GREATEST(EXTRACT(EPOCH FROM now() - min(r.at)), a.buckets) END)::float8 AS seconds
+    FROM asked a LEFT JOIN recent r ON true GROUP BY a.buckets, a.longest, a.scan
+), triggered AS (
+    SELECT floor(EXTRACT(EPOCH FROM now() - r.at) * s.buckets / s.seconds)::integer AS age, EXTRACT(EPOCH FROM t.submitted_at - t.queued_at)::float8 AS wait
+    FROM recent r JOIN task t ON t.id = r.task_id CROSS JOIN span s
+    WHERE r.kind = 'Task' AND r.state = 'Submitted' AND ($4::boolean OR r.namespace = ANY($5::text[]))
+), bucket AS (
+    SELECT s.seconds, generate_series(0, s.buckets - 1) AS age FROM span s
+)
+SELECT b.seconds, count(t.age)::bigint AS triggers, COALESCE(percentile_cont(0.5) WITHIN GROUP (ORDER BY t.wait), 0)::float8 AS half
+FROM bucket b LEFT JOIN triggered t ON t.age = b.age
+GROUP BY b.seconds, b.age
+ORDER BY b.age DESC
+`
+
+type SummaryTrendParams struct {
+	Scan          int32
+	Buckets       int32
+	Longest       float64
+	AllNamespaces bool
+	Namespaces    []string
+}
+
+type SummaryTrendRow struct {
+	Seconds  float64
+	Triggers int64
+	Half     float64
+}
+
+// Triggers of the last @longest seconds, or since the oldest of the events that are looked at,
+// in buckets of the same length, the oldest first, and how long they were in the queue. So many
+// events are looked at whatever happened. A bucket is at least a second.
+func (q *Queries) SummaryTrend(ctx context.Context, arg SummaryTrendParams) ([]SummaryTrendRow, error) {
+	rows, err := q.db.Query(ctx, summaryTrend,
+		arg.Scan,
+		arg.Buckets,
+		arg.Longest,
+		arg.AllNamespaces,
+		arg.Namespaces,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []SummaryTrendRow
+	for rows.Next() {
+		var i SummaryTrendRow
+		if err := rows.Scan(&i.Seconds, &i.Triggers, &i.Half); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
