@@ -19,6 +19,7 @@ import (
 
 	"github.com/penstock-cd/penstock/api/rest"
 	"github.com/penstock-cd/penstock/api/v1alpha1"
+	"github.com/penstock-cd/penstock/pkg/store"
 	"github.com/penstock-cd/penstock/test/env"
 	"github.com/penstock-cd/penstock/test/given"
 	"github.com/penstock-cd/penstock/test/target"
@@ -373,4 +374,37 @@ func TestClustersArriveAsTheyAnswer(t *testing.T) {
 
 	require.Contains(t, s.get(t, token, s.resources("stream=true", "labelSelector=!!")).detail(t, http.StatusBadRequest), "the label selector can't be read")
 	require.Contains(t, s.get(t, s.nobody(t), s.resources("stream=true")).detail(t, http.StatusForbidden), "may not list")
+}
+
+func TestTheHistoryOfAClusterIsTold(t *testing.T) {
+	t.Parallel()
+	s := newFleet(t)
+	token, name := s.everybody(t), s.name("one")
+	began := time.Date(2024, 5, 17, 12, 0, 0, 0, time.UTC)
+	require.NoError(t, s.rows.RecordClusterEvents(t.Context(), []store.ClusterEvent{
+		{UID: "1", Cluster: name, Phase: "Healthy", Version: "v1.33.0", At: began},
+		{UID: "1", Cluster: name, Phase: "Unreachable", Reason: "Timeout", Message: "no answer in 4s", At: began.Add(time.Hour)},
+		{UID: "2", Cluster: name, Phase: "Healthy", Version: "v1.34.0", At: began.Add(time.Hour + 90*time.Second)},
+		{UID: "3", Cluster: s.name("two"), Phase: "Degraded", At: began},
+	}))
+	path := "/api/v1/clusters/" + name + "/history"
+	var first, second rest.ClusterHistory
+	s.get(t, token, path+"?limit=2").into(t, &first)
+	require.Len(t, first.Items, 2)
+	require.Equal(t, "v1.34.0", first.Items[0].Version, "the newest first")
+	require.Equal(t, rest.ClusterChange{ID: first.Items[1].ID, UID: "1", Phase: "Unreachable", Reason: "Timeout", Message: "no answer in 4s", At: began.Add(time.Hour)}, first.Items[1])
+	s.get(t, token, path+"?limit=2&cursor="+first.Next).into(t, &second)
+	require.Len(t, second.Items, 1)
+	require.Equal(t, began, second.Items[0].At)
+	require.Empty(t, second.Next)
+	require.Contains(t, s.get(t, s.nobody(t), path).detail(t, http.StatusForbidden), "penstock-cluster-reader has it")
+
+	b := s.browser(t, "")
+	shown := b.signIn(t, token, "/clusters/"+name)
+	require.Contains(t, shown.text, "Timeout: <bdi>no answer in 4s</bdi>")
+	require.Contains(t, shown.text, ">1 h 0 min</td>", "how long it was healthy")
+	require.Contains(t, b.open(t, "/clusters?clusterSelector=test="+s.namespace).text, `href="/clusters/`+name+`"`)
+	missing := b.open(t, "/clusters/nowhere")
+	require.Equal(t, http.StatusNotFound, missing.status)
+	require.Contains(t, missing.text, "There is no TargetCluster nowhere")
 }

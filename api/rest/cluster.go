@@ -118,3 +118,21 @@ type BatchError struct {
 	Reason  string `json:"reason" doc:"NotFound, NotServed, Invalid, NotAllowed, TooLarge, or the class of a cluster's failure."`
 	Message string `json:"message" doc:"What happened, and what to do."`
 }
+
+// ClusterHistory is a page of how the health of a TargetCluster has changed.
+type ClusterHistory struct {
+	Page
+
+	Items []ClusterChange `json:"items" nullable:"false" doc:"The newest first. A TargetCluster that was deleted and made again under the same name has both histories."`
+}
+
+// ClusterChange is what the health of a cluster was from a moment on.
+type ClusterChange struct {
+	ID      int64     `json:"id"`
+	UID     string    `json:"uid" doc:"Of the TargetCluster."`
+	Phase   string    `json:"phase"`
+	Reason  string    `json:"reason,omitempty" doc:"Class of the failure, such as Timeout."`
+	Message string    `json:"message,omitempty"`
+	Version string    `json:"version,omitempty" doc:"Version of Kubernetes."`
+	At      time.Time `json:"at"`
+}

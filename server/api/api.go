@@ -116,6 +116,7 @@ var endpoints = []func(huma.API, *Backend){
 	setSetting,
 	listEvents,
 	listClusters,
+	getClusterHistory,
 	listResources,
 	batchGet,
 	listNotifications,

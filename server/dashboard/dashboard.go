@@ -91,6 +91,7 @@ func (d *Dashboard) routes() {
 	d.page("GET /pipelines/{namespace}/{name}", d.inTurn(runs))
 	d.page("GET /queue", d.inTurn(queue))
 	d.page("GET /clusters", clusters)
+	d.page("GET /clusters/{name}", cluster)
 	d.page("GET /resources", resources)
 	d.page("GET /images", d.inTurn(images))
 	d.page("GET /images/{namespace}/{name}/{number}", d.inTurn(wave))

@@ -39,6 +39,8 @@ func looks() []look {
 		{"queue-held", "/queue?state=Held", []string{"shop-prod", "waits for a person"}},
 		{"queue-running", "/queue?state=Running", []string{"shop-load-test"}},
 		{"clusters", "/clusters", []string{"ap-south", "eu-central", "home"}},
+		{"cluster", "/clusters/ap-south", []string{"ap-south", "History"}},
+		{"cluster-missing", "/clusters/nowhere", []string{"There is no TargetCluster nowhere"}},
 		{"clusters-none", "/clusters?clusterSelector=region%3Dnowhere", []string{"No cluster has these labels"}},
 		{"resources", "/resources", []string{"is missing or old of", "ap-south"}},
 		{"resources-services", "/resources?kinds=services", []string{"kubernetes", "ClusterIP"}},

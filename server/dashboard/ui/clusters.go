@@ -9,6 +9,29 @@ import (
 	"github.com/penstock-cd/penstock/api/rest"
 )
 
+// ClusterView is what the page of one cluster shows.
+type ClusterView struct {
+	Name, Cursor string
+	// Cluster is how it does now; nil where it is gone, or where that is not known.
+	Cluster *rest.Cluster
+	History rest.ClusterHistory
+}
+
+// lasted is how long a change held: until the one above it. Of the first it is not told.
+func lasted(changes []rest.ClusterChange, place int) string {
+	if place == 0 || changes[place-1].UID != changes[place].UID {
+		return ""
+	}
+	return Span(changes[place-1].At.Sub(changes[place].At))
+}
+
+func nextChanges(f Frame, view ClusterView) string {
+	if view.History.Next == "" {
+		return ""
+	}
+	return f.With(f.Path("clusters", view.Name), "cursor", view.History.Next)
+}
+
 // phaseOrder puts the worst clusters first.
 var phaseOrder = []string{"Unreachable", "Unauthorized", "Degraded", "Unknown", "Healthy", "Virtual"}
 
