@@ -5,7 +5,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"html"
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -407,4 +409,30 @@ func TestTheHistoryOfAClusterIsTold(t *testing.T) {
 	missing := b.open(t, "/clusters/nowhere")
 	require.Equal(t, http.StatusNotFound, missing.status)
 	require.Contains(t, missing.text, "There is no TargetCluster nowhere")
+}
+
+func TestThePageOfResourcesFollowsClustersThatHaveNotAnswered(t *testing.T) {
+	t.Parallel()
+	s := newFleet(t)
+	answers := make(chan struct{})
+	s.two.Instead(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case <-answers:
+			w.WriteHeader(http.StatusTooManyRequests)
+		case <-r.Context().Done():
+		}
+	})
+	b, path := s.browser(t, ""), "/resources?clusters="+s.name("one")+"%2C"+s.name("two")
+	shown := b.signIn(t, s.everybody(t), path)
+	live := regexp.MustCompile(`data-live="([^"]+)"`).FindStringSubmatch(shown.text)
+	require.NotNil(t, live, "cluster two has not answered")
+	close(answers)
+	stream := b.open(t, html.UnescapeString(live[1]))
+	require.Equal(t, "text/event-stream", stream.header.Get("Content-Type"), stream.text)
+	require.Contains(t, stream.text, "event: part")
+	require.Contains(t, stream.text, s.name("two"))
+	require.Contains(t, stream.text, "event: end")
+	s.two.Instead(nil)
+	require.Eventually(t, func() bool { return !strings.Contains(b.open(t, path).text, "data-live") }, patience, look, "both have answered")
+	require.Equal(t, http.StatusNotFound, b.open(t, "/live/clusters").status, "no other path of the API is passed on")
 }

@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"cmp"
+	"slices"
 
 	"github.com/a-h/templ"
 
@@ -9,7 +10,8 @@ import (
 	"github.com/penstock-cd/penstock/server/dashboard/ui"
 )
 
-// resources are the objects of one kind in all clusters.
+// resources are the objects of one kind in all clusters. While some are still read, the page
+// follows them.
 func resources(v *visit) (ui.Page, error) {
 	query := v.pick("kinds", "clusters", "namespace", "labelSelector", "cursor")
 	query.Set("kinds", cmp.Or(query.Get("kinds"), "pods"))
@@ -21,8 +23,18 @@ func resources(v *visit) (ui.Page, error) {
 	filter := ui.ResourcesFilter{
 		Kinds: query.Get("kinds"), Clusters: query.Get("clusters"), Namespace: query.Get("namespace"), Selector: query.Get("labelSelector"), Cursor: query.Get("cursor"),
 	}
-	return ui.Page{
+	page := ui.Page{
 		Title: "Resources", Section: "Resources",
 		Body: func(f ui.Frame) templ.Component { return ui.Resources(f, filter, list) },
-	}, nil
+	}
+	if slices.ContainsFunc(list.Clusters, isBeingRead) {
+		query.Del("cursor") // a stream has no pages
+		page.Live = v.liveResources(query)
+	}
+	return page, nil
+}
+
+// isBeingRead tells whether a cluster may answer after the page was made.
+func isBeingRead(cluster rest.ResourceCluster) bool {
+	return cluster.State == "Pending" || cluster.State == "Stale"
 }

@@ -6,7 +6,7 @@
   const least = 1000; // milliseconds between two updates of a page
   const main = document.getElementById("main");
   const status = document.getElementById("live");
-  let source = null, timer = null, last = 0, loading = false, again = false;
+  let source = null, timer = null, last = 0, loading = false, again = false, ended = false;
 
   const tell = (state, text) => {
     if (!status || status.dataset.state === state) return;
@@ -76,7 +76,8 @@
       if (fresh) { children(main, fresh); localTimes(main); }
       const now = page.querySelector("footer time"), shown = document.querySelector("footer time");
       if (now && shown) { shown.dateTime = now.dateTime; shown.textContent = now.textContent; localTimes(shown.parentNode); }
-      tell("on", "Live");
+      if (ended) tell("off", "All clusters were read: load the page again to read them anew");
+      else tell("on", "Live");
     } catch {
       tell("lost", "Out of date: the server does not answer");
       plan(5000);
@@ -90,11 +91,14 @@
   };
 
   const connect = () => {
-    if (source || document.hidden) return;
+    if (source || ended || document.hidden) return;
     let opened = false;
     source = new EventSource(main.dataset.live);
     source.addEventListener("open", () => { tell("on", "Live"); if (opened || last) plan(0); opened = true; });
     source.addEventListener("event", () => plan(0));
+    // A stream of resources has a part for each answer of a cluster, and ends behind the last.
+    source.addEventListener("part", () => plan(0));
+    source.addEventListener("end", () => { ended = true; disconnect(); plan(0); });
     source.addEventListener("problem", () => { disconnect(); tell("lost", "Out of date: the stream has ended"); setTimeout(connect, 5000); });
     source.addEventListener("error", () => {
       tell("lost", "Out of date: connecting again");
