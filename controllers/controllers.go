@@ -11,11 +11,14 @@ import (
 	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
+	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"github.com/penstock-cd/penstock/controllers/adapt"
+	"github.com/penstock-cd/penstock/controllers/advise"
 	"github.com/penstock-cd/penstock/controllers/backlog"
 	"github.com/penstock-cd/penstock/controllers/baseimage"
 	"github.com/penstock-cd/penstock/controllers/build"
@@ -114,6 +117,7 @@ type loops struct {
 	sites      *remote.Sites
 	worker     *dispatch.Worker
 	inForce    func() []config.InForce
+	adviser    *advise.Adviser
 }
 
 // Add adds every loop to the manager.
@@ -145,6 +149,9 @@ func Add(ctx context.Context, mgr manager.Manager, deps Dependencies) error {
 	if err != nil {
 		return err
 	}
+	l.adviser = advise.New(advise.Config{
+		Metrics: metrics.Registry.Gather, Limits: l.inForce, Environment: deps.Config, Clock: clock.RealClock{}, Log: deps.Log.WithName("advise"),
+	})
 	return l.register(ctx, mgr, load)
 }
 
@@ -453,7 +460,7 @@ func (l *loops) register(ctx context.Context, mgr manager.Manager, loadLimits fu
 	}
 	for _, loop := range []manager.Runnable{
 		limited{l.dispatcher, loadLimits}, limited{l.builds, loadLimits}, limited{l.sites, loadLimits}, limited{l.history, loadLimits}, l.surplus, l.adapter, l.backlog, limited{l.follower, l.restored.Compared}, limited{l.chunks, l.restored.Compared}, limited{l.holder, l.restored.Compared}, limited{l.ender, l.restored.Compared}, l.tracker, l.stopper, l.releaser, l.pickup,
-		l.reporter.Feed, limited{l.reporter, l.restored.Compared}, l.mirror, limited{l.sweeper, l.restored.Compared}, l.queue, l.horizon, l.notifier, l.baseImages, limited{l.waves, l.restored.Compared}, l.receivers, limited{l.deliveries, l.restored.Compared},
+		l.reporter.Feed, limited{l.reporter, l.restored.Compared}, l.mirror, limited{l.sweeper, l.restored.Compared}, l.queue, l.horizon, l.adviser, l.notifier, l.baseImages, limited{l.waves, l.restored.Compared}, l.receivers, limited{l.deliveries, l.restored.Compared},
 	} {
 		if err := mgr.Add(loop); err != nil {
 			return fmt.Errorf("add %T: %w", loop, err)

@@ -9,7 +9,7 @@ import (
 // state is what this process says of itself with each sign of life.
 func (l *loops) state(c config.Config) store.WorkerState {
 	state := store.WorkerState{
-		Namespaces: c.WatchNamespaces, Freeze: l.freeze.get(), TemplateWait: c.TemplateWait, Limits: l.inForce(),
+		Namespaces: c.WatchNamespaces, Freeze: l.freeze.get(), TemplateWait: c.TemplateWait, Limits: l.inForce(), Measured: l.adviser.Measured(),
 		Lanes: map[string]store.LaneState{LaneCd.Name(): l.dispatcher.State(), LaneCi.Name(): l.builds.State()},
 	}
 	for _, holder := range l.backlog.Holders() {

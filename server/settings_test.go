@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	authorizationv1 "k8s.io/api/authorization/v1"
@@ -17,6 +18,7 @@ import (
 	"github.com/penstock-cd/penstock/api/v1alpha1"
 	"github.com/penstock-cd/penstock/pkg/config"
 	"github.com/penstock-cd/penstock/pkg/store"
+	"github.com/penstock-cd/penstock/pkg/tune"
 	"github.com/penstock-cd/penstock/test/env"
 )
 
@@ -28,6 +30,9 @@ func limited(t *testing.T) *scene {
 		{Name: "KUBE_API_QPS", Value: "70", From: config.FromConfigMap},
 		{Name: "FREEZE", Value: "all of shop", From: config.FromConfigMap},
 		{Name: "KUBE_API_BURST", Value: "10", From: config.FromBefore, Refused: `KUBE_API_BURST="many": must be a whole number`},
+	}, Measured: &tune.Measured{
+		Inputs: tune.Inputs{Rate: 70, CallsPerTrigger: 1, Latency: 200 * time.Millisecond, FreeConnections: 7, Cores: 2},
+		Now:    tune.Now{PerSecond: 12.5, Limit: 5, InFlight: 5, Waiting: 40, Verdict: "All slots are in use."},
 	}}
 	require.NoError(t, s.rows.Beat(t.Context(), "worker", "replica", state))
 	return s
@@ -46,12 +51,20 @@ func TestListSettings(t *testing.T) {
 	}, told.Items[0])
 	require.Equal(t, "all of shop", told.Items[1].Value)
 	require.Contains(t, told.Items[2].Problem, "many")
+	require.Equal(t, 28, told.Advice.BatchSize, "70 a second × 0.2 s × 2")
+	require.Equal(t, rest.TuningBound{
+		Limit: "API rate", Known: true, Allows: 28, Binds: true,
+		Reasoning: "70 requests/s ÷ 1 a trigger = 70 triggers/s; × 200ms for one create = 14 in flight (Little's law); × 2 for slow ones. More makes nothing faster.",
+	}, told.Advice.Bounds[0])
+	require.InDelta(t, 12.5, told.Advice.Rate, 0)
 
 	namespace := local.NewNamespace(t)
 	s.plan(t, namespace, "b1", family(namespace, "web"))
 	some := s.reader(t, namespace)
 	s.awaitShown(t, some)
+	told = rest.Settings{}
 	s.get(t, some, "/api/v1/settings").into(t, &told)
+	require.Nil(t, told.Advice, "the queue is that of all namespaces")
 	require.Equal(t, "hidden", told.Items[1].From, "a freeze may name namespaces of others")
 	require.Empty(t, told.Items[1].Value)
 	require.Contains(t, s.get(t, s.nobody(t), "/api/v1/settings").detail(t, http.StatusForbidden), "may not list queue")
@@ -73,6 +86,8 @@ func TestTheSettingsPageTellsTheLimitsInForce(t *testing.T) {
 	require.Contains(t, shown.text, "KUBE_API_QPS")
 	require.Contains(t, shown.text, "ConfigMap penstock-settings")
 	require.Contains(t, shown.text, "what held before")
+	require.Contains(t, shown.text, "Useful batch size: 28, bound by the limit API rate. At most 70 triggers/s.")
+	require.Contains(t, shown.text, "All slots are in use.")
 	denied := s.browser(t, "").signIn(t, s.nobody(t), "/settings")
 	require.Equal(t, http.StatusOK, denied.status, "everybody may see who they are")
 	require.Contains(t, denied.text, "may not list queue")

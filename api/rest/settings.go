@@ -7,6 +7,8 @@ type Settings struct {
 	SeenAt *time.Time `json:"seenAt,omitempty" doc:"When the controller said so; absent where none was heard of."`
 	Silent bool       `json:"silent,omitempty" doc:"That was so long ago that it may not be true any more."`
 	Items  []Setting  `json:"items" nullable:"false"`
+
+	Advice *TuningAdvice `json:"advice,omitempty" doc:"As kubectl penstock tune computes it; absent where the controller has not measured yet, or for who may not see all namespaces."`
 }
 
 // Setting is one limit in force.
@@ -35,4 +37,26 @@ type SettingInput struct {
 	Value           string `json:"value" maxLength:"4096" doc:"What holds then. Empty takes the key out of the ConfigMap, so that the environment holds again."`
 	Reason          string `json:"reason,omitempty" maxLength:"1024" doc:"Why: kept with the name of who changes it."`
 	ResourceVersion string `json:"resourceVersion,omitempty" maxLength:"100" doc:"Only a ConfigMap of this version is changed, else the answer is 409."`
+}
+
+// TuningAdvice is the batch size that each limit allows, and how that compares with now.
+type TuningAdvice struct {
+	BatchSize int           `json:"batchSize" doc:"What the limit that binds allows."`
+	PerSecond float64       `json:"triggersPerSecond" doc:"How many triggers a second that makes at most."`
+	Bounds    []TuningBound `json:"bounds" nullable:"false"`
+	Verdict   string        `json:"verdict" doc:"What holds triggers back now, and what to do."`
+	Limit     float64       `json:"limit" doc:"The batch size in force."`
+	InFlight  float64       `json:"inFlight"`
+	Waiting   float64       `json:"waiting" doc:"Tasks that wait for a slot."`
+	Rate      float64       `json:"rate" doc:"Triggers a second in the last 10 s."`
+	Latency   float64       `json:"latencySeconds" doc:"How long one create takes."`
+}
+
+// TuningBound is what one limit allows.
+type TuningBound struct {
+	Limit     string `json:"limit"`
+	Known     bool   `json:"known" doc:"There is a figure to compute from."`
+	Allows    int    `json:"allows" doc:"The batch size; 0 is any."`
+	Binds     bool   `json:"binds,omitempty" doc:"No other allows less."`
+	Reasoning string `json:"reasoning" doc:"The computation, in words and figures."`
 }

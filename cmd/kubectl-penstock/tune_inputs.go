@@ -55,23 +55,22 @@ func (k *knownInputs) learnMetrics(seen *seen) {
 	if seen == nil {
 		return
 	}
-	now := seen.after
+	now, measured := seen.after, k.Learn(seen.before, seen.after)
 	if strings.HasPrefix(k.from[inputConnections], "DATABASE_MAX_CONNS") {
-		k.FreeConnections = max(k.FreeConnections-int(now.Connections), 0)
+		k.FreeConnections = measured.FreeConnections
 		k.from[inputConnections] += fmt.Sprintf(", less %g in use", now.Connections)
 	}
-	latency, from := now.Latency(seen.before), "measured just now"
-	if latency == 0 {
-		latency, from = now.Latency(tune.Snapshot{}), "measured since the controller's start"
-	}
-	if latency > 0 && !k.knows(inputLatency) {
-		k.Latency, k.from[inputLatency] = latency, from
+	if now.Triggers > 0 && measured.Latency > 0 && !k.knows(inputLatency) {
+		k.Latency, k.from[inputLatency] = measured.Latency, "measured since the controller's start"
+		if now.Latency(seen.before) > 0 {
+			k.from[inputLatency] = "measured just now"
+		}
 	}
 	if now.MemoryLimit > 0 && !k.knows(inputMemory) {
-		k.FreeMemory, k.from[inputMemory] = max(int64(now.MemoryLimit-now.Memory), 1), "GOMEMLIMIT less what is resident"
+		k.FreeMemory, k.from[inputMemory] = measured.FreeMemory, "GOMEMLIMIT less what is resident"
 	}
 	if now.Cores > 0 && !k.knows(inputCores) {
-		k.Cores, k.from[inputCores] = now.Cores, "GOMAXPROCS of the controller"
+		k.Cores, k.from[inputCores] = measured.Cores, "GOMAXPROCS of the controller"
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"github.com/penstock-cd/penstock/pkg/config"
 	"github.com/penstock-cd/penstock/pkg/limit"
 	"github.com/penstock-cd/penstock/pkg/trigger"
+	"github.com/penstock-cd/penstock/pkg/tune"
 )
 
 const (
@@ -30,6 +31,8 @@ type WorkerState struct {
 	TemplateWait time.Duration `json:"templateWait,omitempty"`
 	// Limits are those in force, and where each comes from.
 	Limits []config.InForce `json:"limits,omitempty"`
+	// Measured is what the advice on the limits is computed from; nil where that is not known yet.
+	Measured *tune.Measured `json:"measured,omitempty"`
 }
 
 // LaneState is what a worker does in one lane.

@@ -61,8 +61,20 @@ func Read(text io.Reader) (Snapshot, error) {
 	if err != nil {
 		return Snapshot{}, fmt.Errorf("parse metrics: %w", err)
 	}
-	f := figures(families)
-	if families["penstock_trigger_limit"] == nil {
+	return of(families)
+}
+
+// Of reads the metrics that a process has gathered of itself.
+func Of(families []*dto.MetricFamily) (Snapshot, error) {
+	byName := figures{}
+	for _, family := range families {
+		byName[family.GetName()] = family
+	}
+	return of(byName)
+}
+
+func of(f figures) (Snapshot, error) {
+	if f["penstock_trigger_limit"] == nil {
 		return Snapshot{}, fmt.Errorf("parse metrics: there is no penstock_trigger_limit: are these the metrics of Penstock's controller?")
 	}
 	s := Snapshot{

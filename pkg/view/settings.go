@@ -8,6 +8,7 @@ import (
 	"github.com/penstock-cd/penstock/api/rest"
 	"github.com/penstock-cd/penstock/pkg/config"
 	"github.com/penstock-cd/penstock/pkg/store"
+	"github.com/penstock-cd/penstock/pkg/tune"
 )
 
 const (
@@ -34,6 +35,9 @@ func (v *View) Settings(ctx context.Context, scope Scope) (rest.Settings, error)
 		seen := when(row.BeatAt)
 		told.SeenAt, told.Silent = &seen, when(row.AskedAt).Sub(seen) > store.WorkerSilence
 		told.Items = settingsOf(state.Limits, scope)
+		if scope.All {
+			told.Advice = adviceOf(state.Measured)
+		}
 		return told, nil
 	}
 	return told, nil
@@ -53,4 +57,20 @@ func settingsOf(limits []config.InForce, scope Scope) []rest.Setting {
 		}
 	}
 	return all
+}
+
+// adviceOf is what tune computes from what a controller has measured; nil where it has not.
+func adviceOf(measured *tune.Measured) *rest.TuningAdvice {
+	if measured == nil {
+		return nil
+	}
+	advice, now := tune.Advise(measured.Inputs), measured.Now
+	told := &rest.TuningAdvice{
+		BatchSize: advice.BatchSize, PerSecond: advice.PerSecond, Bounds: make([]rest.TuningBound, len(advice.Bounds)), Verdict: now.Verdict, Limit: now.Limit,
+		InFlight: now.InFlight, Waiting: now.Waiting, Rate: now.PerSecond, Latency: measured.Inputs.Latency.Seconds(),
+	}
+	for i, bound := range advice.Bounds {
+		told.Bounds[i] = rest.TuningBound(bound)
+	}
+	return told
 }

@@ -28,6 +28,7 @@ func TestALimitIsChangedAndTakenBackWhileTheControllerRuns(t *testing.T) {
 	for _, theme := range []string{"light", "dark"} {
 		b.theme(theme).visit("/settings").accessible().fits().screenshot("settings-editor-" + theme)
 	}
+	b.sees("Tuning advice")
 	require.Contains(t, b.limitRow("KUBE_API_QPS"), "environment of the controller")
 	require.Contains(t, b.limitRow("CI_BATCH_SIZE"), "default")
 	change := func(value, reason string) {

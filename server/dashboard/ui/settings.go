@@ -1,6 +1,9 @@
 package ui
 
 import (
+	"fmt"
+	"strconv"
+
 	"github.com/penstock-cd/penstock/api/rest"
 	"github.com/penstock-cd/penstock/pkg/config"
 	"github.com/penstock-cd/penstock/server/dashboard/offer"
@@ -30,4 +33,29 @@ func limitFrom(one rest.Setting) string {
 		return "not shown: it may name namespaces that you may not see"
 	}
 	return one.From
+}
+
+// figure is a number with three digits at most.
+func figure(n float64) string { return strconv.FormatFloat(n, 'g', 3, 64) }
+
+// allows is the batch size that a limit allows.
+func allows(bound rest.TuningBound) string {
+	switch {
+	case !bound.Known:
+		return "not known"
+	case bound.Allows == 0:
+		return "any"
+	}
+	return strconv.Itoa(bound.Allows)
+}
+
+// bindsInWords says which batch size is useful, and what keeps it from being larger.
+func bindsInWords(advice rest.TuningAdvice) string {
+	by := "nothing that is known"
+	for _, bound := range advice.Bounds {
+		if bound.Binds {
+			by = "the limit " + bound.Limit
+		}
+	}
+	return fmt.Sprintf("Useful batch size: %d, bound by %s. At most %s triggers/s.", advice.BatchSize, by, figure(advice.PerSecond))
 }
