@@ -49,6 +49,8 @@ func TestATableTellsHowAClusterIsDoing(t *testing.T) {
 	cluster := given.TargetCluster(p.namespace, given.InCluster, given.Labelled("only", p.namespace))
 	require.NoError(t, p.Create(t.Context(), cluster))
 	require.NoError(t, p.patchStatus(t, cluster, `{"status":{"phase":"Healthy","version":"v1.37.2","latencyMillis":12,"reason":"Healthy"}}`))
-	require.Equal(t, "Name | Phase | Version | Latency | Since\n"+p.namespace+" | Healthy | v1.37.2 | 12 | -",
+	require.Equal(t, "Name | Phase | Version | Latency | Lane open | Since\n"+p.namespace+" | Healthy | v1.37.2 | 12 | - | -",
 		clusterTable(t, "only="+p.namespace))
+	require.NoError(t, p.patchStatus(t, cluster, `{"status":{"conditions":[{"type":"LaneOpen","status":"False","reason":"ClusterChanged","message":"","lastTransitionTime":"2026-01-02T03:04:05Z"}]}}`))
+	require.Contains(t, clusterTable(t, "only="+p.namespace), "| 12 | False | -")
 }
