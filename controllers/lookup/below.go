@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
@@ -29,9 +30,8 @@ type Listed = bounded.Result[[]v1alpha1.CdPipeline]
 
 // Below lists the CdPipelines below one parent at the API server, by its own field index:
 // the watch of CdPipelines may be behind the one that tells of their parent, and a child that
-// the cache does not show yet would be lost. They are trimmed as in the cache: as they come,
-// half of what they take is metadata that nobody reads. The list has no limit, with which the
-// API server might read the whole namespace from etcd.
+// the cache does not show yet would be lost. They keep the annotations, which say who holds them.
+// The list has no limit, with which the API server might read the whole namespace from etcd.
 func Below(ctx context.Context, live client.Reader, namespace string, kind v1alpha1.ParentKind, name string) ([]v1alpha1.CdPipeline, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
@@ -42,16 +42,16 @@ func Below(ctx context.Context, live client.Reader, namespace string, kind v1alp
 	if err != nil {
 		return nil, fmt.Errorf("list pipelines below %s %s: %w", kind, name, err)
 	}
-	return trimmed(list.Items)
+	for i := range list.Items {
+		dropUnread(&list.Items[i])
+	}
+	return list.Items, nil
 }
 
-func trimmed(pipelines []v1alpha1.CdPipeline) ([]v1alpha1.CdPipeline, error) {
-	for i := range pipelines {
-		if _, err := Trim(&pipelines[i]); err != nil {
-			return nil, err
-		}
-	}
-	return pipelines, nil
+// dropUnread drops what is half of a pipeline as the API server tells it, and what nobody reads.
+func dropUnread(pipeline *v1alpha1.CdPipeline) {
+	pipeline.ManagedFields = nil
+	delete(pipeline.Annotations, corev1.LastAppliedConfigAnnotation)
 }
 
 // BelowEach is Below for several CdPipelines of one namespace, by parent; each of them has an

@@ -81,7 +81,7 @@ func TestWhatHangsBelowPipelinesIsReadAndLittleElse(t *testing.T) {
 				require.NoError(t, children[parent].Err)
 				require.Equal(t, []string{fmt.Sprintf("down-%03d", i)}, names(children[parent].Value))
 				if tc.limit == 0 {
-					require.Empty(t, children[parent].Value[0].ManagedFields, "they are trimmed")
+					require.Empty(t, children[parent].Value[0].ManagedFields, "nobody reads them")
 				}
 			}
 			require.Equal(t, tc.requests, server.requests)

@@ -4,8 +4,10 @@ import (
 	"cmp"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/penstock-cd/penstock/api/rest"
+	"github.com/penstock-cd/penstock/pkg/trigger"
 	"github.com/penstock-cd/penstock/server/dashboard/offer"
 )
 
@@ -28,10 +30,17 @@ type deployedAt struct {
 	rest.Deployment
 }
 
-// deployments are a table: a row for each environment, a column for each image.
+// tag is that of the image; empty where it has none.
+func (d deployedAt) tag() string {
+	tagged, _, _ := strings.Cut(d.Image, "@")
+	return strings.TrimPrefix(strings.TrimPrefix(tagged, trigger.Repository(tagged)), ":")
+}
+
+// deployments are a table: a row for each environment, a column for each repository, whatever tag
+// is deployed where.
 type deployments struct {
-	images, environments []string
-	cells                map[string]map[string][]deployedAt // by environment and image
+	repositories, environments []string
+	cells                      map[string]map[string][]deployedAt // by environment and repository
 }
 
 func deployed(pipelines []rest.CdPipelineStatus) deployments {
@@ -43,13 +52,14 @@ func deployed(pipelines []rest.CdPipelineStatus) deployments {
 				table.cells[environment] = map[string][]deployedAt{}
 				table.environments = append(table.environments, environment)
 			}
-			table.cells[environment][one.Image] = append(table.cells[environment][one.Image], deployedAt{pipeline.Name, one})
-			table.images = append(table.images, one.Image)
+			repository := trigger.Repository(one.Image)
+			table.cells[environment][repository] = append(table.cells[environment][repository], deployedAt{pipeline.Name, one})
+			table.repositories = append(table.repositories, repository)
 		}
 	}
 	slices.Sort(table.environments)
-	slices.Sort(table.images)
-	table.images = slices.Compact(table.images)
+	slices.Sort(table.repositories)
+	table.repositories = slices.Compact(table.repositories)
 	return table
 }
 
