@@ -82,6 +82,9 @@ func insertBuildTask(ctx context.Context, queries *dbsqlc.Queries, queued Queued
 	return nil
 }
 
+// deletedBuild is how a build has ended whose CiBuild was deleted; else it is its phase.
+const deletedBuild = "Deleted"
+
 // StopAbandonedBuilds ends what is under way of builds whose CiBuild was deleted, or was ended by
 // somebody who wrote its status, and returns how many.
 func (s *Store) StopAbandonedBuilds(ctx context.Context, most int) (int64, error) {
@@ -93,17 +96,13 @@ func (s *Store) StopAbandonedBuilds(ctx context.Context, most int) (int64, error
 	}
 	ids := map[string][]int64{} // by how the CiBuild ended
 	for _, row := range rows {
-		phase := row.Phase
-		if row.Deleted {
-			phase = ""
-		}
-		ids[phase] = append(ids[phase], row.ID)
+		ids[row.Ended] = append(ids[row.Ended], row.ID)
 	}
 	var stopped int64
-	for phase, some := range ids {
+	for ended, some := range ids {
 		params := dbsqlc.StopBuildTasksParams{Ids: some, Reason: string(v1alpha1.ReasonBuildDeleted), Message: "the CiBuild was deleted"}
-		if phase != "" {
-			params.Reason, params.Message = string(v1alpha1.ReasonBuildEnded), fmt.Sprintf("the status of the CiBuild says already that it ended as %s", phase)
+		if ended != deletedBuild {
+			params.Reason, params.Message = string(v1alpha1.ReasonBuildEnded), fmt.Sprintf("the status of the CiBuild says already that it ended as %s", ended)
 		}
 		n, err := s.queries.StopBuildTasks(ctx, params)
 		if err != nil {

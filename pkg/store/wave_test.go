@@ -220,6 +220,7 @@ func TestAnItemMovesOnlyFromTheStatesThatItCanLeave(t *testing.T) {
 	t.Parallel()
 	allowed := map[string]bool{
 		"Deferred Pending": true, "Deferred Skipped": true, "Pending Building": true, "Building Failed": true, "Building Skipped": true,
+		"Building Building": true, // to say why it has no build yet
 	}
 	states := []wave.State{wave.Deferred, wave.Pending, wave.Building, wave.Succeeded, wave.Failed, wave.Skipped}
 	s, _ := newWavedStore(t)
@@ -239,8 +240,13 @@ func TestAnItemMovesOnlyFromTheStatesThatItCanLeave(t *testing.T) {
 			}
 		}
 	}
-	execute(t, s, "UPDATE wave_item SET state = 'Building', build_uid = 'known'")
+	execute(t, s, "UPDATE wave_item SET state = 'Building', message = 'because', ended_at = NULL")
 	item := one.Items[0]
+	item.State, item.Message = wave.Building, "because"
+	again, err := s.MoveWaveItems(t.Context(), one, []wave.Item{item})
+	require.NoError(t, err)
+	require.Empty(t, again, "nothing is written where it says that already")
+	execute(t, s, "UPDATE wave_item SET state = 'Building', build_uid = 'known'")
 	item.State = wave.Failed
 	moved, err := s.MoveWaveItems(t.Context(), one, []wave.Item{item})
 	require.NoError(t, err)

@@ -12,12 +12,14 @@ import (
 )
 
 const abandonedBuildTasks = `-- name: AbandonedBuildTasks :many
-SELECT t.id, b.deleted, b.phase FROM task t
-CROSS JOIN LATERAL (SELECT (c.deleted_at IS NOT NULL)::boolean AS deleted, c.phase FROM ci_build c WHERE c.build_uid = t.inputs->>'build_uid' LIMIT 1) b
-WHERE t.kind = 'ci' AND t.status IN ('Held', 'Pending', 'Submitting', 'Submitted', 'Running') AND t.stop_reason = ''
-  AND (b.deleted OR b.phase IN ('Succeeded', 'Failed', 'Error', 'Cancelled'))
-  AND (cardinality($1::text[]) = 0 OR t.namespace = ANY($1::text[]))
-ORDER BY t.id LIMIT $2
+SELECT o.id, o.ended::text AS ended FROM (
+    SELECT t.id, (SELECT CASE WHEN b.deleted_at IS NOT NULL THEN 'Deleted' WHEN b.phase IN ('Succeeded', 'Failed', 'Error', 'Cancelled') THEN b.phase ELSE '' END
+                  FROM ci_build b WHERE b.build_uid = t.inputs->>'build_uid') AS ended
+    FROM task t
+    WHERE t.kind = 'ci' AND t.status IN ('Held', 'Pending', 'Submitting', 'Submitted', 'Running') AND t.stop_reason = ''
+      AND (cardinality($1::text[]) = 0 OR t.namespace = ANY($1::text[]))) o
+WHERE o.ended <> ''
+ORDER BY o.id LIMIT $2
 `
 
 type AbandonedBuildTasksParams struct {
@@ -26,9 +28,8 @@ type AbandonedBuildTasksParams struct {
 }
 
 type AbandonedBuildTasksRow struct {
-	ID      int64
-	Deleted bool
-	Phase   string
+	ID    int64
+	Ended string
 }
 
 // Tasks of builds that have not ended although their CiBuild was deleted, or says how it ended,
@@ -43,7 +44,7 @@ func (q *Queries) AbandonedBuildTasks(ctx context.Context, arg AbandonedBuildTas
 	var items []AbandonedBuildTasksRow
 	for rows.Next() {
 		var i AbandonedBuildTasksRow
-		if err := rows.Scan(&i.ID, &i.Deleted, &i.Phase); err != nil {
+		if err := rows.Scan(&i.ID, &i.Ended); err != nil {
 			return nil, err
 		}
 		items = append(items, i)

@@ -85,12 +85,14 @@ SELECT id FROM moved;
 -- Tasks of builds that have not ended although their CiBuild was deleted, or says how it ended,
 -- by the mirror. Each is looked up: all builds that there ever were are more than those that are
 -- open.
-SELECT t.id, b.deleted, b.phase FROM task t
-CROSS JOIN LATERAL (SELECT (c.deleted_at IS NOT NULL)::boolean AS deleted, c.phase FROM ci_build c WHERE c.build_uid = t.inputs->>'build_uid' LIMIT 1) b
-WHERE t.kind = 'ci' AND t.status IN ('Held', 'Pending', 'Submitting', 'Submitted', 'Running') AND t.stop_reason = ''
-  AND (b.deleted OR b.phase IN ('Succeeded', 'Failed', 'Error', 'Cancelled'))
-  AND (cardinality(@namespaces::text[]) = 0 OR t.namespace = ANY(@namespaces::text[]))
-ORDER BY t.id LIMIT @most;
+SELECT o.id, o.ended::text AS ended FROM (
+    SELECT t.id, (SELECT CASE WHEN b.deleted_at IS NOT NULL THEN 'Deleted' WHEN b.phase IN ('Succeeded', 'Failed', 'Error', 'Cancelled') THEN b.phase ELSE '' END
+                  FROM ci_build b WHERE b.build_uid = t.inputs->>'build_uid') AS ended
+    FROM task t
+    WHERE t.kind = 'ci' AND t.status IN ('Held', 'Pending', 'Submitting', 'Submitted', 'Running') AND t.stop_reason = ''
+      AND (cardinality(@namespaces::text[]) = 0 OR t.namespace = ANY(@namespaces::text[]))) o
+WHERE o.ended <> ''
+ORDER BY o.id LIMIT @most;
 
 -- name: EndedBuildTasks :many
 -- Tasks of builds that have ended, and whose CiBuild does not say so yet.
