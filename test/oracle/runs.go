@@ -46,7 +46,7 @@ WITH run AS (
 	FROM cd_workflow w
 	JOIN cd_workflow_runner r ON r.cd_workflow_id = w.id
 	JOIN task t ON t.id = r.task_id
-	WHERE w.build_uid %[1]s $1
+	WHERE w.build_uid %[1]s $1 AND (%[2]s)
 	GROUP BY w.id, w.build_uid, w.outcome
 ), untouched AS (
 	SELECT build_uid, pipeline_uid FROM trigger_decision
@@ -73,14 +73,22 @@ FROM ci_build b LEFT JOIN run ON run.build_uid = b.build_uid
 WHERE b.build_uid %[1]s $1 AND b.planned_at IS NOT NULL
 GROUP BY b.build_uid, b.namespace, b.build_name`
 
-// readRuns returns the runs of one planned build, or of all where uid is empty, by
+// Which runs are counted: of those of an artifact in a pipeline the last one, and those that
+// have not ended, as a status does; or all that there ever were.
+const (
+	newestRuns = `w.outcome IS NULL OR w.run = (
+		SELECT max(o.run) FROM cd_workflow o WHERE o.ci_artifact_id = w.ci_artifact_id AND o.pipeline_uid = w.pipeline_uid)`
+	allRuns = "true"
+)
+
+// readRuns counts the runs of one planned build, or of all where uid is empty, by
 // UID.
-func readRuns(ctx context.Context, database *pgxpool.Pool, uid string) (map[string]runs, error) {
+func readRuns(ctx context.Context, database *pgxpool.Pool, uid, counted string) (map[string]runs, error) {
 	which := "="
 	if uid == "" {
 		which = "<>"
 	}
-	rows, err := database.Query(ctx, fmt.Sprintf(countRuns, which), uid)
+	rows, err := database.Query(ctx, fmt.Sprintf(countRuns, which, counted), uid)
 	if err != nil {
 		return nil, fmt.Errorf("count runs: %w", err)
 	}

@@ -32,7 +32,7 @@ func lateStatuses(ctx context.Context, world World) ([]string, error) {
 // statuses returns what CiBuilds and CdPipelines tell that is not what the rows say
 // now.
 func statuses(ctx context.Context, world World) ([]string, error) {
-	counts, err := readRuns(ctx, world.Database, "")
+	counts, err := readRuns(ctx, world.Database, "", newestRuns)
 	if err != nil {
 		return nil, err
 	}

@@ -140,7 +140,8 @@ func (w *Witness) buildAhead(ctx context.Context, build *v1alpha1.CiBuild) ([]st
 	if told == nil {
 		return nil, nil
 	}
-	all, err := readRuns(ctx, w.database, string(build.UID))
+	// All that there ever were: what was told may have been run again since.
+	all, err := readRuns(ctx, w.database, string(build.UID), allRuns)
 	if err != nil {
 		return nil, err
 	}
