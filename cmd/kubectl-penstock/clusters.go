@@ -76,7 +76,7 @@ func laneOf(cluster rest.Cluster) (lane, message string) {
 		return "", cluster.Message
 	case cluster.Lane.Open:
 		return "open", cluster.Message
-	case cluster.Lane.Reason == cluster.Reason: // as the health tells
+	case cluster.Lane.Reason == cluster.Reason: // the message of the health says why
 		return "shut", cluster.Message
 	default:
 		return "shut: " + cluster.Lane.Reason, cluster.Lane.Message

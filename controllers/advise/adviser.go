@@ -19,7 +19,7 @@ import (
 	"github.com/penstock-cd/penstock/pkg/tune"
 )
 
-// interval is the time between two looks at the metrics. What is told of now is between them.
+// interval is the time between two reads of the metrics: rates are those of one interval.
 const interval = 10 * time.Second
 
 // Config is what an Adviser works with. Every field is required.
