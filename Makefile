@@ -133,7 +133,7 @@ sbom: ## Write what is built into bin/penstock and bin/kubectl-penstock to bin/d
 	done
 
 .PHONY: parts
-parts: ## Build or find the local API server, etcd, Argo, kwok and Postgres (once).
+parts: ## Build or find the local API server, etcd, Argo, kwok, mailpit and Postgres (once).
 	hack/build-parts.sh
 
 .PHONY: tools

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the real parts that tests, demo and benchmarks run against into bin/:
 # etcd, kube-apiserver, kube-controller-manager, kubectl, Argo's
-# workflow-controller with its CRDs, kwok, and dex; copies what GitHub and GitLab send,
+# workflow-controller with its CRDs, kwok, mailpit, and dex; copies what GitHub and GitLab send,
 # for the tests of webhooks; and makes sure of Postgres, Chromium and nginx.
 #
 # A part is built again only when its go.mod, its go.sum or the Go version
@@ -215,6 +215,7 @@ build kube-controller-manager controlplane k8s.io/kubernetes/cmd/kube-controller
 build workflow-controller argo github.com/argoproj/argo-workflows/v3/cmd/workflow-controller "4 minutes"
 copy_argo_crds
 build kwok kwok sigs.k8s.io/kwok/cmd/kwok "2 minutes"
+build mailpit mailpit github.com/axllent/mailpit "2 minutes"
 if "$root/hack/ensure-c-compiler.sh"; then
   CGO_ENABLED=1 build dex dex github.com/dexidp/dex/cmd/dex "2 minutes" # it does not compile without SQLite
 else

@@ -154,8 +154,9 @@ type NotificationChannelSpec struct {
 	// Type is what the channel sends to. The field of the same name says how.
 	Type ChannelType `json:"type"`
 
-	// SecretRef names the Secret with what must not be seen. It is read each time that
-	// something is sent.
+	// SecretRef names the Secret with what must not be seen. It is read when
+	// something is sent, and what it held is used for five seconds at most, or until the
+	// receiver refuses it.
 	// +optional
 	SecretRef *LocalSecretReference `json:"secretRef,omitempty"`
 

@@ -92,6 +92,7 @@ type Notifier struct {
 	expressions *route.Expressions
 	client      *outbound.Client
 	wake        *loop.Signal
+	secrets     secrets
 	sending     sync.WaitGroup
 	// database keeps to one connection.
 	database sync.Mutex

@@ -36,12 +36,8 @@ func (s secretData) get(secret, key string) (string, error) {
 	return value, nil
 }
 
-// sender makes the sender of a channel, with what its Secret holds now.
-func (n *Notifier) sender(ctx context.Context, channel v1alpha1.NotificationChannel) (sending.Sender, error) {
-	data, err := n.secret(ctx, channel)
-	if err != nil {
-		return nil, err
-	}
+// senderWith makes the sender of a channel, whose errors hold nothing of the Secret.
+func (n *Notifier) senderWith(channel v1alpha1.NotificationChannel, data secretData) (sending.Sender, error) {
 	sender, err := n.senderOf(channel, data)
 	return keepSecret(sender, data), err
 }
@@ -64,13 +60,9 @@ func (n *Notifier) senderOf(channel v1alpha1.NotificationChannel, data secretDat
 	return nil, sending.Refuse("spec.type is %q, which this Penstock does not know", channel.Spec.Type)
 }
 
-// secret reads a channel's Secret; nil where it names none.
-func (n *Notifier) secret(ctx context.Context, channel v1alpha1.NotificationChannel) (secretData, error) {
-	if channel.Spec.SecretRef == nil {
-		return nil, nil
-	}
+// readSecret reads what a channel's Secret holds now.
+func (n *Notifier) readSecret(ctx context.Context, key types.NamespacedName) (secretData, error) {
 	var secret corev1.Secret
-	key := types.NamespacedName{Namespace: channel.Namespace, Name: channel.Spec.SecretRef.Name}
 	switch err := n.Live.Get(ctx, key, &secret); {
 	case apierrors.IsNotFound(err):
 		return nil, fmt.Errorf("the Secret %s does not exist in namespace %s: create it", key.Name, key.Namespace)

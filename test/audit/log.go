@@ -55,6 +55,11 @@ func (l Log) Attempts() Log {
 	return l.keep(func(event env.AuditEvent) bool { return event.Resource == "workflows" && event.Verb == "create" })
 }
 
+// Reads keeps the requests for one object of a resource, whatever the answer.
+func (l Log) Reads(resource string) Log {
+	return l.keep(func(event env.AuditEvent) bool { return event.Resource == resource && event.Verb == "get" })
+}
+
 // Named keeps the requests about objects of these names, or about all others.
 func (l Log) Named(names map[string]bool, are bool) Log {
 	return l.keep(func(event env.AuditEvent) bool { return names[event.Name] == are })

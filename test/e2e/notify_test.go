@@ -21,6 +21,7 @@ import (
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
 	"github.com/penstock-cd/penstock/pkg/notify"
+	"github.com/penstock-cd/penstock/test/env"
 	"github.com/penstock-cd/penstock/test/given"
 	"github.com/penstock-cd/penstock/test/receiver"
 	"github.com/penstock-cd/penstock/test/world"
@@ -81,6 +82,49 @@ func TestAHundredRunsAreOneMessageInSlackAndOneEmail(t *testing.T) {
 	require.Len(t, mail.Letters(), 1)
 	require.LessOrEqual(t, len(slack.Requests()), 2)
 	w.Judge()
+}
+
+// The e-mail of a build that went well, as a mail program shows it: go test -v prints it.
+func TestAMailServerWithAPasswordTakesOneEmailThatPeopleCanRead(t *testing.T) {
+	t.Parallel()
+	w := newNotifyingWorld(t)
+	relay, err := apart.StartMailpit(t.Context())
+	require.NoError(t, err)
+	authority, err := os.ReadFile(relay.CAFile)
+	require.NoError(t, err)
+	channel := given.EmailChannel("mail", relay.Host, relay.Port)
+	channel.Spec.Email.Security, channel.Spec.SecretRef = "STARTTLS", &v1alpha1.LocalSecretReference{Name: "relay"}
+	w.Create(given.CiPipeline(given.CI), given.CdPipeline("web"), given.CdPipeline("api"), channel,
+		given.Secret("relay", map[string]string{"username": env.MailUser, "password": env.MailPassword, "ca.crt": string(authority)}),
+		given.Grouped(given.Policy("team", failuresAndEnds, "mail"), v1alpha1.GroupByBuild, time.Second, 5*time.Minute))
+	w.Start()
+	build(w, "app-1")
+	w.Succeed("app-1")
+	w.Eventually("the server has taken it", func(context.Context) bool { return len(letters(t, relay)) > 0 })
+	taken := letters(t, relay)
+	require.Len(t, taken, 1)
+	require.Equal(t, "penstock@example.org", taken[0].From.Address)
+	require.Equal(t, "team@example.org", taken[0].To[0].Address)
+	require.Contains(t, taken[0].Subject, "2 of 2 deployed")
+	text := page(t, relay.URL+"/view/latest.txt")
+	require.Contains(t, text, taken[0].Subject)
+	t.Logf("%s\n\n%s", taken[0].Subject, text)
+}
+
+// letter is how mailpit lists an e-mail.
+type letter struct {
+	Subject string
+	From    struct{ Address string }
+	To      []struct{ Address string }
+}
+
+func letters(t *testing.T, relay *env.Mailpit) []letter {
+	t.Helper()
+	var all struct {
+		Messages []letter `json:"messages"`
+	}
+	require.NoError(t, json.Unmarshal([]byte(page(t, relay.URL+"/api/v1/messages")), &all))
+	return all.Messages
 }
 
 func TestWhatAReceiverRefusesIsSeenOnTheChannelAndSentAgainOnDemand(t *testing.T) {
@@ -157,6 +201,29 @@ func TestASecretThatIsMendedIsUsedAtOnce(t *testing.T) {
 	w.Eventually("the next message arrives", func(context.Context) bool { return strings.HasPrefix(reason(), "Delivered") })
 	last := slack.Requests()[len(slack.Requests())-1]
 	require.Contains(t, last.Text, "the build failed")
+}
+
+// Each read of a Secret takes a token that a trigger could have.
+func TestABurstOfMessagesReadsTheSecretOfItsChannelSeldom(t *testing.T) {
+	t.Parallel()
+	w, hook := newNotifyingWorld(t), receiver.NewHook(t)
+	channel := given.WebhookChannel("hook", hook.URL())
+	channel.Spec.SecretRef, channel.Spec.RateLimit = &v1alpha1.LocalSecretReference{Name: "key"}, &v1alpha1.ChannelRateLimit{PerMinute: 600}
+	w.Create(given.CiPipeline(given.CI), given.Secret("key", map[string]string{"signingKey": "a key of many bytes"}), channel,
+		given.Grouped(given.Policy("team", failuresAndEnds, "hook"), v1alpha1.GroupByNone, 0, 5*time.Minute))
+	const failures = 40
+	for i := range failures {
+		w.Create(given.CdPipeline(fmt.Sprintf("bad-%d", i), given.Runs("failing-pod")))
+	}
+	w.Start()
+	build(w, "app-1")
+	w.Succeed("app-1")
+	w.Eventually("all is told", func(context.Context) bool { return len(hook.Posts()) >= failures })
+	reads := w.Log().Reads("secrets")
+	require.NotEmpty(t, reads)
+	for i, read := range reads[1:] {
+		require.GreaterOrEqual(t, read.Received.Sub(reads[i].Finished), 4*time.Second, "%d reads for %d messages", len(reads), len(hook.Posts()))
+	}
 }
 
 // page is what a URL answers.
