@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/penstock-cd/penstock/api/v1alpha1"
@@ -84,25 +85,33 @@ func TestAKillBetweenSendingAndRecordingRepeatsOneDelivery(t *testing.T) {
 	w.Judge()
 }
 
-// delay is for how long a build waited to be told, from its event on.
-func delays(t *testing.T, w *world.World, hook *receiver.Hook, builds int) []time.Duration {
+// told has so many builds fail, and returns for how long each waited until the good channel had told
+// of it, from its event on, the shortest first.
+func told(t *testing.T, w *world.World, prefix string, builds int) []time.Duration {
 	t.Helper()
-	rows, err := w.Database.Query(t.Context(), "SELECT (items->0->>'at')::timestamptz, sent_at FROM notification WHERE channel = 'good' AND state = 'Sent'")
-	require.NoError(t, err)
-	defer rows.Close()
-	var all []time.Duration
-	for rows.Next() {
-		var at, sent time.Time
-		require.NoError(t, rows.Scan(&at, &sent))
-		all = append(all, sent.Sub(at))
+	var began time.Time
+	require.NoError(t, w.Database.QueryRow(t.Context(), "SELECT now()").Scan(&began))
+	for i := range builds {
+		fails(w, fmt.Sprintf("%s-%d", prefix, i))
 	}
-	require.NoError(t, rows.Err())
-	require.Len(t, all, builds)
-	require.Len(t, deliveries(t, hook), builds)
-	slices.Sort(all)
+	var all []time.Duration
+	within(t, world.Patience, "the good channel tells all", func(ctx context.Context) bool {
+		rows, err := w.Database.Query(ctx, `SELECT extract(epoch FROM sent_at - (items->0->>'at')::timestamptz)::float8
+			FROM notification WHERE channel = 'good' AND state = 'Sent' AND sent_at >= $1 ORDER BY 1`, began)
+		require.NoError(t, err)
+		seconds, err := pgx.CollectRows(rows, pgx.RowTo[float64])
+		require.NoError(t, err)
+		all = nil
+		for _, one := range seconds {
+			all = append(all, time.Duration(one*float64(time.Second)))
+		}
+		return len(all) == builds
+	})
 	return all
 }
 
+// What the good channel waits for beside what hangs is compared with what it waits for by itself, on
+// the same machine.
 func TestAChannelThatHangsDelaysNoOther(t *testing.T) {
 	good := receiver.NewHook(t)
 	channels := []*v1alpha1.NotificationChannel{given.WebhookChannel("good", good.URL())}
@@ -116,23 +125,24 @@ func TestAChannelThatHangsDelaysNoOther(t *testing.T) {
 			case <-r.Context().Done():
 			}
 		})
-		channels = append(channels, given.WebhookChannel(fmt.Sprintf("hangs-%d", i), hook.URL()))
+		channel := given.WebhookChannel(fmt.Sprintf("hangs-%d", i), hook.URL())
+		channel.Spec.Suspend = true
+		channels = append(channels, channel)
 	}
 	defer close(release)
 	w := newListeningWorld(t, channels...)
 	w.Start("NOTIFICATION_WORKERS=8")
 	builds := sized(100, 12)
-	for i := range builds {
-		fails(w, fmt.Sprintf("b%d", i))
+	alone := told(t, w, "alone", builds)
+	for _, channel := range channels[1:] {
+		w.Patch(&v1alpha1.NotificationChannel{}, channel.Name, `{"spec":{"suspend":false}}`)
 	}
-	within(t, world.Patience, "the good channel tells all", func(context.Context) bool { return len(deliveries(t, good)) == builds })
-	within(t, world.Patience, "all are recorded", func(context.Context) bool {
-		return w.Count("SELECT count(*) FROM notification WHERE channel = 'good' AND state = 'Sent'") == builds
-	})
-	all := delays(t, w, good, builds)
-	t.Logf("%d channels hang; the good one tells after %s, at the slowest after %s", hanging, all[len(all)/2], all[len(all)-1])
-	require.Less(t, all[len(all)*99/100], 2*time.Second)
-	require.Equal(t, hanging*builds, w.Count("SELECT count(*) FROM notification WHERE channel LIKE 'hangs-%' AND state = 'Waiting'"))
+	beside := told(t, w, "beside", builds)
+	at := builds * 99 / 100
+	t.Logf("the good channel tells after %s, at the slowest after %s; where %d others hang after %s and %s", alone[builds/2], alone[builds-1], hanging, beside[builds/2], beside[builds-1])
+	require.Less(t, beside[at], max(2*time.Second, 3*alone[at]))
+	require.Len(t, deliveries(t, good), 2*builds)
+	require.Equal(t, 2*hanging*builds, w.Count("SELECT count(*) FROM notification WHERE channel LIKE 'hangs-%' AND state = 'Waiting'"))
 	w.Judge()
 }
 
