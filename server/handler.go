@@ -147,7 +147,7 @@ func (s *Server) identified(next http.Handler) http.Handler {
 // nobody may hold back those whose token was valid before.
 func (s *Server) identify(r *http.Request) (identity.User, error) {
 	address, now, isGuess := addressOf(r), time.Now(), s.authenticator.IsGuess(r)
-	if isGuess && s.failures.empty(address, now) {
+	if isGuess && s.failures.IsEmpty(address, failureRate, now) {
 		return identity.User{}, problem.Later(http.StatusTooManyRequests, time.Second, "too many requests without valid credentials came from "+address+": try again later")
 	}
 	user, err := s.authenticator.Identify(r)
@@ -157,7 +157,7 @@ func (s *Server) identify(r *http.Request) (identity.User, error) {
 		return user, nil
 	case asRefused(err, &refused):
 		if isGuess {
-			s.failures.take(address, now)
+			s.failures.Take(address, failureRate, now)
 		}
 		s.refused(r, identity.User{Name: refused.User}, err)
 		return identity.User{}, problem.New(refused.Status, refused.Detail)
@@ -168,8 +168,8 @@ func (s *Server) identify(r *http.Request) (identity.User, error) {
 
 // admit holds a user to their rate, and everybody back until the server is ready.
 func (s *Server) admit(user identity.User) error {
-	if wait, ok := s.users.take(user.Name, time.Now()); !ok {
-		return problem.Later(http.StatusTooManyRequests, wait, fmt.Sprintf("user %q sends more than %d requests per second: try again later", user.Name, userRate))
+	if wait, ok := s.users.Take(user.Name, userRate, time.Now()); !ok {
+		return problem.Later(http.StatusTooManyRequests, wait, fmt.Sprintf("user %q sends more than %d requests per second: try again later", user.Name, int(userRate.PerSecond)))
 	}
 	if why := s.ready.why(); why != "" {
 		return problem.Later(http.StatusServiceUnavailable, retryAfter, "the server is not ready: "+why)
@@ -181,7 +181,7 @@ func (s *Server) admit(user identity.User) error {
 func (s *Server) refused(r *http.Request, user identity.User, err error) {
 	s.measures.refusals.WithLabelValues(strconv.Itoa(statusOf(err))).Inc()
 	if user.Name == "" {
-		if _, ok := s.lines.take(addressOf(r), time.Now()); !ok {
+		if _, ok := s.lines.Take(addressOf(r), failureRate, time.Now()); !ok {
 			return
 		}
 	}

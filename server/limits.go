@@ -1,6 +1,10 @@
 package server
 
-import "time"
+import (
+	"time"
+
+	"github.com/penstock-cd/penstock/server/bucket"
+)
 
 // Every bound that protects the server, Postgres and the API server from callers.
 const (
@@ -25,12 +29,6 @@ const (
 	// maxRequestsPerConnection bounds the requests under way on one HTTP/2 connection.
 	maxRequestsPerConnection = 100
 
-	// userRate and userBurst are how many requests each user may send, per second and at
-	// once; a stream is one request.
-	userRate, userBurst = 20, 60
-	// failureRate and failureBurst are how many tokens that are not valid each address may have
-	// reviewed by the API server, and how many lines of the log it may cause without a user.
-	failureRate, failureBurst = 5, 50
 	// maxBuckets is how many users, and how many addresses, are told apart. The longest
 	// unseen begins anew.
 	maxBuckets = 10000
@@ -88,4 +86,12 @@ const (
 	// reloadInterval is how often the files of the certificate are read, and
 	// clientCAInterval how often the CA of client certificates is.
 	reloadInterval, clientCAInterval = 10 * time.Second, time.Minute
+)
+
+var (
+	// userRate is how many requests each user may send; a stream is one request.
+	userRate = bucket.Rate{PerSecond: 20, Burst: 60}
+	// failureRate is how many tokens that are not valid each address may have reviewed by the API
+	// server, and how many lines of the log it may cause without a user.
+	failureRate = bucket.Rate{PerSecond: 5, Burst: 50}
 )

@@ -28,6 +28,7 @@ import (
 	"github.com/penstock-cd/penstock/pkg/store"
 	"github.com/penstock-cd/penstock/pkg/view"
 	"github.com/penstock-cd/penstock/server/api"
+	"github.com/penstock-cd/penstock/server/bucket"
 	"github.com/penstock-cd/penstock/server/cert"
 	"github.com/penstock-cd/penstock/server/clusters"
 	"github.com/penstock-cd/penstock/server/dashboard"
@@ -71,9 +72,9 @@ type Server struct {
 	ready         *readiness
 	drain         *drain
 	measures      *measures
-	users         *buckets
-	failures      *buckets
-	lines         *buckets             // of the log, about those who are not known
+	users         *bucket.Set
+	failures      *bucket.Set
+	lines         *bucket.Set          // of the log, about those who are not known
 	dashboard     *dashboard.Dashboard // nil where it is switched off
 	known         http.Handler         // answers those who are known
 	loops         []*loop.Loop
@@ -86,7 +87,7 @@ func New(config Config) (*Server, error) {
 	known := namespaces.New(rows.Namespaces)
 	s := &Server{
 		config: config, ready: newReadiness(config.Rows.Ping, known.Refresh), measures: newMeasures(config.Rows.Pool().Stat),
-		users: newBuckets(userRate, userBurst), failures: newBuckets(failureRate, failureBurst), lines: newBuckets(failureRate, failureBurst),
+		users: bucket.NewSet(maxBuckets), failures: bucket.NewSet(maxBuckets), lines: bucket.NewSet(maxBuckets),
 	}
 	s.drain = &drain{ready: s.ready, takes: config.Drain}
 	if err := s.addReviews(); err != nil {

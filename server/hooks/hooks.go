@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/penstock-cd/penstock/pkg/store"
+	"github.com/penstock-cd/penstock/server/bucket"
 	"github.com/penstock-cd/penstock/server/problem"
 )
 
@@ -48,7 +49,7 @@ type Handler struct {
 	Config
 	receivers *receivers
 	secrets   *secrets
-	limits    *limits
+	limits    *bucket.Set
 	suspects  suspects
 	bodies    *semaphore.Weighted
 }
@@ -56,7 +57,7 @@ type Handler struct {
 // New returns a handler.
 func New(config Config) *Handler {
 	return &Handler{
-		Config: config, receivers: newReceivers(config.Rows.ReceiversByPath), secrets: newSecrets(config.Secret), limits: newLimits(),
+		Config: config, receivers: newReceivers(config.Rows.ReceiversByPath), secrets: newSecrets(config.Secret), limits: bucket.NewSet(maxLimits),
 		bodies: semaphore.NewWeighted(maxBodies),
 	}
 }

@@ -40,7 +40,7 @@ func (h *Handler) keep(r *http.Request, receiver store.Receiver, body []byte) an
 	if receiver.Spec.Suspend {
 		return answer{err: problem.Later(http.StatusServiceUnavailable, suspendedAfter, "the receiver is suspended: try again later")}
 	}
-	if wait, ok := h.limits.take(receiver.UID, receiver.Spec.PerMinute(), time.Now()); !ok {
+	if wait, ok := h.limits.Take(receiver.UID, rateOf(receiver.Spec.PerMinute()), time.Now()); !ok {
 		return answer{err: problem.Later(http.StatusTooManyRequests, wait, fmt.Sprintf("the receiver takes %d deliveries per minute: try again later", receiver.Spec.PerMinute()))}
 	}
 	// A sender that goes away has no effect: it sends again what was not answered.

@@ -3,11 +3,8 @@ package hooks
 import (
 	"time"
 
-	"golang.org/x/time/rate"
-	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/utils/lru"
-
 	"github.com/penstock-cd/penstock/pkg/webhook"
+	"github.com/penstock-cd/penstock/server/bucket"
 )
 
 // Every bound that protects the server from senders, and from those who are none.
@@ -41,25 +38,8 @@ const (
 	suspendedAfter = time.Minute
 )
 
-// limits hold a token bucket for each Receiver.
-type limits struct{ all *lru.Cache }
-
-func newLimits() *limits { return &limits{lru.New(maxLimits)} }
-
-// take takes a token of a Receiver, or tells for how long there is none. What comes at once may
-// be as much as a minute's share of ten seconds.
-func (l *limits) take(receiver types.UID, perMinute int, now time.Time) (wait time.Duration, ok bool) {
-	limit, burst := rate.Limit(float64(perMinute)/60), max(perMinute/6, 1)
-	limiter := rate.NewLimiter(limit, burst)
-	if known, found := l.all.Get(receiver); found && known.(*rate.Limiter).Limit() == limit {
-		limiter = known.(*rate.Limiter)
-	} else {
-		l.all.Add(receiver, limiter)
-	}
-	reservation := limiter.ReserveN(now, 1)
-	if wait = reservation.DelayFrom(now); wait == 0 {
-		return 0, true
-	}
-	reservation.CancelAt(now)
-	return wait, false
+// rateOf is how many deliveries a Receiver takes. What comes at once may be as much as a minute's
+// share of ten seconds.
+func rateOf(perMinute int) bucket.Rate {
+	return bucket.Rate{PerSecond: float64(perMinute) / 60, Burst: max(perMinute/6, 1)}
 }
