@@ -14,6 +14,7 @@ import (
 	"github.com/penstock-cd/penstock/server/api"
 	"github.com/penstock-cd/penstock/server/identity"
 	"github.com/penstock-cd/penstock/server/problem"
+	"github.com/penstock-cd/penstock/server/stream"
 )
 
 // handler answers every request: /healthz, /readyz, the OpenAPI document, and the sign-in of
@@ -30,7 +31,7 @@ func (s *Server) handler() http.Handler {
 		rest = s.dashboard.Handler(rest)
 	}
 	open.Handle("/", rest)
-	return s.within(s.measured(bounded(open)))
+	return s.within(s.measured(stream.Outermost(bounded(open))))
 }
 
 // within serves also the API under the base path of the dashboard, since both have one URL. A

@@ -5,6 +5,8 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -136,6 +138,20 @@ func TestAStreamHasWhatHappensAndGoesOnWhereItWasBroken(t *testing.T) {
 		}
 	}
 	require.Equal(t, append([]int64{first.ID}, seen...), seenFromList, "nothing is missed, and nothing is sent twice")
+}
+
+// The stacks of a thousand open streams would hold what each handler on the way had to say.
+func TestAnOpenStreamKeepsNoHandlerThatHasBegunIt(t *testing.T) {
+	s, _, _, token := shop(t)
+	s.watch(t, token, "/api/v1/events?watch=true").begun()
+	stacks := make([]byte, 4<<20)
+	all := strings.Split(string(stacks[:runtime.Stack(stacks, true)]), "\n\n")
+	open := slices.DeleteFunc(all, func(stack string) bool { return !strings.Contains(stack, "stream.(*session).listen") })
+	require.NotEmpty(t, open)
+	for _, stack := range open {
+		require.NotContains(t, stack, "huma")
+		require.NotContains(t, stack, "ServeMux")
+	}
 }
 
 func TestStreamsEndWhenTheServerStops(t *testing.T) {

@@ -78,7 +78,6 @@ func watch[I any, P interface {
 		return nil, b.failure(ctx, user, err)
 	}
 	return &huma.StreamResponse{Body: func(ctx huma.Context) {
-		defer leave()
 		r, w := humago.Unwrap(ctx)
 		asked.Filter = func(ctx context.Context) (stream.Filter, error) {
 			again, err := b.Identify(r)
@@ -97,7 +96,7 @@ func watch[I any, P interface {
 			watching, _ := any(P(&in)).(watcher)
 			return watching.sees(), nil
 		}
-		b.Streams.Serve(w, r, asked)
+		b.Streams.Serve(w, r, asked, leave)
 	}}, nil
 }
 

@@ -91,8 +91,7 @@ func started(t *testing.T, config Config, watch Watch) (*Hub, *httptest.Server) 
 			problem.Write(w, problem.New(http.StatusTooManyRequests, err.Error()))
 			return
 		}
-		defer leave()
-		hub.Serve(w, r, asked)
+		hub.Serve(w, r, asked, leave)
 	}))
 	t.Cleanup(func() {
 		cancel()

@@ -42,14 +42,16 @@ func (h *Hub) Enter(watch Watch) (leave func(), err error) {
 	return func() { h.leave(watch.User) }, nil
 }
 
-// Serve writes events to a client until it goes, the server stops, or its rights end. The
-// stream must have been entered.
-func (h *Hub) Serve(w http.ResponseWriter, r *http.Request, watch Watch) {
+// Serve writes events to a client until it goes, the server stops, or its rights end, and then
+// calls leave. The stream must have been entered. Within Outermost it returns before that.
+func (h *Hub) Serve(w http.ResponseWriter, r *http.Request, watch Watch, leave func()) {
 	s := &session{Hub: h, ctx: r.Context(), w: w, control: http.NewResponseController(w), watch: watch}
-	err := s.run()
-	if r.Context().Err() == nil {
-		s.end(err)
-	}
+	handOver(r.Context(), func() {
+		defer leave()
+		if err := s.run(); s.ctx.Err() == nil {
+			s.end(err)
+		}
+	})
 }
 
 // session is one stream.
