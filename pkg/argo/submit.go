@@ -58,7 +58,7 @@ func (s *Submitter) Submit(ctx context.Context, claim store.Claim) (Made, error)
 	if errors.As(err, &refusal) {
 		// It is final: the cache may lag behind, so that the API server has the last word,
 		// and an earlier attempt may have made the Workflow without knowing it.
-		if made, err := s.alreadyCreated(ctx, claim); made != (Made{}) || err != nil {
+		if made, err := s.alreadyCreated(ctx, claim); made != (Made{}) || err != nil && !mayEndUnseen(refusal, err) {
 			return made, err
 		}
 		workflow, err = s.prepare(ctx, s.Live, claim)
@@ -72,10 +72,18 @@ func (s *Submitter) Submit(ctx context.Context, claim store.Claim) (Made, error)
 // confirmStopped ends a task that is to be stopped, unless an earlier attempt has made its
 // Workflow: that is stopped once the task knows of it.
 func (s *Submitter) confirmStopped(ctx context.Context, claim store.Claim) (Made, error) {
-	if made, err := s.alreadyCreated(ctx, claim); made != (Made{}) || err != nil {
+	stopped := cancelled(claim.StopReason, "stopped before its turn came")
+	if made, err := s.alreadyCreated(ctx, claim); made != (Made{}) || err != nil && !mayEndUnseen(stopped, err) {
 		return made, err
 	}
-	return Made{}, cancelled(claim.StopReason, "stopped before its turn came")
+	return Made{}, stopped
+}
+
+// mayEndUnseen tells whether a task whose reason to exist is gone ends though nobody may look for
+// its Workflow: the right may never come back. Where it does, the sweep stops a Workflow of a task
+// that has ended.
+func mayEndUnseen(refusal *Refusal, err error) bool {
+	return refusal.Status == store.StatusCancelled && apierrors.IsForbidden(err)
 }
 
 // alreadyCreated returns the Workflow that an earlier attempt has made without knowing it.

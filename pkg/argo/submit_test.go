@@ -480,3 +480,25 @@ func TestATaskThatIsToBeStoppedEndsUnlessItsWorkflowWasMade(t *testing.T) {
 		requireNoRefusal(t, err)
 	})
 }
+
+// Penstock lost its rights in the namespace of another cluster, or never had them.
+func TestATaskWhoseReasonIsGoneEndsThoughItsWorkflowMayNotBeLookedFor(t *testing.T) {
+	t.Parallel()
+	pipeline := given.CdPipeline("web")
+	forbidden := interceptor.Funcs{Get: func(ctx context.Context, server client.WithWatch, key client.ObjectKey, object client.Object, opts ...client.GetOption) error {
+		if named(object) == "Workflow" {
+			return apierrors.NewForbidden(wfv1.Resource("workflows"), key.Name, errors.New("no right"))
+		}
+		return server.Get(ctx, key, object, opts...)
+	}}
+	further := claimOf(pipeline)
+	further.Attempt = 34
+	stopped := further
+	stopped.StopReason = v1alpha1.ReasonReplaced
+
+	requireRefusal(t, newWorld(t, template()).failing(forbidden).submit(t, further), store.StatusCancelled, v1alpha1.ReasonPipelineDeleted,
+		"CdPipeline web was deleted before its turn came")
+	requireRefusal(t, newWorld(t, pipeline, template()).failing(forbidden).submit(t, stopped), store.StatusCancelled, v1alpha1.ReasonReplaced, "stopped before its turn came")
+	missing := newWorld(t, pipeline).failing(forbidden).submit(t, further)
+	require.True(t, apierrors.IsForbidden(missing), "what is still wanted goes on: %v", missing)
+}
