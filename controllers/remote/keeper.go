@@ -124,7 +124,7 @@ func (k *keeper) serve(ctx context.Context) error {
 	default:
 	}
 	wanted := k.watched()
-	namespaces, err := k.permitted(ctx, reached, wanted)
+	namespaces, err := k.permittedAnew(ctx, reached, wanted)
 	if err != nil {
 		return err
 	}

@@ -55,6 +55,13 @@ func (k *keeper) permitted(ctx context.Context, reached *fleet.Client, namespace
 	return permitted, nil
 }
 
+// permittedAnew is permitted that believes nothing of before: a right may have been lost while nobody
+// watched.
+func (k *keeper) permittedAnew(ctx context.Context, reached *fleet.Client, namespaces []string) ([]string, error) {
+	clear(k.rights)
+	return k.permitted(ctx, reached, namespaces)
+}
+
 // forbidden is the lane of a cluster where Penstock may follow Workflows in none of the namespaces.
 func forbidden(cluster string, namespaces []string) store.ClusterLane {
 	return store.ClusterLane{Cluster: cluster, Reason: v1alpha1.ReasonForbidden, Message: fmt.Sprintf(
@@ -67,7 +74,7 @@ type right struct {
 	until  time.Time
 }
 
-// untilOf believes a right for as long as the keeper lives: a watch that loses it says so.
+// untilOf believes a right until the watch begins anew: one that loses it says so.
 func untilOf(denied bool) time.Duration {
 	if denied {
 		return deniedFor

@@ -34,6 +34,12 @@ func TestANamespaceWithoutRightsCostsTheOthersNothing(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, there.Requests(), "both are known for a while")
 
+	list("shop", target.Status(http.StatusForbidden))
+	list("closed", target.JSON(map[string]any{"kind": "WorkflowList"}))
+	permitted, err = k.permittedAnew(t.Context(), reached, []string{"closed", "shop"})
+	require.NoError(t, err)
+	require.Equal(t, []string{"closed"}, permitted, "a right that is lost would keep the watch of all from beginning")
+
 	list("broken", target.Status(http.StatusInternalServerError))
 	_, err = k.permitted(t.Context(), reached, []string{"broken", "shop"})
 	require.Error(t, err, "what fails is no missing right")
