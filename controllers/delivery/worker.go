@@ -31,8 +31,8 @@ const (
 
 // Rows are the deliveries.
 type Rows interface {
-	// ReleaseDeliveries gives back what a process of this name was working on when it ended.
-	ReleaseDeliveries(ctx context.Context, worker string) error
+	// ReleaseDeliveries gives back what the leader before was working on when it ended.
+	ReleaseDeliveries(ctx context.Context) error
 	// ClaimDeliveries takes what is due: the first of each receiver and repository.
 	ClaimDeliveries(ctx context.Context, worker string, lease time.Duration, most int) ([]store.WebhookDelivery, error)
 	// ClaimNextDelivery takes the next of the same receiver and repository as one that was
@@ -145,12 +145,12 @@ func (w *Worker) count(add int) int {
 	return w.busy
 }
 
-// release gives back what this replica was working on when it was ended.
+// release gives back, once, what the leader before was working on when it was ended.
 func (w *Worker) release(ctx context.Context) error {
 	if w.isReleased {
 		return nil
 	}
-	err := w.withRows(func() error { return w.Rows.ReleaseDeliveries(ctx, w.Worker) })
+	err := w.withRows(func() error { return w.Rows.ReleaseDeliveries(ctx) })
 	w.isReleased = err == nil
 	return err
 }

@@ -109,7 +109,7 @@ func webhookCalls() map[string]call {
 		"RetryDelivery": {store.WriteTimeout, func(ctx context.Context, s *store.Store) error {
 			return s.RetryDelivery(ctx, "w", delivery, time.Second, "")
 		}},
-		"ReleaseDeliveries": {store.WriteTimeout, func(ctx context.Context, s *store.Store) error { return s.ReleaseDeliveries(ctx, "w") }},
+		"ReleaseDeliveries": {store.WriteTimeout, func(ctx context.Context, s *store.Store) error { return s.ReleaseDeliveries(ctx) }},
 		"OpenDeliveries": {store.ReadTimeout, func(ctx context.Context, s *store.Store) error {
 			_, _, err := s.OpenDeliveries(ctx)
 			return err

@@ -264,11 +264,11 @@ func (s *Store) RetryDelivery(ctx context.Context, worker string, delivery Webho
 	return wrap(err, fmt.Sprintf("put delivery %d off", delivery.ID))
 }
 
-// ReleaseDeliveries gives back what a process of this name was working on when it ended.
-func (s *Store) ReleaseDeliveries(ctx context.Context, worker string) error {
+// ReleaseDeliveries gives back what the leader before was working on when it ended.
+func (s *Store) ReleaseDeliveries(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, WriteTimeout)
 	defer cancel()
-	return wrap(s.queries.ReleaseDeliveries(ctx, worker), "release deliveries")
+	return wrap(s.queries.ReleaseDeliveries(ctx, s.namespaces), "release deliveries")
 }
 
 // OpenDeliveries counts the deliveries that are not worked off, and returns for how long the

@@ -519,12 +519,13 @@ func (q *Queries) Redeliver(ctx context.Context, arg RedeliverParams) ([]int64, 
 
 const releaseDeliveries = `-- name: ReleaseDeliveries :exec
 UPDATE webhook_delivery SET status = 'Received', lease_until = NULL, claimed_by = ''
-WHERE status = 'Working' AND claimed_by = $1
+WHERE status = 'Working' AND (cardinality($1::text[]) = 0 OR namespace = ANY($1::text[]))
 `
 
-// Gives back what a process of this name was working on when it ended.
-func (q *Queries) ReleaseDeliveries(ctx context.Context, worker string) error {
-	_, err := q.db.Exec(ctx, releaseDeliveries, worker)
+// Gives back what the leader before was working on when it ended. Where that one only stood still,
+// it finds that its delivery is not its own any more, and the build of the same name.
+func (q *Queries) ReleaseDeliveries(ctx context.Context, namespaces []string) error {
+	_, err := q.db.Exec(ctx, releaseDeliveries, namespaces)
 	return err
 }
 

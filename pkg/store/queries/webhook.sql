@@ -100,9 +100,10 @@ SET status = 'Received', message = @message, due_at = now() + @delay::interval, 
 WHERE id = @id AND status = 'Working' AND claimed_by = @worker AND attempts = @attempts;
 
 -- name: ReleaseDeliveries :exec
--- Gives back what a process of this name was working on when it ended.
+-- Gives back what the leader before was working on when it ended. Where that one only stood still,
+-- it finds that its delivery is not its own any more, and the build of the same name.
 UPDATE webhook_delivery SET status = 'Received', lease_until = NULL, claimed_by = ''
-WHERE status = 'Working' AND claimed_by = @worker;
+WHERE status = 'Working' AND (cardinality(@namespaces::text[]) = 0 OR namespace = ANY(@namespaces::text[]));
 
 -- name: OpenDeliveries :one
 SELECT count(*) AS open, COALESCE(EXTRACT(epoch FROM now() - min(received_at)), 0)::float8 AS oldest_seconds
