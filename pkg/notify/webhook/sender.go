@@ -160,7 +160,7 @@ func Signature(secret, id string, at time.Time, body []byte) (string, error) {
 	if encoded, found := strings.CutPrefix(secret, secretPrefix); found {
 		var err error
 		if key, err = base64.StdEncoding.DecodeString(encoded); err != nil {
-			return "", notify.Refuse("webhook: the signing secret begins with %s and is no base64 behind it", secretPrefix)
+			return "", fmt.Errorf("webhook: the signing secret begins with %s and is no base64 behind it", secretPrefix)
 		}
 	}
 	mac := hmac.New(sha256.New, key)

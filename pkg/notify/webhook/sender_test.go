@@ -137,9 +137,8 @@ func TestWhatCannotBeSentIsRefusedBeforeItIsSent(t *testing.T) {
 		"a body that is too large": func(c *Config) {
 			c.Body = func(notify.Message) (any, error) { return strings.Repeat("x", maxBody), nil }
 		},
-		"a body that is no JSON":  func(c *Config) { c.Body = func(notify.Message) (any, error) { return make(chan int), nil } },
-		"a secret that is broken": func(c *Config) { c.Secrets = []string{"whsec_?"} },
-		"a URL that is broken":    func(c *Config) { c.URL = "http://host/%zz-secret" },
+		"a body that is no JSON": func(c *Config) { c.Body = func(notify.Message) (any, error) { return make(chan int), nil } },
+		"a URL that is broken":   func(c *Config) { c.URL = "http://host/%zz-secret" },
 	}
 	for name, change := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -151,6 +150,16 @@ func TestWhatCannotBeSentIsRefusedBeforeItIsSent(t *testing.T) {
 			require.Empty(t, got)
 		})
 	}
+}
+
+func TestWhatASecretThatIsBrokenHoldsUpIsSentWhenItIsMended(t *testing.T) {
+	t.Parallel()
+	url, got := receiver(t, http.StatusOK)
+	_, err := sender(t, url, func(c *Config) { c.Secrets = []string{"whsec_?"} }).Send(t.Context(), message(), "")
+	require.ErrorContains(t, err, "no base64")
+	var refused *notify.RefusedError
+	require.NotErrorAs(t, err, &refused)
+	require.Empty(t, got)
 }
 
 func TestAnAnswerIsFinalOrNot(t *testing.T) {
