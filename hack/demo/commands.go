@@ -26,7 +26,8 @@ func runCommand(command *cobra.Command, _ []string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, local.Stop()) }()
-	return play(ctx, local)
+	_, err = play(ctx, local)
+	return err
 }
 
 // upDir holds what up leaves for down, one for each working tree.
@@ -50,14 +51,15 @@ func upCommand(command *cobra.Command, _ []string) error {
 	if err != nil {
 		return err
 	}
-	if err := play(command.Context(), local); err != nil {
+	played, err := play(command.Context(), local)
+	if err != nil {
 		return errors.Join(err, local.Stop())
 	}
-	printHowToPlay(local)
+	printHowToPlay(local, played.hooksURL)
 	return nil
 }
 
-func printHowToPlay(local *env.Environment) {
+func printHowToPlay(local *env.Environment, hooksURL string) {
 	fmt.Printf(`
 Everything is still running. To play with it:
 
@@ -72,8 +74,9 @@ Everything is still running. To play with it:
   kubectl penstock get pods,deploy -A --clusters all
   psql "$DATABASE_URL" -c 'SELECT outcome, reason, count(*) FROM penstock.trigger_decision GROUP BY 1, 2'
 
+Webhooks are received at %s, and the path of a Receiver.
 make demo-down ends it.
-`, local.Kubeconfig, env.PlaygroundURL(local.DatabaseURL), namespace, namespace, buildName, namespace, cart, namespace)
+`, local.Kubeconfig, env.PlaygroundURL(local.DatabaseURL), namespace, namespace, buildName, namespace, cart, namespace, hooksURL)
 }
 
 func downCommand(*cobra.Command, []string) error {
@@ -97,55 +100,56 @@ func downCommand(*cobra.Command, []string) error {
 }
 
 // play is the demo itself, on parts that run.
-func play(ctx context.Context, local *env.Environment) error {
+func play(ctx context.Context, local *env.Environment) (*facts, error) {
 	stage, err := newStage(ctx, local)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer stage.close()
 	fmt.Println("Starting the controller, with the rights of config/rbac and default limits")
 	if err := local.InstallController(ctx); err != nil {
-		return err
+		return nil, err
 	}
 	if err := readHome(ctx, local); err != nil {
-		return err
+		return nil, err
 	}
 	if _, err := local.StartController(ctx, env.ControllerOptions{Env: []string{rebuildsReach}}); err != nil {
-		return err
+		return nil, err
 	}
 	if err := stage.applySamples(ctx, local); err != nil {
-		return err
+		return nil, err
 	}
 	if err := stage.createChildren(ctx); err != nil {
-		return err
+		return nil, err
 	}
 	if err := stage.settle(ctx); err != nil {
-		return err
+		return nil, err
 	}
 	finished, err := stage.finishBuild(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := stage.watch(ctx); err != nil {
-		return err
+		return nil, err
 	}
 	facts, err := stage.gather(ctx, finished)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := stage.addClusters(ctx, local); err != nil {
-		return err
+		return nil, err
 	}
 	if facts.steered, err = stage.steer(ctx); err != nil {
-		return err
+		return nil, err
 	}
 	if facts.rebuilds, err = stage.rebuild(ctx); err != nil {
-		return err
+		return nil, err
 	}
 	if err := stage.serve(ctx, local, facts); err != nil {
-		return err
+		return nil, err
 	}
-	return facts.print()
+	err = facts.print()
+	return facts, err
 }
 
 // serve starts the server, has it take a webhook, and asks it as people do.
@@ -154,6 +158,7 @@ func (s *stage) serve(ctx context.Context, local *env.Environment, f *facts) err
 	if err != nil {
 		return err
 	}
+	f.hooksURL = server.HooksURL
 	if f.pushed, err = s.push(ctx, local, server); err != nil {
 		return err
 	}

@@ -19,6 +19,7 @@ import (
 // facts is what came of the build, as the tables, the API server and its audit log
 // tell it.
 type facts struct {
+	hooksURL         string         // where webhooks are received
 	decisions        map[string]int // outcome/reason → pipelines
 	rows             int            // runs
 	stages           int            // rows of stages
