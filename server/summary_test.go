@@ -10,6 +10,30 @@ import (
 	"github.com/penstock-cd/penstock/api/rest"
 )
 
+func TestTheQueueSaysWhoseLaneIsShut(t *testing.T) {
+	t.Parallel()
+	s, namespace, _, token := shop(t)
+	for _, statement := range []string{
+		`UPDATE task SET cluster = 'eu-1', delayed_by = 'SubmissionDelayed' WHERE owner_name = 'api'`,
+		`UPDATE task SET cluster = 'eu-2' WHERE owner_name <> 'api'`,
+		`INSERT INTO cluster_lane (cluster, cluster_uid, seen_uid, reason, message) VALUES ('eu-1', '', '', 'Timeout', 'no answer in 4s'), ('eu-2', 'uid', 'uid', '', '')`,
+	} {
+		_, err := s.rows.Pool().Exec(t.Context(), statement)
+		require.NoError(t, err)
+	}
+	var queue rest.Queue
+	s.get(t, token, "/api/v1/queue?namespace="+namespace).into(t, &queue)
+	require.Len(t, queue.Items, 2)
+	for _, task := range queue.Items {
+		if task.Pipeline == "api" {
+			require.Equal(t, "LaneShut", task.Reason)
+			require.Regexp(t, `^nothing is triggered in TargetCluster eu-1 since \S+: Timeout: no answer in 4s$`, task.Message)
+		} else {
+			require.NotEqual(t, "LaneShut", task.Reason)
+		}
+	}
+}
+
 func TestTheQueueIsSummedUp(t *testing.T) {
 	t.Parallel()
 	s, namespace, _, token := shop(t)

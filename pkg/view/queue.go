@@ -4,11 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/penstock-cd/penstock/api/rest"
+	"github.com/penstock-cd/penstock/api/v1alpha1"
 	"github.com/penstock-cd/penstock/pkg/store/dbsqlc"
 	"github.com/penstock-cd/penstock/pkg/trigger"
 )
@@ -29,7 +31,7 @@ type Task struct {
 }
 
 // Pending returns up to limit tasks that wait for a slot, in the order in which they are
-// served, one lane after the other, behind a place.
+// served, one lane after the other, behind a place. Those whose lane is shut say why.
 func (v *View) Pending(ctx context.Context, scope Scope, after Place, limit int) ([]Task, error) {
 	ctx, cancel := context.WithTimeout(ctx, Timeout)
 	defer cancel()
@@ -40,11 +42,29 @@ func (v *View) Pending(ctx context.Context, scope Scope, after Place, limit int)
 	if err != nil {
 		return nil, fmt.Errorf("read queue: %w", err)
 	}
+	shut, err := shutLanes(ctx, v.queries, clustersOf(rows))
+	if err != nil {
+		return nil, err
+	}
 	tasks := make([]Task, len(rows))
 	for i, row := range rows {
 		tasks[i] = task(row)
+		if why := shut[row.Cluster]; why != "" {
+			tasks[i].Reason, tasks[i].Message = string(v1alpha1.ReasonLaneShut), why
+		}
 	}
 	return tasks, nil
+}
+
+// clustersOf are the clusters in which tasks are to run.
+func clustersOf(rows []dbsqlc.ViewPendingRow) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, row := range rows {
+			if !yield(row.Cluster) {
+				return
+			}
+		}
+	}
 }
 
 // Tasks returns up to limit tasks of a state other than Pending that have not ended, by
