@@ -132,6 +132,7 @@ func TestABuildWaitsForItsTemplateAndForItsPipeline(t *testing.T) {
 	w.Create(given.Declares(given.BuildTemplate("later", builtImage, time.Second), wfv1.Parameter{Name: "build"}))
 	buildIs(t, w, "shop-1", v1alpha1.BuildSucceeded, "", "")
 	w.Patch(&v1alpha1.CiPipeline{}, "shop", `{"spec":{"suspend":true}}`)
+	w.KubectlTells("describe cipipeline shop", "spec.suspend is true: builds wait") // before, a build may still begin
 	w.Create(given.CiBuild("shop-2", given.BuildOf("shop")))
 	buildIs(t, w, "shop-2", v1alpha1.BuildPending, v1alpha1.ReasonSuspended, "CiPipeline shop is suspended")
 	w.Patch(&v1alpha1.CiPipeline{}, "shop", `{"spec":{"suspend":false}}`)
