@@ -28,7 +28,7 @@ func TestWhatASecretHeldIsUsedAgainForAMoment(t *testing.T) {
 	require.Len(t, s.read, 1, "what is too old is not kept in memory")
 }
 
-// script is a sender that answers as it was told.
+// script is a sender whose every call returns these two.
 type script struct {
 	sent string
 	err  error

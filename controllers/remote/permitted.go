@@ -55,8 +55,8 @@ func (k *keeper) permitted(ctx context.Context, reached *fleet.Client, namespace
 	return permitted, nil
 }
 
-// permittedAnew is permitted that believes nothing of before: a right may have been lost while nobody
-// watched.
+// permittedAnew asks the cluster for every namespace, also for those whose answer is known: Penstock
+// may have lost a right while it did not watch.
 func (k *keeper) permittedAnew(ctx context.Context, reached *fleet.Client, namespaces []string) ([]string, error) {
 	clear(k.rights)
 	return k.permitted(ctx, reached, namespaces)
@@ -74,7 +74,7 @@ type right struct {
 	until  time.Time
 }
 
-// untilOf believes a right until the watch begins anew: one that loses it says so.
+// untilOf is for how long an answer counts. permittedAnew forgets all answers.
 func untilOf(denied bool) time.Duration {
 	if denied {
 		return deniedFor

@@ -79,9 +79,9 @@ func (s *Submitter) confirmStopped(ctx context.Context, claim store.Claim) (Made
 	return Made{}, stopped
 }
 
-// mayEndUnseen tells whether a task whose reason to exist is gone ends though nobody may look for
-// its Workflow: the right may never come back. Where it does, the sweep stops a Workflow of a task
-// that has ended.
+// mayEndUnseen tells whether a task is to be cancelled, and Penstock lacks the right to look for the
+// task's Workflow. Such a task ends, since the right may never come back. If it does, the sweep stops
+// the Workflow.
 func mayEndUnseen(refusal *Refusal, err error) bool {
 	return refusal.Status == store.StatusCancelled && apierrors.IsForbidden(err)
 }

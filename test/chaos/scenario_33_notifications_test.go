@@ -110,8 +110,7 @@ func told(t *testing.T, w *world.World, prefix string, builds int) []time.Durati
 	return all
 }
 
-// What the good channel waits for beside what hangs is compared with what it waits for by itself, on
-// the same machine.
+// The log also says how long the good channel takes by itself on this machine.
 func TestAChannelThatHangsDelaysNoOther(t *testing.T) {
 	good := receiver.NewHook(t)
 	channels := []*v1alpha1.NotificationChannel{given.WebhookChannel("good", good.URL())}
@@ -140,7 +139,7 @@ func TestAChannelThatHangsDelaysNoOther(t *testing.T) {
 	beside := told(t, w, "beside", builds)
 	at := builds * 99 / 100
 	t.Logf("the good channel tells after %s, at the slowest after %s; where %d others hang after %s and %s", alone[builds/2], alone[builds-1], hanging, beside[builds/2], beside[builds-1])
-	require.Less(t, beside[at], max(2*time.Second, 3*alone[at]))
+	require.Less(t, beside[at], 2*time.Second)
 	require.Len(t, deliveries(t, good), 2*builds)
 	require.Equal(t, 2*hanging*builds, w.Count("SELECT count(*) FROM notification WHERE channel LIKE 'hangs-%' AND state = 'Waiting'"))
 	w.Judge()
