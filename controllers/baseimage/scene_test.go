@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -123,12 +124,32 @@ func (s *scene) start() {
 	s.t.Cleanup(s.stop)
 }
 
-// restart is what a new leader is to the old one.
+// restart is what a new leader is to the old one, whose last writes its cache has seen.
 func (s *scene) restart() {
 	s.t.Helper()
 	s.stop()
+	s.catchUp()
 	s.Checker = New(s.Config)
 	s.start()
+}
+
+// catchUp waits until the cache shows what the API server has.
+func (s *scene) catchUp() {
+	s.t.Helper()
+	require.EventuallyWithT(s.t, func(t *assert.CollectT) {
+		var live, cached v1alpha1.BaseImageList
+		require.NoError(t, s.cluster.List(s.t.Context(), &live, client.InNamespace(s.namespace)))
+		require.NoError(t, s.Cache.List(s.t.Context(), &cached))
+		require.Equal(t, versions(live), versions(cached))
+	}, patience, 20*time.Millisecond)
+}
+
+func versions(list v1alpha1.BaseImageList) map[string]string {
+	versions := map[string]string{}
+	for _, image := range list.Items {
+		versions[image.Name] = image.ResourceVersion
+	}
+	return versions
 }
 
 // pass lets time pass.
