@@ -143,6 +143,12 @@ func (one statement) run(t *testing.T, s *store.Store, mode string, arguments ma
 			output = string(results[0].Rows[0][0])
 		}
 	}
+	return decodePlan(t, output)
+}
+
+// decodePlan reads what EXPLAIN has written as JSON.
+func decodePlan(t *testing.T, output string) (planNode, string) {
+	t.Helper()
 	var plans []struct{ Plan planNode }
 	require.NoError(t, json.Unmarshal([]byte(output), &plans))
 	return plans[0].Plan, output

@@ -79,7 +79,7 @@ WHERE w.id IN (
     WHERE f.due_at <= now() AND (f.lease_until IS NULL OR f.lease_until < now())
     ORDER BY f.id
     LIMIT $4)
-  AND w.status IN ('Received', 'Working') AND w.due_at <= now() AND (w.lease_until IS NULL OR w.lease_until < now())
+  AND w.finished_at IS NULL AND w.due_at <= now() AND (w.lease_until IS NULL OR w.lease_until < now())
 RETURNING w.id, w.receiver_uid, w.namespace, w.receiver, w.delivery_id, w.origin, w.body_hash, w.body_key, w.type, w.event, w.headers, w.body, w.repository, w.received_at, w.repeats, w.status, w.outcome, w.message, w.attempts, w.due_at, w.claimed_by, w.lease_until, w.finished_at, w.redelivery_of
 `
 
@@ -91,7 +91,9 @@ type ClaimDeliveriesParams struct {
 }
 
 // Takes the first that is open of each receiver and repository, where it is due. A lease that
-// has run out is that of a process that ended while it worked.
+// has run out is that of a process that ended while it worked. That a row is still open is told by
+// finished_at: by its status, Postgres would look each id up in the index of what is open, and read
+// that whole each time where it was empty when the plan was made.
 func (q *Queries) ClaimDeliveries(ctx context.Context, arg ClaimDeliveriesParams) ([]WebhookDelivery, error) {
 	rows, err := q.db.Query(ctx, claimDeliveries,
 		arg.Worker,
@@ -149,7 +151,7 @@ WHERE w.id = (
     SELECT o.id FROM webhook_delivery o
     WHERE o.receiver_uid = $3 AND o.repository = $4 AND o.status IN ('Received', 'Working')
     ORDER BY o.id LIMIT 1)
-  AND w.status IN ('Received', 'Working') AND w.due_at <= now() AND (w.lease_until IS NULL OR w.lease_until < now())
+  AND w.finished_at IS NULL AND w.due_at <= now() AND (w.lease_until IS NULL OR w.lease_until < now())
 RETURNING w.id, w.receiver_uid, w.namespace, w.receiver, w.delivery_id, w.origin, w.body_hash, w.body_key, w.type, w.event, w.headers, w.body, w.repository, w.received_at, w.repeats, w.status, w.outcome, w.message, w.attempts, w.due_at, w.claimed_by, w.lease_until, w.finished_at, w.redelivery_of
 `
 
@@ -215,7 +217,7 @@ func (q *Queries) ClaimNextDelivery(ctx context.Context, arg ClaimNextDeliveryPa
 const finishDelivery = `-- name: FinishDelivery :execrows
 UPDATE webhook_delivery
 SET status = $1, outcome = $2, message = $3, finished_at = now(), lease_until = NULL, claimed_by = ''
-WHERE id = $4 AND status = 'Working' AND claimed_by = $5 AND attempts = $6
+WHERE id = $4 AND claimed_by = $5 AND attempts = $6
 `
 
 type FinishDeliveryParams struct {
@@ -227,6 +229,7 @@ type FinishDeliveryParams struct {
 	Attempts int32
 }
 
+// What nobody works on is claimed by nobody.
 func (q *Queries) FinishDelivery(ctx context.Context, arg FinishDeliveryParams) (int64, error) {
 	result, err := q.db.Exec(ctx, finishDelivery,
 		arg.Status,
@@ -571,7 +574,7 @@ func (q *Queries) RepeatDelivery(ctx context.Context, arg RepeatDeliveryParams) 
 const retryDelivery = `-- name: RetryDelivery :execrows
 UPDATE webhook_delivery
 SET status = 'Received', message = $1, due_at = now() + $2::interval, lease_until = NULL, claimed_by = ''
-WHERE id = $3 AND status = 'Working' AND claimed_by = $4 AND attempts = $5
+WHERE id = $3 AND claimed_by = $4 AND attempts = $5
 `
 
 type RetryDeliveryParams struct {

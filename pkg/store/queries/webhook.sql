@@ -62,7 +62,9 @@ RETURNING id;
 
 -- name: ClaimDeliveries :many
 -- Takes the first that is open of each receiver and repository, where it is due. A lease that
--- has run out is that of a process that ended while it worked.
+-- has run out is that of a process that ended while it worked. That a row is still open is told by
+-- finished_at: by its status, Postgres would look each id up in the index of what is open, and read
+-- that whole each time where it was empty when the plan was made.
 UPDATE webhook_delivery w
 SET status = 'Working', claimed_by = @worker, lease_until = now() + @lease::interval, attempts = w.attempts + 1
 WHERE w.id IN (
@@ -74,7 +76,7 @@ WHERE w.id IN (
     WHERE f.due_at <= now() AND (f.lease_until IS NULL OR f.lease_until < now())
     ORDER BY f.id
     LIMIT @most)
-  AND w.status IN ('Received', 'Working') AND w.due_at <= now() AND (w.lease_until IS NULL OR w.lease_until < now())
+  AND w.finished_at IS NULL AND w.due_at <= now() AND (w.lease_until IS NULL OR w.lease_until < now())
 RETURNING w.*;
 
 -- name: ClaimNextDelivery :many
@@ -86,18 +88,19 @@ WHERE w.id = (
     SELECT o.id FROM webhook_delivery o
     WHERE o.receiver_uid = @receiver_uid AND o.repository = @repository AND o.status IN ('Received', 'Working')
     ORDER BY o.id LIMIT 1)
-  AND w.status IN ('Received', 'Working') AND w.due_at <= now() AND (w.lease_until IS NULL OR w.lease_until < now())
+  AND w.finished_at IS NULL AND w.due_at <= now() AND (w.lease_until IS NULL OR w.lease_until < now())
 RETURNING w.*;
 
 -- name: FinishDelivery :execrows
+-- What nobody works on is claimed by nobody.
 UPDATE webhook_delivery
 SET status = @status, outcome = @outcome, message = @message, finished_at = now(), lease_until = NULL, claimed_by = ''
-WHERE id = @id AND status = 'Working' AND claimed_by = @worker AND attempts = @attempts;
+WHERE id = @id AND claimed_by = @worker AND attempts = @attempts;
 
 -- name: RetryDelivery :execrows
 UPDATE webhook_delivery
 SET status = 'Received', message = @message, due_at = now() + @delay::interval, lease_until = NULL, claimed_by = ''
-WHERE id = @id AND status = 'Working' AND claimed_by = @worker AND attempts = @attempts;
+WHERE id = @id AND claimed_by = @worker AND attempts = @attempts;
 
 -- name: ReleaseDeliveries :exec
 -- Gives back what the leader before was working on when it ended. Where that one only stood still,
