@@ -82,7 +82,7 @@ func TestADeliveryThatIsWorkedOffTwiceBuildsOnce(t *testing.T) {
 	s := newScene(t, github(), pipeline("shop", "https://github.com/team/shop", "main"))
 	id := s.push("refs/heads/main")
 	first := s.outcome(id)
-	_, err := s.rows.Pool().Exec(t.Context(), "UPDATE webhook_delivery SET status = 'Working', claimed_by = 'w', lease_until = now() + interval '1 hour'")
+	_, err := s.rows.Pool().Exec(t.Context(), "UPDATE webhook_delivery SET status = 'Working', finished_at = NULL, claimed_by = 'w', lease_until = now() + interval '1 hour'")
 	require.NoError(t, err)
 	require.Equal(t, first, s.outcome(id), "as after a crash between the build and its record")
 	again, err := s.rows.AskRedelivery(t.Context(), s.namespace, id, "token")

@@ -81,6 +81,24 @@ func TestGitHubPushesThatNameTooLittleAreMalformed(t *testing.T) {
 	}
 }
 
+// A workflow may hand the name to git on a command line.
+func TestAPushOfANameThatGitTakesNotIsMalformed(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{
+		"", "-x", "--upload-pack=touch x", "@", ".x", "a/.x", "x.", "x/", "/x", "a//b", "..", "../../x", "a..b", "a.lock", "a.lock/b", "a b", "a\tb", "a~1", "a^", "a:b", "a?", "a*", "a[b", `a\b`, "a@{1}",
+	} {
+		for _, prefix := range []string{"refs/heads/", "refs/tags/"} {
+			_, err := senderOf(t, v1alpha1.ReceiverGitHub).Parse(request(githubPush(prefix+name, commit, ""), "X-GitHub-Event", "push"))
+			require.ErrorIs(t, err, webhook.ErrMalformed, "%q", name)
+			require.ErrorContains(t, err, "which git takes neither as a branch nor as a tag", "%q", name)
+		}
+	}
+	for _, name := range []string{"x", "a/b", "a-b", "a.b", "@x", "x@", "{x}", "v1.2.3", "lock", "a.locks", "ärger", "a+b", "dependabot/go_modules/x-1.2", "#1", "a=b"} {
+		event := parse(t, v1alpha1.ReceiverGitHub, githubPush("refs/heads/"+name, commit, ""), "X-GitHub-Event", "push")
+		require.Equal(t, name, event.Push.Ref)
+	}
+}
+
 func githubPackage(field, tag, digest string) string {
 	return fmt.Sprintf(`{"action":"published",%q:{"name":"web","namespace":"Team","package_type":"CONTAINER","package_version":{"version":%q,"package_url":"ghcr.io/Team/web:%s",
 	  "container_metadata":{"tag":{"name":%q,"digest":%q}}}}}`, field, digest, tag, tag, digest)
