@@ -55,7 +55,7 @@ func delivered(t *testing.T, objects []client.Object, statements ...string) []st
 	t.Helper()
 	s := newScene(t)
 	for _, statement := range append([]string{
-		`ALTER TABLE webhook_delivery DROP CONSTRAINT webhook_delivery_receiver_uid_delivery_id_key`, keeps,
+		`DROP INDEX webhook_delivery_of_sender`, keeps,
 	}, statements...) {
 		s.execute(statement)
 	}
