@@ -176,10 +176,7 @@ func (w *Waver) begin(ctx context.Context, seen world, due store.DueWave) error 
 	if image == nil || image.Spec.Suspend {
 		return nil
 	}
-	var items []wave.Item
-	if due.Digest != due.WaveDigest { // else it has changed there and back
-		items = wave.Begin(seen.graph, client.ObjectKeyFromObject(image), due.ImageUID, due.Wave+1)
-	}
+	items := wave.Begin(seen.graph, client.ObjectKeyFromObject(image), due.ImageUID, due.Wave+1)
 	begun, err := w.Rows.BeginWave(ctx, due, items)
 	if err != nil || !begun || len(items) == 0 {
 		return err

@@ -191,3 +191,13 @@ func TestASuspendedImageBeginsNoWaveUntilItGoesOn(t *testing.T) {
 	s.look(2)
 	require.Equal(t, []string{"one Building"}, s.items())
 }
+
+// What was built while it had another digest was built on that.
+func TestAnImageThatIsBackAtItsDigestBeforeAWaveIsRebuilt(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, "one")
+	s.change("b", "a")
+	s.look(2)
+	require.Equal(t, []string{"one Building"}, s.items())
+	require.Equal(t, "wave 1: registry.example.com/base/go:1 is now "+digest("a"), s.builds()[0].Spec.Cause.Message)
+}

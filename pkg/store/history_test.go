@@ -89,8 +89,8 @@ var historyStatements = []string{
 	 FROM generate_series(1, $1::integer / 10) n`,
 	// Half of the base images are gone. Each has had a hundred waves of as many pipelines as there
 	// are per image; the newest of every tenth goes on.
-	`INSERT INTO base_image (image_uid, namespace, name, image, repository, tag, digest, wave_digest, wave, deleted_at)
-	 SELECT 'i-' || n, 'ns-' || n % 100, 'debian-' || n, 'debian:12', 'debian', '12', 'sha256:b', 'sha256:b', 100, CASE WHEN n >= 100 THEN now() - interval '1 day' END FROM generate_series(0, 199) n`,
+	`INSERT INTO base_image (image_uid, namespace, name, image, repository, tag, digest, wave, deleted_at)
+	 SELECT 'i-' || n, 'ns-' || n % 100, 'debian-' || n, 'debian:12', 'debian', '12', 'sha256:b', 100, CASE WHEN n >= 100 THEN now() - interval '1 day' END FROM generate_series(0, 199) n`,
 	`INSERT INTO wave (image_uid, number, digest, state, started_at, ended_at)
 	 SELECT 'i-' || n / 100, n % 100 + 1, 'sha256:' || n, CASE WHEN n % 1000 = 99 THEN 'Running' ELSE 'Succeeded' END, now() - interval '1 day', CASE WHEN n % 1000 <> 99 THEN now() - interval '1 day' END
 	 FROM generate_series(0, 19999) n`,

@@ -16,9 +16,8 @@ import (
 // DueWave is a base image of which a change has settled.
 type DueWave struct {
 	ImageUID, Namespace, Name, Image, Digest string
-	// WaveDigest is what the last wave was for; Wave is its number.
-	WaveDigest string
-	Wave       int64
+	// Wave is the number of the last wave.
+	Wave int64
 }
 
 // DueWaves returns the base images of which a change has settled, those first that are due the
@@ -32,7 +31,7 @@ func (s *Store) DueWaves(ctx context.Context) ([]DueWave, error) {
 	}
 	return convert(rows, func(row dbsqlc.DueWavesRow) DueWave {
 		return DueWave{
-			ImageUID: row.ImageUid, Namespace: row.Namespace, Name: row.Name, Image: row.Image, Digest: row.Digest, WaveDigest: row.WaveDigest, Wave: row.Wave,
+			ImageUID: row.ImageUid, Namespace: row.Namespace, Name: row.Name, Image: row.Image, Digest: row.Digest, Wave: row.Wave,
 		}
 	}), nil
 }

@@ -32,11 +32,6 @@ func (m *model) begin(image *v1alpha1.BaseImage) {
 		return
 	}
 	known.dueAt = time.Time{}
-	if known.digest == known.waveDigest {
-		clear(known.unwaved) // it has changed there and back
-		return
-	}
-	known.waveDigest = known.digest
 	items := wave.Begin(m.graph, key(image.Name), image.Name, known.number+1)
 	if len(items) == 0 {
 		return

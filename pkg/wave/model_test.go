@@ -51,7 +51,7 @@ type course map[int]bool
 
 // row is a base image as the tables know it.
 type row struct {
-	digest, waveDigest      string
+	digest, earlier         string
 	checkedAt, began, dueAt time.Time
 	settle                  time.Duration
 	number                  int64
@@ -107,7 +107,7 @@ func newModel(t *testing.T, random *rand.Rand, meddles bool) *model {
 		}
 		m.bases = append(m.bases, image)
 		m.rows[key(image.Name)] = &row{
-			digest: "0", waveDigest: "0", pushed: "0", settle: time.Duration(random.IntN(30)) * time.Second, pushedBy: course{}, unwaved: course{},
+			digest: "0", earlier: "0", pushed: "0", settle: time.Duration(random.IntN(30)) * time.Second, pushedBy: course{}, unwaved: course{},
 		}
 	}
 	for n := range 1 + random.IntN(7) {
@@ -180,7 +180,7 @@ func (m *model) push() {
 	known := m.rows[key(image.Name)]
 	known.pushed, known.pushedBy = fmt.Sprint("change ", m.changes), course{m.changes: true}
 	if m.random.IntN(5) == 0 {
-		known.pushed = known.waveDigest
+		known.pushed = known.earlier
 	}
 	m.tell("%s is pushed: %s", image.Name, known.pushed)
 }
@@ -204,7 +204,7 @@ func (m *model) checkOne(image *v1alpha1.BaseImage) {
 	if known.digest == known.pushed {
 		return
 	}
-	known.digest = known.pushed
+	known.digest, known.earlier = known.pushed, known.digest
 	m.tell("%s changes to %s", image.Name, known.digest)
 	maps.Copy(known.unwaved, known.pushedBy)
 	if due := m.now.Add(known.settle); known.dueAt.IsZero() || due.Before(known.dueAt) {

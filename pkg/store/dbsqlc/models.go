@@ -21,7 +21,6 @@ type BaseImage struct {
 	ChangedAt      pgtype.Timestamptz
 	CheckWantedAt  pgtype.Timestamptz
 	WaveDueAt      pgtype.Timestamptz
-	WaveDigest     string
 	Wave           int64
 	DeletedAt      pgtype.Timestamptz
 }

@@ -13,20 +13,19 @@ import (
 
 const dueWaves = `-- name: DueWaves :many
 
-SELECT image_uid, namespace, name, image, digest, wave_digest, wave FROM base_image
+SELECT image_uid, namespace, name, image, digest, wave FROM base_image
 WHERE wave_due_at <= now() AND deleted_at IS NULL
   AND (cardinality($1::text[]) = 0 OR namespace = ANY($1::text[]))
 ORDER BY wave_due_at, image_uid
 `
 
 type DueWavesRow struct {
-	ImageUid   string
-	Namespace  string
-	Name       string
-	Image      string
-	Digest     string
-	WaveDigest string
-	Wave       int64
+	ImageUid  string
+	Namespace string
+	Name      string
+	Image     string
+	Digest    string
+	Wave      int64
 }
 
 // Waves of rebuilds. The controller's leader alone moves them; what a person asks for is guarded
@@ -47,7 +46,6 @@ func (q *Queries) DueWaves(ctx context.Context, namespaces []string) ([]DueWaves
 			&i.Name,
 			&i.Image,
 			&i.Digest,
-			&i.WaveDigest,
 			&i.Wave,
 		); err != nil {
 			return nil, err
@@ -536,7 +534,7 @@ func (q *Queries) SkipWaveItems(ctx context.Context, arg SkipWaveItemsParams) er
 }
 
 const takeWave = `-- name: TakeWave :many
-UPDATE base_image SET wave_due_at = NULL, wave_digest = digest, wave = wave + CASE WHEN $1::boolean THEN 1 ELSE 0 END
+UPDATE base_image SET wave_due_at = NULL, wave = wave + CASE WHEN $1::boolean THEN 1 ELSE 0 END
 WHERE image_uid = $2 AND digest = $3 AND wave = $4 AND wave_due_at IS NOT NULL AND deleted_at IS NULL
 RETURNING wave
 `

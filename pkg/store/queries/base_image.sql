@@ -4,8 +4,8 @@
 -- name: MirrorBaseImages :exec
 -- Of one that has no row yet, the digest that its status tells is believed, so that a change
 -- since then is one.
-INSERT INTO base_image (image_uid, namespace, name, image, repository, tag, digest, previous_digest, wave_digest)
-SELECT n.image_uid, n.namespace, n.name, n.image, n.repository, n.tag, n.digest, n.previous_digest, n.digest
+INSERT INTO base_image (image_uid, namespace, name, image, repository, tag, digest, previous_digest)
+SELECT n.image_uid, n.namespace, n.name, n.image, n.repository, n.tag, n.digest, n.previous_digest
 FROM (SELECT unnest(@image_uids::text[]) AS image_uid, unnest(@image_namespaces::text[]) AS namespace, unnest(@names::text[]) AS name,
              unnest(@images::text[]) AS image, unnest(@repositories::text[]) AS repository, unnest(@tags::text[]) AS tag,
              unnest(@digests::text[]) AS digest, unnest(@previous_digests::text[]) AS previous_digest) n
@@ -35,8 +35,7 @@ SET checked_at = CASE c.digest WHEN '' THEN b.checked_at ELSE now() END,
     digest = CASE c.digest WHEN '' THEN b.digest ELSE c.digest END,
     previous_digest = CASE WHEN c.digest NOT IN ('', b.digest) THEN b.digest ELSE b.previous_digest END,
     changed_at = CASE WHEN c.digest NOT IN ('', b.digest) THEN now() ELSE b.changed_at END,
-    wave_due_at = CASE WHEN c.digest NOT IN ('', b.digest) AND b.digest <> '' THEN LEAST(b.wave_due_at, now() + c.settle) ELSE b.wave_due_at END,
-    wave_digest = CASE b.digest WHEN '' THEN c.digest ELSE b.wave_digest END
+    wave_due_at = CASE WHEN c.digest NOT IN ('', b.digest) AND b.digest <> '' THEN LEAST(b.wave_due_at, now() + c.settle) ELSE b.wave_due_at END
 FROM checked c
 WHERE (SELECT count(*) FROM locked) > 0 AND b.image_uid = c.image_uid AND b.image = c.image AND b.digest = c.before AND b.deleted_at IS NULL
 RETURNING b.image_uid, b.image, b.digest, b.previous_digest, b.checked_at, b.changed_at;

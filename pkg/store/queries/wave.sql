@@ -3,7 +3,7 @@
 
 -- name: DueWaves :many
 -- Base images of which a change has settled.
-SELECT image_uid, namespace, name, image, digest, wave_digest, wave FROM base_image
+SELECT image_uid, namespace, name, image, digest, wave FROM base_image
 WHERE wave_due_at <= now() AND deleted_at IS NULL
   AND (cardinality(@namespaces::text[]) = 0 OR namespace = ANY(@namespaces::text[]))
 ORDER BY wave_due_at, image_uid;
@@ -11,7 +11,7 @@ ORDER BY wave_due_at, image_uid;
 -- name: TakeWave :many
 -- Notes that the change to a digest is being worked off: with a wave, or with none where there is
 -- nothing to build. No row where the image has changed since.
-UPDATE base_image SET wave_due_at = NULL, wave_digest = digest, wave = wave + CASE WHEN @has_items::boolean THEN 1 ELSE 0 END
+UPDATE base_image SET wave_due_at = NULL, wave = wave + CASE WHEN @has_items::boolean THEN 1 ELSE 0 END
 WHERE image_uid = @image_uid AND digest = @digest AND wave = @wave AND wave_due_at IS NOT NULL AND deleted_at IS NULL
 RETURNING wave;
 
