@@ -106,6 +106,8 @@ func (m *meddler) meddle(long time.Duration) {
 		name := names[m.random.IntN(len(names))]
 		if acts[name]() {
 			m.did[name]++
+		} else if m.random.IntN(3) == 0 {
+			m.undo() // or hardly anything would run that can be meddled with
 		}
 		pause(m.World, time.Duration(m.random.IntN(500))*time.Millisecond)
 	}

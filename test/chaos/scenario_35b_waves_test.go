@@ -30,8 +30,14 @@ type waving struct {
 func newWaving(t *testing.T) *waving {
 	t.Helper()
 	w := &waving{World: newWorld(t, samePod, mayReachLoopback), t: t, images: registry.New(t), digests: map[string]string{}}
-	w.Create(given.Declares(given.BuildTemplate("build", "registry.example.com/app", time.Second), wfv1.Parameter{Name: "build"}))
+	w.template("build", time.Second)
 	return w
+}
+
+// template creates one of builds that take so long.
+func (w *waving) template(name string, long time.Duration) {
+	w.t.Helper()
+	w.Create(given.Declares(given.BuildTemplate(name, "registry.example.com/app", long), wfv1.Parameter{Name: "build"}))
 }
 
 // bases creates base images of the registry, and waits until their first digest is known.
@@ -174,7 +180,8 @@ func waitReadyOrEnded(t *testing.T, controller *world.Controller) error {
 
 func TestAPersonsBuildDoesNotWaitForAWave(t *testing.T) {
 	w, dependents := newWaving(t), sized(100, 30)
-	w.apps("app", dependents, "build", "go")
+	w.template("slow", 10*time.Second)
+	w.apps("app", dependents, "slow", "go")
 	w.Create(given.CiPipeline("mine", given.Builds("build")))
 	w.bases(50, 0, "go")
 	w.push("go")
