@@ -34,6 +34,9 @@ func ParseImage(image string) (Image, error) {
 	if err != nil {
 		return Image{}, fmt.Errorf("%w: %w", ErrImage, err)
 	}
+	if slices.Contains(strings.Split(tag.RepositoryStr(), "/"), "") {
+		return Image{}, fmt.Errorf("%w: a part of its name is empty: %s", ErrImage, image)
+	}
 	host := hostOf(strings.ToLower(tag.RegistryStr()))
 	repository, err := name.NewRepository(host + "/" + tag.RepositoryStr())
 	if err != nil {

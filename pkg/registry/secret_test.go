@@ -131,7 +131,7 @@ func TestAnImageHasOneRepositoryHoweverItIsWritten(t *testing.T) {
 	} {
 		require.Equal(t, want, imageOf(t, image), image)
 	}
-	for _, image := range []string{"", "debian@sha256:abc", "Debian:12", "debian:", "debian:a b"} {
+	for _, image := range []string{"", "debian@sha256:abc", "Debian:12", "debian:", "debian:a b", "library/", "debian/:12", "ghcr.io/a//b", "ghcr.io/a/:1", "/debian"} {
 		_, err := registry.ParseImage(image)
 		require.ErrorIs(t, err, registry.ErrImage, image)
 	}
