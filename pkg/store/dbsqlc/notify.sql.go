@@ -319,9 +319,9 @@ type ClaimNotificationsParams struct {
 }
 
 // Takes what is due: one of each channel, but for those that are busy. A lease that has run
-// out is that of a process that ended while it sent. COALESCE keeps Postgres from looking each id
-// up in the index of what is due, which it would read whole each time where that was empty when the
-// plan was made.
+// out is that of a process that ended while it sent. Without COALESCE,
+// Postgres may look each id up in the index of due notifications. It then reads that whole index for
+// each id, if the index was empty when Postgres made the plan.
 func (q *Queries) ClaimNotifications(ctx context.Context, arg ClaimNotificationsParams) ([]Notification, error) {
 	rows, err := q.db.Query(ctx, claimNotifications,
 		arg.Worker,

@@ -91,9 +91,9 @@ type ClaimDeliveriesParams struct {
 }
 
 // Takes the first that is open of each receiver and repository, where it is due. A lease that
-// has run out is that of a process that ended while it worked. That a row is still open is told by
-// finished_at: by its status, Postgres would look each id up in the index of what is open, and read
-// that whole each time where it was empty when the plan was made.
+// has run out is that of a process that ended while it worked. The last condition reads finished_at
+// and not status: with status, Postgres may look each id up in the index of open deliveries. It then
+// reads that whole index for each id, if the index was empty when Postgres made the plan.
 func (q *Queries) ClaimDeliveries(ctx context.Context, arg ClaimDeliveriesParams) ([]WebhookDelivery, error) {
 	rows, err := q.db.Query(ctx, claimDeliveries,
 		arg.Worker,
@@ -229,7 +229,7 @@ type FinishDeliveryParams struct {
 	Attempts int32
 }
 
-// What nobody works on is claimed by nobody.
+// claimed_by is empty unless the status is Working, so that the worker's name implies the status.
 func (q *Queries) FinishDelivery(ctx context.Context, arg FinishDeliveryParams) (int64, error) {
 	result, err := q.db.Exec(ctx, finishDelivery,
 		arg.Status,

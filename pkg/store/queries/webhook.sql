@@ -62,9 +62,9 @@ RETURNING id;
 
 -- name: ClaimDeliveries :many
 -- Takes the first that is open of each receiver and repository, where it is due. A lease that
--- has run out is that of a process that ended while it worked. That a row is still open is told by
--- finished_at: by its status, Postgres would look each id up in the index of what is open, and read
--- that whole each time where it was empty when the plan was made.
+-- has run out is that of a process that ended while it worked. The last condition reads finished_at
+-- and not status: with status, Postgres may look each id up in the index of open deliveries. It then
+-- reads that whole index for each id, if the index was empty when Postgres made the plan.
 UPDATE webhook_delivery w
 SET status = 'Working', claimed_by = @worker, lease_until = now() + @lease::interval, attempts = w.attempts + 1
 WHERE w.id IN (
@@ -92,7 +92,7 @@ WHERE w.id = (
 RETURNING w.*;
 
 -- name: FinishDelivery :execrows
--- What nobody works on is claimed by nobody.
+-- claimed_by is empty unless the status is Working, so that the worker's name implies the status.
 UPDATE webhook_delivery
 SET status = @status, outcome = @outcome, message = @message, finished_at = now(), lease_until = NULL, claimed_by = ''
 WHERE id = @id AND claimed_by = @worker AND attempts = @attempts;
